@@ -1,0 +1,41 @@
+"""Translate one kind of georeferenced raster into another with deep learning."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from geotranslate.chips.export import export_chips
+    from geotranslate.errors import GeotranslateError, GeotranslateWarning
+    from geotranslate.training.data import prepare_data
+    from geotranslate.translators.pix2pix import Pix2Pix
+
+__all__ = [
+    "GeotranslateError",
+    "GeotranslateWarning",
+    "Pix2Pix",
+    "export_chips",
+    "prepare_data",
+]
+
+_HOMES = {
+    "GeotranslateError": "geotranslate.errors",
+    "GeotranslateWarning": "geotranslate.errors",
+    "Pix2Pix": "geotranslate.translators.pix2pix",
+    "export_chips": "geotranslate.chips.export",
+    "prepare_data": "geotranslate.training.data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # torch and fastai take seconds to import: only what is used is loaded.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

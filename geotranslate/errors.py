@@ -1,0 +1,31 @@
+"""Errors and warnings: each says what was given, what is expected and what to do."""
+
+from __future__ import annotations
+
+
+class GeotranslateError(Exception):
+    """Root of every error that geotranslate raises on purpose."""
+
+
+class InvalidInputError(GeotranslateError, ValueError):
+    """An argument, a raster or a chip folder is not what the call can work with."""
+
+
+class RasterFileError(GeotranslateError, OSError):
+    """A raster or a folder cannot be opened, read or written."""
+
+
+class OutputExistsError(GeotranslateError, FileExistsError):
+    """The output is already there and overwriting it was not asked for."""
+
+
+class GridMismatchError(InvalidInputError):
+    """Two rasters do not lie on the ground as the call needs them to."""
+
+
+class ModelFileError(GeotranslateError, ValueError):
+    """A model folder is missing, damaged or was not written by geotranslate."""
+
+
+class GeotranslateWarning(UserWarning):
+    """Something that the result depends on and that the user may not expect."""

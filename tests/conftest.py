@@ -1,0 +1,120 @@
+"""Rasters made on the fly, and the real ones where they are present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import settings
+from numpy.typing import NDArray
+
+matplotlib.use("Agg")
+# The first case of a test pays for imports and caches.
+settings.register_profile("geotranslate", deadline=None)
+settings.load_profile("geotranslate")
+
+NORTH_UP = Affine(2.0, 0, 500_000, 0, -2.0, 5_000_000)
+GRIDS = {
+    "north-up": NORTH_UP,
+    "south-up": Affine(2.0, 0, 500_000, 0, 2.0, 5_000_000),
+    "rotated": Affine.translation(500_000, 5_000_000) @ Affine.rotation(30) @ Affine.scale(2, -3),
+}
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+WriteRaster = Callable[..., Path]
+
+
+@pytest.fixture
+def write_raster(tmp_path: Path) -> WriteRaster:
+    """Return a function that writes `(bands, rows, cols)` as a GeoTIFF and returns its path."""
+
+    def write(
+        name: str,
+        data: NDArray[Any],
+        *,
+        crs: str | None = "EPSG:32633",
+        transform: Affine = NORTH_UP,
+        nodata: float | None = None,
+        valid: NDArray[np.bool_] | None = None,
+        names: tuple[str, ...] = (),
+        colormap: dict[int, tuple[int, ...]] | None = None,
+        **profile: Any,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+            rasterio.open(
+                path,
+                "w",
+                driver="GTiff",
+                count=data.shape[0],
+                height=data.shape[1],
+                width=data.shape[2],
+                dtype=data.dtype,
+                crs=crs,
+                transform=transform,
+                nodata=nodata,
+                **{"alpha": "NO", **profile},
+            ) as dataset,
+        ):
+            dataset.write(data)
+            if names:
+                dataset.descriptions = names
+            if colormap:
+                dataset.write_colormap(1, colormap)
+            if valid is not None:
+                dataset.write_mask(valid)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Return the folder of real rasters beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real rasters are not here ({SHARED_DATA})")
+    return SHARED_DATA
+
+
+def values(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
+    """Return random values: all of an integer dtype, floats of very different size."""
+    chance = np.random.default_rng(seed)
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return chance.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    return (chance.normal(size=shape) * 10.0 ** chance.integers(-6, 7, shape)).astype(dtype)
+
+
+@pytest.fixture
+def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a folder of pairs, the target twice the source and more."""
+
+    def write(
+        count: int = 8,
+        size: int = 64,
+        source: tuple[int, str] = (3, "uint8"),
+        target: tuple[int, str] = (1, "uint8"),
+        step: float = 1,
+        **options: Any,
+    ) -> Path:
+        for number in range(count):
+            place = NORTH_UP @ Affine.translation(number * size * step, 0)
+            smooth = np.add.outer(np.arange(size), np.arange(size) * (number + 1)) % 120
+            for side, (bands, dtype) in (("images", source), ("images2", target)):
+                data = np.stack(
+                    [smooth * (2 if side == "images2" else 1) + b for b in range(bands)]
+                )
+                write_raster(
+                    f"chips/{side}/{number:03d}.tif", data.astype(dtype), transform=place, **options
+                )
+        return tmp_path / "chips"
+
+    return write

@@ -1,0 +1,1 @@
+"""Georeferenced grids: read, tile, merge and write rasters (numpy and rasterio, never torch)."""

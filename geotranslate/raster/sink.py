@@ -1,0 +1,199 @@
+"""Write a GeoTIFF row by row under a temporary name and put it in place when it is complete."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.raster.grid import Grid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+BLOCK = 256
+"""Side of the blocks of written GeoTIFFs, px. Rows are written in multiples of it."""
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+def default_output(source: str) -> Path:
+    """Return `<stem>_translated.tif` beside a local source, in the working directory for others."""
+    name = f"{PurePosixPath(source.split('?')[0]).stem}_translated.tif"
+    local = Path(source)
+    return local.with_name(name) if local.is_file() else Path(name)
+
+
+def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Return the output's path after checking that it can be written.
+
+    Raises:
+        RasterFileError: Its folder does not exist.
+        OutputExistsError: It exists and `overwrite` is false.
+    """
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise RasterFileError(
+            f"The folder {path.parent} of the output {path.name} does not exist; create it first."
+        )
+    if path.is_dir():
+        raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The output {path} exists; give another name or pass overwrite=True."
+        )
+    return path
+
+
+def to_dtype(data: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+    """Return values as `dtype`: integers rounded half to even and clipped to their range."""
+    if not np.issubdtype(dtype, np.integer):
+        return data.astype(dtype)
+    limits = np.iinfo(dtype)
+    # float32 cannot hold the limits of 32-bit integers: clipping there needs float64.
+    wide = data.astype(np.float64) if limits.bits > 16 else data
+    return np.clip(np.rint(wide), limits.min, limits.max).astype(dtype)
+
+
+def avoid_value(data: NDArray[Any], value: float) -> NDArray[Any]:
+    """Return data with every `value` moved to its nearest neighbour in the dtype.
+
+    A valid pixel that happens to be the nodata value would otherwise be lost (gdalwarp does the
+    same).
+    """
+    if np.issubdtype(data.dtype, np.integer):
+        neighbour = value - 1 if value == np.iinfo(data.dtype).max else value + 1
+    else:
+        neighbour = np.nextafter(data.dtype.type(value), data.dtype.type(0 if value else 1))
+    return np.where(data == value, data.dtype.type(neighbour), data)
+
+
+class Sink:
+    """A GeoTIFF in the making; the final name appears when the `with` block ends without error.
+
+    Tiled in blocks of 256, compressed with deflate, BigTIFF where the size may need it. Invalid
+    pixels get the nodata value; where there is none, a mask inside the file (or NaN, for floats)
+    says which they are.
+
+    Args:
+        path: Where the file shall be, in an existing folder.
+        grid: Its grid.
+        bands: Its number of bands.
+        dtype: numpy name of its dtype; values are rounded and clipped to it.
+        nodata: Its nodata value, which has to fit the dtype.
+        masked: Whether invalid pixels may come.
+        like: Open dataset whose GCPs and RPCs it takes over; it has to lie on the same grid.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        grid: Grid,
+        bands: int,
+        dtype: str,
+        *,
+        nodata: float | None = None,
+        masked: bool = False,
+        like: rasterio.io.DatasetReader | None = None,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise InvalidInputError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}.")
+        if nodata is None and masked and np.issubdtype(dtype, np.floating):
+            nodata = float("nan")
+        if nodata is not None and not _fits(nodata, dtype):
+            raise InvalidInputError(
+                f"nodata is {nodata:g}, which {dtype} cannot hold; give another nodata or dtype."
+            )
+        self.path, self.grid, self.bands, self.dtype = path, grid, bands, dtype
+        self.nodata, self.masked, self.like = nodata, masked, like
+        self._temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.tif")
+
+    def __enter__(self) -> Self:
+        floating = np.issubdtype(self.dtype, np.floating)
+        self._env = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
+        self._env.__enter__()
+        try:
+            self._dataset = rasterio.open(
+                self._temporary,
+                "w",
+                driver="GTiff",
+                crs=self.grid.crs,
+                transform=self.grid.transform,
+                height=self.grid.height,
+                width=self.grid.width,
+                count=self.bands,
+                dtype=self.dtype,
+                nodata=self.nodata,
+                tiled=True,
+                blockxsize=BLOCK,
+                blockysize=BLOCK,
+                compress="deflate",
+                predictor=3 if floating else 2,
+                bigtiff="if_safer",
+                alpha="NO",  # GDAL takes the fourth of four bytes for alpha otherwise
+            )
+            self._carry_over_points()
+        except (RasterioError, OSError) as error:
+            self._discard()
+            raise RasterFileError(f"{self.path} cannot be written: {error}.") from error
+        return self
+
+    def _carry_over_points(self) -> None:
+        if self.like is None:
+            return
+        points, crs = self.like.gcps
+        if points:
+            self._dataset.gcps = (points, crs)
+        if self.like.rpcs:
+            self._dataset.rpcs = self.like.rpcs
+
+    def write(self, row: int, data: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+        """Write full-width rows from `row` on: `(bands, rows, cols)` and their validity."""
+        typed = to_dtype(data, self.dtype)
+        if self.nodata is not None:
+            typed = np.where(valid, avoid_value(typed, self.nodata), typed.dtype.type(self.nodata))
+        window = Window(0, row, typed.shape[2], typed.shape[1])
+        try:
+            self._dataset.write(typed, window=window)
+            if self.masked and self.nodata is None:
+                self._dataset.write_mask(valid, window=window)
+        except (RasterioError, OSError) as error:
+            raise RasterFileError(
+                f"{self.path} cannot be written at row {row}: {error}."
+            ) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._dataset.close()
+            if error is None:
+                os.replace(self._temporary, self.path)
+        except (RasterioError, OSError) as problem:
+            if error is None:
+                raise RasterFileError(f"{self.path} cannot be completed: {problem}.") from problem
+        finally:
+            self._discard()
+
+    def _discard(self) -> None:
+        self._env.__exit__(None, None, None)
+        self._temporary.unlink(missing_ok=True)
+
+
+def _fits(value: float, dtype: str) -> bool:
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return bool(limits.min <= value <= limits.max) and float(value).is_integer()
+    return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)

@@ -1,0 +1,189 @@
+"""Open a raster and read any window of it as float32 with a validity mask."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.raster.grid import Grid
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+RasterLike: TypeAlias = "str | os.PathLike[str] | DatasetReader | WarpedVRT"
+
+
+class Source:
+    """A raster whose windows are read as `(bands, rows, cols)` float32 and `(rows, cols)` bool.
+
+    An alpha band is part of the mask, not of the bands. A pixel is valid where the file's mask,
+    alpha or nodata value says so (for nodata: where any band differs from it) and every band is
+    finite. Windows may reach beyond the raster: there they hold its reflection.
+
+    Args:
+        raster: Path, URL, GDAL name or open dataset (which then stays open on close).
+
+    Raises:
+        RasterFileError: It cannot be opened; the sentence names it.
+        InvalidInputError: It has no band of real numbers.
+    """
+
+    def __init__(self, raster: RasterLike) -> None:
+        self._stack = ExitStack()
+        self.dataset = self._open(raster)
+        self.name: str = self.dataset.name
+        self.grid = Grid.of(self.dataset)
+        meanings = dict(zip(self.dataset.indexes, self.dataset.colorinterp, strict=True))
+        self.indexes = tuple(i for i in meanings if meanings[i] is not ColorInterp.alpha)
+        self._alphas = tuple(i for i in meanings if meanings[i] is ColorInterp.alpha)
+        if not self.indexes:
+            raise InvalidInputError(f"{self.name} has only an alpha band; give one with data.")
+        dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
+        if any("complex" in dtype for dtype in dtypes):
+            raise InvalidInputError(
+                f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
+            )
+        self.dtype: str = np.result_type(*dtypes).name
+
+    def _open(self, raster: RasterLike) -> DatasetReader | WarpedVRT:
+        if isinstance(raster, DatasetReader | WarpedVRT):
+            return raster
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            try:
+                return self._stack.enter_context(rasterio.open(raster))
+            except (RasterioError, OSError) as error:
+                raise RasterFileError(
+                    f"{os.fspath(raster)} cannot be opened as a raster: {error}. "
+                    "Give the path, URL or GDAL name of an existing raster."
+                ) from error
+
+    @property
+    def bands(self) -> int:
+        """Number of bands with data."""
+        return len(self.indexes)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether a further band is alpha, which is part of the mask."""
+        return bool(self._alphas)
+
+    @property
+    def nodata(self) -> float | None:
+        """The file's nodata value, if it has one."""
+        value = self.dataset.nodatavals[self.indexes[0] - 1]
+        return None if value is None else float(value)
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """The bands' descriptions, empty where the file has none."""
+        return tuple(self.dataset.descriptions[index - 1] or "" for index in self.indexes)
+
+    @property
+    def may_have_gaps(self) -> bool:
+        """Whether a pixel can be invalid, as far as the file's header tells."""
+        masked = any(
+            MaskFlags.all_valid not in self.dataset.mask_flag_enums[index - 1]
+            for index in self.indexes
+        )
+        return masked or self.has_alpha or np.issubdtype(self.dtype, np.floating)
+
+    def read(
+        self, window: Window | None = None, dtype: str | None = "float32"
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window, the whole raster by default; beyond the raster it is reflected.
+
+        Args:
+            window: Pixels to read.
+            dtype: dtype of the values; None for the raster's own.
+
+        Returns:
+            Values `(bands, rows, cols)` in the raster's units, whatever they are where invalid,
+            and validity `(rows, cols)`.
+
+        Raises:
+            RasterFileError: The pixels cannot be decoded.
+        """
+        if window is None:
+            window = Window(0, 0, self.grid.width, self.grid.height)
+        rows = reflected(int(window.row_off), int(window.height), self.grid.height)
+        cols = reflected(int(window.col_off), int(window.width), self.grid.width)
+        top, left = rows.min(), cols.min()
+        inside = Window(left, top, cols.max() + 1 - left, rows.max() + 1 - top)
+        data, valid = self._read_inside(inside, dtype)
+        if inside == window:
+            return data, valid
+        at = np.ix_(rows - top, cols - left)
+        return data[:, at[0], at[1]], valid[at]
+
+    def _read_inside(
+        self, window: Window, dtype: str | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        try:
+            data = self.dataset.read(self.indexes, window=window, out_dtype=dtype)
+            if not self.may_have_gaps:
+                return data, np.ones(data.shape[1:], bool)
+            valid = self.dataset.dataset_mask(window=window) > 0
+            # GDAL makes a mask of an alpha band only for uint8 and uint16.
+            for index in self._alphas:
+                valid &= self.dataset.read(index, window=window) > 0
+        except (RasterioError, OSError) as error:
+            raise RasterFileError(
+                f"{self.name} cannot be read at row {window.row_off}, column {window.col_off}: "
+                f"{error}. The file may be damaged or cut off; fetch or export it again."
+            ) from error
+        return data, valid & np.isfinite(data).all(axis=0)
+
+    def close(self) -> None:
+        """Close the dataset, unless it was given open."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:
+    """Return the indices of `length` pixels from `start` on, reflected at the ends of the axis.
+
+    The edge pixel is not repeated (numpy's "reflect"); further out than one reflection reaches,
+    the last reachable pixel stands.
+    """
+    index = np.abs(np.arange(start, start + length))
+    return np.clip(np.where(index >= size, 2 * (size - 1) - index, index), 0, size - 1)
+
+
+def fill_gaps(
+    data: NDArray[np.float32], valid: NDArray[np.bool_], fill: float | Sequence[float]
+) -> NDArray[np.float32]:
+    """Return the data with every band's `fill` where pixels are invalid; data if there are none."""
+    if valid.all():
+        return data
+    values = np.atleast_1d(np.asarray(fill, np.float32))
+    if len(values) not in (1, len(data)):
+        raise InvalidInputError(
+            f"fill has {len(values)} values for {len(data)} band{'s' if len(data) != 1 else ''}; "
+            "give one value, or one a band."
+        )
+    return np.where(valid, data, values[:, None, None])

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+from geotranslate.errors import GeotranslateError, InvalidInputError, OutputExistsError
+from geotranslate.raster.pipeline import translate_raster
+from tests.conftest import GRIDS, WriteRaster, values
+
+SIZES = [(1, 300), (300, 1), (100, 90), (255, 255), (256, 256), (257, 257), (640, 511)]
+Batch = NDArray[np.float32]
+
+
+def identity(batch: Batch) -> Batch:
+    return batch
+
+
+def read(path: os.PathLike[str]) -> NDArray[np.generic]:
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.parametrize("grid", ["rotated", "south-up"])
+def test_identity_returns_its_input_at_every_pixel_in_the_same_bytes(
+    write_raster: WriteRaster, tmp_path: Path, size: tuple[int, int], dtype: str, grid: str
+) -> None:
+    data = values((2, *size), dtype)
+    path = write_raster("a.tif", data, transform=GRIDS[grid])
+    for overlap in (0, 1, 32, 64, 128):
+        files = set()
+        for batch_size in (1, 3, 8):
+            result = translate_raster(
+                path,
+                tmp_path / "b.tif",
+                identity,
+                bands_out=2,
+                overlap=overlap,
+                batch_size=batch_size,
+                overwrite=True,
+                progress=False,
+            )
+            np.testing.assert_array_equal(read(result), data)
+            files.add(result.path.read_bytes())
+        assert len(files) == 1
+    with rasterio.open(path) as before, rasterio.open(result) as after:
+        assert after.transform == before.transform
+        assert after.crs == before.crs
+        assert after.dtypes == before.dtypes
+
+
+@pytest.mark.parametrize("overlap", [0, 7, 16])
+def test_tiles_that_differ_are_blended_between_their_values(
+    write_raster: WriteRaster, tmp_path: Path, overlap: int
+) -> None:
+    seen = []
+
+    def number(batch: Batch) -> Batch:
+        seen.extend(batch)
+        first = len(seen) - len(batch)
+        return np.stack([np.full((1, 32, 32), first + i, np.float32) for i in range(len(batch))])
+
+    path = write_raster("a.tif", values((1, 32, 200), "uint8"))
+    outputs = set()
+    for batch_size in (1, 2, 5):
+        seen.clear()
+        result = translate_raster(
+            path,
+            tmp_path / "b.tif",
+            number,
+            bands_out=1,
+            tile_size=32,
+            overlap=overlap,
+            batch_size=batch_size,
+            dtype="float32",
+            overwrite=True,
+            progress=False,
+        )
+        row = read(result)[0]
+        outputs.add(result.path.read_bytes())
+    assert len(outputs) == 1
+    assert (np.diff(row, axis=1) >= 0).all()
+    assert (row == row[:1]).all()
+    if overlap:
+        middle = 32 - overlap / 2
+        assert np.interp(middle - 0.5, range(200), row[0]) == pytest.approx(0.5, abs=1e-6)
+    assert result.tiles == len(seen)
+
+
+def test_interior_tiles_see_the_real_neighbouring_pixels(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = values((1, 100, 120), "uint8")
+    tiles: list[NDArray[np.float32]] = []
+
+    def watch(batch: Batch) -> Batch:
+        tiles.extend(batch[:, 0])
+        return batch
+
+    translate_raster(
+        write_raster("a.tif", data),
+        tmp_path / "b.tif",
+        watch,
+        bands_out=1,
+        tile_size=32,
+        overlap=8,
+        progress=False,
+    )
+    starts = [(r, c) for r in (0, 24, 48, 68) for c in (0, 24, 48, 72, 88)]
+    for (row, col), tile in zip(starts, tiles, strict=True):
+        np.testing.assert_array_equal(tile, data[0, row : row + 32, col : col + 32])
+
+
+@pytest.mark.parametrize("nodata", [None, 0, 7])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_invalid_pixels_stay_invalid_and_do_not_reach_apply(
+    write_raster: WriteRaster, tmp_path: Path, dtype: str, nodata: float | None
+) -> None:
+    data = values((2, 90, 70), "uint8").astype(dtype)
+    valid = values((90, 70), "uint8", seed=1) > 50
+    valid[:40, :30] = False
+    data[:, ~valid] = 99
+    data[:, valid & (data == 99).any(axis=0)] = 98
+    path = write_raster("a.tif", data, nodata=99)
+
+    def check(batch: Batch) -> Batch:
+        assert not (batch == 99).any()
+        return batch
+
+    result = translate_raster(
+        path,
+        tmp_path / "b.tif",
+        check,
+        bands_out=2,
+        tile_size=32,
+        overlap=16,
+        nodata=nodata,
+        fill=(3, 4),
+        progress=False,
+    )
+    with rasterio.open(result) as dataset:
+        np.testing.assert_array_equal(dataset.dataset_mask() > 0, valid)
+        found = dataset.read()
+    moved = np.abs(found.astype(float) - data)[:, valid]
+    assert moved.max() <= (1 if nodata is not None else 0)
+
+
+def test_bands_and_dtype_of_the_output_are_its_own(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = values((3, 50, 60), "uint8")
+    result = translate_raster(
+        write_raster("a.tif", data),
+        tmp_path / "b.tif",
+        lambda batch: batch[:, :1] * 100 - 300,
+        bands_out=1,
+        dtype="int16",
+        progress=False,
+    )
+    np.testing.assert_array_equal(read(result)[0], data[0].astype(int) * 100 - 300)
+
+
+def test_result_is_a_path_and_knows_its_grid(write_raster: WriteRaster, tmp_path: Path) -> None:
+    result = translate_raster(
+        write_raster("a.tif", values((1, 50, 60), "uint8")),
+        tmp_path / "b.tif",
+        identity,
+        bands_out=1,
+        progress=False,
+    )
+    assert os.fspath(result) == str(result) == str(tmp_path / "b.tif")
+    assert (result.grid.height, result.grid.width, result.tiles) == (50, 60, 1)
+
+
+def test_rasters_may_be_in_memory_or_open(write_raster: WriteRaster, tmp_path: Path) -> None:
+    data = values((1, 50, 60), "uint8")
+    path = write_raster("a.tif", data)
+    with rasterio.MemoryFile(path.read_bytes()) as memory, memory.open() as dataset:
+        for number, source in enumerate((memory.name, dataset)):
+            result = translate_raster(
+                source, tmp_path / f"{number}.tif", identity, bands_out=1, progress=False
+            )
+            np.testing.assert_array_equal(read(result), data)
+
+
+def test_failing_apply_leaves_no_file(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 500, 60), "uint8"))
+    calls = []
+
+    def fail(batch: Batch) -> Batch:
+        calls.append(batch)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return batch
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        translate_raster(path, tmp_path / "b.tif", fail, bands_out=1, batch_size=1, progress=False)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_source_is_never_overwritten(write_raster: WriteRaster) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="is the source itself"):
+        translate_raster(path, path, identity, bands_out=1, overwrite=True, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_existing_output_is_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    (tmp_path / "b.tif").write_text("precious")
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
+    assert (tmp_path / "b.tif").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; give at least 1"),
+        ({"overlap": 200}, "overlap is 200 with tiles of 256; give 0 to 128"),
+        ({"bands_out": 2}, r"apply returned \(1, 1, 256, 256\).*has to return \(1, 2, 256, 256\)"),
+        ({"fill": (1, 2)}, "fill has 2 values for 1 band"),
+        ({"dtype": "complex64"}, "dtype is 'complex64'; give one of"),
+        ({"dtype": "rgb"}, "dtype is 'rgb'; give one of"),
+    ],
+)
+def test_impossible_options_are_said(
+    write_raster: WriteRaster, tmp_path: Path, options: dict[str, object], sentence: str
+) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"), nodata=7)
+    with pytest.raises(InvalidInputError, match=sentence):
+        translate_raster(
+            path, tmp_path / "b.tif", identity, **{"bands_out": 1, "progress": False, **options}
+        )
+    assert not (tmp_path / "b.tif").exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_none_name_the_tile(
+    write_raster: WriteRaster, tmp_path: Path, bad: float
+) -> None:
+    path = write_raster("a.tif", values((1, 600, 60), "uint8"))
+    calls = []
+
+    def spoil(batch: Batch) -> Batch:
+        calls.append(0)
+        if len(calls) == 2:
+            batch[-1, 0, 5, 5] = bad
+        return batch
+
+    with pytest.raises(
+        GeotranslateError, match="tile in tile row 2, column 0 holds NaN or infinity"
+    ):
+        translate_raster(path, tmp_path / "b.tif", spoil, bands_out=1, batch_size=2, progress=False)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.sink import Sink, avoid_value, check_output, default_output, to_dtype
+from tests.conftest import NORTH_UP, values
+
+GRID = Grid(CRS.from_epsg(32633), NORTH_UP, 20, 30)
+ALL = np.ones((20, 30), bool)
+INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32"]
+
+
+@given(st.sampled_from(INTEGERS), st.floats(allow_nan=False, width=32))
+def test_integers_are_rounded_half_to_even_and_clipped(dtype: str, value: float) -> None:
+    limits = np.iinfo(dtype)
+    expected = min(max(round(value) if np.isfinite(value) else value, limits.min), limits.max)
+    found = to_dtype(np.array([value], np.float32), dtype)
+    assert found.dtype == dtype
+    assert int(found[0]) == expected
+
+
+@given(st.sampled_from([*INTEGERS, "float32", "float64"]), st.data())
+def test_avoided_value_moves_to_a_neighbour_and_others_stay(
+    dtype: str, data: st.DataObject
+) -> None:
+    array = values((50,), dtype, data.draw(st.integers(0, 999)))
+    value = array[data.draw(st.integers(0, 49))]
+    moved = avoid_value(array, float(value))
+    assert moved.dtype == dtype
+    assert (moved != value).all()
+    np.testing.assert_array_equal(moved[array != value], array[array != value])
+    if np.issubdtype(dtype, np.integer):
+        assert abs(int(moved[array == value][0]) - int(value)) == 1
+
+
+def test_file_appears_only_when_complete(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    with Sink(path, GRID, 1, "uint8") as sink:
+        sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
+        assert not path.exists()
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="stop"), Sink(path, GRID, 1, "uint8") as sink:
+        sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
+        raise RuntimeError("stop")
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_valid_pixels_never_become_nodata(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    data = np.zeros((1, 20, 30), np.float32)
+    valid = values((20, 30), "uint8") > 100
+    with Sink(path, GRID, 1, "uint8", nodata=0, masked=True) as sink:
+        sink.write(0, data, valid)
+    with rasterio.open(path) as dataset:
+        assert dataset.nodata == 0
+        np.testing.assert_array_equal(dataset.read_masks(1) > 0, valid)
+        np.testing.assert_array_equal(dataset.read(1), valid)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_invalid_pixels_are_marked_without_a_nodata_value(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "out.tif"
+    valid = values((20, 30), "uint8") > 100
+    with Sink(path, GRID, 2, dtype, masked=True) as sink:
+        sink.write(0, np.ones((2, 20, 30), np.float32), valid)
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.dataset_mask() > 0, valid)
+        assert (dataset.nodata is None) == (dtype in ("uint8", "int16"))
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+@pytest.mark.parametrize(
+    ("nodata", "dtype"), [(-1, "uint8"), (256, "uint8"), (0.5, "int16"), (float("nan"), "uint16")]
+)
+def test_nodata_that_does_not_fit_is_refused(tmp_path: Path, nodata: float, dtype: str) -> None:
+    with pytest.raises(
+        InvalidInputError, match=rf"nodata is {nodata:g}, which {dtype} cannot hold"
+    ):
+        Sink(tmp_path / "out.tif", GRID, 1, dtype, nodata=nodata)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_ground_control_points_are_carried_over(tmp_path: Path) -> None:
+    points = [
+        GroundControlPoint(row, col, 10 + col, 50 - row) for row in (0, 20) for col in (0, 30)
+    ]
+    with rasterio.open(
+        tmp_path / "in.tif", "w", driver="GTiff", count=1, height=20, width=30, dtype="uint8"
+    ) as dataset:
+        dataset.gcps = (points, CRS.from_epsg(4326))
+    with rasterio.open(tmp_path / "in.tif") as like:
+        with Sink(tmp_path / "out.tif", Grid.of(like), 1, "uint8", like=like) as sink:
+            sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
+        with rasterio.open(tmp_path / "out.tif") as dataset:
+            found, crs = dataset.gcps
+    assert crs == CRS.from_epsg(4326)
+    assert [(p.row, p.col, p.x, p.y) for p in found] == [(p.row, p.col, p.x, p.y) for p in points]
+
+
+def test_output_is_compressed_and_in_blocks(tmp_path: Path) -> None:
+    with Sink(tmp_path / "out.tif", Grid(None, Affine.scale(2), 600, 700), 1, "uint8") as sink:
+        sink.write(0, np.ones((1, 600, 700), np.float32), np.ones((600, 700), bool))
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.block_shapes == [(256, 256)]
+        assert dataset.compression.name == "deflate"
+
+
+def test_fourth_band_is_not_taken_for_alpha(tmp_path: Path) -> None:
+    with Sink(tmp_path / "out.tif", GRID, 4, "uint8") as sink:
+        sink.write(0, np.zeros((4, 20, 30), np.float32), ALL)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.dataset_mask().all()
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RasterFileError, match=r"folder .*no of the output out\.tif does not exist"):
+        check_output(tmp_path / "no" / "out.tif", overwrite=False)
+
+
+def test_existing_output_needs_consent(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    path.write_text("")
+    with pytest.raises(OutputExistsError, match=r"out\.tif exists; .* overwrite=True"):
+        check_output(path, overwrite=False)
+    assert check_output(path, overwrite=True) == path
+
+
+def test_folder_is_no_output(tmp_path: Path) -> None:
+    with pytest.raises(RasterFileError, match="is a folder; give the name of a file in it"):
+        check_output(tmp_path, overwrite=True)
+
+
+def test_default_output_lies_beside_a_local_source(tmp_path: Path) -> None:
+    scene = tmp_path / "a scene.v2.tif"
+    scene.write_text("")
+    assert default_output(str(scene)) == tmp_path / "a scene.v2_translated.tif"
+
+
+@pytest.mark.parametrize(
+    "name", ["https://example.org/a/scene.tif?key=1", "/vsicurl/https://example.org/scene.tif"]
+)
+def test_default_output_of_a_remote_source_lies_in_the_working_directory(name: str) -> None:
+    assert default_output(name) == Path("scene_translated.tif")

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window
+
+from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.raster.source import Source, fill_gaps, reflected
+from tests.conftest import NORTH_UP, WriteRaster, values
+
+
+@given(st.integers(1, 50), st.data())
+def test_reflection_is_that_of_numpy_as_far_as_it_reaches(size: int, data: st.DataObject) -> None:
+    before, after = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))
+    found = reflected(-before, before + size + after, size)
+    np.testing.assert_array_equal(found, np.pad(np.arange(size), (before, after), mode="reflect"))
+
+
+@given(st.integers(-200, 200), st.integers(1, 300), st.integers(1, 50))
+def test_reflection_stays_on_the_axis(start: int, length: int, size: int) -> None:
+    found = reflected(start, length, size)
+    assert len(found) == length
+    assert found.min() >= 0
+    assert found.max() < size
+
+
+@given(st.integers(-30, 60), st.integers(-30, 60), st.integers(1, 60), st.integers(1, 60))
+def test_any_window_is_a_cut_of_the_reflected_raster(
+    row: int, col: int, height: int, width: int
+) -> None:
+    data = values((2, 31, 47), "int16")
+    with rasterio.MemoryFile() as memory:
+        profile = {"driver": "GTiff", "count": 2, "height": 31, "width": 47, "dtype": "int16"}
+        with memory.open(**profile, transform=NORTH_UP) as dataset:
+            dataset.write(data)
+        with Source(memory.name) as source:
+            found, valid = source.read(Window(col, row, width, height))
+    rows, cols = reflected(row, height, 31), reflected(col, width, 47)
+    np.testing.assert_array_equal(found, data[:, rows][:, :, cols])
+    assert valid.shape == (height, width)
+    assert valid.all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_pixels_are_invalid_where_all_bands_are_nodata(
+    write_raster: WriteRaster, dtype: str
+) -> None:
+    data = np.ones((2, 4, 4), dtype)
+    data[:, 0] = 0
+    data[0, 1] = 0
+    with Source(write_raster("a.tif", data, nodata=0)) as source:
+        assert source.may_have_gaps
+        valid = source.read()[1]
+    assert valid.all(axis=1).tolist() == [False, True, True, True]
+
+
+def test_pixels_are_invalid_where_a_band_is_not_finite(write_raster: WriteRaster) -> None:
+    data = np.ones((2, 3, 3), "float32")
+    data[0, 0, 0], data[1, 1, 1] = np.nan, np.inf
+    with Source(write_raster("a.tif", data)) as source:
+        valid = source.read()[1]
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1]]
+
+
+def test_mask_inside_the_file_is_seen(write_raster: WriteRaster) -> None:
+    mask = values((20, 20), "uint8") > 100
+    with Source(write_raster("a.tif", values((1, 20, 20), "uint8"), valid=mask)) as source:
+        np.testing.assert_array_equal(source.read()[1], mask)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_alpha_is_a_mask_and_not_a_band(write_raster: WriteRaster, dtype: str) -> None:
+    data = values((4, 20, 20), dtype)
+    data[3] = np.arange(20) > 5
+    path = write_raster("a.tif", data)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [
+            ColorInterp.red,
+            ColorInterp.green,
+            ColorInterp.blue,
+            ColorInterp.alpha,
+        ]
+    with Source(path) as source:
+        found, valid = source.read(dtype=None)
+        assert source.bands == 3
+        assert source.may_have_gaps
+    np.testing.assert_array_equal(found, data[:3])
+    np.testing.assert_array_equal(valid, data[3] > 0)
+
+
+def test_raster_without_gaps_says_so(write_raster: WriteRaster) -> None:
+    with Source(write_raster("a.tif", values((1, 5, 5), "uint8"))) as source:
+        assert not source.may_have_gaps
+
+
+def test_dataset_given_open_stays_open(write_raster: WriteRaster) -> None:
+    with rasterio.open(write_raster("a.tif", values((1, 5, 5), "uint8"))) as dataset:
+        with Source(dataset) as source:
+            source.read()
+        assert not dataset.closed
+
+
+def test_gaps_are_filled_band_by_band() -> None:
+    data = np.zeros((2, 2, 2), np.float32)
+    valid = np.array([[True, False], [True, True]])
+    filled = fill_gaps(data, valid, (5, np.nan))
+    assert filled[0].tolist() == [[0, 5], [0, 0]]
+    assert np.isnan(filled[1, 0, 1])
+    assert fill_gaps(data, np.ones((2, 2), bool), 9) is data
+
+
+def test_missing_raster_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RasterFileError, match=r"gone\.tif cannot be opened as a raster: .* Give the"
+    ):
+        Source(tmp_path / "gone.tif")
+
+
+def test_file_that_is_no_raster_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.tif").write_text("no raster")
+    with pytest.raises(OSError, match=r"notes\.tif cannot be opened as a raster"):
+        Source(tmp_path / "notes.tif")
+
+
+def test_cut_off_raster_is_named(write_raster: WriteRaster) -> None:
+    path = write_raster("a.tif", values((3, 300, 300), "uint8"), compress="deflate")
+    path.write_bytes(path.read_bytes()[:100_000])
+    with (
+        Source(path) as source,
+        pytest.raises(
+            RasterFileError, match=r"a\.tif cannot be read at row 0, .* damaged or cut off"
+        ),
+    ):
+        source.read()
+
+
+def test_complex_numbers_are_refused(write_raster: WriteRaster) -> None:
+    path = write_raster("slc.tif", np.ones((1, 4, 4), "complex64"))
+    with pytest.raises(InvalidInputError, match="complex numbers; write amplitude"):
+        Source(path)
+
+
+def test_real_corrupt_rasters_are_named(shared_data: Path) -> None:
+    folder = shared_data / "corpus"
+    for path in (folder / "naip_like_missing.tif", folder):
+        with pytest.raises(RasterFileError, match="cannot be opened"):
+            Source(path)

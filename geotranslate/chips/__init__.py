@@ -1,0 +1,1 @@
+"""Chip folders on disk: export, recognise, check, measure and split (never torch)."""

@@ -1,0 +1,73 @@
+"""What a model has to know about the data that it was trained on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geotranslate.chips.statistics import Scaling
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a translation: its bands, dtype, nodata value and scaling."""
+
+    bands: int
+    dtype: str
+    nodata: float | None
+    band_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    scaling: Scaling
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; NaN, which JSON lacks, as the string "nan"."""
+        nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
+        return asdict(self) | {"nodata": nodata}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Side:
+        """Rebuild a side from `to_json`."""
+        nodata, scaling = values["nodata"], values["scaling"]
+        return cls(
+            bands=int(values["bands"]),
+            dtype=str(values["dtype"]),
+            nodata=None if nodata is None else float(nodata),
+            band_names=tuple(values["band_names"]),
+            mean=tuple(values["mean"]),
+            scaling=Scaling(tuple(scaling["low"]), tuple(scaling["high"])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """Both sides, and how the chips were cut and split."""
+
+    source: Side
+    target: Side
+    chip_size: int
+    crs: str | None
+    resolution: tuple[float, float] | None
+    """Pixel size in CRS units; None for chips without georeference."""
+    train_pairs: tuple[str, ...]
+    validation_pairs: tuple[str, ...]
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DataCard:
+        """Rebuild a data card from `to_json`."""
+        resolution = values["resolution"]
+        return cls(
+            source=Side.from_json(values["source"]),
+            target=Side.from_json(values["target"]),
+            chip_size=int(values["chip_size"]),
+            crs=values["crs"],
+            resolution=None if resolution is None else tuple(resolution),
+            train_pairs=tuple(values["train_pairs"]),
+            validation_pairs=tuple(values["validation_pairs"]),
+            seed=int(values["seed"]),
+        )

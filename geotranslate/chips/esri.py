@@ -1,0 +1,149 @@
+"""The metadata files of ArcGIS Pro's "Export Tiles" folders.
+
+Names and keys are those of a real export with an additional input raster: `map.txt`,
+`esri_model_definition.emd` and `esri_accumulated_stats.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rasterio.crs import CRS
+
+from geotranslate.chips.statistics import Statistics
+
+SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
+MAP_FILE = "map.txt"
+MODEL_FILE = "esri_model_definition.emd"
+STATISTICS_FILE = "esri_accumulated_stats.json"
+
+
+@dataclass(frozen=True)
+class ExportSide:
+    """What the metadata say of one raster: the names of its bands and their statistics."""
+
+    band_names: tuple[str, ...]
+    statistics: Statistics
+
+
+def read_map(path: Path) -> list[tuple[str, str]]:
+    """Return the (source, target) paths of a `map.txt`, with forward slashes, each pair once.
+
+    Real files have backslashes, CRLF, trailing blanks, several blanks between the columns, and
+    name a pair twice where an export was appended to.
+    """
+    lines = path.read_text(encoding="utf-8-sig").replace("\\", "/").splitlines()
+    columns = (line.split() for line in lines)
+    return list(dict.fromkeys((row[0], row[1]) for row in columns if len(row) >= 2))
+
+
+def write_metadata(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    tile_size: int,
+    crs: CRS | None,
+    resolution: tuple[float, float],
+    source: ExportSide,
+    target: ExportSide,
+) -> None:
+    """Write the three metadata files of an export.
+
+    Args:
+        folder: Folder that holds `images/` and `images2/`.
+        names: File names of the pairs, equal on both sides.
+        tile_size: Side of the chips, px.
+        crs: Their CRS.
+        resolution: Their pixel size in CRS units.
+        source: What is in `images/`.
+        target: What is in `images2/`.
+    """
+    pairs = (f"{SOURCE_FOLDER}/{name}  {TARGET_FOLDER}/{name}\n" for name in names)
+    (folder / MAP_FILE).write_text("".join(pairs), encoding="utf-8")
+    cell = {"x": resolution[0], "y": resolution[1], "spatialReference": _spatial_reference(crs)}
+    shared = {
+        "MetaDataMode": "Export_Tiles",
+        "MinCellSize": cell,
+        "MaxCellSize": cell,
+        "InputRastersProps": _raster_properties(source),
+        "InputRastersProps2": _raster_properties(target),
+    }
+    model = shared | {
+        "ImageHeight": tile_size,
+        "ImageWidth": tile_size,
+        "ExtractBands": list(range(len(source.band_names))),
+        "ImageSpaceUsed": "MAP_SPACE",
+        "IsMultidimensional": False,
+        "BlackenAroundFeature": False,
+        "CropTileMode": "Fixed_Size",
+        "Classes": [],
+        "AllTilesStats": _tile_statistics(source),
+        "AllTilesStats2": _tile_statistics(target),
+    }
+    accumulated = shared | {
+        "Version": 1,
+        "NumBands": len(source.band_names),
+        "TileSizeX": tile_size,
+        "TileSizeY": tile_size,
+        "NumClasses": 0,
+        "NumTiles": len(names),
+        "NumTilesAsDouble": len(names),
+        "NextTileIndex": len(names),
+        "OutputFeatures": False,
+        "Classes": [],
+        "BandStatsState": _statistics_state(source),
+        "BandStatsState2": _statistics_state(target),
+    }
+    for name, content in ((MODEL_FILE, model), (STATISTICS_FILE, accumulated)):
+        (folder / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _spatial_reference(crs: CRS | None) -> dict[str, Any] | None:
+    if crs is None:
+        return None
+    code = crs.to_epsg()
+    if code is None:
+        return {"wkt": crs.to_wkt()}
+    # Esri's own number of Web Mercator; its other codes are EPSG's.
+    return {"wkid": 102100 if code == 3857 else code, "latestWkid": code}
+
+
+def _raster_properties(side: ExportSide) -> dict[str, Any]:
+    return {"RasterCount": 1, "SensorName": "Undefined", "BandNames": list(side.band_names)}
+
+
+def _tile_statistics(side: ExportSide) -> list[dict[str, Any]]:
+    found = side.statistics
+    columns = (side.band_names, found.minimum, found.maximum, found.mean, found.std)
+    return [
+        {
+            "BandName": name,
+            "Min": float(low),
+            "Max": float(high),
+            "Mean": float(mean),
+            "StdDev": float(std),
+        }
+        for name, low, high, mean, std in zip(*columns, strict=True)
+    ]
+
+
+def _statistics_state(side: ExportSide) -> list[dict[str, Any]]:
+    found = side.statistics
+    columns = (found.minimum, found.maximum, found.mean, found.m2)
+    # Mean and StdDev are 0 in real exports too: readers take them from M1, M2 and Num.
+    return [
+        {
+            "Min": float(low),
+            "Max": float(high),
+            "Mean": 0,
+            "StdDev": 0,
+            "M1": float(mean),
+            "M2": float(m2),
+            "Num": found.count,
+        }
+        for low, high, mean, m2 in zip(*columns, strict=True)
+    ]

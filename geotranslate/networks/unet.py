@@ -1,0 +1,105 @@
+"""The Pix2Pix generator: an encoder and a decoder with a skip at every level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.layers import Norm, init_weights, make_norm, pad_to_multiple
+
+MAX_DEPTH = 8
+MIN_CHIP_SIZE = 64
+DROPOUT_BLOCKS = 3
+
+
+def depth_for(chip_size: int) -> int:
+    """Return the number of levels for chips of a side: 8 from 256 px on, 1 less for each halving.
+
+    Raises:
+        InvalidInputError: The chips are smaller than 64 px.
+    """
+    if chip_size < MIN_CHIP_SIZE:
+        raise InvalidInputError(
+            f"Chips of {chip_size} px are too small for a U-Net; use chips of {MIN_CHIP_SIZE} px "
+            "or more."
+        )
+    return min(MAX_DEPTH, chip_size.bit_length() - 1)
+
+
+class UNet(nn.Module):
+    """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
+
+    Every level halves the image with a 4 x 4 convolution of stride 2; the first, the innermost
+    and the last have no normalisation (Isola et al. 2017). Images whose sides are no multiple of
+    `2**depth` are extended by reflection and the result is cut back.
+
+    Args:
+        bands_in: Bands of the source.
+        bands_out: Bands of the target.
+        depth: Number of levels, at least 2.
+        ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
+        norm: Normalisation of the inner levels.
+        dropout: Probability in the three innermost decoder blocks, when training.
+    """
+
+    def __init__(
+        self,
+        bands_in: int,
+        bands_out: int,
+        *,
+        depth: int = MAX_DEPTH,
+        ngf: int = 64,
+        norm: Norm = "batch",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.stride = 2**depth
+        widths = [ngf * min(2**level, 8) for level in range(depth)]
+        self.encoder = nn.ModuleList(
+            _down(
+                widths[level - 1] if level else bands_in,
+                widths[level],
+                norm="none" if level in (0, depth - 1) else norm,
+                activate=level > 0,
+                bias=norm == "instance",
+            )
+            for level in range(depth)
+        )
+        self.decoder = nn.ModuleList(
+            _up(
+                widths[level] if level == depth - 1 else 2 * widths[level],
+                widths[level - 1],
+                norm=norm,
+                dropout=dropout if level >= depth - DROPOUT_BLOCKS else 0.0,
+            )
+            for level in range(depth - 1, 0, -1)
+        )
+        self.head = nn.Sequential(
+            nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], bands_out, 4, 2, 1), nn.Tanh()
+        )
+        self.apply(init_weights)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate; sides of at least `2**depth - 1` px."""
+        rows, cols = source.shape[-2:]
+        hidden = pad_to_multiple(source, self.stride)
+        skips = []
+        for down in self.encoder:
+            hidden = down(hidden)
+            skips.append(hidden)
+        skips.pop()
+        for up in self.decoder:
+            hidden = torch.cat([up(hidden), skips.pop()], dim=1)
+        return self.head(hidden)[..., :rows, :cols]
+
+
+def _down(bands_in: int, bands_out: int, *, norm: Norm, activate: bool, bias: bool) -> nn.Module:
+    activation = nn.LeakyReLU(0.2) if activate else nn.Identity()
+    convolution = nn.Conv2d(bands_in, bands_out, 4, 2, 1, bias=bias)
+    return nn.Sequential(activation, convolution, make_norm(norm, bands_out))
+
+
+def _up(bands_in: int, bands_out: int, *, norm: Norm, dropout: float) -> nn.Module:
+    convolution = nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 1, bias=norm == "instance")
+    return nn.Sequential(nn.ReLU(), convolution, make_norm(norm, bands_out), nn.Dropout(dropout))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.layers import pad_to_multiple
+from geotranslate.networks.unet import UNet, depth_for
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("chip_size", "millions"), [(256, 54.414), (128, 41.829)])
+def test_parameters_are_those_of_the_reference(chip_size: int, millions: float) -> None:
+    assert count(UNet(3, 3, depth=depth_for(chip_size))) / 1e6 == pytest.approx(millions, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("chip_size", "depth"), [(64, 6), (100, 6), (127, 6), (128, 7), (255, 7), (256, 8), (1024, 8)]
+)
+def test_depth_follows_the_chip_size(chip_size: int, depth: int) -> None:
+    assert depth_for(chip_size) == depth
+
+
+def test_chips_below_64_px_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"Chips of 63 px are too small .* 64 px or more"):
+        depth_for(63)
+
+
+@pytest.mark.parametrize("size", [64, 65, 90, 100, 127, 128, 150])
+@pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (3, 3), (2, 12), (13, 1)])
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_any_chip_size_and_bands_train_and_predict(
+    size: int, bands_in: int, bands_out: int, norm: str
+) -> None:
+    network = UNet(bands_in, bands_out, depth=depth_for(size), ngf=2, norm=norm)
+    image = torch.rand(1, bands_in, size, size) * 2 - 1
+    translated = network(image)
+    assert translated.shape == (1, bands_out, size, size)
+    assert translated.abs().max() <= 1
+    translated.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert network.eval()(image).shape == translated.shape
+
+
+def test_sizes_need_not_be_square() -> None:
+    assert UNet(1, 2, depth=4, ngf=2)(torch.zeros(2, 1, 40, 75)).shape == (2, 2, 40, 75)
+
+
+def test_convolutions_before_batch_norm_have_no_bias_and_the_head_has() -> None:
+    network = UNet(3, 3, depth=5, ngf=4)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    assert [c.bias is not None for c in convolutions] == [False] * (len(convolutions) - 1) + [True]
+
+
+def test_norm_stands_on_inner_levels_only() -> None:
+    network = UNet(3, 3, depth=6, ngf=4)
+    assert [isinstance(block[2], nn.BatchNorm2d) for block in network.encoder] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert all(isinstance(block[2], nn.BatchNorm2d) for block in network.decoder)
+    assert isinstance(network.head[-1], nn.Tanh)
+
+
+def test_dropout_is_in_the_three_innermost_decoder_blocks() -> None:
+    rates = [block[3].p for block in UNet(3, 3, depth=8, ngf=2).decoder]
+    assert rates == [0.5, 0.5, 0.5, 0, 0, 0, 0]
+
+
+def test_weights_start_small_and_biases_at_zero() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 3, depth=6)
+    assert network.encoder[3][1].weight.std().item() == pytest.approx(0.02, rel=0.02)
+    norm = network.encoder[3][2]
+    assert norm.weight.mean().item() == pytest.approx(1, abs=0.01)
+    assert norm.weight.std().item() == pytest.approx(0.02, rel=0.2)
+    assert not network.head[1].bias.any()
+
+
+def test_prediction_does_not_depend_on_the_other_images_of_the_batch() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 3, depth=6, ngf=8).eval()
+    images = torch.rand(5, 3, 64, 64)
+    with torch.inference_mode():
+        together = network(images)
+        alone = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "padded"), [(64, 64), (65, 96), (95, 96), (33, 64)])
+def test_padding_reflects_to_the_next_multiple(size: int, padded: int) -> None:
+    image = torch.rand(1, 2, size, size)
+    found = pad_to_multiple(image, 32)
+    assert found.shape == (1, 2, padded, padded)
+    assert torch.equal(found[..., :size, :size], image)
+    if padded > size:
+        assert torch.equal(found[..., size, :size], image[..., size - 2, :])

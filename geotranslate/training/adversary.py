@@ -1,0 +1,94 @@
+"""The adversarial game as one fastai callback."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from fastai.callback.core import Callback
+from fastai.learner import ValueMetric
+from torch import Tensor, nn
+
+from geotranslate.training.losses import fill_invalid, verdict_loss
+
+
+class AdversarialPair(nn.Module):
+    """A generator and its discriminator; called, it is the generator.
+
+    So whatever fastai does with a model (predict, validate, hook, save) it does with the
+    generator, while one optimizer with two parameter groups holds both networks.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate `(n, bands, rows, cols)`."""
+        return self.generator(source)
+
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """Return the generator's parameters and, if there is one, the discriminator's."""
+        networks = [self.generator, self.discriminator]
+        return [list(network.parameters()) for network in networks if network is not None]
+
+
+class Adversary(Callback):
+    """Train the discriminator, then add its verdict to the generator's loss.
+
+    A batch takes one generator forward. After it the discriminator takes its step on half the sum
+    of its losses on real and fake; then the generator takes its own against the updated
+    discriminator, in fastai's usual way. One optimizer serves both because a network without
+    gradients is not stepped: the generator has none yet, the discriminator none any more.
+
+    Args:
+        discriminator: Network from source and target to logits.
+        lambda_l1: Weight of the learner's own loss, the L1.
+        lambda_gan: Weight of the adversarial term in the generator's loss.
+    """
+
+    # Before MixedPrecision (10), so that the game is played under its autocast.
+    order, run_valid = 9, False
+
+    def __init__(self, discriminator: nn.Module, lambda_l1: float, lambda_gan: float) -> None:
+        self.discriminator, self.lambda_l1, self.lambda_gan = discriminator, lambda_l1, lambda_gan
+        self.losses: dict[str, list[Tensor]] = {"generator": [], "l1": [], "discriminator": []}
+
+    @property
+    def columns(self) -> list[ValueMetric]:
+        """Columns of the progress table: means over the epoch's training batches, unweighted."""
+        return [ValueMetric(partial(self._mean, name), name) for name in self.losses]
+
+    def _mean(self, name: str) -> float:
+        return float(torch.stack(self.losses[name]).mean())
+
+    def before_train(self) -> None:
+        """Forget the losses of the epoch before."""
+        self.losses = {name: [] for name in self.losses}
+
+    def after_pred(self) -> None:
+        """Take the discriminator's step on the batch and its translation."""
+        source, fake = self.xb[0], self.pred.detach()
+        real = fill_invalid(self.yb[0], fake)
+        self.discriminator.requires_grad_(True)
+        on_real = verdict_loss(self.discriminator(source, real), real=True)
+        on_fake = verdict_loss(self.discriminator(source, fake), real=False)
+        loss = (on_real + on_fake) / 2
+        loss.backward()
+        self.opt.step()
+        self.opt.zero_grad()
+        self.discriminator.requires_grad_(False)
+        self.losses["discriminator"].append(loss.detach())
+
+    def after_loss(self) -> None:
+        """Weigh the L1 and add how far the translation is from fooling the discriminator."""
+        verdict = verdict_loss(self.discriminator(self.xb[0], self.pred), real=True)
+        self.losses["l1"].append(self.loss.detach())
+        self.losses["generator"].append(verdict.detach())
+        self.learn.loss_grad = self.lambda_l1 * self.loss_grad + self.lambda_gan * verdict
+        self.learn.loss = self.learn.loss_grad.clone()
+
+    def after_fit(self) -> None:
+        """Leave the discriminator trainable, as it was found."""
+        self.discriminator.requires_grad_(True)

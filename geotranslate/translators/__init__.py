@@ -1,0 +1,1 @@
+"""Trained or trainable models with one API."""

@@ -1,0 +1,286 @@
+"""What every translator can do: train, show, measure, save and translate scenes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fastai.callback.progress  # noqa: F401 (its import gives learners their progress bar)
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from fastai.learner import AvgMetric, Learner
+from fastai.optimizer import OptimWrapper
+from fastai.torch_core import default_device, subplots
+from numpy.typing import NDArray
+
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
+from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
+from geotranslate.raster.sink import default_output, to_dtype
+from geotranslate.raster.source import RasterLike, Source
+from geotranslate.training.adversary import AdversarialPair
+from geotranslate.training.callbacks import History
+from geotranslate.training.metrics import ErrorSums
+from geotranslate.training.tensors import draw_table
+from geotranslate.translators.card import Card, load_model, load_weights, save_model
+from geotranslate.translators.inference import Inference
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LEARNING_RATE = 2e-4
+BETAS = (0.5, 0.999)
+
+
+class Translator:
+    """A generator, how it is trained and what can be done with it.
+
+    Subclasses build the networks and say what their game is; all else is here. The fastai
+    `Learner` is public as `learn`.
+
+    Args:
+        data: Loaders from `prepare_data`; a data card alone for a model that only translates.
+        pair: The networks.
+        stride: Factor by which the generator shrinks images inside, px.
+        options: Arguments that rebuild the translator from its card.
+        loss: Loss of the generator's output in -1..1, `loss(prediction, target)`.
+        callbacks: fastai callbacks of the game.
+        metrics: Columns of the progress table, beside the loss of the validation pairs.
+    """
+
+    def __init__(
+        self,
+        data: DataLoaders | DataCard,
+        pair: AdversarialPair,
+        *,
+        stride: int,
+        options: dict[str, Any],
+        loss: Callable[..., torch.Tensor],
+        callbacks: Sequence[Callback],
+        metrics: Sequence[Any],
+    ) -> None:
+        self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
+        self.card = data_card(data)
+        self.pair, self.stride, self.options = pair, stride, options
+        self.history: list[dict[str, float]] = []
+        self.inference = Inference(pair.generator, self.card, stride)
+        pair.to(default_device() if self.data is None else self.data.device)
+        self.learn = Learner(
+            self.data or DataLoaders(),
+            pair,
+            loss_func=loss,
+            lr=LEARNING_RATE,
+            # fastai's own Adam has other defaults and a Python loop over the parameters.
+            opt_func=partial(OptimWrapper, opt=torch.optim.Adam, betas=BETAS, fused=True),
+            splitter=AdversarialPair.parameter_groups,
+            moms=(BETAS[0],) * 3,
+            metrics=[*metrics, AvgMetric(loss)],
+            cbs=[*callbacks, History(self.history)],
+        )
+
+    def fit(self, epochs: int = 10, lr: float | None = None, *, progress: bool = True) -> Self:
+        """Train for so many passes over the training pairs and return the model.
+
+        Shows a progress bar and a row of losses per epoch, which `history` keeps. Called again,
+        it goes on with the same weights and optimizer state.
+
+        Args:
+            epochs: Passes over the training pairs.
+            lr: Learning rate of both networks; 2e-4 by default.
+            progress: Whether to show the bar and the rows.
+
+        Raises:
+            InvalidInputError: The model was loaded without data, or `epochs` is below 1.
+        """
+        self._loaders()
+        if epochs < 1:
+            raise InvalidInputError(f"epochs is {epochs}; give at least 1.")
+        with ExitStack() as quiet:
+            if not progress:
+                quiet.enter_context(self.learn.no_bar())
+                quiet.enter_context(self.learn.no_logging())
+            self.learn.fit(epochs, LEARNING_RATE if lr is None else lr)
+        return self
+
+    def show_results(self, rows: int = 2) -> Any:
+        """Draw source, translation and target of the first validation pairs; return the figure."""
+        dataset = self._loaders().valid_ds
+        shown = [dataset[i] for i in range(min(rows, len(dataset)))]
+        table = [
+            (source, self.inference.scaled(source[None])[0], target) for source, target in shown
+        ]
+        return draw_table(table, ("source", "translation", "target"))
+
+    def plot_losses(self) -> Any:
+        """Draw every column of the progress table over the epochs; return the figure.
+
+        Raises:
+            InvalidInputError: The model has not been trained.
+        """
+        if not self.history:
+            raise InvalidInputError("There are no losses to plot yet; call fit first.")
+        names = list(self.history[-1])
+        figure, axes = subplots(1, len(names), figsize=(3 * len(names), 2.6))
+        for axis, name in zip(np.ravel(axes), names, strict=True):
+            axis.plot(range(1, len(self.history) + 1), [row[name] for row in self.history])
+            axis.set(title=name, xlabel="epoch")
+        figure.tight_layout()
+        return figure
+
+    def compute_metrics(self) -> dict[str, float]:
+        """Measure the translations of the validation pairs against their targets.
+
+        Both are in the target's units, translations rounded and clipped to its dtype, over pixels
+        valid on both sides and all bands. The peak of the PSNR is the range of an integer dtype
+        of 8 bits, else that of the training targets.
+
+        Returns:
+            `mae`, `rmse`, `bias`, `psnr`, `psnr_range` and `count`, see `ErrorSums.metrics`.
+        """
+        side = self.card.target
+        sums = ErrorSums()
+        for source, target in self._loaders().valid:
+            translated = side.scaling.unscale(self.inference.scaled(source).numpy())
+            truth = side.scaling.unscale(target.cpu().numpy())
+            sums.add(to_dtype(translated, side.dtype), truth)
+        return sums.metrics(float(max(np.subtract(side.scaling.high, side.scaling.low))))
+
+    def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
+        """Translate a chip or another image that fits into memory at once.
+
+        Args:
+            image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
+
+        Returns:
+            `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
+            floats and the target's nodata value, if it has one, in integers.
+
+        Raises:
+            RasterFileError: The raster cannot be read.
+            InvalidInputError: It has another number of bands than the model translates.
+        """
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3:
+                raise InvalidInputError(
+                    f"The array has shape {image.shape}; give (bands, rows, cols)."
+                )
+            return self.inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
+        with Source(image) as source:
+            self.inference.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+            return self.inference.image(*source.read())
+
+    def predict_raster(
+        self,
+        path: RasterLike,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        tile_size: int | None = None,
+        overlap: int | None = None,
+        batch_size: int = 4,
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> TranslatedRaster:
+        """Translate a raster of any size into a GeoTIFF on the same grid.
+
+        The output has the dtype and nodata value of the training targets; where that has none,
+        pixels that are invalid in the source are NaN (floats) or masked (integers).
+
+        Args:
+            path: Raster to translate: path, URL, GDAL name or open dataset.
+            output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
+                working directory for a remote one.
+            tile_size: Side of the tiles, px; by default that of the training chips, rounded up to
+                what the generator takes without padding.
+            overlap: Pixels that neighbouring tiles share; a quarter of a tile by default.
+            batch_size: Tiles translated at once.
+            overwrite: Whether an existing output may be replaced.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            The written raster, usable as a path.
+
+        Raises:
+            RasterFileError: The raster cannot be read or the output not written.
+            OutputExistsError: The output exists and `overwrite` is false.
+            InvalidInputError: The raster has another number of bands than the model translates.
+        """
+        tile = tile_size or -(-self.card.chip_size // self.stride) * self.stride
+        with Source(path) as source:
+            self.inference.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+            if source.grid.crs is None:
+                warnings.warn(
+                    f"{source.name} has no CRS, so the output has none either.",
+                    GeotranslateWarning,
+                    stacklevel=2,
+                )
+            return translate_raster(
+                source.dataset,
+                default_output(source.name) if output is None else output,
+                self.inference,
+                bands_out=self.card.target.bands,
+                tile_size=tile,
+                overlap=tile // 4 if overlap is None else overlap,
+                batch_size=batch_size,
+                dtype=self.card.target.dtype,
+                nodata=self.card.target.nodata,
+                fill=self.card.source.mean,
+                overwrite=overwrite,
+                progress=progress,
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
+
+        Raises:
+            RasterFileError: The folder cannot be written.
+        """
+        folder = Path(path)
+        card = Card(type(self).__name__, self.options, self.card, self.history)
+        save_model(folder, card, self.pair.state_dict())
+        return folder
+
+    @classmethod
+    def from_model(cls, path: str | os.PathLike[str]) -> Self:
+        """Load a saved model to translate with; nothing in its files is run.
+
+        Raises:
+            ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
+        """
+        card, weights = load_model(path)
+        if card.translator != cls.__name__:
+            raise ModelFileError(
+                f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
+            )
+        model = cls(card.data, **card.options)  # type: ignore[call-arg]
+        load_weights(model.pair, weights, path)
+        model.history.extend(card.history)
+        return model
+
+    def _loaders(self) -> DataLoaders:
+        if self.data is None:
+            raise InvalidInputError(
+                "The model was loaded without data, to translate only; for training and "
+                "measuring, make one from prepare_data."
+            )
+        return self.data
+
+
+def data_card(data: DataLoaders | DataCard) -> DataCard:
+    """Return the data card, bare or of loaders.
+
+    Raises:
+        InvalidInputError: The loaders are not from `prepare_data`.
+    """
+    card = data if isinstance(data, DataCard) else getattr(data, "card", None)
+    if not isinstance(card, DataCard):
+        raise InvalidInputError(
+            f"data is {type(data).__name__} without a data card; give what prepare_data returns."
+        )
+    return card

@@ -1,0 +1,160 @@
+"""Save and load a model: safetensors weights and a JSON card, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import uuid
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import ModelFileError, RasterFileError
+
+CARD_FILE = "card.json"
+WEIGHTS_FILE = "model.safetensors"
+FORMAT = "geotranslate model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `card.json` says of a model."""
+
+    translator: str
+    """Name of the class that made it."""
+    options: dict[str, Any]
+    """Arguments that rebuild it, beside the data."""
+    data: DataCard
+    history: list[dict[str, float]]
+    """One row of losses and metrics for every epoch."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, with the versions of what wrote them."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            **asdict(self),
+            "data": self.data.to_json(),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("geotranslate", "torch", "fastai", "rasterio")},
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Card:
+        """Rebuild a card from `to_json`."""
+        return cls(
+            translator=str(values["translator"]),
+            options=dict(values["options"]),
+            data=DataCard.from_json(values["data"]),
+            history=list(values["history"]),
+        )
+
+
+def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
+    """Write card and weights into a folder, each under a temporary name first.
+
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised.
+
+    Raises:
+        RasterFileError: The folder cannot be written.
+    """
+    if not folder.absolute().parent.is_dir():
+        raise RasterFileError(
+            f"The folder {folder.parent}, in which the model {folder.name} shall be saved, does "
+            "not exist; create it first."
+        )
+    mark = uuid.uuid4().hex[:8]
+    new_weights = folder / f".{WEIGHTS_FILE}.{mark}.partial"
+    new_card = folder / f".{CARD_FILE}.{mark}.partial"
+    try:
+        folder.mkdir(exist_ok=True)
+        contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+        save_file(contiguous, new_weights)
+        content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
+        new_card.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        os.replace(new_weights, folder / WEIGHTS_FILE)
+        os.replace(new_card, folder / CARD_FILE)
+    except (OSError, SafetensorError) as error:
+        raise RasterFileError(f"The model {folder} cannot be saved: {error}.") from error
+    finally:
+        new_weights.unlink(missing_ok=True)
+        new_card.unlink(missing_ok=True)
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
+    """Read a model's card and weights; nothing in the files is run.
+
+    Args:
+        path: Folder that `save` wrote, or the card in it.
+
+    Raises:
+        ModelFileError: It is missing, damaged or no model of geotranslate.
+    """
+    folder = Path(path).parent if Path(path).name == CARD_FILE else Path(path)
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ModelFileError(
+                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
+                "save wrote."
+            )
+    try:
+        values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise ModelFileError(
+                f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
+                "wrote."
+            )
+        if values["format_version"] > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{folder} was saved by a newer geotranslate ({values['versions']['geotranslate']})"
+                "; update geotranslate to load it."
+            )
+        card = Card.from_json(values)
+        if values["weights_sha256"] != _sha256(folder / WEIGHTS_FILE):
+            raise ModelFileError(
+                f"{folder / WEIGHTS_FILE} does not belong to its card: it was replaced or damaged. "
+                "Save or fetch the model again."
+            )
+        return card, load_file(folder / WEIGHTS_FILE)
+    except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"The model {folder} is damaged ({type(error).__name__}: {error}). Save or fetch it "
+            "again."
+        ) from error
+
+
+def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: object) -> None:
+    """Put weights into a module.
+
+    Raises:
+        ModelFileError: Names or shapes are not those of the module.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"The weights of {path} are not those of the networks that its card describes: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

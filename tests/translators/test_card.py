@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.statistics import Scaling
+from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.translators.card import Card, load_model, load_weights, save_model
+
+SIDE = Side(1, "uint8", None, ("",), (3.0,), Scaling((0.0,), (255.0,)))
+CARD = Card(
+    "Pix2Pix", {"ngf": 4}, DataCard(SIDE, SIDE, 64, None, None, ("a",), ("b",), 1), [{"l1": 0.5}]
+)
+WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7)}
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    card, weights = load_model(tmp_path / "model")
+    assert card == CARD
+    assert weights.keys() == WEIGHTS.keys()
+    assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
+    assert load_model(tmp_path / "model" / "card.json")[0] == CARD
+    assert sorted(item.name for item in (tmp_path / "model").iterdir()) == [
+        "card.json",
+        "model.safetensors",
+    ]
+
+
+def test_card_says_who_wrote_it(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    values = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert values["format"] == "geotranslate model"
+    assert set(values["versions"]) == {"python", "geotranslate", "torch", "fastai", "rasterio"}
+
+
+def test_saving_again_replaces_the_model(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    save_model(tmp_path / "model", CARD, {"c": torch.zeros(1)})
+    assert load_model(tmp_path / "model")[1].keys() == {"c"}
+
+
+def test_missing_folder_above_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RasterFileError, match="no, in which the model m shall be saved, does not"):
+        save_model(tmp_path / "no" / "m", CARD, WEIGHTS)
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.safetensors"])
+def test_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, name: str) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    (tmp_path / "model" / name).unlink()
+    with pytest.raises(ModelFileError, match=rf"is not a model of geotranslate: {name} is missing"):
+        load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{}", "was not written by geotranslate"),
+        ("[1]", "was not written by geotranslate"),
+        ('{"format": "Pix2Pix"}', "was not written by geotranslate"),
+        ("not json", "is damaged .* Save or fetch it again"),
+        ('{"format": "geotranslate model", "format_version": 1}', "is damaged"),
+        (
+            '{"format": "geotranslate model", "format_version": 99,'
+            ' "versions": {"geotranslate": "9.0"}}',
+            r"saved by a newer geotranslate \(9\.0\); update",
+        ),
+    ],
+)
+def test_card_that_is_not_ours_is_refused(tmp_path: Path, content: str, sentence: str) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    (tmp_path / "model" / "card.json").write_text(content)
+    with pytest.raises(ModelFileError, match=sentence):
+        load_model(tmp_path / "model")
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    save_file({"a": torch.ones(2, 3)}, tmp_path / "model" / "model.safetensors")
+    with pytest.raises(ModelFileError, match="does not belong to its card"):
+        load_model(tmp_path / "model")
+
+
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+
+    class Bomb:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "boom",))
+
+    torch.save({"a": Bomb()}, tmp_path / "model" / "model.safetensors")
+    with pytest.raises(ModelFileError):
+        load_model(tmp_path / "model")
+    assert not (tmp_path / "boom").exists()
+
+
+def test_weights_that_do_not_fit_the_networks_are_refused() -> None:
+    with pytest.raises(ModelFileError, match="The weights of m are not those of the networks"):
+        load_weights(torch.nn.Linear(2, 2), {"weight": torch.zeros(3, 3)}, "m")

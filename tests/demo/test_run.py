@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import rasterio
+from click.testing import CliRunner
+
+from geotranslate.cli import main
+from geotranslate.demo.run import run_demo
+
+RASTERS = ["aerial.tif", "map.tif", "unseen_aerial.tif", "unseen_map.tif", "unseen_translated.tif"]
+
+
+def check(folder: Path, size: int) -> None:
+    for name in RASTERS:
+        with rasterio.open(folder / name) as dataset:
+            assert dataset.crs == "EPSG:32632"
+            assert dataset.res == (0.5, 0.5)
+            assert dataset.height == size
+            assert dataset.width == (size // 4 if name.startswith("unseen") else size)
+    with (
+        rasterio.open(folder / "unseen_aerial.tif") as source,
+        rasterio.open(folder / "unseen_translated.tif") as translated,
+    ):
+        assert translated.transform == source.transform
+    assert (folder / "comparison.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("default::geotranslate.errors.GeotranslateWarning")
+def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
+    lines: list[str] = []
+    numbers = run_demo(tmp_path, size=512, epochs=1, say=lines.append)
+    check(tmp_path, 512)
+    assert json.loads((tmp_path / "numbers.json").read_text()) == numbers
+    assert [line[:3] for line in lines if line[1:3] == "/5"] == [f"{n}/5" for n in range(1, 6)]
+    assert "comparison.png" in lines[-2]
+
+
+@pytest.mark.slow
+def test_demo_learns_the_map(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["demo", str(tmp_path / "demo")], catch_exceptions=False)
+    assert result.exit_code == 0
+    check(tmp_path / "demo", 2048)
+    numbers = json.loads((tmp_path / "demo" / "numbers.json").read_text())
+    assert numbers["mae"] < 0.6 * numbers["mae_mean_colour"]
+    assert numbers["agreement"] > 0.65

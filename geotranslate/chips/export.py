@@ -33,7 +33,7 @@ from geotranslate.chips.esri import (
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid, align, is_categorical
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.raster.source import RasterLike, Source, reason
 from geotranslate.raster.tiles import tile_windows
 
 ENTRIES = (SOURCE_FOLDER, TARGET_FOLDER, MAP_FILE, MODEL_FILE, STATISTICS_FILE)
@@ -250,7 +250,9 @@ def _write_chip(
             if side.nodata is None and not valid.all():
                 chip.write_mask(valid)
     except (RasterioError, OSError) as error:
-        raise RasterFileError(f"The chip {path.name} cannot be written: {error}.") from error
+        raise RasterFileError(
+            f"The chip {path.name} cannot be written: {reason(error, path)}."
+        ) from error
 
 
 def _colour_options(side: Source) -> dict[str, str]:

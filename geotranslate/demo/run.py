@@ -38,7 +38,7 @@ def run_demo(
     *,
     size: int = 2048,
     seed: int = 0,
-    epochs: int = 10,
+    epochs: int = 11,
     overwrite: bool = False,
     say: Callable[[str], object] = print,
 ) -> dict[str, float]:
@@ -48,7 +48,7 @@ def run_demo(
         folder: Folder for the results; made if it is missing.
         size: Side of the town, px of half a metre.
         seed: Seed of the town and of the training.
-        epochs: Passes over the training pairs.
+        epochs: Passes over the training pairs, at least 2; the last is at a lower rate.
         overwrite: Whether to go on in a folder that holds something.
         say: Gets a line before each step, and at the end what to open.
 
@@ -85,7 +85,8 @@ def run_demo(
     say(f"3/5 Training Pix2Pix for {epochs} epochs")
     data = prepare_data(export, seed=seed)
     torch.manual_seed(seed)
-    model = Pix2Pix(data, ngf=16, ndf=16).fit(epochs, LEARNING_RATE)
+    model = Pix2Pix(data, ngf=16, ndf=16)
+    model.fit(epochs - 1, LEARNING_RATE).fit(1, LEARNING_RATE / 5)
     model.save(place / "model")
     say("4/5 Translating the quarter that it never saw")
     translated = model.predict_raster(

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.source import reason
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,7 +145,9 @@ class Sink:
             self._carry_over_points()
         except (RasterioError, OSError) as error:
             self._discard()
-            raise RasterFileError(f"{self.path} cannot be written: {error}.") from error
+            raise RasterFileError(
+                f"{self.path} cannot be written: {reason(error, self._temporary)}."
+            ) from error
         return self
 
     def _carry_over_points(self) -> None:
@@ -168,7 +171,7 @@ class Sink:
                 self._dataset.write_mask(valid, window=window)
         except (RasterioError, OSError) as error:
             raise RasterFileError(
-                f"{self.path} cannot be written at row {row}: {error}."
+                f"{self.path} cannot be written at row {row}: {reason(error, self._temporary)}."
             ) from error
 
     def __exit__(
@@ -183,7 +186,9 @@ class Sink:
                 os.replace(self._temporary, self.path)
         except (RasterioError, OSError) as problem:
             if error is None:
-                raise RasterFileError(f"{self.path} cannot be completed: {problem}.") from problem
+                raise RasterFileError(
+                    f"{self.path} cannot be completed: {reason(problem, self._temporary)}."
+                ) from problem
         finally:
             self._discard()
 

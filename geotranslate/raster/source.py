@@ -68,7 +68,7 @@ class Source:
                 return self._stack.enter_context(rasterio.open(raster))
             except (RasterioError, OSError) as error:
                 raise RasterFileError(
-                    f"{os.fspath(raster)} cannot be opened as a raster: {error}. "
+                    f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
                     "Give the path, URL or GDAL name of an existing raster."
                 ) from error
 
@@ -144,7 +144,8 @@ class Source:
         except (RasterioError, OSError) as error:
             raise RasterFileError(
                 f"{self.name} cannot be read at row {window.row_off}, column {window.col_off}: "
-                f"{error}. The file may be damaged or cut off; fetch or export it again."
+                f"{reason(error, self.name)}. The file may be damaged or cut off; fetch or export "
+                "it again."
             ) from error
         return data, valid & np.isfinite(data).all(axis=0)
 
@@ -162,6 +163,15 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def reason(error: BaseException, path: str | os.PathLike[str]) -> str:
+    """Return what GDAL said first, without the path that our sentences name themselves."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    name = os.fspath(path)
+    text = str(error).removeprefix(f"{name}: ").removeprefix(f"{os.path.basename(name)}: ")
+    return text.rstrip(".")
 
 
 def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
-from fastai.learner import AvgMetric, Learner
+from fastai.learner import Learner, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import default_device, subplots
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from geotranslate.raster.sink import default_output, to_dtype
 from geotranslate.raster.source import RasterLike, Source
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.callbacks import History
+from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics import ErrorSums
 from geotranslate.training.tensors import draw_table
 from geotranslate.translators.card import Card, load_model, load_weights, save_model
@@ -50,9 +51,8 @@ class Translator:
         pair: The networks.
         stride: Factor by which the generator shrinks images inside, px.
         options: Arguments that rebuild the translator from its card.
-        loss: Loss of the generator's output in -1..1, `loss(prediction, target)`.
         callbacks: fastai callbacks of the game.
-        metrics: Columns of the progress table, beside the loss of the validation pairs.
+        metrics: Columns of the progress table, beside the L1 of the validation pairs.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class Translator:
         *,
         stride: int,
         options: dict[str, Any],
-        loss: Callable[..., torch.Tensor],
         callbacks: Sequence[Callback],
         metrics: Sequence[Any],
     ) -> None:
@@ -70,18 +69,19 @@ class Translator:
         self.card = data_card(data)
         self.pair, self.stride, self.options = pair, stride, options
         self.history: list[dict[str, float]] = []
+        self.metrics: dict[str, float] = {}
         self.inference = Inference(pair.generator, self.card, stride)
         pair.to(default_device() if self.data is None else self.data.device)
         self.learn = Learner(
-            self.data or DataLoaders(),
+            DataLoaders() if self.data is None else self.data,
             pair,
-            loss_func=loss,
+            loss_func=masked_l1,
             lr=LEARNING_RATE,
             # fastai's own Adam has other defaults and a Python loop over the parameters.
             opt_func=partial(OptimWrapper, opt=torch.optim.Adam, betas=BETAS, fused=True),
             splitter=AdversarialPair.parameter_groups,
             moms=(BETAS[0],) * 3,
-            metrics=[*metrics, AvgMetric(loss)],
+            metrics=[*metrics, ValueMetric(self._validation_l1, "valid_l1")],
             cbs=[*callbacks, History(self.history)],
         )
 
@@ -137,6 +137,8 @@ class Translator:
     def compute_metrics(self) -> dict[str, float]:
         """Measure the translations of the validation pairs against their targets.
 
+        The answer is kept in `metrics` and saved with the model.
+
         Both are in the target's units, translations rounded and clipped to its dtype, over pixels
         valid on both sides and all bands. The peak of the PSNR is the range of an integer dtype
         of 8 bits, else that of the training targets.
@@ -150,7 +152,8 @@ class Translator:
             translated = side.scaling.unscale(self.inference.scaled(source).numpy())
             truth = side.scaling.unscale(target.cpu().numpy())
             sums.add(to_dtype(translated, side.dtype), truth)
-        return sums.metrics(float(max(np.subtract(side.scaling.high, side.scaling.low))))
+        self.metrics = sums.metrics(float(max(np.subtract(side.scaling.high, side.scaling.low))))
+        return self.metrics
 
     def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
         """Translate a chip or another image that fits into memory at once.
@@ -214,7 +217,7 @@ class Translator:
         tile = tile_size or -(-self.card.chip_size // self.stride) * self.stride
         with Source(path) as source:
             self.inference.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
-            if source.grid.crs is None:
+            if source.grid.crs is None and not source.dataset.gcps[0]:
                 warnings.warn(
                     f"{source.name} has no CRS, so the output has none either.",
                     GeotranslateWarning,
@@ -242,7 +245,7 @@ class Translator:
             RasterFileError: The folder cannot be written.
         """
         folder = Path(path)
-        card = Card(type(self).__name__, self.options, self.card, self.history)
+        card = Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
         save_model(folder, card, self.pair.state_dict())
         return folder
 
@@ -261,7 +264,12 @@ class Translator:
         model = cls(card.data, **card.options)  # type: ignore[call-arg]
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
+        model.metrics = card.metrics
         return model
+
+    def _validation_l1(self) -> float:
+        # The learner's loss is the plain L1; fastai has just averaged it.
+        return float(self.learn.recorder.loss.value)
 
     def _loaders(self) -> DataLoaders:
         if self.data is None:

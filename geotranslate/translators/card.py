@@ -36,7 +36,9 @@ class Card:
     """Arguments that rebuild it, beside the data."""
     data: DataCard
     history: list[dict[str, float]]
-    """One row of losses and metrics for every epoch."""
+    """One row of losses for every epoch."""
+    metrics: dict[str, float]
+    """Last answer of `compute_metrics`, empty before."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the versions of what wrote them."""
@@ -59,6 +61,7 @@ class Card:
             options=dict(values["options"]),
             data=DataCard.from_json(values["data"]),
             history=list(values["history"]),
+            metrics=dict(values["metrics"]),
         )
 
 

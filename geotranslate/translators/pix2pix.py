@@ -12,7 +12,6 @@ from geotranslate.networks.layers import Norm
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.unet import UNet, depth_for
 from geotranslate.training.adversary import AdversarialPair, Adversary
-from geotranslate.training.losses import masked_l1
 from geotranslate.translators.base import Translator, data_card
 
 
@@ -75,7 +74,6 @@ class Pix2Pix(Translator):
                 "lambda_l1": lambda_l1,
                 "lambda_gan": lambda_gan,
             },
-            loss=masked_l1,
             callbacks=callbacks,
             metrics=columns,
         )

@@ -146,8 +146,32 @@ def test_complex_numbers_are_refused(write_raster: WriteRaster) -> None:
         Source(path)
 
 
-def test_real_corrupt_rasters_are_named(shared_data: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "byte_truncated.tif",
+        "corrupt.tif",
+        "corrupted_deflate_singlestrip.tif",
+        "missing_tilebytecounts_and_offsets.tif",
+        "packbits-not-enough-data.tif",
+        "unknown_compression.tif",
+    ],
+)
+def test_real_corrupt_rasters_are_named(shared_data: Path, name: str) -> None:
+    with pytest.raises(RasterFileError) as caught:
+        with Source(shared_data / "corpus" / "corrupt" / name) as source:
+            source.read()
+    sentence = str(caught.value)
+    assert sentence.count(name) <= 2
+    assert "See previous exception" not in sentence
+    assert sentence.endswith(("an existing raster.", "fetch or export it again."))
+
+
+def test_masks_of_real_rasters_are_seen(shared_data: Path) -> None:
     folder = shared_data / "corpus"
-    for path in (folder / "naip_like_missing.tif", folder):
-        with pytest.raises(RasterFileError, match="cannot be opened"):
-            Source(path)
+    for name in ("mask/cog_rgba.tif", "mask/cog_rgb_mask.tif", "nodata/cog_nodata_nan.tif"):
+        with Source(folder / name) as source:
+            valid = source.read()[1]
+        assert 0 < valid.mean() < 1, name
+    with Source(folder / "nodata" / "all-nodata.tif") as source:
+        assert not source.read()[1].any()

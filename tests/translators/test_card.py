@@ -14,7 +14,11 @@ from geotranslate.translators.card import Card, load_model, load_weights, save_m
 
 SIDE = Side(1, "uint8", None, ("",), (3.0,), Scaling((0.0,), (255.0,)))
 CARD = Card(
-    "Pix2Pix", {"ngf": 4}, DataCard(SIDE, SIDE, 64, None, None, ("a",), ("b",), 1), [{"l1": 0.5}]
+    "Pix2Pix",
+    {"ngf": 4},
+    DataCard(SIDE, SIDE, 64, None, None, ("a",), ("b",), 1),
+    [{"l1": 0.5}],
+    {"mae": 7.5},
 )
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7)}
 

@@ -41,7 +41,7 @@ def test_model_owns_a_learner_and_fit_returns_the_model(write_chips: WriteChips)
 def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
     model.fit(2, progress=False)
     assert len(model.history) == 3
-    assert set(model.history[0]) >= {"generator", "l1", "discriminator", "valid_loss"}
+    assert set(model.history[0]) >= {"generator", "l1", "discriminator", "valid_l1"}
     assert all(np.isfinite(list(row.values())).all() for row in model.history)
 
 
@@ -185,10 +185,12 @@ def test_reloaded_model_predicts_the_same_bytes(
 ) -> None:
     path = write_raster("scene.tif", values((3, 150, 150), "uint8"))
     first = model.predict_raster(path, tmp_path / "first.tif", progress=False)
+    model.compute_metrics()
     again = Pix2Pix.from_model(model.save(tmp_path / "model"))
     second = again.predict_raster(path, tmp_path / "second.tif", progress=False)
     assert first.path.read_bytes() == second.path.read_bytes()
     assert again.history == model.history
+    assert again.metrics == model.metrics
     assert again.options == model.options
 
 

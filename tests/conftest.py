@@ -13,6 +13,8 @@ import rasterio
 from affine import Affine
 from hypothesis import settings
 from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
 
 matplotlib.use("Agg")
 # The first case of a test pays for imports and caches.
@@ -25,6 +27,23 @@ GRIDS = {
     "south-up": Affine(2.0, 0, 500_000, 0, 2.0, 5_000_000),
     "rotated": Affine.translation(500_000, 5_000_000) @ Affine.rotation(30) @ Affine.scale(2, -3),
 }
+GCPS = [GroundControlPoint(row, col, 10 + col, 50 - row) for row in (0, 20) for col in (0, 30)]
+RPCS = RPC(
+    height_off=500.0,
+    height_scale=500.0,
+    lat_off=45.0,
+    lat_scale=0.1,
+    line_den_coeff=[1.0] + 19 * [0.0],
+    line_num_coeff=[0.0, 0.0, -1.0] + 17 * [0.0],
+    line_off=10.0,
+    line_scale=10.0,
+    long_off=15.0,
+    long_scale=0.1,
+    samp_den_coeff=[1.0] + 19 * [0.0],
+    samp_num_coeff=[0.0, 1.0] + 18 * [0.0],
+    samp_off=15.0,
+    samp_scale=15.0,
+)
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 WriteRaster = Callable[..., Path]
@@ -39,7 +58,7 @@ def write_raster(tmp_path: Path) -> WriteRaster:
         data: NDArray[Any],
         *,
         crs: str | None = "EPSG:32633",
-        transform: Affine = NORTH_UP,
+        transform: Affine | None = NORTH_UP,
         nodata: float | None = None,
         valid: NDArray[np.bool_] | None = None,
         names: tuple[str, ...] = (),

@@ -6,7 +6,9 @@ import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from rasterio._err import CPLE_BaseError  # what transforming raises is not public
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import CRSError, RasterioError
@@ -14,6 +16,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_geom
 from rasterio.windows import Window
+from shapely import get_coordinates
 from shapely.geometry import Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
@@ -94,31 +97,34 @@ def align(
         resampling: Method; nearest where the raster has a colour table, else bilinear.
 
     Raises:
-        GridMismatchError: One side has no CRS and the other has, or they do not overlap.
+        GridMismatchError: One side has no CRS and the other has, the raster has ground control
+            points or RPCs instead of a grid, or they do not overlap.
     """
     own = Grid.of(dataset)
     if own.matches(grid):
         unchanged: AbstractContextManager[DatasetReader] = nullcontext(dataset)
         return unchanged
+    if own.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
+        raise GridMismatchError(_no_grid_sentence(dataset))
     if own.crs is None or grid.crs is None:
         raise GridMismatchError(_no_crs_sentence(dataset.name, own, grid))
-    try:
-        apart = not own.footprint_in(grid.crs).intersects(grid.footprint)
-    except (CRSError, RasterioError) as error:
-        raise GridMismatchError(
-            f"{dataset.name} ({own.crs}) cannot be brought into {grid.crs}: {error}. "
-            "Check that both rasters name the CRS that they are really in."
-        ) from error
-    if apart:
+    if _apart(dataset.name, own, grid):
         raise GridMismatchError(
             f"{dataset.name} does not overlap the source on the ground: it covers "
             f"{_box(own.footprint_in(grid.crs))}, the source {_box(grid.footprint)} "
-            f"(in {grid.crs}). Give two rasters of one place."
+            f"(in {_named(grid.crs)}). Give two rasters of one place."
         )
+    return _warped(dataset, grid, resampling)
+
+
+def _warped(dataset: DatasetReader, grid: Grid, resampling: Resampling | None) -> WarpedVRT:
     if resampling is None:
         resampling = Resampling.nearest if is_categorical(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.
     has_mask = dataset.nodata is not None or ColorInterp.alpha in dataset.colorinterp
+    # GDAL takes a nodata value in one band of several for a number and mixes it with its
+    # neighbours, unless it is told to look at every band alone. In a picture it is a colour.
+    picture = all(dtype == "uint8" for dtype in dataset.dtypes)
     return WarpedVRT(
         dataset,
         add_alpha=not has_mask,
@@ -127,20 +133,64 @@ def align(
         height=grid.height,
         width=grid.width,
         resampling=resampling,
+        UNIFIED_SRC_NODATA="YES" if picture else "NO",
+    )
+
+
+def _apart(name: str, own: Grid, grid: Grid) -> bool:
+    """Tell whether two grids surely lie on different ground.
+
+    Either may not fit into the other's CRS: a world has no outline in a UTM zone, nor a cap around
+    a pole one in degrees. So both ways have to say so, and a spoilt outline says nothing.
+    """
+    apart = []
+    for here, there in ((grid, own), (own, grid)):
+        try:
+            outline = here.footprint_in(there.crs)
+        except (CPLE_BaseError, CRSError, RasterioError) as error:
+            raise GridMismatchError(
+                f"{name} ({_named(own.crs)}) cannot be brought into {_named(grid.crs)}: no way "
+                "from one to the other is known. Check that both rasters name the CRS that they "
+                "are really in."
+            ) from error
+        whole = bool(np.isfinite(get_coordinates(outline)).all()) and outline.is_valid
+        apart.append(whole and not outline.intersects(there.footprint))
+    return all(apart)
+
+
+def _no_grid_sentence(dataset: DatasetReader) -> str:
+    if dataset.gcps[0]:
+        points, option = "ground control points", ""
+    else:
+        points, option = "rational polynomial coefficients (RPCs)", " -rpc"
+    return (
+        f"{dataset.name} cannot be laid on the source: it has {points} only, which are no grid. "
+        f"Warp it first with gdalwarp{option}."
     )
 
 
 def _no_crs_sentence(name: str, own: Grid, grid: Grid) -> str:
-    lacking, having = ("It", "the source") if own.crs is None else ("The source", "it")
     if own.crs is None and grid.crs is None:
         return (
             f"{name} ({own.width} x {own.height} px) and the source ({grid.width} x {grid.height} "
             "px) have no CRS and different grids. Give both a CRS, or two rasters on one grid."
         )
+    if own.crs is None:
+        return (
+            f"{name} cannot be laid on the source: it has no CRS and the source has "
+            f"{_named(grid.crs)}. Assign the CRS first, for example with rio edit-info."
+        )
     return (
-        f"{name} cannot be laid on the source: {lacking} has no CRS and {having} has "
-        f"{own.crs or grid.crs}. Assign the CRS first, for example with rio edit-info."
+        f"{name} cannot be laid on the source: the source has no CRS and it has "
+        f"{_named(own.crs)}. Assign the CRS first, for example with rio edit-info; a source that "
+        "has ground control points or RPCs only should be warped first with gdalwarp."
     )
+
+
+def _named(crs: CRS) -> str:
+    """Return the code of a CRS, or its name where it has no code."""
+    code = crs.to_authority()
+    return ":".join(code) if code else crs.to_wkt().split('"')[1]
 
 
 def _box(geometry: BaseGeometry) -> str:

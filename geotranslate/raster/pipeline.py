@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
+from geotranslate.checks import whole_number
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.merge import RowBand
+from geotranslate.raster.opening import files_of
 from geotranslate.raster.sink import BLOCK, Sink, check_output
 from geotranslate.raster.source import RasterLike, Source, fill_gaps
 from geotranslate.raster.tiles import Axis
@@ -48,11 +50,13 @@ def translate_raster(
     apply: Apply,
     *,
     bands_out: int,
+    bands: Sequence[int | str] | None = None,
     tile_size: int = 256,
     overlap: int = 64,
     batch_size: int = 4,
     dtype: str | None = None,
     nodata: float | None = None,
+    band_names: Sequence[str] = (),
     fill: float | Sequence[float] = 0.0,
     overwrite: bool = False,
     progress: bool = True,
@@ -60,19 +64,24 @@ def translate_raster(
     """Run `apply` over a raster tile by tile and write the blended result on the same grid.
 
     Memory grows with the raster's width, not with its height. The written pixels do not depend on
-    `batch_size`, as far as those of `apply` do not. An existing output survives any failure.
+    `batch_size`, as far as those of `apply` do not. Pixels pass as float32: values that it holds
+    (integers up to 2**24, float32) come back from an identity to the last bit, larger integers and
+    float64 are rounded to it. Ground control points and RPCs are carried over. An existing output
+    survives any failure.
 
     Args:
         source: Raster to read: path, URL, GDAL name or open dataset.
-        output: GeoTIFF to write, in an existing folder.
+        output: GeoTIFF to write (.tif or .tiff), in an existing folder.
         apply: Function from a batch of tiles to as many translated ones.
         bands_out: Bands that `apply` returns.
+        bands: Bands of the source that it gets, by number from 1 or by name; all by default.
         tile_size: Side of the tiles, px.
         overlap: Pixels that neighbouring tiles share, at most half a tile; blended by Hann ramps.
         batch_size: Tiles per call of `apply`; the last call gets what is left.
         dtype: Output dtype, the source's by default; integers are rounded and clipped.
         nodata: Output nodata value. Without one, invalid pixels are NaN in a float output and
             marked by a mask inside the file in an integer one.
+        band_names: Descriptions of the output's bands, one a band; none by default.
         fill: What `apply` sees where the source is invalid, in source units, one or one a band.
         overwrite: Whether an existing output may be replaced.
         progress: Whether to show a progress bar.
@@ -80,14 +89,16 @@ def translate_raster(
     Raises:
         RasterFileError: A raster cannot be read or written.
         OutputExistsError: The output exists and `overwrite` is false.
-        InvalidInputError: Tiles, overlap, batch size, dtype or nodata are impossible, output and
-            source are one file, or `apply` returns something else than it has to.
+        InvalidInputError: Tiles, overlap, batch size, bands, dtype or nodata are impossible, the
+            source is or reads the output, or `apply` returns something else than it has to.
     """
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size is {batch_size}; give at least 1.")
+    tile_size = whole_number("tile_size", tile_size, 1)
+    overlap = whole_number("overlap", overlap, 0)
+    batch_size = whole_number("batch_size", batch_size, 1)
+    bands_out = whole_number("bands_out", bands_out, 1)
     path = check_output(output, overwrite=overwrite)
     began = time.perf_counter()
-    with Source(source) as opened:
+    with Source(source, bands) as opened:
         _refuse_same_file(opened, path)
         rows = Axis(opened.grid.height, tile_size, overlap)
         cols = Axis(opened.grid.width, tile_size, overlap)
@@ -103,6 +114,7 @@ def translate_raster(
                 nodata=nodata,
                 masked=opened.may_have_gaps,
                 like=opened.dataset,
+                band_names=band_names,
             ) as sink,
             tqdm(total=len(rows) * len(cols), unit="tile", disable=not progress) as bar,
         ):
@@ -175,7 +187,14 @@ def _checked(apply: Apply, batch: list[Tile], bands_out: int) -> Batch:
 
 
 def _refuse_same_file(source: Source, output: Path) -> None:
-    if output.exists() and Path(source.name).exists() and output.samefile(source.name):
+    if not output.exists():
+        return
+    if Path(source.name).exists() and output.samefile(source.name):
         raise InvalidInputError(
             f"The output {output} is the source itself, which must survive; give another name."
+        )
+    if any(output.samefile(file) for file in files_of(source.dataset)):
+        raise InvalidInputError(
+            f"The output {output} is a file that the source {source.name} reads, which must "
+            "survive; give another name."
         )

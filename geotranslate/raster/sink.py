@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,17 +14,29 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+)
+from geotranslate.raster.completeness import is_complete
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import reason
+from geotranslate.raster.opening import Dataset, quiet_about_georeference, reason
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 BLOCK = 256
 """Side of the blocks of written GeoTIFFs, px. Rows are written in multiples of it."""
+
+SUFFIXES = (".tif", ".tiff")
+
+SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
+"""What GDAL and GIS programs put beside a raster, after its whole name."""
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
@@ -39,6 +53,7 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
 
     Raises:
         RasterFileError: Its folder does not exist.
+        InvalidInputError: It is not named as a GeoTIFF.
         OutputExistsError: It exists and `overwrite` is false.
     """
     path = Path(output)
@@ -48,6 +63,10 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
         )
     if path.is_dir():
         raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidInputError(
+            f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff."
+        )
     if path.exists() and not overwrite:
         raise OutputExistsError(
             f"The output {path} exists; give another name or pass overwrite=True."
@@ -93,6 +112,7 @@ class Sink:
         nodata: Its nodata value, which has to fit the dtype.
         masked: Whether invalid pixels may come.
         like: Open dataset whose GCPs and RPCs it takes over; it has to lie on the same grid.
+        band_names: Descriptions of its bands, one a band; none by default.
     """
 
     def __init__(
@@ -104,7 +124,8 @@ class Sink:
         *,
         nodata: float | None = None,
         masked: bool = False,
-        like: rasterio.io.DatasetReader | None = None,
+        like: Dataset | None = None,
+        band_names: Sequence[str] = (),
     ) -> None:
         if dtype not in DTYPES:
             raise InvalidInputError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}.")
@@ -114,34 +135,25 @@ class Sink:
             raise InvalidInputError(
                 f"nodata is {nodata:g}, which {dtype} cannot hold; give another nodata or dtype."
             )
+        if isinstance(band_names, str) or len(band_names) not in (0, bands):
+            raise InvalidInputError(
+                f"band_names is {reprlib.repr(band_names)}; give one name for each of the "
+                f"{bands} bands of the output, or none."
+            )
         self.path, self.grid, self.bands, self.dtype = path, grid, bands, dtype
         self.nodata, self.masked, self.like = nodata, masked, like
+        self.band_names = tuple(band_names)
         self._temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.tif")
 
     def __enter__(self) -> Self:
-        floating = np.issubdtype(self.dtype, np.floating)
         self._env = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
         self._env.__enter__()
         try:
-            self._dataset = rasterio.open(
-                self._temporary,
-                "w",
-                driver="GTiff",
-                crs=self.grid.crs,
-                transform=self.grid.transform,
-                height=self.grid.height,
-                width=self.grid.width,
-                count=self.bands,
-                dtype=self.dtype,
-                nodata=self.nodata,
-                tiled=True,
-                blockxsize=BLOCK,
-                blockysize=BLOCK,
-                compress="deflate",
-                predictor=3 if floating else 2,
-                bigtiff="if_safer",
-                alpha="NO",  # GDAL takes the fourth of four bytes for alpha otherwise
-            )
+            with quiet_about_georeference():
+                self._dataset = self._create()
+            # What is said before the first block is written stands before it in the file.
+            if self.band_names:
+                self._dataset.descriptions = self.band_names
             self._carry_over_points()
         except (RasterioError, OSError) as error:
             self._discard()
@@ -150,14 +162,42 @@ class Sink:
             ) from error
         return self
 
+    def _create(self) -> DatasetWriter:
+        floating = np.issubdtype(self.dtype, np.floating)
+        return rasterio.open(
+            self._temporary,
+            "w",
+            driver="GTiff",
+            crs=self.grid.crs,
+            transform=self.grid.transform,
+            height=self.grid.height,
+            width=self.grid.width,
+            count=self.bands,
+            dtype=self.dtype,
+            nodata=self.nodata,
+            tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
+            interleave="pixel",
+            compress="deflate",
+            predictor=3 if floating else 2,
+            bigtiff="if_safer",
+            alpha="NO",  # GDAL takes the fourth of four bytes for alpha otherwise
+        )
+
     def _carry_over_points(self) -> None:
         if self.like is None:
             return
         points, crs = self.like.gcps
         if points:
             self._dataset.gcps = (points, crs)
-        if self.like.rpcs:
-            self._dataset.rpcs = self.like.rpcs
+        # As they are: rasterio's own RPC class loses an error estimate of 0.
+        if coefficients := self.like.tags(ns="RPC"):
+            self._dataset.update_tags(ns="RPC", **coefficients)
+
+    @property
+    def _has_mask(self) -> bool:
+        return self.masked and self.nodata is None
 
     def write(self, row: int, data: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
         """Write full-width rows from `row` on: `(bands, rows, cols)` and their validity."""
@@ -167,7 +207,7 @@ class Sink:
         window = Window(0, row, typed.shape[2], typed.shape[1])
         try:
             self._dataset.write(typed, window=window)
-            if self.masked and self.nodata is None:
+            if self._has_mask:
                 self._dataset.write_mask(valid, window=window)
         except (RasterioError, OSError) as error:
             raise RasterFileError(
@@ -183,7 +223,9 @@ class Sink:
         try:
             self._dataset.close()
             if error is None:
-                os.replace(self._temporary, self.path)
+                self._put_in_place()
+        except GeotranslateError:
+            raise
         except (RasterioError, OSError) as problem:
             if error is None:
                 raise RasterFileError(
@@ -191,6 +233,17 @@ class Sink:
                 ) from problem
         finally:
             self._discard()
+
+    def _put_in_place(self) -> None:
+        if not is_complete(self._temporary, masked=self._has_mask):
+            raise RasterFileError(
+                f"{self.path} cannot be completed: the disk is full or a limit on file sizes is "
+                "reached. Make room and start again."
+            )
+        os.replace(self._temporary, self.path)
+        # Overviews, masks and statistics of a former output would be taken for those of this one.
+        for ending in SIDECARS:
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
     def _discard(self) -> None:
         self._env.__exit__(None, None, None)

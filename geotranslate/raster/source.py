@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
+from rasterio.errors import NodataShadowWarning, RasterioError
 from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import RasterLike as RasterLike
+from geotranslate.raster.opening import open_raster, quiet_about
+from geotranslate.raster.opening import reason as reason
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-RasterLike: TypeAlias = "str | os.PathLike[str] | DatasetReader | WarpedVRT"
 
 
 class Source:
     """A raster whose windows are read as `(bands, rows, cols)` float32 and `(rows, cols)` bool.
 
     An alpha band is part of the mask, not of the bands. A pixel is valid where the file's mask,
-    alpha or nodata value says so (for nodata: where any band differs from it) and every band is
-    finite. Windows may reach beyond the raster: there they hold its reflection.
+    its alpha and its nodata value all say so and every band that is read is finite. Nodata in any
+    of these bands makes a measurement invalid; in uint8 all bands of the file have to be nodata,
+    as the 0 of a picture is a colour. A mask hides the nodata value, as in GDAL. Windows may reach
+    beyond the raster: there they hold its reflection.
 
     Args:
         raster: Path, URL, GDAL name or open dataset (which then stays open on close).
+        bands: Bands to read, by number from 1 or by name (description); all by default.
 
     Raises:
         RasterFileError: It cannot be opened; the sentence names it.
-        InvalidInputError: It has no band of real numbers.
+        InvalidInputError: It is no raster or closed, has no band of real numbers, or not the
+            bands that are asked for.
     """
 
-    def __init__(self, raster: RasterLike) -> None:
+    def __init__(self, raster: RasterLike, bands: Sequence[int | str] | None = None) -> None:
         self._stack = ExitStack()
-        self.dataset = self._open(raster)
+        self.dataset = open_raster(raster, self._stack)
         self.name: str = self.dataset.name
         self.grid = Grid.of(self.dataset)
         meanings = dict(zip(self.dataset.indexes, self.dataset.colorinterp, strict=True))
@@ -52,30 +52,56 @@ class Source:
         self._alphas = tuple(i for i in meanings if meanings[i] is ColorInterp.alpha)
         if not self.indexes:
             raise InvalidInputError(f"{self.name} has only an alpha band; give one with data.")
+        self._data_bands = self.indexes
+        if bands is not None:
+            self.indexes = tuple(self._index(band) for band in bands)
         dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
         if any("complex" in dtype for dtype in dtypes):
             raise InvalidInputError(
                 f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
             )
         self.dtype: str = np.result_type(*dtypes).name
+        self._masked_bands = self._find_masked_bands()
 
-    def _open(self, raster: RasterLike) -> DatasetReader | WarpedVRT:
-        if isinstance(raster, DatasetReader | WarpedVRT):
-            return raster
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                return self._stack.enter_context(rasterio.open(raster))
-            except (RasterioError, OSError) as error:
-                raise RasterFileError(
-                    f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
-                    "Give the path, URL or GDAL name of an existing raster."
-                ) from error
+    def _index(self, band: int | str) -> int:
+        names = {self.dataset.descriptions[index - 1] or "": index for index in self.indexes}
+        if band in self.indexes:
+            return int(band)
+        if isinstance(band, str) and band and band in names:
+            return names[band]
+        known = ", ".join(
+            f"{index} ({name})" if (name := self.dataset.descriptions[index - 1]) else str(index)
+            for index in self.indexes
+        )
+        raise InvalidInputError(f"{self.name} has no band {band!r}; it has {known}.")
+
+    def _find_masked_bands(self) -> tuple[int, ...]:
+        """Return the bands whose masks decide, none where alpha alone or nothing does."""
+        asked = self._data_bands if self._is_picture else self.indexes
+        with self._quiet_about_shadows():
+            flags = self.dataset.mask_flag_enums
+        kinds = [set(flags[index - 1]) for index in asked]
+        if all(kind & {MaskFlags.all_valid, MaskFlags.alpha} for kind in kinds):
+            return ()
+        return asked[:1] if MaskFlags.per_dataset in kinds[0] else asked
+
+    @property
+    def _is_picture(self) -> bool:
+        return self.dtype == "uint8"
+
+    def _quiet_about_shadows(self) -> AbstractContextManager[None]:
+        # rasterio warns wherever it meets alpha and nodata, of which GDAL heeds one and we both.
+        return quiet_about(NodataShadowWarning) if self._alphas else nullcontext()
 
     @property
     def bands(self) -> int:
-        """Number of bands with data."""
+        """Number of bands that are read; `file_bands` counts all with data."""
         return len(self.indexes)
+
+    @property
+    def file_bands(self) -> int:
+        """Number of the file's bands with data, read or not."""
+        return len(self._data_bands)
 
     @property
     def has_alpha(self) -> bool:
@@ -96,11 +122,7 @@ class Source:
     @property
     def may_have_gaps(self) -> bool:
         """Whether a pixel can be invalid, as far as the file's header tells."""
-        masked = any(
-            MaskFlags.all_valid not in self.dataset.mask_flag_enums[index - 1]
-            for index in self.indexes
-        )
-        return masked or self.has_alpha or np.issubdtype(self.dtype, np.floating)
+        return bool(self._masked_bands) or self.has_alpha or np.issubdtype(self.dtype, np.floating)
 
     def read(
         self, window: Window | None = None, dtype: str | None = "float32"
@@ -137,10 +159,7 @@ class Source:
             data = self.dataset.read(self.indexes, window=window, out_dtype=dtype)
             if not self.may_have_gaps:
                 return data, np.ones(data.shape[1:], bool)
-            valid = self.dataset.dataset_mask(window=window) > 0
-            # GDAL makes a mask of an alpha band only for uint8 and uint16.
-            for index in self._alphas:
-                valid &= self.dataset.read(index, window=window) > 0
+            valid = self._mask(window)
         except (RasterioError, OSError) as error:
             raise RasterFileError(
                 f"{self.name} cannot be read at row {window.row_off}, column {window.col_off}: "
@@ -148,6 +167,18 @@ class Source:
                 "it again."
             ) from error
         return data, valid & np.isfinite(data).all(axis=0)
+
+    def _mask(self, window: Window) -> NDArray[np.bool_]:
+        """Return where the file's mask, alpha and nodata value say that pixels are valid."""
+        valid = np.ones((int(window.height), int(window.width)), bool)
+        if self._masked_bands:
+            with self._quiet_about_shadows():
+                masks = self.dataset.read_masks(self._masked_bands, window=window) > 0
+            valid = masks.any(axis=0) if self._is_picture else masks.all(axis=0)
+        # GDAL makes a mask of alpha only for uint8 and uint16, and only where there is no nodata.
+        for index in self._alphas:
+            valid &= self.dataset.read(index, window=window) > 0
+        return valid
 
     def close(self) -> None:
         """Close the dataset, unless it was given open."""
@@ -163,15 +194,6 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def reason(error: BaseException, path: str | os.PathLike[str]) -> str:
-    """Return what GDAL said first, without the path that our sentences name themselves."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    name = os.fspath(path)
-    text = str(error).removeprefix(f"{name}: ").removeprefix(f"{os.path.basename(name)}: ")
-    return text.rstrip(".")
 
 
 def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import rasterio
@@ -11,7 +13,7 @@ from rasterio.windows import Window
 from geotranslate.errors import GridMismatchError
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.source import Source
-from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
+from tests.conftest import GCPS, GRIDS, NORTH_UP, RPCS, WriteRaster, values
 
 UTM33 = CRS.from_epsg(32633)
 
@@ -112,6 +114,110 @@ def test_classes_are_never_mixed(write_raster: WriteRaster) -> None:
         assert set(np.unique(aligned.read(1))) == {0, 9}
 
 
+def test_nodata_of_one_band_is_not_mixed_into_measurements(write_raster: WriteRaster) -> None:
+    data = np.full((2, 40, 40), 7, "float32")
+    data[0, 10:20, 10:20] = -9999
+    path = write_raster("a.tif", data, nodata=-9999)
+    shifted = Grid(UTM33, NORTH_UP @ Affine.translation(0.3, 0.4), 38, 38)
+    with rasterio.open(path) as dataset, align(dataset, shifted) as aligned:
+        seen, valid = Source(aligned).read()
+    assert not valid.all()
+    assert (seen[:, valid] == 7).all()
+
+
+def across(code: int, west: float, north: float, east: float, south: float) -> Grid:
+    """Return a grid of 20 x 20 px between these edges."""
+    transform = Affine((east - west) / 20, 0, west, 0, (south - north) / 20, north)
+    return Grid(CRS.from_epsg(code), transform, 20, 20)
+
+
+FIELD = across(32633, 500_000, 5_000_000, 504_000, 4_996_000)
+WORLD = across(4326, -180, 90, 180, -90)
+POLE = across(3413, -1e6, 1e6, 1e6, -1e6)
+
+
+@pytest.mark.parametrize(
+    ("own", "grid"),
+    [
+        (WORLD, FIELD),
+        (FIELD, WORLD),
+        (across(3857, -2.0037e7, 2.0037e7, 2.0037e7, -2.0037e7), FIELD),
+        (across(3857, -2.0037e7, 2.0037e7, 2.0037e7, -2.0037e7), WORLD),
+        (across(4326, 0, 90, 360, -90), across(32718, 3e5, 8.6e6, 304_000, 8.596e6)),
+        (POLE, across(4326, 10, 89.5, 20, 89)),
+        (POLE, across(4326, -180, 90, 180, 60)),
+        (across(3413, -4e6, 4e6, 4e6, -4e6), across(4326, -180, 62, 180, 60)),
+        (POLE, across(32633, 5e5, 9.6e6, 504_000, 9.596e6)),
+        (across(32601, 0.9e5, 1e6, 3e5, 8e5), across(4326, 179.2, 9, 179.9, 8)),
+        (across(32660, 7e5, 1e6, 9e5, 8e5), across(32601, 1e5, 1e6, 2e5, 8e5)),
+    ],
+)
+def test_overlap_is_seen_around_the_world(write_raster: WriteRaster, own: Grid, grid: Grid) -> None:
+    data = np.full((1, 20, 20), 9, "uint8")
+    for mine, other in ((own, grid), (grid, own)):
+        path = write_raster("a.tif", data, crs=mine.crs, transform=mine.transform)
+        with rasterio.open(path) as dataset, align(dataset, other) as aligned:
+            assert aligned.shape == (20, 20)
+
+
+def test_world_is_laid_on_a_field(write_raster: WriteRaster) -> None:
+    data = values((1, 20, 20), "uint8")
+    path = write_raster("a.tif", data, crs="EPSG:4326", transform=WORLD.transform)
+    with rasterio.open(path) as dataset, align(dataset, FIELD, Resampling.nearest) as aligned:
+        seen, valid = Source(aligned).read()
+    assert valid.all()
+    # 15.0 to 15.1 degrees east and 45.1 to 45.2 north, in pixels of 18 x 9 degrees.
+    assert (seen == data[0, 4, 10]).all()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        across(32718, 3e5, 8.6e6, 304_000, 8.596e6),
+        across(32760, 3e5, 5e6, 304_000, 4.996e6),
+        across(32632, 3e5, 5e6, 304_000, 4.996e6),
+        POLE,
+    ],
+)
+def test_far_rasters_in_different_crs_are_refused(write_raster: WriteRaster, place: Grid) -> None:
+    data = values((1, 20, 20), "uint8")
+    for own, grid in ((FIELD, place), (place, FIELD)):
+        path = write_raster("a.tif", data, crs=own.crs, transform=own.transform)
+        with (
+            rasterio.open(path) as dataset,
+            pytest.raises(GridMismatchError, match="does not overlap the source on the ground"),
+        ):
+            align(dataset, grid)
+
+
+def test_crs_of_another_planet_is_named(write_raster: WriteRaster) -> None:
+    mars = (
+        'GEOGCS["Mars 2000",DATUM["D_Mars_2000",SPHEROID["Mars_2000",3396190,169.89]],'
+        'PRIMEM["Reference_Meridian",0],UNIT["degree",0.0174532925199433]]'
+    )
+    path = write_raster("a.tif", values((1, 20, 20), "uint8"), crs=mars)
+    sentence = r"a\.tif \(Mars 2000\) cannot be brought into EPSG:32633: no way .* really in\.$"
+    with rasterio.open(path) as dataset, pytest.raises(GridMismatchError, match=sentence):
+        align(dataset, FIELD)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("points", "crs", "sentence"),
+    [
+        ({"gcps": GCPS}, "EPSG:4326", "has ground control points only.*first with gdalwarp[.]$"),
+        ({"rpcs": RPCS}, "EPSG:4326", "coefficients .RPCs. only.*first with gdalwarp -rpc[.]$"),
+        ({"rpcs": RPCS}, None, "coefficients .RPCs. only.*first with gdalwarp -rpc[.]$"),
+    ],
+)
+def test_raster_with_points_instead_of_a_grid_has_to_be_warped(
+    write_raster: WriteRaster, points: dict[str, Any], crs: str | None, sentence: str
+) -> None:
+    path = write_raster("a.tif", values((1, 20, 30), "uint8"), crs=crs, transform=None, **points)
+    with rasterio.open(path) as dataset, pytest.raises(GridMismatchError, match=sentence):
+        align(dataset, FIELD)
+
+
 def test_rasters_of_different_places_are_refused(write_raster: WriteRaster) -> None:
     path = write_raster("a.tif", values((1, 20, 20), "uint8"))
     far = Grid(UTM33, Affine.translation(10_000, 0) @ NORTH_UP, 20, 20)
@@ -123,8 +229,8 @@ def test_rasters_of_different_places_are_refused(write_raster: WriteRaster) -> N
 @pytest.mark.parametrize(
     ("own", "other", "sentence"),
     [
-        (None, "EPSG:32633", "It has no CRS and the source has EPSG:32633. Assign the CRS first"),
-        ("EPSG:32633", None, "The source has no CRS and it has EPSG:32633. Assign the CRS first"),
+        (None, "EPSG:32633", "it has no CRS and the source has EPSG:32633. Assign the CRS first"),
+        ("EPSG:32633", None, "the source has no CRS and it has EPSG:32633. Assign the CRS first"),
         (None, None, "have no CRS and different grids. Give both a CRS"),
     ],
 )

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from geotranslate.errors import GeotranslateError, InvalidInputError, OutputExistsError
+import geotranslate.raster
 from geotranslate.raster.pipeline import translate_raster
-from tests.conftest import GRIDS, WriteRaster, values
+from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
 
 SIZES = [(1, 300), (300, 1), (100, 90), (255, 255), (256, 256), (257, 257), (640, 511)]
 Batch = NDArray[np.float32]
@@ -189,73 +192,96 @@ def test_rasters_may_be_in_memory_or_open(write_raster: WriteRaster, tmp_path: P
             np.testing.assert_array_equal(read(result), data)
 
 
-def test_failing_apply_leaves_no_file(write_raster: WriteRaster, tmp_path: Path) -> None:
-    path = write_raster("a.tif", values((1, 500, 60), "uint8"))
-    calls = []
-
-    def fail(batch: Batch) -> Batch:
-        calls.append(batch)
-        if len(calls) == 2:
-            raise RuntimeError("out of memory")
-        return batch
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        translate_raster(path, tmp_path / "b.tif", fail, bands_out=1, batch_size=1, progress=False)
-    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
-
-
-def test_source_is_never_overwritten(write_raster: WriteRaster) -> None:
-    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
-    before = path.read_bytes()
-    with pytest.raises(InvalidInputError, match="is the source itself"):
-        translate_raster(path, path, identity, bands_out=1, overwrite=True, progress=False)
-    assert path.read_bytes() == before
-
-
-def test_existing_output_is_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
-    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
-    (tmp_path / "b.tif").write_text("precious")
-    with pytest.raises(OutputExistsError, match="overwrite=True"):
-        translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
-    assert (tmp_path / "b.tif").read_text() == "precious"
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"batch_size": 0}, "batch_size is 0; give at least 1"),
-        ({"overlap": 200}, "overlap is 200 with tiles of 256; give 0 to 128"),
-        ({"bands_out": 2}, r"apply returned \(1, 1, 256, 256\).*has to return \(1, 2, 256, 256\)"),
-        ({"fill": (1, 2)}, "fill has 2 values for 1 band"),
-        ({"dtype": "complex64"}, "dtype is 'complex64'; give one of"),
-        ({"dtype": "rgb"}, "dtype is 'rgb'; give one of"),
-    ],
-)
-def test_impossible_options_are_said(
-    write_raster: WriteRaster, tmp_path: Path, options: dict[str, object], sentence: str
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("points", [{"gcps": GCPS}, {"rpcs": RPCS}], ids=["gcps", "rpcs"])
+def test_ground_control_points_and_rpcs_are_carried_over(
+    write_raster: WriteRaster, tmp_path: Path, points: dict[str, Any]
 ) -> None:
-    path = write_raster("a.tif", values((1, 50, 60), "uint8"), nodata=7)
-    with pytest.raises(InvalidInputError, match=sentence):
-        translate_raster(
-            path, tmp_path / "b.tif", identity, **{"bands_out": 1, "progress": False, **options}
+    path = write_raster(
+        "a.tif", values((1, 20, 30), "uint8"), crs="EPSG:4326", transform=None, **points
+    )
+    result = translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
+    same_points(path, result)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("name", ["test_rpcs.tif", "test_rpcs_ext_file.tif", "gcp.tif"])
+def test_points_of_real_rasters_are_carried_over(
+    shared_data: Path, tmp_path: Path, name: str
+) -> None:
+    path = shared_data / "corpus" / "georef" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    result = translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
+    same_points(path, result)
+    assert [item.name for item in tmp_path.iterdir()] == ["b.tif"]
+
+
+def same_points(path: Path, result: os.PathLike[str]) -> None:
+    with rasterio.open(path) as before, rasterio.open(result) as after:
+        assert before.gcps[0] or before.rpcs
+        for one, other in zip(before.gcps[0], after.gcps[0], strict=True):
+            assert (one.row, one.col) == (other.row, other.col)
+            assert (one.x, one.y, one.z) == (other.x, other.y, other.z)
+        assert before.gcps[1] == after.gcps[1]
+        if before.rpcs:
+            numbers = [
+                np.hstack([value for value in rpcs.to_dict().values() if value is not None])
+                for rpcs in (before.rpcs, after.rpcs)
+            ]
+            np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-12)
+        else:
+            assert after.rpcs is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_mask_inside_the_source_is_that_of_the_output(
+    write_raster: WriteRaster, tmp_path: Path, dtype: str
+) -> None:
+    valid = values((300, 310), "uint8", seed=1) > 50
+    path = write_raster("a.tif", values((2, 300, 310), dtype), valid=valid)
+    result = translate_raster(path, tmp_path / "b.tif", identity, bands_out=2, progress=False)
+    with rasterio.open(result) as dataset:
+        np.testing.assert_array_equal(dataset.dataset_mask() > 0, valid)
+
+
+def test_bands_of_the_output_get_names(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((2, 50, 60), "uint8"), names=("red", "green"))
+    for names, found in (((), (None, None)), (("map", "height"), ("map", "height"))):
+        result = translate_raster(
+            path,
+            tmp_path / "b.tif",
+            identity,
+            bands_out=2,
+            band_names=names,
+            overwrite=True,
+            progress=False,
         )
-    assert not (tmp_path / "b.tif").exists()
+        with rasterio.open(result) as dataset:
+            assert dataset.descriptions == found
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_numbers_that_are_none_name_the_tile(
-    write_raster: WriteRaster, tmp_path: Path, bad: float
-) -> None:
-    path = write_raster("a.tif", values((1, 600, 60), "uint8"))
-    calls = []
+def test_numpy_integers_are_whole_numbers(write_raster: WriteRaster, tmp_path: Path) -> None:
+    result = translate_raster(
+        write_raster("a.tif", values((1, 300, 60), "uint8")),
+        tmp_path / "b.tif",
+        identity,
+        bands_out=np.int64(1),
+        tile_size=np.uint8(255),
+        overlap=np.uint8(127),
+        batch_size=np.int32(2),
+        progress=False,
+    )
+    assert result.tiles == 2
 
-    def spoil(batch: Batch) -> Batch:
-        calls.append(0)
-        if len(calls) == 2:
-            batch[-1, 0, 5, 5] = bad
-        return batch
 
-    with pytest.raises(
-        GeotranslateError, match="tile in tile row 2, column 0 holds NaN or infinity"
-    ):
-        translate_raster(path, tmp_path / "b.tif", spoil, bands_out=1, batch_size=2, progress=False)
+def test_room_gives_its_public_names_without_torch() -> None:
+    code = (
+        "import sys; from geotranslate.raster import TranslatedRaster, translate_raster; "
+        "assert translate_raster.__module__ == 'geotranslate.raster.pipeline'; "
+        "assert not {'torch', 'fastai'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = geotranslate.raster.nothing

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.raster.completeness import is_complete
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.sink import Sink, avoid_value, check_output, default_output, to_dtype
 from tests.conftest import NORTH_UP, values
@@ -96,22 +97,123 @@ def test_nodata_that_does_not_fit_is_refused(tmp_path: Path, nodata: float, dtyp
         Sink(tmp_path / "out.tif", GRID, 1, dtype, nodata=nodata)
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_ground_control_points_are_carried_over(tmp_path: Path) -> None:
-    points = [
-        GroundControlPoint(row, col, 10 + col, 50 - row) for row in (0, 20) for col in (0, 30)
-    ]
-    with rasterio.open(
-        tmp_path / "in.tif", "w", driver="GTiff", count=1, height=20, width=30, dtype="uint8"
-    ) as dataset:
-        dataset.gcps = (points, CRS.from_epsg(4326))
-    with rasterio.open(tmp_path / "in.tif") as like:
-        with Sink(tmp_path / "out.tif", Grid.of(like), 1, "uint8", like=like) as sink:
-            sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
-        with rasterio.open(tmp_path / "out.tif") as dataset:
-            found, crs = dataset.gcps
-    assert crs == CRS.from_epsg(4326)
-    assert [(p.row, p.col, p.x, p.y) for p in found] == [(p.row, p.col, p.x, p.y) for p in points]
+def test_halves_are_rounded_to_even() -> None:
+    halves = np.arange(-3.5, 4, 1, np.float32)
+    assert to_dtype(halves, "int16").tolist() == [-4, -2, -2, 0, 0, 2, 2, 4]
+    assert to_dtype(halves, "int32").tolist() == [-4, -2, -2, 0, 0, 2, 2, 4]
+
+
+def write_ones(path: Path, **options: Any) -> None:
+    with Sink(path, GRID, 1, "uint8", **options) as sink:
+        sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
+
+
+def test_who_reads_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+    with path.open() as reader:
+        write_ones(path)
+        assert reader.read() == "old"
+    assert path.read_bytes()[:2] == b"II"
+
+
+def test_old_file_stays_until_the_new_one_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise PermissionError("a virus scanner has it")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(RasterFileError, match=r"out\.tif cannot be completed: a virus scanner has"):
+        write_ones(path)
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_cut_off_file_is_not_complete(tmp_path: Path, masked: bool) -> None:
+    path = tmp_path / "out.tif"
+    grid = Grid(CRS.from_epsg(32633), NORTH_UP, 600, 700)
+    data = values((2, 600, 700), "uint8").astype(np.float32)
+    with Sink(path, grid, 2, "uint8", masked=masked) as sink:
+        for row in range(0, 600, 256):
+            part = data[:, row : row + 256]
+            sink.write(row, part, part[0] > 100)
+    assert is_complete(path, masked=masked)
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) - 1000, len(whole) // 2, 1000, 4, 0):
+        path.write_bytes(whole[:size])
+        assert not is_complete(path, masked=masked)
+
+
+def test_file_without_its_mask_is_not_complete(tmp_path: Path) -> None:
+    write_ones(tmp_path / "out.tif")
+    assert is_complete(tmp_path / "out.tif", masked=False)
+    assert not is_complete(tmp_path / "out.tif", masked=True)
+
+
+def test_sidecars_of_the_former_output_go_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.tif"
+    write_ones(path)
+    stale = [tmp_path / f"out.tif{ending}" for ending in (".ovr", ".msk", ".msk.ovr", ".aux.xml")]
+    kept = [tmp_path / "out.tfw", tmp_path / "other.tif.ovr"]
+    for file in stale + kept:
+        file.write_text("")
+    with pytest.raises(RuntimeError), Sink(path, GRID, 1, "uint8"):
+        raise RuntimeError("stop")
+    assert all(file.exists() for file in stale)
+    write_ones(path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, *kept])
+
+
+def test_large_files_may_become_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, asked = rasterio.open, []
+
+    def watch(*args: Any, **options: Any) -> Any:
+        asked.append(options.get("bigtiff"))
+        return create(*args, **options)
+
+    # To see it in a file, more than 2 GB would have to be written.
+    monkeypatch.setattr("rasterio.open", watch)
+    write_ones(tmp_path / "out.tif")
+    assert asked[0] == "if_safer"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("masked", [False, True])
+def test_raster_without_georeference_is_written_without_a_warning(
+    tmp_path: Path, masked: bool
+) -> None:
+    grid = Grid(None, Affine.identity(), 20, 30)
+    with Sink(tmp_path / "out.tif", grid, 1, "uint8", masked=masked) as sink:
+        sink.write(0, np.ones((1, 20, 30), np.float32), ALL)
+
+
+@pytest.mark.parametrize("name", ["a b.tif", "a#1.tif", "50%20.tif", "höhe.tif", "a,b;c!d.tif"])
+def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    write_ones(tmp_path / name, masked=True)
+    assert [item.name for item in tmp_path.iterdir()] == [name]
+
+
+def test_bands_are_named(tmp_path: Path) -> None:
+    with Sink(tmp_path / "out.tif", GRID, 2, "uint8", band_names=["höhe", "slope"]) as sink:
+        sink.write(0, np.ones((2, 20, 30), np.float32), ALL)
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.descriptions == ("höhe", "slope")
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), "ab"])
+def test_names_for_another_number_of_bands_are_refused(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"band_names is .*; give one name for each of the 2"
+    ):
+        Sink(tmp_path / "out.tif", GRID, 2, "uint8", band_names=names)
 
 
 def test_output_is_compressed_and_in_blocks(tmp_path: Path) -> None:
@@ -145,6 +247,17 @@ def test_existing_output_needs_consent(tmp_path: Path) -> None:
 def test_folder_is_no_output(tmp_path: Path) -> None:
     with pytest.raises(RasterFileError, match="is a folder; give the name of a file in it"):
         check_output(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["out.png", "out", "out.tif.gz", "out.vrt"])
+def test_output_that_is_not_named_as_a_geotiff_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"{name} is written as a GeoTIFF; give a name"):
+        check_output(tmp_path / name, overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.TIF", "out.tiff", "out.Tiff"])
+def test_output_may_be_named_in_any_case(tmp_path: Path, name: str) -> None:
+    assert check_output(tmp_path / name, overwrite=False) == tmp_path / name
 
 
 def test_default_output_lies_beside_a_local_source(tmp_path: Path) -> None:

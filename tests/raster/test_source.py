@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
@@ -47,17 +50,32 @@ def test_any_window_is_a_cut_of_the_reflected_raster(
     assert valid.all()
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
-def test_pixels_are_invalid_where_all_bands_are_nodata(
-    write_raster: WriteRaster, dtype: str
-) -> None:
+def nodata_in_one_and_all_bands(dtype: str) -> NDArray[Any]:
     data = np.ones((2, 4, 4), dtype)
     data[:, 0] = 0
     data[0, 1] = 0
-    with Source(write_raster("a.tif", data, nodata=0)) as source:
+    return data
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int16", "int32", "float32", "float64"])
+def test_measurements_are_invalid_where_any_band_is_nodata(
+    write_raster: WriteRaster, dtype: str
+) -> None:
+    with Source(write_raster("a.tif", nodata_in_one_and_all_bands(dtype), nodata=0)) as source:
         assert source.may_have_gaps
         valid = source.read()[1]
-    assert valid.all(axis=1).tolist() == [False, True, True, True]
+        second = Source(source.dataset, [2]).read()[1]
+    assert valid.all(axis=1).tolist() == [False, False, True, True]
+    assert second.all(axis=1).tolist() == [False, True, True, True]
+
+
+def test_pictures_are_invalid_only_where_all_bands_of_the_file_are_nodata(
+    write_raster: WriteRaster,
+) -> None:
+    with Source(write_raster("a.tif", nodata_in_one_and_all_bands("uint8"), nodata=0)) as source:
+        assert source.may_have_gaps
+        for valid in (source.read()[1], Source(source.dataset, [1]).read()[1]):
+            assert valid.all(axis=1).tolist() == [False, True, True, True]
 
 
 def test_pixels_are_invalid_where_a_band_is_not_finite(write_raster: WriteRaster) -> None:
@@ -94,6 +112,23 @@ def test_alpha_is_a_mask_and_not_a_band(write_raster: WriteRaster, dtype: str) -
     np.testing.assert_array_equal(valid, data[3] > 0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_alpha_and_nodata_both_hide_pixels_without_a_warning(
+    write_raster: WriteRaster, dtype: str
+) -> None:
+    data = np.ones((4, 5, 5), dtype)
+    data[:3, 0] = 0
+    data[3, 1] = 0
+    path = write_raster("a.tif", data, nodata=0, photometric="RGB", alpha="YES")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with Source(path) as source:
+            assert source.has_alpha
+            assert source.may_have_gaps
+            valid = source.read()[1]
+    assert valid.all(axis=1).tolist() == [False, False, True, True, True]
+
+
 def test_raster_without_gaps_says_so(write_raster: WriteRaster) -> None:
     with Source(write_raster("a.tif", values((1, 5, 5), "uint8"))) as source:
         assert not source.may_have_gaps
@@ -104,6 +139,49 @@ def test_dataset_given_open_stays_open(write_raster: WriteRaster) -> None:
         with Source(dataset) as source:
             source.read()
         assert not dataset.closed
+
+
+@pytest.mark.parametrize("mode", ["r+", "w+"])
+def test_dataset_open_for_reading_and_writing_is_read(write_raster: WriteRaster, mode: str) -> None:
+    data = values((1, 5, 5), "uint8")
+    path = write_raster("a.tif", np.zeros_like(data))
+    with rasterio.open(path) as dataset:
+        profile = dataset.profile if mode == "w+" else {}
+    with rasterio.open(path, mode, **profile) as dataset:
+        dataset.write(data)
+        np.testing.assert_array_equal(Source(dataset).read()[0], data)
+
+
+def test_dataset_that_cannot_be_read_is_named(write_raster: WriteRaster) -> None:
+    path = write_raster("a.tif", values((1, 5, 5), "uint8"))
+    with rasterio.open(path) as dataset:
+        profile = dataset.profile
+    with pytest.raises(InvalidInputError, match=r"dataset .*a\.tif is closed; give it open, or"):
+        Source(dataset)
+    with (
+        rasterio.open(path, "w", **profile) as written,
+        pytest.raises(InvalidInputError, match=r"a\.tif is open for writing alone; close it and"),
+    ):
+        Source(written)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, "NoneType"),
+        (np.zeros((3, 99, 99)), "ndarray"),
+        (["a.tif", "b.tif"], "list"),
+        (7, "int"),
+        (b"a.tif", "bytes"),
+    ],
+)
+def test_what_is_no_raster_is_refused_by_its_type(value: Any, kind: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        Source(value)
+    assert str(caught.value) == (
+        f"A raster is expected, not a value of type {kind}; give its path, URL or GDAL name, or "
+        "an open rasterio dataset."
+    )
 
 
 def test_gaps_are_filled_band_by_band() -> None:

@@ -1,0 +1,99 @@
+"""Open what users call a raster, and say in one sentence why it cannot be opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import BufferedDatasetWriter, DatasetReader, DatasetWriter
+from rasterio.vrt import WarpedVRT
+
+from geotranslate.errors import InvalidInputError, RasterFileError
+
+Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
+RasterLike: TypeAlias = "str | os.PathLike[str] | Dataset"
+
+
+def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
+    """Return the open dataset; the stack closes it, unless it was given open.
+
+    Raises:
+        RasterFileError: It cannot be opened; the sentence names it.
+        InvalidInputError: It is no path and no dataset that can be read.
+    """
+    if isinstance(raster, DatasetReader | DatasetWriter | BufferedDatasetWriter | WarpedVRT):
+        _refuse_unreadable(raster)
+        return raster
+    if not isinstance(raster, str | os.PathLike):
+        raise InvalidInputError(
+            f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
+            "URL or GDAL name, or an open rasterio dataset."
+        )
+    with quiet_about_georeference():
+        try:
+            return stack.enter_context(rasterio.open(raster))
+        except (RasterioError, OSError) as error:
+            raise RasterFileError(
+                f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
+                "Give the path, URL or GDAL name of an existing raster."
+            ) from error
+
+
+def _refuse_unreadable(dataset: Dataset) -> None:
+    if dataset.closed:
+        raise InvalidInputError(
+            f"The dataset {dataset.name} is closed; give it open, or give its path."
+        )
+    if dataset.mode == "w":
+        raise InvalidInputError(
+            f"The dataset {dataset.name} is open for writing alone; close it and give its path."
+        )
+
+
+def files_of(dataset: Dataset) -> set[Path]:
+    """Return the local files that a dataset reads, through any number of VRTs."""
+    found: set[Path] = set()
+    waiting = list(dataset.files)
+    while waiting:
+        file = Path(waiting.pop())
+        if file in found or not file.exists():
+            continue
+        found.add(file)
+        # GDAL names the files of a VRT, but not those of the VRTs among them.
+        if file.suffix.lower() == ".vrt":
+            with ExitStack() as stack:
+                waiting += open_raster(file, stack).files
+    return found
+
+
+def quiet_about_georeference() -> AbstractContextManager[None]:
+    """Keep rasterio from warning of rasters without georeference, which we say ourselves."""
+    return quiet_about(NotGeoreferencedWarning)
+
+
+@contextmanager
+def quiet_about(category: type[Warning]) -> Iterator[None]:
+    """Keep a kind of warning from being shown, as far as it can be done safely."""
+    # Filters belong to the whole process: only one thread may change them and change them back.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
+
+
+def reason(error: BaseException, path: str | os.PathLike[str]) -> str:
+    """Return what GDAL said first, without the path that our sentences name themselves."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    name = os.fspath(path)
+    text = str(error).removeprefix(f"{name}: ").removeprefix(f"{os.path.basename(name)}: ")
+    return text.rstrip(".")

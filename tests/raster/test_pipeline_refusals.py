@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from geotranslate.errors import GeotranslateError, InvalidInputError, OutputExistsError
+from geotranslate.raster.pipeline import translate_raster
+from tests.conftest import WriteRaster, values
+
+Batch = NDArray[np.float32]
+
+
+def identity(batch: Batch) -> Batch:
+    return batch
+
+
+def test_failing_apply_leaves_no_file(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 500, 60), "uint8"))
+    calls = []
+
+    def fail(batch: Batch) -> Batch:
+        calls.append(batch)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return batch
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        translate_raster(path, tmp_path / "b.tif", fail, bands_out=1, batch_size=1, progress=False)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_source_is_never_overwritten(write_raster: WriteRaster) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="is the source itself"):
+        translate_raster(path, path, identity, bands_out=1, overwrite=True, progress=False)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_file_that_the_source_reads_is_never_overwritten(
+    write_raster: WriteRaster, tmp_path: Path, depth: int
+) -> None:
+    path = file = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    before = path.read_bytes()
+    for level in range(depth):
+        vrt = tmp_path / f"{level}.vrt"
+        vrt.write_text(
+            '<VRTDataset rasterXSize="60" rasterYSize="50"><VRTRasterBand dataType="Byte" band="1">'
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{file.name}</SourceFilename>'
+            "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+        file = vrt
+    sentence = rf"a\.tif is a file that the source .*{depth - 1}\.vrt reads, which must survive"
+    with pytest.raises(InvalidInputError, match=sentence):
+        translate_raster(file, path, identity, bands_out=1, overwrite=True, progress=False)
+    assert path.read_bytes() == before
+    other = tmp_path / "b.tif"
+    other.write_text("old")
+    translate_raster(file, other, identity, bands_out=1, overwrite=True, progress=False)
+
+
+DISK_FULL = """
+import resource, signal, sys
+from geotranslate.raster import translate_raster
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+source, output, limit = sys.argv[1:]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit),) * 2)
+try:
+    translate_raster(source, output, lambda b: b, bands_out=3, overwrite=True, progress=False)
+except OSError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize(("limit", "stage"), [(4_330_000, "completed"), (2_000_000, "written")])
+def test_full_disk_is_said_and_the_old_output_stays(
+    write_raster: WriteRaster, tmp_path: Path, limit: int, stage: str
+) -> None:
+    path = write_raster("a.tif", values((3, 1200, 1200), "uint8"))
+    output = tmp_path / "b.tif"
+    output.write_text("old")
+    command = [sys.executable, "-c", DISK_FULL, str(path), str(output), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"RasterFileError: {output} cannot be {stage}" in done.stderr
+    assert output.read_text() == "old"
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+@pytest.mark.parametrize("name", ["tile_size", "overlap", "batch_size", "bands_out"])
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        (2.0, "2.0"),
+        ("2", "'2'"),
+        (True, "True"),
+        (np.True_, ".*True.*"),
+        (None, "None"),
+        (-1, "-1"),
+        (np.int16(-1), "-1"),
+        (list(range(99)), r"\[0, 1, 2, 3, 4, 5, \.\.\.\]"),
+    ],
+)
+def test_what_is_no_whole_number_is_said(
+    write_raster: WriteRaster, tmp_path: Path, name: str, value: Any, given: str
+) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    least = 0 if name == "overlap" else 1
+    sentence = rf"^{name} is {given}; give a whole number of at least {least}\.$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        options: dict[str, Any] = {"bands_out": 1, name: value}
+        translate_raster(path, tmp_path / "b.tif", identity, progress=False, **options)
+
+
+def test_existing_output_is_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    (tmp_path / "b.tif").write_text("precious")
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
+    assert (tmp_path / "b.tif").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1"),
+        ({"overlap": 200}, "overlap is 200 with tiles of 256; give 0 to 128"),
+        ({"bands_out": 2}, r"apply returned \(1, 1, 256, 256\).*has to return \(1, 2, 256, 256\)"),
+        ({"fill": (1, 2)}, "fill has 2 values for 1 band"),
+        ({"dtype": "complex64"}, "dtype is 'complex64'; give one of"),
+        ({"dtype": "rgb"}, "dtype is 'rgb'; give one of"),
+    ],
+)
+def test_impossible_options_are_said(
+    write_raster: WriteRaster, tmp_path: Path, options: dict[str, object], sentence: str
+) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"), nodata=7)
+    with pytest.raises(InvalidInputError, match=sentence):
+        translate_raster(
+            path, tmp_path / "b.tif", identity, **{"bands_out": 1, "progress": False, **options}
+        )
+    assert not (tmp_path / "b.tif").exists()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_none_name_the_tile(
+    write_raster: WriteRaster, tmp_path: Path, bad: float
+) -> None:
+    path = write_raster("a.tif", values((1, 600, 60), "uint8"))
+    calls = []
+
+    def spoil(batch: Batch) -> Batch:
+        calls.append(0)
+        if len(calls) == 2:
+            batch[-1, 0, 5, 5] = bad
+        return batch
+
+    with pytest.raises(
+        GeotranslateError, match="tile in tile row 2, column 0 holds NaN or infinity"
+    ):
+        translate_raster(path, tmp_path / "b.tif", spoil, bands_out=1, batch_size=2, progress=False)

@@ -6,7 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from geotranslate.chips.statistics import Scaling
+import numpy as np
+
+from geotranslate.chips.scaling import Scaling
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,26 +19,43 @@ class Side:
     dtype: str
     nodata: float | None
     band_names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    """Bands of the files that are used, by number from 1."""
+    file_bands: int
+    """Bands that the files have, alpha aside."""
+    categorical: bool
+    """Whether the values are classes with a colour table."""
     mean: tuple[float, ...]
     scaling: Scaling
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
-        return asdict(self) | {"nodata": nodata}
+        return asdict(self) | {"nodata": nodata, "scaling": self.scaling.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Side:
-        """Rebuild a side from `to_json`."""
-        nodata, scaling = values["nodata"], values["scaling"]
-        return cls(
+        """Rebuild a side from `to_json`.
+
+        Raises:
+            ValueError: The values do not fit each other.
+        """
+        nodata = values["nodata"]
+        side = cls(
             bands=int(values["bands"]),
             dtype=str(values["dtype"]),
             nodata=None if nodata is None else float(nodata),
             band_names=tuple(values["band_names"]),
+            indexes=tuple(values["indexes"]),
+            file_bands=int(values["file_bands"]),
+            categorical=bool(values["categorical"]),
             mean=tuple(values["mean"]),
-            scaling=Scaling(tuple(scaling["low"]), tuple(scaling["high"])),
+            scaling=Scaling.from_json(values["scaling"]),
         )
+        np.dtype(side.dtype)
+        if {len(side.mean), len(side.indexes), len(side.scaling.knots)} != {side.bands}:
+            raise ValueError(f"means, indexes and scalings are not those of {side.bands} bands")
+        return side
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +65,8 @@ class DataCard:
     source: Side
     target: Side
     chip_size: int
+    resize_to: int | None
+    """Side that chips were resampled to before they were cropped; None for as they are."""
     crs: str | None
     resolution: tuple[float, float] | None
     """Pixel size in CRS units; None for chips without georeference."""
@@ -65,6 +86,7 @@ class DataCard:
             source=Side.from_json(values["source"]),
             target=Side.from_json(values["target"]),
             chip_size=int(values["chip_size"]),
+            resize_to=values["resize_to"],
             crs=values["crs"],
             resolution=None if resolution is None else tuple(resolution),
             train_pairs=tuple(values["train_pairs"]),

@@ -1,7 +1,7 @@
 """The metadata files of ArcGIS Pro's "Export Tiles" folders.
 
 Names and keys are those of a real export with an additional input raster: `map.txt`,
-`esri_model_definition.emd` and `esri_accumulated_stats.json`.
+`esri_model_definition.emd`, `esri_accumulated_stats.json` and `stats.txt`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,32 @@ SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
 MAP_FILE = "map.txt"
 MODEL_FILE = "esri_model_definition.emd"
 STATISTICS_FILE = "esri_accumulated_stats.json"
+COUNTS_FILE = "stats.txt"
+METADATA_FILES = (MAP_FILE, MODEL_FILE, STATISTICS_FILE, COUNTS_FILE)
+
+# What a real export leaves for whoever trains the model to fill in.
+_UNFILLED = (
+    "Framework",
+    "ModelConfiguration",
+    "ModelType",
+    "ModelFile",
+    "Description",
+    "DataRange",
+    "ModelPadding",
+    "BatchSize",
+    "PerProcessGPUMemoryFraction",
+)
+# An export of images counts no features, and says so at length.
+_NO_FEATURES = {
+    "NumClasses": 0,
+    "NumImagesTotal": 0,
+    "NumFeaturesTotal": 0,
+    "NumImagesPerClass": [],
+    "NumFeaturesPerClass": [],
+    "NumFeaturesPerImage": {"Min": 0, "Max": 0, "Mean": 0, "Sum": 0, "Count": 0},
+    "FeatureAreaPerClass": [],
+}
+_BAND_NAMES_KEY = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
 
 
 @dataclass(frozen=True)
@@ -51,7 +77,7 @@ def write_metadata(
     source: ExportSide,
     target: ExportSide,
 ) -> None:
-    """Write the three metadata files of an export.
+    """Write the metadata files of an export.
 
     Args:
         folder: Folder that holds `images/` and `images2/`.
@@ -72,18 +98,23 @@ def write_metadata(
         "InputRastersProps": _raster_properties(source),
         "InputRastersProps2": _raster_properties(target),
     }
-    model = shared | {
-        "ImageHeight": tile_size,
-        "ImageWidth": tile_size,
-        "ExtractBands": list(range(len(source.band_names))),
-        "ImageSpaceUsed": "MAP_SPACE",
-        "IsMultidimensional": False,
-        "BlackenAroundFeature": False,
-        "CropTileMode": "Fixed_Size",
-        "Classes": [],
-        "AllTilesStats": _tile_statistics(source),
-        "AllTilesStats2": _tile_statistics(target),
-    }
+    model = (
+        dict.fromkeys(_UNFILLED, "")
+        | shared
+        | {
+            "ImageHeight": tile_size,
+            "ImageWidth": tile_size,
+            "ExtractBands": list(range(len(source.band_names))),
+            "ImageSpaceUsed": "MAP_SPACE",
+            "IsMultidimensional": False,
+            "BlackenAroundFeature": False,
+            "CropTileMode": "Fixed_Size",
+            "Classes": [],
+            "AllTilesStats": _tile_statistics(source),
+            "AllTilesStats2": _tile_statistics(target),
+            _BAND_NAMES_KEY: [name for name in source.band_names if name],
+        }
+    )
     accumulated = shared | {
         "Version": 1,
         "NumBands": len(source.band_names),
@@ -95,11 +126,14 @@ def write_metadata(
         "NextTileIndex": len(names),
         "OutputFeatures": False,
         "Classes": [],
+        "FeatureStats": _NO_FEATURES,
         "BandStatsState": _statistics_state(source),
         "BandStatsState2": _statistics_state(target),
     }
     for name, content in ((MODEL_FILE, model), (STATISTICS_FILE, accumulated)):
         (folder / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
+    shape = f"{len(source.band_names)}*{tile_size}*{tile_size}"
+    (folder / COUNTS_FILE).write_text(f"images = {len(names)} *{shape}\n", encoding="utf-8")
 
 
 def _spatial_reference(crs: CRS | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Find the pairs of a chip folder by name, look into every one, and say what was left out."""
+"""The pairs to train on: look into every one, and say what was left out."""
 
 from __future__ import annotations
 
@@ -6,63 +6,24 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+from rasterio.errors import NotGeoreferencedWarning
 from tqdm.auto import tqdm
 
-from geotranslate.chips.esri import MAP_FILE, SOURCE_FOLDER, TARGET_FOLDER, read_map
-from geotranslate.chips.statistics import Statistics
-from geotranslate.errors import (
-    GeotranslateWarning,
-    GridMismatchError,
-    InvalidInputError,
-    RasterFileError,
-)
-from geotranslate.raster.grid import Grid
+from geotranslate.chips.chip import Bands, Chip, RasterWindow
+from geotranslate.chips.facts import FactsCache
+from geotranslate.chips.layouts import list_chips
+from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
+from geotranslate.raster.grid import align
 from geotranslate.raster.source import Source
+from geotranslate.raster.tiles import tile_windows
 
-CHIP_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".img", ".mrf", ".vrt"}
 PROGRESS_FROM = 300
 """Pairs from which looking into them takes long enough for a progress bar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """What one chip file holds."""
-
-    path: Path
-    grid: Grid
-    bands: int
-    dtype: str
-    nodata: float | None
-    band_names: tuple[str, ...]
-    statistics: Statistics
-
-    @classmethod
-    def of(cls, path: Path) -> Chip:
-        """Read a chip whole.
-
-        Raises:
-            RasterFileError: It cannot be read; the sentence names it.
-        """
-        with Source(path) as source:
-            statistics = Statistics.of(*source.read())
-            return cls(
-                path,
-                source.grid,
-                source.bands,
-                source.dtype,
-                source.nodata,
-                source.band_names,
-                statistics,
-            )
-
-    @property
-    def size(self) -> str:
-        """Its size as users write it."""
-        return f"{self.grid.width} x {self.grid.height}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,105 +33,161 @@ class Pair:
     name: str
     source: Chip
     target: Chip
+    subset: str | None = None
+    """Its part in the folder's own split, if it has one."""
 
 
 @dataclass(frozen=True)
 class ChipFolder:
-    """The pairs of a folder that can be trained on, and a line for each thing left out."""
+    """The pairs that can be trained on, and a line for each thing left out."""
 
     path: Path
+    layout: str
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...]
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> ChipFolder:
-        """Find, open and check every pair of `images/` and `images2/`.
+    def read(
+        cls,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        source_bands: Bands | None = None,
+        target_bands: Bands | None = None,
+        swap: bool = False,
+    ) -> ChipFolder:
+        """Find, open and check every pair of a chip folder, or of several.
 
-        Pairs are those that `map.txt` names or, without it, those of equal names. Chips without a
-        partner and pairs without a valid pixel are left out with a warning.
+        Chips without a partner, pairs without a valid pixel and pairs that are there already
+        under another name are left out with a warning.
+
+        Args:
+            path: Folder in one of the known layouts, or a list of folders.
+            source_bands: Bands of the source side, by number from 1 or by name.
+            target_bands: Bands of the target side.
+            swap: Whether the folder's target is the source and its source the target.
 
         Raises:
-            RasterFileError: The folder is missing or a chip cannot be read.
+            RasterFileError: A folder is missing or a chip cannot be read.
             InvalidInputError: There is no pair, a pair differs in size, or a chip's bands or
                 dtype differ from the others of its side.
             GridMismatchError: The two chips of a pair lie on different ground.
         """
-        folder = Path(path)
-        files, left_out = _find_files(folder)
-        pairs = []
-        for name, source, target in tqdm(
-            files, desc="checking pairs", unit="pair", disable=len(files) < PROGRESS_FROM
-        ):
-            pair = Pair(name, Chip.of(source), Chip.of(target))
+        listing = list_chips(path)
+        if listing.unpaired is not None:
+            raise InvalidInputError(
+                f"{listing.path} holds two sets of chips that are not paired ({listing.layout}). "
+                "Give a folder of pairs, in which a source chip and its target chip share a name."
+            )
+        cache = FactsCache(listing.path)
+
+        def look(number: int) -> Pair:
+            entry = listing.entries[number]
+            files = (entry.target, entry.source) if swap else (entry.source, entry.target)
+            return Pair(
+                entry.name,
+                cache.read(files[0], source_bands),
+                cache.read(files[1], target_bands),
+                entry.subset,
+            )
+
+        pairs = _look_into(look, len(listing.entries))
+        cache.save()
+        return cls._checked(listing.path, listing.layout, pairs, list(listing.left_out))
+
+    @classmethod
+    def of_rasters(
+        cls,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        tile_size: int,
+        stride: int,
+        source_bands: Bands | None = None,
+        target_bands: Bands | None = None,
+        min_valid: float = 0.5,
+    ) -> ChipFolder:
+        """Take the tiles of two rasters as pairs, without writing chips.
+
+        Args:
+            source: Raster to translate from, which gives the grid.
+            target: Raster to translate to, warped as it is read where its grid differs.
+            tile_size: Side of the chips, px.
+            stride: Step from chip to chip, px.
+            source_bands: Bands of the source, by number from 1 or by name.
+            target_bands: Bands of the target.
+            min_valid: Least share of valid pixels that each side of a pair needs.
+
+        Raises:
+            RasterFileError: A raster cannot be read.
+            GridMismatchError: They do not overlap, or one of them has no CRS.
+            InvalidInputError: The source is smaller than a tile, or nothing is valid.
+        """
+        with Source(source) as left, Source(target) as right:
+            grid = left.grid
+            with align(right.dataset, grid):
+                windows = list(tile_windows(grid.height, grid.width, tile_size, stride))
+        if not windows:
+            raise InvalidInputError(
+                f"{os.fspath(source)} is {grid.width} x {grid.height} px, smaller than a chip; "
+                f"give a chip_size below {tile_size}."
+            )
+
+        def look(number: int) -> Pair:
+            window = windows[number]
+            return Pair(
+                f"row {window.row_off} column {window.col_off}",
+                Chip.of(RasterWindow(Path(source), window, grid), source_bands),
+                Chip.of(RasterWindow(Path(target), window, grid), target_bands),
+            )
+
+        pairs = _look_into(look, len(windows))
+        enough = [p for p in pairs if min(p.source.valid_share, p.target.valid_share) >= min_valid]
+        left_out = [f"{len(pairs) - len(enough)} tiles with less than {min_valid:.0%} valid pixels"]
+        return cls._checked(
+            Path(source), "two rasters", enough, left_out if len(enough) < len(pairs) else []
+        )
+
+    @classmethod
+    def _checked(
+        cls, path: Path, layout: str, pairs: Sequence[Pair], left_out: list[str]
+    ) -> ChipFolder:
+        kept: list[Pair] = []
+        known: dict[tuple[str, str], str] = {}
+        for pair in pairs:
             _check_pair(pair)
-            if pair.source.statistics.count and pair.target.statistics.count:
-                pairs.append(pair)
+            pixels = (pair.source.digest, pair.target.digest)
+            if not (pair.source.statistics.count and pair.target.statistics.count):
+                left_out.append(f"{pair.name}: no valid pixel in one of the chips")
+            elif pixels in known:
+                left_out.append(f"{pair.name}: the same pixels as {known[pixels]}")
             else:
-                left_out.append(f"{name}: no valid pixel in one of the chips")
-        if not pairs:
-            raise InvalidInputError(f"No pair in {folder} has valid pixels on both sides.")
-        for side in ("source", "target"):
-            _check_alike([getattr(pair, side) for pair in pairs])
+                known[pixels] = pair.name
+                kept.append(pair)
+        if not kept:
+            raise InvalidInputError(f"No pair in {path} has valid pixels on both sides.")
+        _check_alike([pair.source for pair in kept])
+        _check_alike([pair.target for pair in kept])
         if left_out:
             shown = "; ".join(left_out[:5]) + ("; ..." if len(left_out) > 5 else "")
             warnings.warn(
-                f"{len(left_out)} of {len(left_out) + len(pairs)} entries of {folder} are left "
-                f"out: {shown}",
+                f"{len(left_out)} of {len(left_out) + len(kept)} entries of {path} are left out: "
+                f"{shown}",
                 GeotranslateWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        return cls(folder, tuple(pairs), tuple(left_out))
+        return cls(path, layout, tuple(kept), tuple(left_out))
 
 
-def _find_files(folder: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-    """Return (name, source file, target file) of every pair and what has no partner."""
-    if not folder.is_dir():
-        raise RasterFileError(f"{folder} is not a folder; give the folder that holds the chips.")
-    missing = [name for name in (SOURCE_FOLDER, TARGET_FOLDER) if not (folder / name).is_dir()]
-    if missing:
-        found = ", ".join(sorted(item.name for item in folder.iterdir())[:8]) or "nothing"
-        raise InvalidInputError(
-            f"{folder} holds no pairs: {' and '.join(missing)} missing (found {found}). Give a "
-            f"folder with the source chips in {SOURCE_FOLDER}/ and the target chips in "
-            f"{TARGET_FOLDER}/, or write one with export_chips."
+def _look_into(look: Callable[[int], Pair], count: int) -> list[Pair]:
+    """Look into all pairs in parallel, with a progress bar where there are many."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        # In threads no one else can.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        looks = threads.map(look, range(count))
+        bar = tqdm(
+            looks, total=count, desc="checking pairs", unit="pair", disable=count < PROGRESS_FROM
         )
-    entries, left_out = _from_map(folder) if (folder / MAP_FILE).is_file() else _by_name(folder)
-    if not entries:
-        reason = f" ({left_out[0]}{'; ...' if len(left_out) > 1 else ''})" if left_out else ""
-        raise InvalidInputError(
-            f"{folder} holds no pairs: no chip in {SOURCE_FOLDER}/ has a partner in "
-            f"{TARGET_FOLDER}/{reason}. A source chip and its target chip need one name."
-        )
-    return entries, left_out
-
-
-def _from_map(folder: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-    entries, left_out = [], []
-    for source, target in read_map(folder / MAP_FILE):
-        absent = [name for name in (source, target) if not (folder / name).is_file()]
-        if absent:
-            left_out.append(f"{' and '.join(absent)}: named in {MAP_FILE} but missing")
-        else:
-            entries.append((Path(source).stem, folder / source, folder / target))
-    return entries, left_out
-
-
-def _by_name(folder: Path) -> tuple[list[tuple[str, Path, Path]], list[str]]:
-    sources, targets = _chips(folder / SOURCE_FOLDER), _chips(folder / TARGET_FOLDER)
-    entries = [(name, sources[name], targets[name]) for name in sorted(sources.keys() & targets)]
-    lonely = [(sources | targets)[name] for name in sorted(sources.keys() ^ targets)]
-    return entries, [f"{path.relative_to(folder).as_posix()}: no partner" for path in lonely]
-
-
-def _chips(folder: Path) -> dict[str, Path]:
-    files = [path for path in folder.iterdir() if path.suffix.lower() in CHIP_SUFFIXES]
-    twice = [stem for stem, count in Counter(path.stem for path in files).items() if count > 1]
-    if twice:
-        raise InvalidInputError(
-            f"{folder} has several chips named {twice[0]} with different endings, so its pairs "
-            "are ambiguous; keep one of them."
-        )
-    return {path.stem: path for path in files}
+        return list(bar)
 
 
 def _check_pair(pair: Pair) -> None:
@@ -190,16 +207,13 @@ def _check_pair(pair: Pair) -> None:
         )
 
 
-Value = TypeVar("Value")
-
-
 def _check_alike(chips: Sequence[Chip]) -> None:
     """Refuse chips of one side with other bands or another dtype than most of them have."""
     _refuse_odd(chips, "bands", lambda chip: chip.bands)
     _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
 
 
-def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Value]) -> None:
+def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Any]) -> None:
     usual = Counter(map(value, chips)).most_common(1)[0][0]
     for chip in chips:
         if value(chip) != usual:

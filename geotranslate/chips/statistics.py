@@ -1,12 +1,21 @@
-"""Per-band statistics over valid pixels, and the scaling that they give."""
+"""Per-band statistics over valid pixels that merge: moments, extremes and a sample."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geotranslate.errors import InvalidInputError
+
+SAMPLE_SIZE = 1021
+"""Pixels kept of one measured array: at most 1024, and a prime, because even steps through an
+array whose width they divide would see a few of its columns only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,7 +23,8 @@ class Statistics:
     """Count of valid pixels and, per band, minimum, maximum, mean and squared deviations (M2).
 
     Sums are float64 about the mean, so they merge exactly enough for any number of pixels
-    (Chan, Golub and LeVeque 1979).
+    (Chan, Golub and LeVeque 1979). Percentiles come from a sample: of each measured array evenly
+    spaced valid pixels, the same for all bands.
     """
 
     count: int
@@ -22,6 +32,8 @@ class Statistics:
     maximum: NDArray[np.float64]
     mean: NDArray[np.float64]
     m2: NDArray[np.float64]
+    samples: tuple[NDArray[np.float32], ...] = ()
+    """`(bands, pixels)` of each measured array, apart, so that adding copies no pixel."""
 
     @classmethod
     def empty(cls, bands: int) -> Statistics:
@@ -37,7 +49,18 @@ class Statistics:
             return cls.empty(len(data))
         mean = values.mean(axis=1)
         m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
-        return cls(values.shape[1], values.min(axis=1), values.max(axis=1), mean, m2)
+        low, high = values.min(axis=1), values.max(axis=1)
+        return cls(values.shape[1], low, high, mean, m2, (_evenly_spaced(values),))
+
+    @classmethod
+    def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
+        """Add many statistics: the numbers of repeated `+`, in time that grows with their count."""
+        total = cls.empty(bands)
+        samples: list[NDArray[np.float32]] = []
+        for part in parts:
+            total = replace(total + part, samples=())
+            samples += part.samples
+        return replace(total, samples=tuple(samples))
 
     def __add__(self, other: Statistics) -> Statistics:
         count = self.count + other.count
@@ -49,6 +72,7 @@ class Statistics:
             np.maximum(self.maximum, other.maximum),
             self.mean + apart * weight,
             self.m2 + other.m2 + apart**2 * (self.count * weight),
+            self.samples + other.samples,
         )
 
     @property
@@ -56,40 +80,65 @@ class Statistics:
         """Population standard deviation of every band."""
         return np.sqrt(self.m2 / max(self.count, 1))
 
+    def sample(self, band: int) -> NDArray[np.float64]:
+        """Return the sampled values of a band, counted from 0."""
+        return np.concatenate([np.empty(0), *(part[band] for part in self.samples)])
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """The invertible map of every band from `low`..`high` in its units to -1..1.
+    def percentiles(self, qs: Sequence[float]) -> NDArray[np.float64]:
+        """Return the percentiles `(len(qs), bands)` of the sample, linear between its values.
 
-    Values beyond the range are mapped beyond -1..1, not clipped.
-    """
+        The 0th and the 100th are the true minimum and maximum.
 
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+        Args:
+            qs: Percents, 0 to 100.
+
+        Raises:
+            InvalidInputError: There is no valid pixel.
+        """
+        if not self.count:
+            raise InvalidInputError(
+                "There is no valid pixel to take percentiles of; give chips with valid pixels."
+            )
+        bands = range(len(self.mean))
+        found = np.stack([np.percentile(self.sample(band), qs) for band in bands], axis=1)
+        # The sample is float32, whose rounding may lead beyond the extremes.
+        found = found.clip(self.minimum, self.maximum)
+        at = np.asarray(qs)[:, None]
+        return np.where(at <= 0, self.minimum, np.where(at >= 100, self.maximum, found))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a strict JSON file; the sample as zlib in base64."""
+        if not self.count:
+            return {"count": 0, "bands": len(self.mean)}
+        joined = np.concatenate(self.samples, axis=1).astype("<f4")
+        return {
+            "count": self.count,
+            "bands": len(self.mean),
+            "minimum": self.minimum.tolist(),
+            "maximum": self.maximum.tolist(),
+            "mean": self.mean.tolist(),
+            "m2": self.m2.tolist(),
+            "sample": base64.b64encode(zlib.compress(joined.tobytes())).decode("ascii"),
+        }
 
     @classmethod
-    def for_side(cls, statistics: Statistics, dtype: str) -> Scaling:
-        """Choose the range: the whole of uint8, else each band's minimum and maximum."""
-        if dtype == "uint8":
-            bands = len(statistics.mean)
-            return cls((0.0,) * bands, (255.0,) * bands)
-        return cls(
-            tuple(map(float, statistics.minimum)),
-            tuple(map(float, statistics.maximum)),
+    def from_json(cls, values: dict[str, Any]) -> Statistics:
+        """Rebuild statistics from `to_json`, to the last bit."""
+        count, bands = int(values["count"]), int(values["bands"])
+        if not count:
+            return cls.empty(bands)
+        minimum, maximum, mean, m2 = (
+            np.array(values[name], np.float64) for name in ("minimum", "maximum", "mean", "m2")
         )
+        packed = zlib.decompress(base64.b64decode(values["sample"]))
+        sample = np.frombuffer(packed, "<f4").astype(np.float32)
+        return cls(count, minimum, maximum, mean, m2, (sample.reshape(bands, -1),))
 
-    def scale(self, data: NDArray[Any]) -> NDArray[np.float32]:
-        """Map `(..., bands, rows, cols)` from the raster's units to -1..1; NaN stays NaN."""
-        middle, half = self._middle_and_half()
-        return ((data - middle) / half).astype(np.float32)
 
-    def unscale(self, scaled: NDArray[Any]) -> NDArray[np.float32]:
-        """Map `(..., bands, rows, cols)` from -1..1 back to the raster's units."""
-        middle, half = self._middle_and_half()
-        return (scaled * half + middle).astype(np.float32)
-
-    def _middle_and_half(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        low, high = np.array(self.low), np.array(self.high)
-        # A constant band has no range; any positive number keeps its map invertible.
-        half = np.where(high > low, (high - low) / 2, 1.0)
-        return ((low + high) / 2)[:, None, None], half[:, None, None]
+def _evenly_spaced(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return at most `SAMPLE_SIZE` of the pixels `(bands, pixels)`."""
+    pixels = values.shape[1]
+    kept = min(pixels, SAMPLE_SIZE)
+    limits = np.finfo(np.float32)
+    sample = values[:, np.arange(kept) * pixels // kept]
+    return sample.clip(limits.min, limits.max).astype(np.float32)

@@ -60,29 +60,22 @@ def test_statistics_are_consistent(written: Path) -> None:
             assert tile["Max"] == state["Max"]
 
 
-def test_keys_are_those_of_a_real_export(written: Path, shared_data: Path) -> None:
+def test_files_and_keys_are_those_of_a_real_export(written: Path, shared_data: Path) -> None:
     real = shared_data / "esri_export_tiles"
-    # Placeholders that a trained model replaces, and class counts that images do not have.
-    left_out = {
-        "Framework",
-        "ModelConfiguration",
-        "ModelType",
-        "ModelFile",
-        "Description",
-        "DataRange",
-        "ModelPadding",
-        "BatchSize",
-        "PerProcessGPUMemoryFraction",
-        "FeatureStats",
-        "WellKnownBandNames (FYI, these band names can be used in ExtractBands)",
-    }
+    files = {path.name for path in real.iterdir() if path.is_file()}
+    assert files == {path.name for path in written.iterdir()}
     for name in ("esri_model_definition.emd", "esri_accumulated_stats.json"):
         ours, theirs = (json.loads((f / name).read_text()) for f in (written, real))
-        assert set(theirs) - left_out <= set(ours)
+        assert set(theirs) | {"Classes"} == set(ours)
         assert ours["MinCellSize"]["spatialReference"] == {"wkid": 102100, "latestWkid": 3857}
-        for key, value in ours.items():
-            if isinstance(value, list) and value and isinstance(value[0], dict) and key in theirs:
-                assert value[0].keys() == theirs[key][0].keys()
+        for key, value in theirs.items():
+            assert isinstance(ours[key], dict) == isinstance(value, dict)
+            if isinstance(value, dict):
+                assert ours[key].keys() == value.keys()
+            elif isinstance(value, list) and isinstance(value[0], dict):
+                assert ours[key][0].keys() == value[0].keys()
+    first = (written / "stats.txt").read_text().splitlines()[0]
+    assert first == "images = 2 *2*8*8"
 
 
 def test_real_map_is_read(shared_data: Path) -> None:

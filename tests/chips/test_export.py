@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -8,18 +11,22 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.enums import Resampling
 from rasterio.windows import Window
-from shapely.geometry import box
+from shapely.geometry import Polygon, box
 
-from geotranslate import export_chips
+from geotranslate import export_chips, prepare_data
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import (
+    GeotranslateWarning,
     GridMismatchError,
     InvalidInputError,
     OutputExistsError,
     RasterFileError,
 )
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.source import Source
 from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
 
 
@@ -159,7 +166,9 @@ def test_full_folder_is_kept_unless_overwriting_is_asked_for(
     chips = tmp_path / "chips"
     export_chips(*pair, chips, tile_size=32, progress=False)
     (chips / "notes.txt").write_text("mine")
-    with pytest.raises(OutputExistsError, match=r"chips is not empty; .* overwrite=True"):
+    with pytest.raises(
+        OutputExistsError, match=r"chips is not empty; .* overwrite=True.* append=True"
+    ):
         export_chips(*pair, chips, tile_size=64, progress=False)
     again = export_chips(*pair, chips, tile_size=64, overwrite=True, progress=False)
     assert len(list((chips / "images").iterdir())) == again.pairs == 2
@@ -172,7 +181,7 @@ def test_failed_export_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("geotranslate.chips.export.write_metadata", fail)
+    monkeypatch.setattr("geotranslate.chips.writer.write_metadata", fail)
     with pytest.raises(KeyboardInterrupt):
         export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["source.tif", "target.tif"]
@@ -197,8 +206,10 @@ def test_rasters_of_different_places_are_refused(write_raster: WriteRaster, tmp_
     ("options", "sentence"),
     [
         ({"tile_size": 256}, r"source\.tif is 130 x 100 px, smaller than a tile; .* below 256"),
-        ({"tile_size": 32, "stride": 0}, "tile_size is 32 and stride 0; give at least 1 pixel"),
+        ({"tile_size": 32, "stride": 0}, "stride is 0; give a whole number of at least 1"),
         ({"tile_size": 32, "resampling": "best"}, "resampling is 'best'; give one of nearest, bil"),
+        ({"tile_size": 32, "resampling": "gauss"}, "resampling is 'gauss'; give one of nearest"),
+        ({"tile_size": 32, "aoi": (1, 2, 3, 4)}, "aoi is tuple; give a vector file"),
         ({"tile_size": 32, "aoi": box(0, 0, 1, 1)}, "No pair to write: of 12 tiles 12 reach out"),
         ({"tile_size": 32, "min_valid": 1.5}, "min_valid is 1.5; give a share between 0 and 1"),
     ],
@@ -214,3 +225,281 @@ def test_impossible_exports_are_said(
 def test_missing_folder_above_is_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(RasterFileError, match=r"no, in which chips shall be written, does not"):
         export_chips(*pair, tmp_path / "no" / "chips", progress=False)
+
+
+def test_footprints_say_where_every_pair_is_from(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False)
+    frame = gpd.read_file(tmp_path / "chips" / "chips.gpkg")
+    assert list(frame["name"]) == [f"{number:09d}" for number in range(12)]
+    assert set(frame["source"]) == {str(pair[0])}
+    assert set(frame["split"]) == {"train", "val"}
+    assert (frame[["valid_source", "valid_target"]] == 1).all(axis=None)
+    assert frame.crs == "EPSG:32633"
+    for row in frame.itertuples():
+        with rasterio.open(tmp_path / "chips" / "images" / f"{row.name}.tif") as chip:
+            assert row.geometry.equals(Grid.of(chip).footprint)
+            assert chip.transform.almost_equals(NORTH_UP @ Affine.translation(row.col, row.row))
+
+
+def test_split_of_the_footprints_is_the_default_of_prepare_data(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    export_chips(*pair, tmp_path / "chips", tile_size=20, stride=10, progress=False)
+    frame = gpd.read_file(tmp_path / "chips" / "chips.gpkg").set_index("name")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeotranslateWarning)
+        card = prepare_data(tmp_path / "chips").card
+    assert tuple(frame.index[frame["split"] == "train"]) == card.train_pairs
+    assert tuple(frame.index[frame["split"] == "val"]) == card.validation_pairs
+
+
+def test_several_scenes_go_into_one_folder(write_raster: WriteRaster, tmp_path: Path) -> None:
+    moved = Affine.translation(9000, 0) @ NORTH_UP
+    scenes = [
+        [
+            write_raster(f"{side}{n}.tif", values((1, 64, 64), "uint8", n), transform=place)
+            for n, place in enumerate((NORTH_UP, moved))
+        ]
+        for side in ("source", "target")
+    ]
+    export = export_chips(*scenes, tmp_path / "chips", tile_size=32, progress=False)
+    assert export.pairs == 8
+    frame = gpd.read_file(tmp_path / "chips" / "chips.gpkg")
+    assert list(frame["source"]) == [str(scenes[0][0])] * 4 + [str(scenes[0][1])] * 4
+
+
+def test_scenes_that_differ_are_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
+    a, b = (write_raster(f"{n}.tif", values((n, 64, 64), "uint8")) for n in (1, 2))
+    with pytest.raises(InvalidInputError, match=r"2\.tif has 2 bands of uint8 but .* 1 of uint8"):
+        export_chips([a, b], [a, a], tmp_path / "chips", tile_size=32, progress=False)
+    with pytest.raises(InvalidInputError, match="There are 2 sources and 1 targets"):
+        export_chips([a, b], a, tmp_path / "chips", tile_size=32, progress=False)
+
+
+def test_appended_pairs_follow_the_old_ones(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    left, top = NORTH_UP @ (0, 0)
+    halves = [box(left, top - 200, left + 128, top), box(left + 128, top - 200, left + 260, top)]
+    whole = export_chips(*pair, tmp_path / "whole", tile_size=32, progress=False)
+    for half in halves:
+        export = export_chips(
+            *pair, tmp_path / "chips", tile_size=32, aoi=half, append=True, progress=False
+        )
+    assert export.pairs == 6
+    names = sorted(path.name for path in (tmp_path / "chips" / "images2").iterdir())
+    assert names == [f"{number:09d}.tif" for number in range(12)]
+    assert len(gpd.read_file(tmp_path / "chips" / "chips.gpkg")) == whole.pairs == 12
+    stats = [
+        json.loads((folder / "esri_accumulated_stats.json").read_text())["BandStatsState"]
+        for folder in (tmp_path / "chips", tmp_path / "whole")
+    ]
+    for ours, theirs in zip(*stats, strict=True):
+        assert ours == pytest.approx(theirs)
+
+
+def test_appending_other_chips_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InvalidInputError, match=r"in the folder are not like the new ones: .*32 x"):
+        export_chips(*pair, tmp_path / "chips", tile_size=64, append=True, progress=False)
+    with pytest.raises(InvalidInputError, match="overwrite and append exclude each other"):
+        export_chips(*pair, tmp_path / "chips", overwrite=True, append=True, progress=False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_vector_layer_is_burnt_into_the_grid_of_the_raster(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    source = write_raster("source.tif", values((3, 64, 64), "uint8"))
+    corners = [NORTH_UP @ (10, 20), NORTH_UP @ (30, 50)]
+    shape = box(corners[0][0], corners[1][1], corners[1][0], corners[0][1])
+    layer = gpd.GeoDataFrame({"kind": [7]}, geometry=[shape], crs="EPSG:32633")
+    layer.to_crs("EPSG:4326").to_file(tmp_path / "layer.gpkg")
+    expected = np.zeros((64, 64), "uint8")
+    expected[20:50, 10:30] = 1
+    for number, (target, burn, value) in enumerate(
+        [(layer, "kind", 7), (layer, None, 1), (tmp_path / "layer.gpkg", "kind", 7)]
+    ):
+        chips = tmp_path / str(number)
+        export_chips(source, target, chips, tile_size=64, burn=burn, progress=False)
+        with rasterio.open(chips / "images2" / "000000000.tif") as chip:
+            np.testing.assert_array_equal(chip.read(1), expected * value)
+    export_chips(layer, source, tmp_path / "turned", tile_size=64, progress=False)
+    with rasterio.open(tmp_path / "turned" / "images" / "000000000.tif") as chip:
+        np.testing.assert_array_equal(chip.read(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [([1, 200], "uint8"), ([-1, 200], "int16"), ([0, 60_000], "uint16"), ([0.5, 2], "float32")],
+)
+def test_burnt_numbers_take_the_smallest_dtype(
+    write_raster: WriteRaster, tmp_path: Path, column: list[float], dtype: str
+) -> None:
+    source = write_raster("source.tif", values((1, 64, 64), "uint8"))
+    left, top = NORTH_UP @ (0, 0)
+    shapes = [box(left, top - 20, left + 20, top), box(left + 40, top - 60, left + 60, top - 40)]
+    layer = gpd.GeoDataFrame({"value": column}, geometry=shapes, crs="EPSG:32633")
+    export_chips(source, layer, tmp_path / "c", tile_size=64, burn="value", progress=False)
+    with rasterio.open(tmp_path / "c" / "images2" / "000000000.tif") as chip:
+        assert chip.dtypes == (dtype,)
+        assert set(np.unique(chip.read())) == {0, *column}
+
+
+def test_layers_that_cannot_be_burnt_are_said(write_raster: WriteRaster, tmp_path: Path) -> None:
+    source = write_raster("source.tif", values((1, 64, 64), "uint8"))
+    left, top = NORTH_UP @ (0, 0)
+    here, far = box(left, top - 20, left + 20, top), box(0, 0, 1, 1)
+    good = gpd.GeoDataFrame({"name": ["a"]}, geometry=[here], crs="EPSG:32633")
+    cases = [
+        (good, {"burn": "kind"}, "burn is 'kind' but the vector layer has the columns name"),
+        (good, {"burn": "name"}, "does not hold a number for every shape"),
+        (good.set_geometry([far], crs="EPSG:32633"), {}, "No shape of the vector layer lies on"),
+        (good.set_crs(None, allow_override=True), {}, "it has no CRS and the other side has one"),
+    ]
+    for layer, options, sentence in cases:
+        with pytest.raises(InvalidInputError, match=sentence):
+            export_chips(source, layer, tmp_path / "c", tile_size=64, progress=False, **options)
+    with pytest.raises(InvalidInputError, match="Both sides are vector layers"):
+        export_chips(good, good, tmp_path / "c", progress=False)
+    (tmp_path / "bad.geojson").write_text("nothing")
+    with pytest.raises(RasterFileError, match=r"bad\.geojson cannot be read as a vector layer"):
+        export_chips(source, tmp_path / "bad.geojson", tmp_path / "c", progress=False)
+
+
+def test_turned_chips_show_the_ground_that_they_say(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    rows, cols = np.mgrid[:96, :96]
+    path = write_raster("a.tif", (rows * 200 + cols)[None].astype("float32"))
+    export = export_chips(
+        path, path, tmp_path / "c", tile_size=32, stride=32, rotation_angle=90, progress=False
+    )
+    assert export.pairs == 9 * 4
+    with rasterio.open(path) as scene:
+        for chip_path in sorted((tmp_path / "c" / "images").iterdir()):
+            with rasterio.open(chip_path) as chip:
+                at = [chip.transform @ (col + 0.5, row + 0.5) for row in (3, 20) for col in (5, 28)]
+                seen = [chip.read(1)[row, col] for row in (3, 20) for col in (5, 28)]
+            truth = [float(value[0]) for value in scene.sample(at)]
+            np.testing.assert_allclose(seen, truth, atol=0.5)
+    angles = gpd.read_file(tmp_path / "c" / "chips.gpkg")["angle"]
+    assert sorted(set(angles)) == [0, 90, 180, 270]
+
+
+def test_turned_chips_are_invalid_where_they_reach_out(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster("a.tif", values((1, 64, 64), "uint8"))
+    export_chips(path, path, tmp_path / "c", tile_size=64, rotation_angle=45, progress=False)
+    frame = gpd.read_file(tmp_path / "c" / "chips.gpkg").set_index("angle")
+    assert frame["valid_source"][0] == 1
+    # The octagon that a square and its half-turned copy share.
+    assert frame["valid_source"][45] == pytest.approx(2 * (2**0.5 - 1), abs=0.03)
+
+
+def test_least_cover_of_the_area_can_be_chosen(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    left, top = NORTH_UP @ (0, 0)
+    # 80 px from the left: two columns wholly, half of the third.
+    area = gpd.GeoDataFrame(geometry=[box(left, top - 200, left + 160, top)], crs="EPSG:32633")
+    area.to_file(tmp_path / "area.geojson")
+    for cover, columns in ((1, 2), (0.51, 2), (0.49, 3), (0, 3)):
+        export = export_chips(
+            *pair,
+            tmp_path / f"{cover}",
+            tile_size=32,
+            aoi=tmp_path / "area.geojson",
+            min_cover=cover,
+            progress=False,
+        )
+        assert export.pairs == 3 * columns
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"rotation_angle": 360}, "rotation_angle is 360; give degrees from 0 to below 360"),
+        ({"aoi": box(0, 0, 1, 1), "min_cover": 2}, "min_cover is 2; give a share"),
+        ({"aoi": Polygon()}, "The aoi is empty"),
+        ({"aoi": "no.shp"}, r"no\.shp cannot be read as a vector layer"),
+    ],
+)
+def test_impossible_areas_and_angles_are_said(
+    pair: tuple[Path, Path], tmp_path: Path, options: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises((InvalidInputError, RasterFileError), match=sentence):
+        export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **options)
+
+
+def test_inputs_among_the_chips_are_never_replaced(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    source = write_raster("proj/images/s.tif", values((1, 64, 64), "uint8"))
+    target = write_raster("t.tif", values((1, 64, 64), "uint8"))
+    with pytest.raises(InvalidInputError, match=r"s\.tif lies among the chips of .*proj that"):
+        export_chips(
+            source, target, tmp_path / "proj", tile_size=32, overwrite=True, progress=False
+        )
+    assert source.is_file()
+
+
+def test_interrupted_overwriting_never_pairs_old_with_new(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = 0
+    replace = os.replace
+
+    def stop_at(limit: int) -> None:
+        def move(*paths: object) -> None:
+            nonlocal moves
+            moves += 1
+            if moves == limit:
+                raise KeyboardInterrupt
+            replace(*paths)
+
+        monkeypatch.setattr("geotranslate.chips.writer.os.replace", move)
+
+    for limit in range(1, 9):
+        chips = tmp_path / str(limit)
+        monkeypatch.setattr("geotranslate.chips.writer.os.replace", replace)
+        export_chips(*pair, chips, tile_size=32, progress=False)
+        moves = 0
+        stop_at(limit)
+        with contextlib.suppress(KeyboardInterrupt):
+            export_chips(*pair, chips, tile_size=64, overwrite=True, progress=False)
+        sizes = []
+        for side in ("images", "images2"):
+            if (chips / side).is_dir():
+                for path in (chips / side).iterdir():
+                    with rasterio.open(path) as chip:
+                        sizes.append(chip.width)
+        assert len(set(sizes)) <= 1
+
+
+def test_what_alpha_hides_is_hidden_in_chips_with_nodata(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = values((4, 32, 32), "uint8") | 1
+    data[3] = np.where(np.arange(32) < 20, 255, 0)
+    path = write_raster("a.tif", data, nodata=0, alpha="YES")
+    export_chips(path, path, tmp_path / "c", tile_size=32, progress=False)
+    with Source(tmp_path / "c" / "images" / "000000000.tif") as chip:
+        np.testing.assert_array_equal(chip.read()[1], data[3] > 0)
+
+
+def test_colour_table_survives_warping(write_raster: WriteRaster, tmp_path: Path) -> None:
+    table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}
+    source = write_raster("source.tif", values((3, 64, 64), "uint8"))
+    shifted = NORTH_UP @ Affine.translation(0.4, 0.4)
+    classes = values((1, 70, 70), "uint8") % 2 + 1
+    target = write_raster("target.tif", classes, colormap=table, transform=shifted)
+    export = export_chips(source, target, tmp_path / "c", tile_size=32, progress=False)
+    assert export.target_warped
+    with rasterio.open(tmp_path / "c" / "images2" / "000000000.tif") as chip:
+        assert chip.count == 1
+        assert chip.colormap(1)[2] == (0, 255, 0, 255)
+        assert set(np.unique(chip.read(1))) <= {0, 1, 2}
+
+
+def test_resampling_may_be_rasterios_own(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    method = Resampling.cubic
+    assert export_chips(*pair, tmp_path / "c", tile_size=32, resampling=method, progress=False)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import geopandas as gpd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
-from geotranslate.chips.split import split_pairs
+from geotranslate.chips.split import Split, SplitMethod, split_by_polygons, split_pairs
 from geotranslate.errors import InvalidInputError
 
 
@@ -69,3 +70,95 @@ def test_equal_chips_count_as_overlapping() -> None:
 def test_chips_that_all_overlap_cannot_be_split() -> None:
     with pytest.raises(InvalidInputError, match=r"Each of the 5 chips overlaps a validation chip"):
         split_pairs(5, 0.2, 0, chips(1, 5, 100, 1))
+
+
+@settings(deadline=None)
+@given(
+    st.integers(3, 9),
+    st.integers(3, 9),
+    st.integers(1, 20),
+    st.integers(0, 99),
+    st.sampled_from(["random", "block"]),
+    st.sampled_from([0, 3, 25]),
+)
+def test_no_method_lets_training_share_ground_with_validation(
+    rows: int, cols: int, stride: int, seed: int, method: SplitMethod, buffer: float
+) -> None:
+    footprints = chips(rows, cols, 10, stride)
+    try:
+        split = split_pairs(
+            len(footprints), 0.1, seed, footprints, 10, method=method, buffer=buffer
+        )
+    except InvalidInputError as error:
+        assert "none is left to train on" in str(error)
+        return
+    for a in split.train:
+        for b in split.validation:
+            assert footprints[a].intersection(footprints[b]).area < 1e-9
+            if method == "block":
+                assert footprints[a].distance(footprints[b]) >= 1 + buffer - 1e-6
+
+
+def test_block_takes_neighbours() -> None:
+    split = split_pairs(100, 0.09, 3, chips(10, 10, 10, 10), method="block")
+    places = [divmod(i, 10) for i in split.validation]
+    for axis in zip(*places, strict=True):
+        assert max(axis) - min(axis) <= 4
+
+
+def test_labels_make_a_split() -> None:
+    assert Split.of_labels(["train", "val", "test", None, "train"]) == Split((0, 4), (1,), (2, 3))
+    with pytest.raises(InvalidInputError, match=r"labels no pair 'val' \(found 'train'\)"):
+        Split.of_labels(["train", "train"])
+
+
+def test_polygons_make_a_split_of_the_chips_wholly_inside() -> None:
+    footprints = chips(1, 10, 10, 10)
+    areas = gpd.GeoDataFrame(
+        {"part": ["train", "val"]}, geometry=[box(0, 0, 45, 10), box(60, 0, 100, 10)]
+    )
+    split = split_by_polygons(footprints, areas, "part")
+    assert split == Split((0, 1, 2, 3), (6, 7, 8, 9), (4, 5))
+
+
+def test_overlapping_polygons_do_not_leak() -> None:
+    footprints = chips(1, 19, 10, 5)
+    areas = gpd.GeoDataFrame(
+        {"split": ["train", "val"]}, geometry=[box(0, 0, 60, 10), box(40, 0, 100, 10)]
+    )
+    split = split_by_polygons(footprints, areas, "split")
+    for a in split.train:
+        assert all(footprints[a].intersection(footprints[b]).area == 0 for b in split.validation)
+
+
+@pytest.mark.parametrize(
+    ("areas", "sentence"),
+    [
+        ({"kind": ["train"]}, "no column 'split' "),
+        ({"split": ["train"]}, "labels no pair 'val'"),
+    ],
+)
+def test_polygons_that_cannot_split_are_said(areas: dict[str, list[str]], sentence: str) -> None:
+    frame = gpd.GeoDataFrame(areas, geometry=[box(0, 0, 100, 100)])
+    with pytest.raises(InvalidInputError, match=sentence):
+        split_by_polygons(chips(2, 2, 10, 10), frame, "split")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"method": "blocks"},
+            "split is 'blocks' with buffer 0.0; give one of auto, random, block",
+        ),
+        ({"buffer": -1}, "buffer -1; give one of"),
+    ],
+)
+def test_impossible_methods_are_said(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        split_pairs(5, 0.2, 0, chips(1, 5, 10, 10), **options)
+
+
+def test_block_needs_a_crs() -> None:
+    with pytest.raises(InvalidInputError, match="split='block' needs chips with a CRS"):
+        split_pairs(5, 0.2, 0, None, method="block")

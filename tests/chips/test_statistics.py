@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.chips.statistics import Scaling, Statistics
+from geotranslate.chips.statistics import Statistics
+from geotranslate.errors import InvalidInputError
 from tests.conftest import values
 
 
@@ -33,38 +36,69 @@ def test_no_pixel_adds_nothing() -> None:
         np.testing.assert_array_equal(total.minimum, some.minimum)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "float32"])
-def test_scaling_maps_training_values_into_range_and_back(dtype: str) -> None:
-    data = values((3, 50, 60), dtype)
-    scaling = Scaling.for_side(Statistics.of(data, np.ones((50, 60), bool)), dtype)
-    scaled = scaling.scale(data)
-    assert scaled.dtype == np.float32
-    assert -1 - 1e-6 <= scaled.min() <= scaled.max() <= 1 + 1e-6
-    back = scaling.unscale(scaled)
-    if np.issubdtype(dtype, np.integer):
-        np.testing.assert_array_equal(np.rint(back), data)
-    else:
-        np.testing.assert_allclose(back, data, atol=1e-6 * np.abs(data).max())
+def measured(seed: int, count: int, bands: int = 2) -> list[Statistics]:
+    chance = np.random.default_rng(seed)
+    return [
+        Statistics.of(chance.normal(size=(bands, 9, 7)), chance.random((9, 7)) > chance.random())
+        for _ in range(count)
+    ]
 
 
-def test_bytes_are_scaled_by_their_whole_range() -> None:
-    data = np.full((1, 2, 2), 100, "uint8")
-    scaling = Scaling.for_side(Statistics.of(data, np.ones((2, 2), bool)), "uint8")
-    assert (scaling.low, scaling.high) == ((0.0,), (255.0,))
+def assert_same(one: Statistics, other: Statistics) -> None:
+    assert one.count == other.count
+    for name in ("minimum", "maximum", "mean", "m2"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for band in range(len(one.mean)):
+        np.testing.assert_array_equal(one.sample(band), other.sample(band))
 
 
-def test_every_band_has_its_own_range_and_batches_are_scaled_alike() -> None:
-    scaling = Scaling((0.0, -10.0), (1.0, 30.0))
-    data = np.stack([np.full((2, 2), 1.0), np.full((2, 2), 10.0)])
-    np.testing.assert_allclose(scaling.scale(data)[:, 0, 0], (1, 0))
-    np.testing.assert_array_equal(scaling.scale(data[None])[0], scaling.scale(data))
+@given(st.integers(0, 2**31), st.integers(0, 5))
+def test_total_is_repeated_addition(seed: int, count: int) -> None:
+    parts = measured(seed, count)
+    assert_same(Statistics.total(iter(parts), 2), sum(parts, Statistics.empty(2)))
 
 
-def test_constant_band_keeps_its_value() -> None:
-    scaling = Scaling((7.0,), (7.0,))
-    assert scaling.scale(np.full((1, 1, 1), 7.0)) == 0
-    assert scaling.unscale(np.zeros((1, 1, 1))) == 7
+@given(st.integers(0, 2**31), st.integers(0, 3))
+def test_statistics_survive_strict_json_to_the_last_bit(seed: int, count: int) -> None:
+    total = Statistics.total(measured(seed, count), 2)
+    text = json.dumps(total.to_json(), allow_nan=False)
+    assert_same(Statistics.from_json(json.loads(text)), total)
 
 
-def test_nan_stays_nan() -> None:
-    assert np.isnan(Scaling((0.0,), (1.0,)).scale(np.full((1, 1, 1), np.nan))).all()
+@given(st.integers(0, 2**31), st.integers(1, 4))
+def test_percentiles_of_few_pixels_are_numpys(seed: int, count: int) -> None:
+    chance = np.random.default_rng(seed)
+    data = chance.standard_cauchy((2, 30, 10 * count))
+    valid = chance.random((30, 10 * count)) > 0.2
+    parts = (Statistics.of(data[:, at], valid[at]) for at in (np.s_[:4], np.s_[4:]))
+    qs = (0, 2, 50, 97.5, 100)
+    found = Statistics.total(parts, 2).percentiles(qs)
+    expected = np.percentile(data[:, valid], qs, axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(found[[0, -1]], expected[[0, -1]])
+
+
+@pytest.mark.parametrize("width", [1021, 512, 64])
+def test_percentiles_of_many_pixels_are_close_to_numpys(width: int) -> None:
+    # Values that depend on the column alone: a sample of few columns would miss most of them.
+    data = np.tile(np.random.default_rng(width).permutation(width).astype("float32"), (1, 300, 1))
+    statistics = Statistics.of(data, np.ones((300, width), bool))
+    assert statistics.sample(0).size <= 1024
+    qs = (0, 2, 25, 50, 75, 98, 100)
+    np.testing.assert_allclose(
+        statistics.percentiles(qs)[:, 0], np.percentile(data, qs), atol=0.02 * width
+    )
+
+
+def test_percentiles_never_leave_the_values() -> None:
+    # Neighbours in float64 that float32 cannot tell from others outside the range.
+    data = np.array([16777217.0, 16777217.1]).reshape(1, 1, 2)
+    statistics = Statistics.of(data, np.ones((1, 2), bool))
+    found = statistics.percentiles((0, 1, 50, 99, 100))
+    assert (found >= data.min()).all()
+    assert (found <= data.max()).all()
+
+
+def test_no_pixel_has_no_percentiles() -> None:
+    with pytest.raises(InvalidInputError, match="no valid pixel to take percentiles of; give"):
+        Statistics.empty(1).percentiles((50,))

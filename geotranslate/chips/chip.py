@@ -1,0 +1,114 @@
+"""One chip: where its pixels are, what they are, and how they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy import bool_
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.statistics import Statistics
+from geotranslate.raster.grid import Grid, align, is_categorical
+from geotranslate.raster.source import Source
+
+Bands = Sequence[int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class RasterWindow:
+    """A chip that is not cut: a window of a large raster, laid onto a grid as it is read."""
+
+    path: Path
+    window: Window
+    grid: Grid
+    """Grid of the whole scene."""
+
+
+ChipPlace = ChipFile | RasterWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """What is known of a chip after it was read once."""
+
+    place: ChipPlace
+    indexes: tuple[int, ...]
+    """Bands that are used, by number from 1."""
+    file_bands: int
+    """Bands that the file has, alpha aside."""
+    grid: Grid
+    dtype: str
+    nodata: float | None
+    band_names: tuple[str, ...]
+    categorical: bool
+    """Whether the values are classes with a colour table."""
+    statistics: Statistics
+    valid_share: float
+    digest: str
+    """Fingerprint of the pixels, equal for chips with equal ones."""
+
+    @classmethod
+    def of(cls, place: ChipPlace, bands: Bands | None = None) -> Chip:
+        """Read a chip whole.
+
+        Raises:
+            RasterFileError: It cannot be read; the sentence names it.
+            InvalidInputError: It does not have the bands.
+        """
+        with _opened(place, bands) as (source, extent):
+            data, valid = source.read(extent, dtype=None)
+            digest = hashlib.blake2b(data.tobytes(), digest_size=16)
+            digest.update(valid.tobytes())
+            return cls(
+                place=place,
+                indexes=source.indexes,
+                file_bands=source.file_bands,
+                grid=source.grid.crop(extent),
+                dtype=source.dtype,
+                nodata=source.nodata,
+                band_names=source.band_names,
+                categorical=is_categorical(source.dataset),
+                statistics=Statistics.of(data, valid),
+                valid_share=float(valid.mean()),
+                digest=digest.hexdigest(),
+            )
+
+    def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
+        """Return its values `(bands, rows, cols)` in their own dtype, and their validity."""
+        with _opened(self.place, self.indexes) as (source, extent):
+            return source.read(extent, dtype=None)
+
+    @property
+    def path(self) -> Path:
+        """The file that it is in."""
+        return self.place.path
+
+    @property
+    def bands(self) -> int:
+        """Number of bands that are used."""
+        return len(self.indexes)
+
+    @property
+    def size(self) -> str:
+        """Its size as users write it."""
+        return f"{self.grid.width} x {self.grid.height}"
+
+
+@contextmanager
+def _opened(place: ChipPlace, bands: Bands | None) -> Iterator[tuple[Source, Window]]:
+    """Open what a chip is in; yield it and the chip's window of it."""
+    with Source(place.path, bands) as source:
+        if isinstance(place, RasterWindow):
+            with align(source.dataset, place.grid) as aligned:
+                yield Source(aligned, bands), place.window
+        else:
+            width, height = source.grid.width, source.grid.height
+            left = width // 2 if place.half == "right" else 0
+            yield source, Window(left, 0, width // 2 if place.half else width, height)

@@ -1,0 +1,112 @@
+"""Remember what chips hold, so that a folder is read through once."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+from rasterio.crs import CRS
+
+from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.statistics import Statistics
+from geotranslate.raster.grid import Grid
+
+CACHE_FILE = ".geotranslate-chips.json"
+VERSION = 1
+
+
+class FactsCache:
+    """Facts of the chips of a folder, in a hidden file in it.
+
+    A chip's facts hold as long as its file has the size and the time of change that it had. In a
+    folder that cannot be written nothing is remembered.
+
+    Args:
+        folder: The chip folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CACHE_FILE
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._fresh: dict[str, dict[str, Any]] = {}
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8"))
+            if values["version"] == VERSION:
+                self._facts = values["chips"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # None yet, or written by another version: it is made anew.
+            pass
+
+    def read(self, file: ChipFile, bands: Bands | None) -> Chip:
+        """Return a chip's facts, from the cache where its file has not changed."""
+        key = self._key(file, bands)
+        state = file.path.stat() if file.path.exists() else None
+        mark = [state.st_size, state.st_mtime_ns] if state is not None else None
+        known = self._facts.get(key)
+        if known is not None and known["mark"] == mark:
+            self._fresh[key] = known
+            return _chip_from_json(file, known)
+        chip = Chip.of(file, bands)
+        self._fresh[key] = {"mark": mark, **_chip_to_json(chip)}
+        return chip
+
+    def save(self) -> None:
+        """Write the facts that were asked for, atomically."""
+        if self._fresh == self._facts:
+            return
+        partial = self._path.with_name(f"{CACHE_FILE}.{uuid.uuid4().hex[:8]}")
+        try:
+            content = {"version": VERSION, "chips": self._facts | self._fresh}
+            partial.write_text(json.dumps(content), encoding="utf-8")
+            os.replace(partial, self._path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+
+    def _key(self, file: ChipFile, bands: Bands | None) -> str:
+        place = os.path.relpath(file.path, self._path.parent)
+        return json.dumps([Path(place).as_posix(), file.half, None if bands is None else [*bands]])
+
+
+def _chip_to_json(chip: Chip) -> dict[str, Any]:
+    grid = chip.grid
+    nodata = "nan" if chip.nodata is not None and math.isnan(chip.nodata) else chip.nodata
+    return {
+        "indexes": chip.indexes,
+        "file_bands": chip.file_bands,
+        "crs": None if grid.crs is None else grid.crs.to_wkt(),
+        "transform": grid.transform[:6],
+        "size": (grid.height, grid.width),
+        "dtype": chip.dtype,
+        "nodata": nodata,
+        "band_names": chip.band_names,
+        "categorical": chip.categorical,
+        "statistics": chip.statistics.to_json(),
+        "valid_share": chip.valid_share,
+        "digest": chip.digest,
+    }
+
+
+def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
+    crs, nodata = values["crs"], values["nodata"]
+    grid = Grid(
+        None if crs is None else CRS.from_wkt(crs), Affine(*values["transform"]), *values["size"]
+    )
+    return Chip(
+        place=file,
+        indexes=tuple(values["indexes"]),
+        file_bands=values["file_bands"],
+        grid=grid,
+        dtype=values["dtype"],
+        nodata=None if nodata is None else float(nodata),
+        band_names=tuple(values["band_names"]),
+        categorical=values["categorical"],
+        statistics=Statistics.from_json(values["statistics"]),
+        valid_share=values["valid_share"],
+        digest=values["digest"],
+    )

@@ -1,0 +1,227 @@
+"""The two sides of a scene: rasters, or vector layers burnt into the other's grid."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import geopandas as gpd
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.features import rasterize
+from rasterio.windows import Window
+
+from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
+from geotranslate.raster.grid import Grid, align, is_categorical
+from geotranslate.raster.source import RasterLike, Source
+
+VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
+
+SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+
+
+class RasterSide:
+    """A raster laid onto a grid.
+
+    Args:
+        source: The raster.
+        grid: Grid of the scene.
+        resampling: Method; None for nearest where there is a colour table, else bilinear.
+        stack: What closes the warped view in the end.
+    """
+
+    def __init__(
+        self, source: Source, grid: Grid, resampling: Resampling | None, stack: ExitStack
+    ) -> None:
+        self._original, self._resampling = source, resampling
+        aligned = stack.enter_context(align(source.dataset, grid, resampling))
+        self.warped = aligned is not source.dataset
+        self._aligned = Source(aligned)
+        self.name, self.bands, self.dtype = source.name, source.bands, source.dtype
+        self.files: tuple[str, ...] = tuple(source.dataset.files)
+        self.nodata: float | None = source.nodata
+        self.band_names = source.band_names
+        categorical = is_categorical(source.dataset)
+        self.colormap: dict[int, tuple[int, ...]] | None = (
+            source.dataset.colormap(1) if categorical else None
+        )
+        meanings = [source.dataset.colorinterp[index - 1] for index in source.indexes[:3]]
+        self.is_rgb = meanings == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+
+    def read(self, window: Window) -> Pixels:
+        """Read a window of the scene's grid."""
+        return self._aligned.read(window, dtype=None)
+
+    def read_on(self, grid: Grid) -> Pixels:
+        """Read the ground under another grid."""
+        with align(self._original.dataset, grid, self._resampling) as aligned:
+            return Source(aligned).read(dtype=None)
+
+
+class VectorSide:
+    """A vector layer burnt into a grid: a column's values, or 1, on a ground of 0.
+
+    Where shapes overlap the later row of the layer stands. A pixel belongs to the shape that
+    holds its centre. Every pixel is valid.
+
+    Args:
+        layer: Shapes in any CRS.
+        grid: Grid of the scene.
+        burn: Column of numbers; None burns 1.
+        name: What errors call the layer.
+    """
+
+    def __init__(self, layer: gpd.GeoDataFrame, grid: Grid, burn: str | None, name: str) -> None:
+        if (layer.crs is None) != (grid.crs is None):
+            raise GridMismatchError(
+                f"{name} cannot be burnt: {'it' if layer.crs is None else 'the raster'} has no "
+                "CRS and the other side has one. Assign the CRS first."
+            )
+        self._layer = layer.to_crs(grid.crs) if layer.crs is not None else layer
+        self._values, self.dtype = _burnt_values(layer, burn, name)
+        if not self._layer.intersects(grid.footprint).any():
+            raise GridMismatchError(
+                f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
+            )
+        self._grid, self.name = grid, name
+        self.bands, self.band_names, self.is_rgb, self.warped = 1, (burn or "",), False, False
+        self.nodata, self.colormap, self.files = None, None, ()
+
+    def read(self, window: Window) -> Pixels:
+        """Burn a window of the scene's grid."""
+        return self.read_on(self._grid.crop(window))
+
+    def read_on(self, grid: Grid) -> Pixels:
+        """Burn the ground under another grid."""
+        near = np.flatnonzero(self._layer.intersects(grid.footprint))
+        shapes = [(self._layer.geometry.iloc[i], self._values[i]) for i in near]
+        size = (grid.height, grid.width)
+        valid = np.ones(size, bool)
+        if not shapes:
+            return np.zeros((1, *size), self.dtype), valid
+        burnt = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
+        return burnt[None], valid
+
+
+Side: TypeAlias = "RasterSide | VectorSide"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two sides on one grid."""
+
+    grid: Grid
+    source: Side
+    target: Side
+    warped: bool
+
+
+def open_scene(
+    source: SceneLike,
+    target: SceneLike,
+    burn: str | None,
+    resampling: Resampling | None,
+    stack: ExitStack,
+) -> Scene:
+    """Open both sides on the source's grid, or on the target's where the source is a layer.
+
+    Raises:
+        RasterFileError: A side cannot be opened.
+        InvalidInputError: Both are layers, or the column is not there or holds no numbers.
+        GridMismatchError: The sides do not overlap, or one of them has no CRS.
+    """
+    layers = [_read_layer(side) for side in (source, target)]
+    if all(layer is not None for layer in layers):
+        raise InvalidInputError(
+            "Both sides are vector layers; give a raster on one side, whose grid the chips take."
+        )
+    rasters = [
+        None if layer is not None else stack.enter_context(Source(side))
+        for side, layer in zip((source, target), layers, strict=True)
+    ]
+    first = next(raster for raster in rasters if raster is not None)
+    sides = [
+        RasterSide(raster, first.grid, resampling, stack)
+        if raster is not None
+        else VectorSide(layer, first.grid, burn, _name(side))
+        for raster, layer, side in zip(rasters, layers, (source, target), strict=True)
+    ]
+    return Scene(first.grid, sides[0], sides[1], any(side.warped for side in sides))
+
+
+def turned(grid: Grid, degrees: float) -> Grid:
+    """Return the grid turned clockwise about its middle."""
+    across, down = grid.width / 2, grid.height / 2
+    turn = (
+        Affine.translation(across, down)
+        @ Affine.rotation(degrees)
+        @ Affine.translation(-across, -down)
+    )
+    return Grid(grid.crs, grid.transform @ turn, grid.height, grid.width)
+
+
+def _name(side: SceneLike) -> str:
+    return "the vector layer" if isinstance(side, gpd.GeoDataFrame) else os.fspath(side)
+
+
+def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
+    """Return the vector layer that a side is, or None for a raster."""
+    if isinstance(side, gpd.GeoDataFrame):
+        return side
+    if not isinstance(side, str | os.PathLike):
+        return None
+    if Path(side).suffix.lower() not in VECTOR_SUFFIXES:
+        return None
+    return read_layer(side)
+
+
+def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
+    """Read a vector file.
+
+    Raises:
+        RasterFileError: It cannot be read; the sentence names it.
+    """
+    try:
+        if Path(path).suffix.lower() == ".parquet":
+            return gpd.read_parquet(path)
+        return gpd.read_file(path)
+    except Exception as error:  # pyogrio and pyarrow raise errors of many kinds
+        raise RasterFileError(
+            f"{os.fspath(path)} cannot be read as a vector layer: {error}. Give a file that "
+            "geopandas reads, or a GeoDataFrame."
+        ) from error
+
+
+def _burnt_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
+    """Return what every shape burns and the smallest dtype that holds it beside 0."""
+    if burn is None:
+        return [1] * len(layer), "uint8"
+    if burn not in layer.columns:
+        columns = ", ".join(str(column) for column in layer.columns if column != "geometry")
+        raise InvalidInputError(f"burn is {burn!r} but {name} has the columns {columns or 'none'}.")
+    values = layer[burn].to_numpy()
+    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values.astype(float)).all():
+        raise InvalidInputError(
+            f"Column {burn!r} of {name} does not hold a number for every shape; give a column of "
+            "numbers, for example class codes."
+        )
+    if not np.issubdtype(values.dtype, np.integer):
+        return values.astype(float).tolist(), "float32"
+    low, high = min(0, int(values.min())), int(values.max())
+    fitting = [t for t in ("uint8", "int16", "uint16", "int32") if _holds(t, low, high)]
+    if not fitting:
+        raise InvalidInputError(
+            f"Column {burn!r} of {name} reaches from {low} to {high}; give numbers of 32 bits."
+        )
+    return values.tolist(), fitting[0]
+
+
+def _holds(dtype: str, low: int, high: int) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= low and high <= limits.max)

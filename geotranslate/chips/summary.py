@@ -1,0 +1,97 @@
+"""Say what was found: as text, and as a table in notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geotranslate.chips.chip import Chip
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.folder import ChipFolder
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Lines of (what, how much), shown as text by `print` and as a table in notebooks."""
+
+    lines: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self.lines)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.lines)
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in self.lines
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+
+def summarise(folder: ChipFolder, card: DataCard, buffered: int) -> Summary:
+    """Describe a chip folder and what is made of it.
+
+    Args:
+        folder: What was found.
+        card: What is trained on.
+        buffered: Pairs left out to keep training and validation apart.
+    """
+    sources = [pair.source for pair in folder.pairs]
+    targets = [pair.target for pair in folder.pairs]
+    lines = [
+        ("folder", str(folder.path)),
+        ("layout", folder.layout),
+        (
+            "pairs",
+            f"{len(card.train_pairs)} training, {len(card.validation_pairs)} validation"
+            + (f", {buffered} left out between them" if buffered else ""),
+        ),
+        (
+            "size",
+            f"{_counted(chip.size for chip in sources)} px, used as {card.chip_size} x "
+            f"{card.chip_size}",
+        ),
+        ("CRS", _counted(_crs(chip) for chip in sources)),
+        ("pixel", _counted(_pixel(chip) for chip in sources)),
+        ("source", _side(card.source, sources)),
+        ("target", _side(card.target, targets)),
+    ]
+    lines += [("left out", line) for line in folder.left_out]
+    return Summary(tuple(lines))
+
+
+def _side(side: Side, chips: Sequence[Chip]) -> str:
+    pixels = sum(chip.grid.height * chip.grid.width for chip in chips)
+    gaps = 1 - sum(chip.statistics.count for chip in chips) / pixels
+    names = ", ".join(name for name in side.band_names if name)
+    low, high = np.round(side.scaling.low, 4), np.round(side.scaling.high, 4)
+    ranges = ", ".join(f"{a:g}..{b:g}" for a, b in list(zip(low, high, strict=True))[:4])
+    return (
+        f"{side.bands} band{'s' if side.bands != 1 else ''}{f' ({names})' if names else ''} of "
+        f"{side.dtype}{', classes' if side.categorical else ''}, {gaps:.1%} nodata, scaled from "
+        f"{ranges}{', ...' if side.bands > 4 else ''}"
+    )
+
+
+def _crs(chip: Chip) -> str:
+    return "none" if chip.grid.crs is None else chip.grid.crs.to_string()
+
+
+def _pixel(chip: Chip) -> str:
+    if chip.grid.crs is None:
+        return "unknown"
+    across, down = chip.grid.resolution
+    return f"{across:.6g} x {down:.6g} {chip.grid.crs.linear_units or 'units'}"
+
+
+def _counted(values: Iterable[str]) -> str:
+    """Return the different values, with their counts where there are several."""
+    counts = Counter(values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{value} ({count})" for value, count in counts.most_common(5))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.training import GradientAccumulation
 from fastai.learner import ValueMetric
 from torch import Tensor, nn
 
+from geotranslate.errors import InvalidInputError
 from geotranslate.training.losses import fill_invalid, verdict_loss
 
 
@@ -61,7 +64,23 @@ class Adversary(Callback):
         return [ValueMetric(partial(self._mean, name), name) for name in self.losses]
 
     def _mean(self, name: str) -> float:
-        return float(torch.stack(self.losses[name]).mean())
+        found = self.losses[name]
+        return float(torch.stack(found).mean()) if found else math.nan
+
+    def before_fit(self) -> None:
+        """Start without gradients, which an interrupted run may have left.
+
+        Raises:
+            InvalidInputError: Gradients are accumulated, which would let the discriminator's step
+                move the generator.
+        """
+        if any(isinstance(callback, GradientAccumulation) for callback in self.learn.cbs):
+            raise InvalidInputError(
+                "GradientAccumulation does not work with an adversarial game in one optimizer; "
+                "remove it, or give lambda_gan=0."
+            )
+        if self.learn.opt is not None:
+            self.opt.zero_grad()
 
     def before_train(self) -> None:
         """Forget the losses of the epoch before."""

@@ -19,7 +19,9 @@ class History(Callback):
         self.rows = rows
 
     def after_epoch(self) -> None:
-        """Append the finished epoch."""
+        """Append the finished epoch, unless it is a search for a learning rate."""
+        if hasattr(self.learn, "lr_finder"):
+            return
         names = list(self.recorder.metric_names)[1:]
         values = self.learn.final_record
         # The last column of the table is the time, which the record does not hold.

@@ -6,162 +6,274 @@ import os
 import random
 import warnings
 from collections.abc import Sequence
+from typing import Any, Literal
 
-import numpy as np
-import torch
+import geopandas as gpd
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_core import default_device
-from rasterio.windows import Window
-from shapely.geometry import Polygon
-from torch import Tensor
 
+from geotranslate.checks import whole_number
+from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.folder import Chip, ChipFolder, Pair
-from geotranslate.chips.split import split_pairs
-from geotranslate.chips.statistics import Scaling, Statistics
+from geotranslate.chips.folder import ChipFolder, Pair
+from geotranslate.chips.scaling import ScalingKind, make_scaling
+from geotranslate.chips.split import (
+    TRAIN,
+    VALIDATION,
+    Split,
+    SplitMethod,
+    footprints,
+    keep_apart,
+    split_by_polygons,
+    split_pairs,
+)
+from geotranslate.chips.statistics import Statistics
+from geotranslate.chips.summary import Summary, summarise
+from geotranslate.chips.writer import read_labels
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from geotranslate.raster.source import Source, fill_gaps
-from geotranslate.training.tensors import TensorSource, TensorTarget
+from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
+
+PathLike = str | os.PathLike[str]
+
+
+class PairLoaders(DataLoaders):
+    """Training and validation loaders, with what is known of their data.
+
+    `card` holds what a model has to know, `folder` the pairs that were found, `split` which of
+    them train and which validate.
+    """
+
+    card: DataCard
+    folder: ChipFolder
+    split: Split
+
+    def summary(self) -> Summary:
+        """Say what was found: counts, sizes, CRS, bands, nodata, and what was left out and why."""
+        return summarise(self.folder, self.card, len(self.split.left_out))
+
+    def plot_split(self) -> Any:
+        """Draw the footprints of training, validation and left-out pairs; return the axes.
+
+        Raises:
+            InvalidInputError: The chips have no CRS.
+        """
+        outlines = _footprints(self.folder.pairs)
+        if outlines is None:
+            raise InvalidInputError("The chips have no CRS, so there is no map of the split.")
+        labels = ["left out"] * len(outlines)
+        for label, positions in ((TRAIN, self.split.train), (VALIDATION, self.split.validation)):
+            for position in positions:
+                labels[position] = label
+        frame = gpd.GeoDataFrame({"split": labels}, geometry=outlines)
+        return frame.plot(column="split", legend=True, alpha=0.5, edgecolor="black")
 
 
 def prepare_data(
-    path: str | os.PathLike[str],
+    path: PathLike | Sequence[PathLike],
+    target: PathLike | None = None,
     *,
     chip_size: int | None = None,
+    stride: int | None = None,
     batch_size: int = 4,
     val_split_pct: float = 0.1,
     seed: int = 42,
-    num_workers: int = 0,
-) -> DataLoaders:
+    split: SplitMethod | gpd.GeoDataFrame = "auto",
+    split_column: str = "split",
+    buffer: float = 0.0,
+    source_scaling: ScalingKind = "auto",
+    target_scaling: ScalingKind = "auto",
+    source_bands: Bands | None = None,
+    target_bands: Bands | None = None,
+    direction: Literal["AtoB", "BtoA"] = "AtoB",
+    resize_to: int | None = None,
+    transforms: PairTransform | Literal[False] | None = None,
+    jitter: float = 0.0,
+    memory_mb: int = 2048,
+    num_workers: int | None = None,
+) -> PairLoaders:
     """Return training and validation loaders of the pairs in a chip folder.
 
     Batches are `TensorSource` and `TensorTarget`, float32 `(n, bands, rows, cols)`, each band
-    scaled from its units to -1..1: uint8 by 0..255, other dtypes by the minimum and maximum of
-    the training chips. Training pairs are flipped and turned by quarters, both chips alike.
-    Invalid pixels are the band's mean in the source and NaN in the target, which losses and
-    metrics ignore. What was found is in `data.card`.
+    scaled from its units to -1..1. Training pairs are flipped and turned by quarters, both chips
+    alike. Invalid pixels are the band's mean in the source and NaN in the target, which losses
+    and metrics ignore. `summary()` says what was found, `plot_split()` draws the split,
+    `show_batch()` pairs.
 
     Args:
-        path: Folder with `images/` and `images2/`, as `export_chips` and ArcGIS Pro write them.
+        path: Folder of pairs in one of the known layouts, or several; or a raster, whose windows
+            are then read as they are needed.
+        target: The raster to translate to, where `path` is a raster.
         chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
-            training pairs are cropped at random places and validation pairs in the middle.
+            training pairs are cropped at random places and validation pairs in the middle. With
+            two rasters the side of the windows, 256 by default.
+        stride: Step from window to window of two rasters, px; `chip_size` by default.
         batch_size: Pairs per batch.
-        val_split_pct: Share of the pairs to validate on, 0 to 1. Where chips overlap on the
-            ground, the validation pairs form one patch and the training pairs that reach into it
-            are left out, with a warning.
+        val_split_pct: Share of the pairs to validate on, 0 to 1.
         seed: Seed of the split and of the order of the batches.
-        num_workers: Processes that read chips; 0 reads them in this one.
+        split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
+            train and val that the folder itself has (sub-folders, or the column `split` of its
+            `chips.gpkg`); or polygons. `auto` is `folder` where there are such sub-folders,
+            `block` where chips overlap on the ground, else `random`. Training never shares
+            ground with validation: pairs between are left out, with a warning.
+        split_column: Column of the polygons that says "train" or "val".
+        buffer: Least distance between training and validation chips of `block`, in CRS units;
+            in degrees where the chips differ in CRS.
+        source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
+            `make_scaling`; from the training chips alone. `auto` is 0..255 for uint8, else a
+            robust range that clips nothing.
+        target_scaling: The same for the target.
+        source_bands: Bands to use, by number from 1 or by name; all by default.
+        target_bands: The same for the target.
+        direction: "BtoA" translates from the folder's target to its source.
+        resize_to: Side that chips are resampled to, px.
+        transforms: False for no flips and turns; a function from source and target tensors
+            `(bands, rows, cols)` in -1..1 to new ones for training pairs, after flips and turns.
+        jitter: Largest random change of the source's brightness and contrast in training, as a
+            share of its range.
+        memory_mb: Where the decoded chips fit into so much memory, they are decoded once.
+        num_workers: Processes that read chips; by default none where the chips fit into memory,
+            else one less than there are cores.
 
     Raises:
-        RasterFileError: The folder is missing or a chip cannot be read.
-        InvalidInputError: The folder holds no pairs, or they do not fit each other or `chip_size`.
-        GridMismatchError: The two chips of a pair lie on different ground.
+        RasterFileError: A folder or raster is missing or cannot be read.
+        InvalidInputError: There are no pairs, they do not fit each other, or an argument is
+            impossible.
+        GridMismatchError: The two sides lie on different ground.
     """
-    if not 0 < val_split_pct < 1 or batch_size < 1:
-        raise InvalidInputError(
-            f"val_split_pct is {val_split_pct} and batch_size {batch_size}; give a share between 0 "
-            "and 1, and at least 1 pair."
-        )
-    folder = ChipFolder.read(path)
+    _check_numbers(val_split_pct, batch_size, jitter, memory_mb)
+    folder = _find(path, target, chip_size, stride, source_bands, target_bands, direction)
     pairs = folder.pairs
     if len(pairs) < 2:
         raise InvalidInputError(
             f"{folder.path} holds one pair; two are needed, one to train and one to validate on."
         )
-    size = _chip_size(folder, chip_size)
-    split = split_pairs(len(pairs), val_split_pct, seed, _footprints(pairs))
-    if split.left_out:
-        warnings.warn(
-            f"{len(split.left_out)} of {len(pairs)} pairs are left out because they overlap the "
-            f"{len(split.validation)} validation pairs on the ground; export with stride=tile_size "
-            "to use all of them.",
-            GeotranslateWarning,
-            stacklevel=2,
-        )
-    train = [pairs[i] for i in split.train]
-    valid = [pairs[i] for i in split.validation]
+    size = _chip_size(folder, chip_size, resize_to)
+    parts = _split(folder, split, split_column, val_split_pct, seed, buffer)
+    train, valid = ([pairs[i] for i in part] for part in (parts.train, parts.validation))
     first = pairs[0].source.grid
+    _warn_of_target(train[0].target, target_scaling, [pair.target for pair in train])
     card = DataCard(
-        source=_side([pair.source for pair in train]),
-        target=_side([pair.target for pair in train]),
+        source=_side([pair.source for pair in train], source_scaling),
+        target=_side([pair.target for pair in train], target_scaling),
         chip_size=size,
+        resize_to=resize_to,
         crs=None if first.crs is None else first.crs.to_string(),
-        resolution=None if first.crs is None else first.resolution,
+        resolution=_resolution(pairs[0].source, resize_to),
         train_pairs=tuple(pair.name for pair in train),
         validation_pairs=tuple(pair.name for pair in valid),
         seed=seed,
     )
+    budget = memory_mb * 2**20
+    fits = decoded_bytes([chip for pair in pairs for chip in (pair.source, pair.target)]) <= budget
+    if num_workers is None:
+        num_workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
+    augmentation = Augmentation(
+        turns=transforms is not False, jitter=jitter, transform=transforms or None
+    )
     shared = {"bs": batch_size, "num_workers": num_workers}
-    data = DataLoaders(
+    data = PairLoaders(
         TfmdDL(
-            PairDataset(train, card, augment=True),
+            PairDataset(train, card, augmentation, budget if fits else 0),
             shuffle=True,
             # A last batch of one pair would upset batch statistics.
             drop_last=len(train) >= batch_size,
             **shared,
         ),
-        TfmdDL(PairDataset(valid, card, augment=False), **shared),
-        path=folder.path,
+        TfmdDL(PairDataset(valid, card, None, budget if fits else 0), **shared),
+        path=folder.path if folder.path.is_dir() else folder.path.parent,
         device=default_device(),
     )
     data.train.rng = random.Random(seed)
-    data.card = card
+    data.card, data.folder, data.split = card, folder, parts
     return data
 
 
-class PairDataset:
-    """Reads a pair as scaled tensors; with `augment`, at a random place, flip and quarter turn."""
-
-    def __init__(self, pairs: Sequence[Pair], card: DataCard, *, augment: bool) -> None:
-        self.pairs, self.card, self.augment = tuple(pairs), card, augment
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
-        pair = self.pairs[index]
-        window = self._window(pair.source)
-        with Source(pair.source.path) as source, Source(pair.target.path) as target:
-            left, left_valid = source.read(window)
-            right, right_valid = target.read(window)
-        left = fill_gaps(left, left_valid, self.card.source.mean)
-        right = fill_gaps(right, left_valid & right_valid, np.nan)
-        tensors = (
-            torch.from_numpy(self.card.source.scaling.scale(left)),
-            torch.from_numpy(self.card.target.scaling.scale(right)),
+def _find(
+    path: PathLike | Sequence[PathLike],
+    target: PathLike | None,
+    chip_size: int | None,
+    stride: int | None,
+    source_bands: Bands | None,
+    target_bands: Bands | None,
+    direction: str,
+) -> ChipFolder:
+    if direction not in ("AtoB", "BtoA"):
+        raise InvalidInputError(f"direction is {direction!r}; give 'AtoB' or 'BtoA'.")
+    swap = direction == "BtoA"
+    if target is None:
+        return ChipFolder.read(
+            path, source_bands=source_bands, target_bands=target_bands, swap=swap
         )
-        if self.augment:
-            symmetry = int(torch.randint(8, ()))
-            tensors = (turn(tensors[0], symmetry), turn(tensors[1], symmetry))
-        return TensorSource(tensors[0]), TensorTarget(tensors[1])
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInputError("With target, path has to be one raster; give two rasters.")
+    side = 256 if chip_size is None else chip_size
+    return ChipFolder.of_rasters(
+        target if swap else path,
+        path if swap else target,
+        tile_size=side,
+        stride=side if stride is None else stride,
+        source_bands=source_bands,
+        target_bands=target_bands,
+    )
 
-    def _window(self, chip: Chip) -> Window:
-        size = self.card.chip_size
-        room = (chip.grid.height - size, chip.grid.width - size)
-        row, col = (
-            int(torch.randint(spare + 1, ())) if self.augment else spare // 2 for spare in room
+
+def _split(
+    folder: ChipFolder,
+    split: SplitMethod | gpd.GeoDataFrame,
+    column: str,
+    share: float,
+    seed: int,
+    buffer: float,
+) -> Split:
+    pairs = folder.pairs
+    outlines = _footprints(pairs)
+    if isinstance(split, gpd.GeoDataFrame):
+        if outlines is None:
+            raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
+        found = split_by_polygons(
+            outlines, split if split.crs is None else split.to_crs(outlines.crs), column
         )
-        return Window(col, row, size, size)
+    elif split == "folder" or (split == "auto" and any(pair.subset for pair in pairs)):
+        found = Split.of_labels(_labels(folder))
+        found = found if outlines is None else keep_apart(found, outlines)
+    else:
+        side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
+        found = split_pairs(len(pairs), share, seed, outlines, side, method=split, buffer=buffer)
+    if found.left_out:
+        warnings.warn(
+            f"{len(found.left_out)} of {len(pairs)} pairs are left out of training and validation, "
+            "most often because they overlap validation pairs on the ground; export with "
+            "stride=tile_size to use all of them.",
+            GeotranslateWarning,
+            stacklevel=3,
+        )
+    return found
 
 
-def turn(image: Tensor, symmetry: int) -> Tensor:
-    """Return one of the eight flips and quarter turns of `(..., rows, cols)`; 0 is the identity."""
-    turned = torch.rot90(image, symmetry % 4, (-2, -1))
-    return (turned.flip(-1) if symmetry >= 4 else turned).contiguous()
+def _labels(folder: ChipFolder) -> list[str | None]:
+    """Return the part of each pair that the folder names: by sub-folders, else by footprints."""
+    if any(pair.subset for pair in folder.pairs):
+        return [pair.subset for pair in folder.pairs]
+    known = read_labels(folder.path)
+    return [known.get(pair.name) for pair in folder.pairs]
 
 
-def _chip_size(folder: ChipFolder, wanted: int | None) -> int:
+def _chip_size(folder: ChipFolder, wanted: int | None, resize_to: int | None) -> int:
     sizes = sorted({(pair.source.grid.height, pair.source.grid.width) for pair in folder.pairs})
-    smallest = min(min(size) for size in sizes)
+    smallest = min(min(size) for size in sizes) if resize_to is None else resize_to
+    if resize_to is not None:
+        whole_number("resize_to", resize_to, 1)
+    if wanted is not None:
+        whole_number("chip_size", wanted, 1)
     if wanted is None:
-        if len(sizes) > 1 or sizes[0][0] != sizes[0][1]:
+        if resize_to is None and (len(sizes) > 1 or sizes[0][0] != sizes[0][1]):
             shown = ", ".join(f"{width} x {height}" for height, width in sizes[:3])
             raise InvalidInputError(
                 f"The chips of {folder.path} are not squares of one size ({shown} px); pass "
-                f"chip_size, at most {smallest}, to crop them."
+                f"chip_size, at most {smallest}, to crop them, or resize_to."
             )
         return smallest
-    if not 1 <= wanted <= smallest:
+    if wanted > smallest:
         raise InvalidInputError(
             f"chip_size is {wanted} but the smallest chip of {folder.path} has a side of "
             f"{smallest} px; give at most that, or export larger chips."
@@ -169,22 +281,76 @@ def _chip_size(folder: ChipFolder, wanted: int | None) -> int:
     return wanted
 
 
-def _footprints(pairs: Sequence[Pair]) -> list[Polygon] | None:
-    """Return the outlines of the pairs in the CRS of the first; None if one has no CRS."""
+def _check_numbers(val_split_pct: float, batch_size: int, jitter: float, memory_mb: int) -> None:
+    whole_number("batch_size", batch_size, 1)
+    if not 0 < val_split_pct < 1:
+        raise InvalidInputError(f"val_split_pct is {val_split_pct}; give a share between 0 and 1.")
+    if not 0 <= jitter <= 1 or memory_mb < 0:
+        raise InvalidInputError(
+            f"jitter is {jitter} and memory_mb {memory_mb}; give a share between 0 and 1, and 0 or "
+            "more."
+        )
+
+
+def _footprints(pairs: Sequence[Pair]) -> gpd.GeoSeries | None:
+    """Return the outlines of the pairs in one CRS; None if nothing says where they lie.
+
+    Raises:
+        InvalidInputError: Some pairs have a CRS and some have none.
+    """
     grids = [pair.source.grid for pair in pairs]
-    if any(grid.crs is None for grid in grids):
+    lacking = [pair.name for pair in pairs if pair.source.grid.crs is None]
+    if lacking and len(lacking) < len(pairs):
+        raise InvalidInputError(
+            f"{len(lacking)} of {len(pairs)} pairs have no CRS, for example {lacking[0]}, so it "
+            "cannot be seen which chips overlap on the ground. Assign it, or leave them out."
+        )
+    # Plain pictures all claim to lie at the same place.
+    if lacking and len({grid.transform for grid in grids}) == 1:
         return None
-    return [grid.footprint_in(grids[0].crs) for grid in grids]
+    return footprints(grids)
 
 
-def _side(chips: Sequence[Chip]) -> Side:
+def _resolution(chip: Chip, resize_to: int | None) -> tuple[float, float] | None:
+    if chip.grid.crs is None:
+        return None
+    across, down = chip.grid.resolution
+    if resize_to is None:
+        return across, down
+    return across * chip.grid.width / resize_to, down * chip.grid.height / resize_to
+
+
+def _warn_of_target(first: Chip, kind: ScalingKind, chips: Sequence[Chip]) -> None:
+    """Say what a translator cannot do with such a target."""
+    if first.categorical:
+        warnings.warn(
+            "The target has a colour table: its values are classes, which a translator mixes as if "
+            "they were quantities. Expand it to RGB first (gdal_translate -expand rgb).",
+            GeotranslateWarning,
+            stacklevel=3,
+        )
+    total = Statistics.total([chip.statistics for chip in chips], first.bands)
+    scaling = make_scaling(kind, total, first.dtype)
+    if (total.minimum < scaling.low).any() or (total.maximum > scaling.high).any():
+        warnings.warn(
+            f"target_scaling={kind!r} maps some training values beyond -1..1, which a translator "
+            "cannot reach: its output is clipped there. target_scaling='auto' clips nothing.",
+            GeotranslateWarning,
+            stacklevel=3,
+        )
+
+
+def _side(chips: Sequence[Chip], scaling: ScalingKind) -> Side:
     first = chips[0]
-    total = sum((chip.statistics for chip in chips), Statistics.empty(first.bands))
+    total = Statistics.total([chip.statistics for chip in chips], first.bands)
     return Side(
         bands=first.bands,
         dtype=first.dtype,
         nodata=first.nodata,
         band_names=first.band_names,
+        indexes=first.indexes,
+        file_bands=first.file_bands,
+        categorical=first.categorical,
         mean=tuple(map(float, total.mean)),
-        scaling=Scaling.for_side(total, first.dtype),
+        scaling=make_scaling(scaling, total, first.dtype),
     )

@@ -45,7 +45,13 @@ class ErrorSums:
             "mae": self.absolute / self.count,
             "rmse": rmse,
             "bias": self.total / self.count,
-            "psnr": 20 * math.log10(data_range / rmse) if rmse else math.inf,
+            "psnr": _psnr(rmse, data_range),
             "psnr_range": data_range,
             "count": self.count,
         }
+
+
+def _psnr(rmse: float, data_range: float) -> float:
+    if not rmse:
+        return math.inf
+    return 20 * math.log10(data_range / rmse) if data_range > 0 else math.nan

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastai.torch_basics import TensorImageBase, dispatch, subplots
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geotranslate.chips.datacard import Side
+from geotranslate.errors import InvalidInputError
+
+# Not as a string: dispatch looks at the hints when the program runs.
+RgbBands: TypeAlias = int | Sequence[int]
+Chip: TypeAlias = "Tensor | NDArray[np.float32]"
+
+STRETCH_PERCENTILES = (2, 98)
+CLASS_COLOURS, CLASS_COLOUR_COUNT = "tab20", 20
+"""Colours of classes, and after how many of them they begin again."""
+
 
 class TensorRaster(TensorImageBase):
     """Float32 `(bands, rows, cols)` scaled to -1..1."""
+
+    side: Side | None = None
+    """What is known of its side; the dataset says it when a batch is decoded to be drawn."""
 
 
 class TensorSource(TensorRaster):
@@ -23,32 +38,45 @@ class TensorTarget(TensorRaster):
     """A target chip; pixels that are invalid on either side are NaN."""
 
 
-def to_picture(scaled: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the first three bands `(rows, cols, 3)`, or the first `(rows, cols)`, in 0..1."""
-    bands: NDArray[np.float32] = np.asarray(scaled, np.float32)
-    shown = bands[:3] if len(bands) >= 3 else bands[:1]
-    picture = np.clip(np.nan_to_num(shown / 2 + 0.5), 0, 1).astype(np.float32)
-    return np.moveaxis(picture, 0, -1) if len(picture) == 3 else picture[0]
-
-
 def draw_table(
-    rows: Sequence[Sequence[Tensor | NDArray[np.float32]]], titles: Sequence[str], side: float = 3
+    rows: Sequence[Sequence[Chip]],
+    titles: Sequence[str],
+    side: float = 3,
+    *,
+    sides: Sequence[Side | None] | None = None,
+    rgb_bands: RgbBands | None = None,
 ) -> Any:
     """Draw scaled chips as a table with a title over every column; return the matplotlib figure.
 
+    Three bands are drawn as colours and one band as grey, or in false colours where it is not
+    uint8; classes are drawn in a colour each, which begin again after twenty. Sides that are scaled
+    by the whole range of their dtype, or of which nothing is known, are drawn as they are, others
+    stretched between the 2nd and the 98th percentile of each band over all columns of that side.
+    Pixels that are NaN in one chip of a row are transparent in all of it.
+
     Args:
-        rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles.
+        rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles, and all of a
+            row with as many pixels.
         titles: What the columns show.
         side: Width of a column, inches.
+        sides: What is known of the side that each column shows.
+        rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, in
+            columns that have them. By default the first three, or the first of fewer.
+
+    Raises:
+        InvalidInputError: `rgb_bands` are not such numbers, or no column has the bands.
     """
-    height = side * rows[0][0].shape[-2] / rows[0][0].shape[-1]
+    chips = [_blanked(row) for row in rows]
+    columns = list(zip(*chips, strict=True))
+    views = _views(columns, [None] * len(titles) if sides is None else sides, rgb_bands)
+    height = side * chips[0][0].shape[-2] / chips[0][0].shape[-1]
     figure, axes = subplots(
         len(rows), len(titles), figsize=(side * len(titles), height * len(rows) + 0.4)
     )
     table = np.asarray(axes).reshape(len(rows), len(titles))
-    for row, chips in zip(table, rows, strict=True):
-        for axis, chip in zip(row, chips, strict=True):
-            axis.imshow(to_picture(chip), cmap="gray", vmin=0, vmax=1)
+    for drawn, row in zip(table, chips, strict=True):
+        for axis, view, chip in zip(drawn, views, row, strict=True):
+            axis.imshow(view.picture(chip), **view.options)
             axis.set_axis_off()
     for axis, title in zip(table[0], titles, strict=True):
         axis.set_title(title)
@@ -58,9 +86,148 @@ def draw_table(
 
 @dispatch
 def show_batch(
-    x: TensorSource, y: TensorTarget, samples: Any, ctxs: Any = None, max_n: int = 4, **_: Any
+    x: TensorSource,
+    y: TensorTarget,
+    samples: Any,
+    ctxs: Any = None,
+    max_n: int = 4,
+    rgb_bands: RgbBands | None = None,
+    **_: Any,
 ) -> Any:
     """Draw the pairs of a batch side by side (what `data.show_batch()` calls)."""
-    count = min(max_n, len(x))
-    pairs = list(zip(x[:count].cpu(), y[:count].cpu(), strict=True))
-    return draw_table(pairs, ("source", "target"))
+    rows = list(samples)[:max_n]
+    sides = [chip.side for chip in rows[0]]
+    return draw_table(rows, ("source", "target"), sides=sides, rgb_bands=rgb_bands)
+
+
+@dispatch
+def show_results(
+    x: TensorSource,
+    y: TensorTarget,
+    samples: Any,
+    outs: Any,
+    ctxs: Any = None,
+    max_n: int = 4,
+    rgb_bands: RgbBands | None = None,
+    **_: Any,
+) -> Any:
+    """Draw sources, translations and targets of a batch (what `learn.show_results()` calls)."""
+    pairs = list(zip(samples, outs, strict=True))[:max_n]
+    rows = [(source, out[0], target) for (source, target), out in pairs]
+    sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]
+    titles = ("source", "translation", "target")
+    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands)
+
+
+@dataclass(frozen=True)
+class _View:
+    """How the chips of a column become pictures."""
+
+    bands: tuple[int, ...]
+    """The three or one that are shown, from 0."""
+    limits: NDArray[np.float64]
+    """`(2, bands)`: the scaled values of each of them that are drawn darkest and lightest."""
+    colours: str
+    """Colour map of one band."""
+    classes: Side | None = None
+    """The side whose class numbers are drawn instead."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of matplotlib's `imshow`."""
+        if self.classes is None:
+            return {"cmap": self.colours, "vmin": 0, "vmax": 1}
+        # A mean of class numbers would be another class.
+        return {
+            "cmap": CLASS_COLOURS,
+            "vmin": -0.5,
+            "vmax": CLASS_COLOUR_COUNT - 0.5,
+            "interpolation": "nearest",
+        }
+
+    def picture(self, chip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return `(rows, cols)` with NaN, or `(rows, cols, 4)` of red, green, blue and opacity."""
+        if self.classes is not None:
+            return np.rint(self.classes.scaling.unscale(chip)[0]) % CLASS_COLOUR_COUNT
+        low, high = self.limits[..., None, None]
+        shown = ((chip[list(self.bands)] - low) / (high - low)).clip(0, 1).astype(np.float32)
+        if len(shown) == 1:
+            return shown[0]
+        opaque = np.isfinite(shown).all(axis=0, keepdims=True).astype(np.float32)
+        return np.moveaxis(np.concatenate([np.nan_to_num(shown), opaque]), 0, -1)
+
+
+def _blanked(row: Sequence[Chip]) -> list[NDArray[np.float32]]:
+    """Return the chips of a row with NaN wherever one of them is not finite."""
+    arrays = [
+        np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
+        for chip in row
+    ]
+    valid = np.logical_and.reduce([np.isfinite(array).all(axis=0) for array in arrays])
+    return [np.where(valid, array, np.float32(np.nan)) for array in arrays]
+
+
+def _views(
+    columns: Sequence[Sequence[NDArray[np.float32]]],
+    sides: Sequence[Side | None],
+    rgb_bands: RgbBands | None,
+) -> list[_View]:
+    wanted = _checked_bands(rgb_bands, max(len(column[0]) for column in columns))
+    views = []
+    for column, side in zip(columns, sides, strict=True):
+        # Columns of one side are drawn alike, so that they can be compared.
+        alike = [chip for i, other in enumerate(columns) if sides[i] == side for chip in other]
+        views.append(_view(column if side is None else alike, side, wanted))
+    return views
+
+
+def _view(
+    chips: Sequence[NDArray[np.float32]], side: Side | None, wanted: tuple[int, ...]
+) -> _View:
+    count = len(chips[0])
+    chosen = bool(wanted) and max(wanted) < count
+    bands = wanted if chosen else (0, 1, 2) if count >= 3 else (0,)
+    if side is None or _is_whole_range(side):
+        limits = np.array([[-1.0], [1.0]]).repeat(len(bands), axis=1)
+    else:
+        flat = np.concatenate([chip[list(bands)].reshape(len(bands), -1) for chip in chips], axis=1)
+        limits = np.array([_limits(values) for values in flat]).T
+    grey = chosen or side is None or side.dtype == "uint8"
+    classes = side if side is not None and side.categorical else None
+    return _View(bands, limits, "gray" if grey else "viridis", classes)
+
+
+def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
+    """Return the numbers from 0 of the bands to show, none where they are not chosen."""
+    if bands is None:
+        return ()
+    numbers = (bands,) if isinstance(bands, int) else tuple(bands)
+    if len(numbers) not in (1, 3) or not all(
+        isinstance(number, int) and 1 <= number <= most for number in numbers
+    ):
+        raise InvalidInputError(
+            f"rgb_bands is {bands!r}; give three numbers of bands, or one to see it in grey, from "
+            f"1 to {most}."
+        )
+    return tuple(number - 1 for number in numbers)
+
+
+def _is_whole_range(side: Side) -> bool:
+    """Tell whether -1..1 is the whole range of the side's dtype."""
+    if not np.issubdtype(side.dtype, np.integer):
+        return False
+    limits = np.iinfo(side.dtype)
+    low, high = set(side.scaling.low), set(side.scaling.high)
+    return (low, high) == ({float(limits.min)}, {float(limits.max)})
+
+
+def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return two different values between which most of the valid ones lie."""
+    valid = values[np.isfinite(values)]
+    if not valid.size:
+        return -1.0, 1.0
+    low, high = np.percentile(valid, STRETCH_PERCENTILES)
+    if low == high:
+        # A few pixels that differ, such as roads, are what there is to see.
+        low, high = valid.min(), valid.max()
+    return (float(low), float(high)) if low < high else (float(low) - 1, float(low) + 1)

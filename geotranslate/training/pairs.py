@@ -1,0 +1,178 @@
+"""Pairs as tensors: read once, cropped, scaled, flipped and turned as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geotranslate.chips.chip import Chip
+from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.folder import Pair
+from geotranslate.raster.source import fill_gaps
+from geotranslate.training.tensors import TensorSource, TensorTarget
+
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to training pairs.
+
+    Args:
+        turns: Whether both chips are flipped and turned by quarters, alike.
+        jitter: Largest change of the source's brightness and contrast, as a share of its range;
+            the target is never changed.
+        transform: Function of the user's from scaled source and target `(bands, rows, cols)`.
+    """
+
+    turns: bool = True
+    jitter: float = 0.0
+    transform: PairTransform | None = None
+
+    def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Change a pair at random."""
+        if self.turns:
+            symmetry = int(torch.randint(8, ()))
+            source, target = turn(source, symmetry), turn(target, symmetry)
+        if self.jitter:
+            contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
+            source = source * (1 + contrast) + brightness
+        return (source, target) if self.transform is None else self.transform(source, target)
+
+
+class PixelMemory:
+    """Decoded chips, kept up to a budget.
+
+    Args:
+        budget: Bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+        self._known: dict[int, tuple[Pixels, Pixels]] = {}
+
+    def read(self, number: int, pair: Pair) -> tuple[Pixels, Pixels]:
+        """Return the pixels of both chips of a pair, decoded at most once while there is room."""
+        if number in self._known:
+            return self._known[number]
+        pixels = (pair.source.read(), pair.target.read())
+        size = sum(data.nbytes + valid.nbytes for data, valid in pixels)
+        if size <= self._left:
+            self._left -= size
+            self._known[number] = pixels
+        return pixels
+
+
+class PairDataset:
+    """Pairs as typed tensors.
+
+    Args:
+        pairs: Training or validation pairs.
+        card: Scalings, means and size.
+        augmentation: What is done to training pairs, which are cropped at random places; None for
+            validation pairs, which are cropped in the middle.
+        budget: Bytes of decoded chips to keep.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        card: DataCard,
+        augmentation: Augmentation | None,
+        budget: int = 0,
+    ) -> None:
+        self.pairs, self.card, self.augmentation = tuple(pairs), card, augmentation
+        self._memory = PixelMemory(budget)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
+        pair, card = self.pairs[index], self.card
+        pixels = self._memory.read(index, pair)
+        if card.resize_to is None:
+            tensors = self._scaled(*self._crop(*pixels))
+        else:
+            tensors = self._resized(pair, card.resize_to, *self._scaled(*pixels))
+        if self.augmentation is not None:
+            tensors = self.augmentation(*tensors)
+        return TensorSource(tensors[0]), TensorTarget(tensors[1])
+
+    def decode(
+        self, pair: tuple[Tensor, Tensor], full: bool = True
+    ) -> tuple[TensorSource, TensorTarget]:
+        """Tell a pair what is known of its sides; fastai asks for it to draw them."""
+        source, target = pair
+        return (
+            TensorSource(source, side=self.card.source),
+            TensorTarget(target, side=self.card.target),
+        )
+
+    def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
+        (source, source_valid), (target, target_valid) = left, right
+        filled = fill_gaps(source, source_valid, self.card.source.mean)
+        holed = fill_gaps(target.astype(np.float32), source_valid & target_valid, np.nan)
+        return (
+            torch.from_numpy(self.card.source.scaling.scale(filled)),
+            torch.from_numpy(self.card.target.scaling.scale(holed)),
+        )
+
+    def _place(self, height: int, width: int) -> tuple[int, int]:
+        """Return the first row and column of a crop: anywhere in training, else in the middle."""
+        room = (height - self.card.chip_size, width - self.card.chip_size)
+        if self.augmentation is None:
+            return room[0] // 2, room[1] // 2
+        return int(torch.randint(room[0] + 1, ())), int(torch.randint(room[1] + 1, ()))
+
+    def _crop(self, *sides: Pixels) -> tuple[Pixels, Pixels]:
+        row, col = self._place(*sides[0][1].shape)
+        size = self.card.chip_size
+        at = np.s_[..., row : row + size, col : col + size]
+        left, right = ((data[at], valid[at]) for data, valid in sides)
+        return left, right
+
+    def _resized(self, pair: Pair, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = (
+            resize(tensor, side, categorical=chip.categorical)
+            for tensor, chip in zip(tensors, (pair.source, pair.target), strict=True)
+        )
+        row, col = self._place(side, side)
+        size = self.card.chip_size
+        at = np.s_[..., row : row + size, col : col + size]
+        return left[at].contiguous(), right[at].contiguous()
+
+
+def resize(image: Tensor, side: int, *, categorical: bool) -> Tensor:
+    """Resample `(bands, rows, cols)` to a square: classes to the nearest, others antialiased.
+
+    A pixel that any NaN goes into is NaN.
+    """
+    if categorical:
+        return F.interpolate(image[None], (side, side), mode="nearest-exact")[0]
+    return F.interpolate(
+        image[None], (side, side), mode="bilinear", antialias=True, align_corners=False
+    )[0]
+
+
+def turn(image: Tensor, symmetry: int) -> Tensor:
+    """Return one of the eight flips and quarter turns of `(..., rows, cols)`; 0 is the identity."""
+    # numpy: for so little work torch's threads wait for each other longer than they work.
+    turned = np.rot90(image.numpy(), symmetry % 4, (-2, -1))
+    flipped = turned[..., ::-1] if symmetry >= 4 else turned
+    return torch.from_numpy(np.ascontiguousarray(flipped))
+
+
+def decoded_bytes(chips: Sequence[Chip]) -> int:
+    """Return how much memory the pixels of chips take when they are decoded."""
+    return sum(
+        chip.grid.height * chip.grid.width * (chip.bands * np.dtype(chip.dtype).itemsize + 1)
+        for chip in chips
+    )

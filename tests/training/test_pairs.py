@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from geotranslate import prepare_data
+from geotranslate.chips.folder import ChipFolder
+from geotranslate.training.pairs import Augmentation, PixelMemory, decoded_bytes, resize, turn
+
+WriteChips = Callable[..., Path]
+
+
+def test_the_eight_symmetries_differ_and_the_first_is_the_identity() -> None:
+    image = torch.rand(2, 5, 5)
+    turned = [turn(image, symmetry) for symmetry in range(8)]
+    assert torch.equal(turned[0], image)
+    assert len({tuple(part.flatten().tolist()) for part in turned}) == 8
+    for part in turned:
+        assert torch.equal(part.flatten(1).sort().values, image.flatten(1).sort().values)
+
+
+def test_turns_change_both_sides_alike() -> None:
+    image = torch.rand(2, 6, 6)
+    seen = set()
+    for _ in range(60):
+        source, target = Augmentation()(image, image * 2)
+        assert torch.equal(source * 2, target)
+        seen.add(tuple(source.flatten().tolist()))
+    assert len(seen) == 8
+
+
+def test_jitter_changes_the_source_within_its_bounds_and_never_the_target() -> None:
+    image = torch.linspace(-1, 1, 50).reshape(2, 5, 5)
+    changes = []
+    for _ in range(50):
+        source, target = Augmentation(turns=False, jitter=0.1)(image, image)
+        assert torch.equal(target, image)
+        changes.append((source - image).abs().max().item())
+    assert 0.05 < max(changes) <= 0.2
+
+
+def test_transform_of_the_user_comes_last() -> None:
+    def swap(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return target, source
+
+    one, other = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
+    assert Augmentation(turns=False, transform=swap)(one, other) == (other, one)
+
+
+@pytest.mark.parametrize("side", [16, 50, 100])
+def test_resized_image_keeps_its_values_and_classes(side: int) -> None:
+    constant = torch.full((1, 64, 64), 0.25)
+    torch.testing.assert_close(
+        resize(constant, side, categorical=False), torch.full((1, side, side), 0.25)
+    )
+    classes = torch.randint(0, 3, (1, 64, 64)).float()
+    assert set(resize(classes, side, categorical=True).unique().tolist()) <= {0, 1, 2}
+
+
+def test_resized_image_is_nan_where_nan_went_in() -> None:
+    image = torch.zeros(1, 64, 64)
+    image[:, :32] = torch.nan
+    half = resize(image, 32, categorical=False)
+    assert torch.isnan(half[:, :16]).all()
+    assert not torch.isnan(half[:, 18:]).any()
+
+
+def test_chips_are_decoded_once_while_there_is_room(
+    write_chips: WriteChips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = ChipFolder.read(write_chips(count=4)).pairs
+    chips = [chip for pair in pairs for chip in (pair.source, pair.target)]
+    decoded = []
+    original = type(chips[0]).read
+    monkeypatch.setattr(type(chips[0]), "read", lambda chip: decoded.append(chip) or original(chip))
+    half = PixelMemory(decoded_bytes(chips) // 2)
+    for _ in range(3):
+        for number, pair in enumerate(pairs):
+            for (data, valid), chip in zip(
+                half.read(number, pair), (pair.source, pair.target), strict=True
+            ):
+                np.testing.assert_array_equal(data, original(chip)[0])
+                assert valid.all()
+    # Two pairs once, two pairs three times, two chips each.
+    assert len(decoded) == 2 * (2 + 2 * 3)
+
+
+def test_memory_changes_no_tensor(write_chips: WriteChips) -> None:
+    folder = write_chips()
+    kept, read = (prepare_data(folder, memory_mb=mb, num_workers=0) for mb in (100, 0))
+    for _ in range(2):
+        for one, other in zip(kept.valid, read.valid, strict=True):
+            assert torch.equal(one[0], other[0])
+            assert torch.equal(one[1], other[1])

@@ -25,7 +25,13 @@ def main() -> None:
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default="geotranslate-demo"
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the town and the training.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the town and the training.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the demo in a folder that is not empty.")
 def demo(folder: Path, seed: int, overwrite: bool) -> None:
     """Train on an invented town and translate the part it never saw, into FOLDER.

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fastai.callback.progress  # noqa: F401 (its import gives learners their progress bar)
+# Importing these gives learners their progress bar, lr_find and the fit_... methods.
+import fastai.callback.progress
+import fastai.callback.schedule  # noqa: F401
 import numpy as np
 import torch
 from fastai.callback.core import Callback
@@ -20,6 +22,7 @@ from fastai.optimizer import OptimWrapper
 from fastai.torch_core import default_device, subplots
 from numpy.typing import NDArray
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
@@ -29,7 +32,7 @@ from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.callbacks import History
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics import ErrorSums
-from geotranslate.training.tensors import draw_table
+from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import Card, load_model, load_weights, save_model
 from geotranslate.translators.inference import Inference
 
@@ -83,6 +86,8 @@ class Translator:
             moms=(BETAS[0],) * 3,
             metrics=[*metrics, ValueMetric(self._validation_l1, "valid_l1")],
             cbs=[*callbacks, History(self.history)],
+            # Not beside the chips, which belong to the user.
+            path=Path(),
         )
 
     def fit(self, epochs: int = 10, lr: float | None = None, *, progress: bool = True) -> Self:
@@ -97,11 +102,13 @@ class Translator:
             progress: Whether to show the bar and the rows.
 
         Raises:
-            InvalidInputError: The model was loaded without data, or `epochs` is below 1.
+            InvalidInputError: The model was loaded without data, `epochs` is below 1 or `lr` is not
+                above 0.
         """
         self._loaders()
-        if epochs < 1:
-            raise InvalidInputError(f"epochs is {epochs}; give at least 1.")
+        whole_number("epochs", epochs, 1)
+        if lr is not None and not lr > 0:
+            raise InvalidInputError(f"lr is {lr}; give a rate above 0, usually 2e-4.")
         with ExitStack() as quiet:
             if not progress:
                 quiet.enter_context(self.learn.no_bar())
@@ -109,14 +116,25 @@ class Translator:
             self.learn.fit(epochs, LEARNING_RATE if lr is None else lr)
         return self
 
-    def show_results(self, rows: int = 2) -> Any:
-        """Draw source, translation and target of the first validation pairs; return the figure."""
+    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw source, translation and target of the first validation pairs; return the figure.
+
+        Args:
+            rows: How many pairs.
+            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, on
+                the sides that have them; by default the first three, or the first of fewer.
+
+        Raises:
+            InvalidInputError: The model was loaded without data, or no side has the bands.
+        """
         dataset = self._loaders().valid_ds
         shown = [dataset[i] for i in range(min(rows, len(dataset)))]
         table = [
             (source, self.inference.scaled(source[None])[0], target) for source, target in shown
         ]
-        return draw_table(table, ("source", "translation", "target"))
+        titles = ("source", "translation", "target")
+        sides = (self.card.source, self.card.target, self.card.target)
+        return draw_table(table, titles, sides=sides, rgb_bands=rgb_bands)
 
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.
@@ -129,7 +147,8 @@ class Translator:
         names = list(self.history[-1])
         figure, axes = subplots(1, len(names), figsize=(3 * len(names), 2.6))
         for axis, name in zip(np.ravel(axes), names, strict=True):
-            axis.plot(range(1, len(self.history) + 1), [row[name] for row in self.history])
+            losses = [row.get(name, np.nan) for row in self.history]
+            axis.plot(range(1, len(losses) + 1), losses)
             axis.set(title=name, xlabel="epoch")
         figure.tight_layout()
         return figure
@@ -140,8 +159,8 @@ class Translator:
         The answer is kept in `metrics` and saved with the model.
 
         Both are in the target's units, translations rounded and clipped to its dtype, over pixels
-        valid on both sides and all bands. The peak of the PSNR is the range of an integer dtype
-        of 8 bits, else that of the training targets.
+        valid on both sides and all bands. The peak of the PSNR is 255 for uint8, else the range
+        that the target's scaling maps to -1..1.
 
         Returns:
             `mae`, `rmse`, `bias`, `psnr`, `psnr_range` and `count`, see `ErrorSums.metrics`.
@@ -152,7 +171,8 @@ class Translator:
             translated = side.scaling.unscale(self.inference.scaled(source).numpy())
             truth = side.scaling.unscale(target.cpu().numpy())
             sums.add(to_dtype(translated, side.dtype), truth)
-        self.metrics = sums.metrics(float(max(np.subtract(side.scaling.high, side.scaling.low))))
+        span = max(np.subtract(side.scaling.high, side.scaling.low))
+        self.metrics = sums.metrics(255.0 if side.dtype == "uint8" else float(span))
         return self.metrics
 
     def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
@@ -176,8 +196,8 @@ class Translator:
                 )
             return self.inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
         with Source(image) as source:
-            self.inference.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
-            return self.inference.image(*source.read())
+            chosen = Source(source.dataset, self.inference.bands_of(source))
+            return self.inference.image(*chosen.read())
 
     def predict_raster(
         self,
@@ -214,9 +234,9 @@ class Translator:
             OutputExistsError: The output exists and `overwrite` is false.
             InvalidInputError: The raster has another number of bands than the model translates.
         """
-        tile = tile_size or -(-self.card.chip_size // self.stride) * self.stride
+        tile = self._tile_size(tile_size)
         with Source(path) as source:
-            self.inference.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+            bands = self.inference.bands_of(source)
             if source.grid.crs is None and not source.dataset.gcps[0]:
                 warnings.warn(
                     f"{source.name} has no CRS, so the output has none either.",
@@ -227,12 +247,14 @@ class Translator:
                 source.dataset,
                 default_output(source.name) if output is None else output,
                 self.inference,
+                bands=bands,
                 bands_out=self.card.target.bands,
                 tile_size=tile,
                 overlap=tile // 4 if overlap is None else overlap,
                 batch_size=batch_size,
                 dtype=self.card.target.dtype,
                 nodata=self.card.target.nodata,
+                band_names=self.card.target.band_names,
                 fill=self.card.source.mean,
                 overwrite=overwrite,
                 progress=progress,
@@ -261,11 +283,27 @@ class Translator:
             raise ModelFileError(
                 f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
             )
-        model = cls(card.data, **card.options)  # type: ignore[call-arg]
+        try:
+            model = cls(card.data, **card.options)  # type: ignore[call-arg]
+        except (TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"The card of {path} does not describe a {cls.__name__} of this version: {error}. "
+                "Save the model again."
+            ) from error
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
         model.metrics = card.metrics
         return model
+
+    def _tile_size(self, wanted: int | None) -> int:
+        if wanted is None:
+            return -(-self.card.chip_size // self.stride) * self.stride
+        if wanted < self.stride:
+            raise InvalidInputError(
+                f"tile_size is {wanted} but the generator shrinks tiles by {self.stride}; give at "
+                f"least {self.stride}, best a multiple of it."
+            )
+        return wanted
 
     def _validation_l1(self) -> float:
         # The learner's loss is the plain L1; fastai has just averaged it.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,9 +62,22 @@ class Card:
             translator=str(values["translator"]),
             options=dict(values["options"]),
             data=DataCard.from_json(values["data"]),
-            history=list(values["history"]),
-            metrics=dict(values["metrics"]),
+            history=[_numbers(row) for row in values["history"]],
+            metrics=_numbers(values["metrics"]),
         )
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with infinity and NaN, which JSON lacks, as strings."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items()}
 
 
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
@@ -86,14 +101,16 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         save_file(contiguous, new_weights)
         content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
-        new_card.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        text = json.dumps(_finite(content), indent=2, allow_nan=False)
+        new_card.write_text(text, encoding="utf-8")
         os.replace(new_weights, folder / WEIGHTS_FILE)
         os.replace(new_card, folder / CARD_FILE)
     except (OSError, SafetensorError) as error:
         raise RasterFileError(f"The model {folder} cannot be saved: {error}.") from error
     finally:
-        new_weights.unlink(missing_ok=True)
-        new_card.unlink(missing_ok=True)
+        for partial in (new_weights, new_card):
+            with suppress(OSError):
+                partial.unlink()
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:

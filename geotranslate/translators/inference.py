@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.sink import to_dtype
-from geotranslate.raster.source import fill_gaps, reflected
+from geotranslate.raster.source import Source, fill_gaps, reflected
 
 
 class Inference:
@@ -80,6 +80,25 @@ class Inference:
                 f"{side.bands}{f' ({names})' if names else ''}. Give a raster with the bands that "
                 "it was trained on, in their order."
             )
+
+    def bands_of(self, source: Source) -> tuple[int, ...]:
+        """Return which bands of a raster the generator takes, by number.
+
+        Those of the same names where all have names, whatever their order; else the same numbers
+        as in training where the raster has as many bands as the training files; else all.
+
+        Raises:
+            InvalidInputError: The raster has other bands.
+        """
+        side = self.card.source
+        places = dict(zip(source.band_names, source.indexes, strict=True))
+        named = all(side.band_names) and len(set(side.band_names)) == side.bands
+        if named and set(side.band_names) <= places.keys():
+            return tuple(places[name] for name in side.band_names)
+        if source.bands == side.file_bands != side.bands:
+            return side.indexes
+        self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+        return source.indexes
 
 
 def _parts(batch: Tensor, device: torch.device) -> list[Tensor]:

@@ -30,8 +30,7 @@ class Pix2Pix(Translator):
             often better for targets that are like labels.
 
     Raises:
-        InvalidInputError: The chips are smaller than 64 px, both weights are 0, or the norm is
-            unknown.
+        InvalidInputError: The chips are smaller than 64 px, or an argument is impossible.
     """
 
     def __init__(
@@ -49,6 +48,11 @@ class Pix2Pix(Translator):
             raise InvalidInputError(
                 f"lambda_l1 is {lambda_l1} and lambda_gan {lambda_gan}; give weights of at least "
                 "0, one of them above."
+            )
+        if min(ngf, ndf) < 1 or not 0 <= dropout < 1:
+            raise InvalidInputError(
+                f"ngf is {ngf}, ndf {ndf} and dropout {dropout}; give at least 1 filter and a "
+                "probability below 1."
             )
         if norm not in get_args(Norm):
             raise InvalidInputError(f"norm is {norm!r}; give one of {', '.join(get_args(Norm))}.")

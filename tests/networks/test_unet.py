@@ -103,3 +103,13 @@ def test_padding_reflects_to_the_next_multiple(size: int, padded: int) -> None:
     assert torch.equal(found[..., :size, :size], image)
     if padded > size:
         assert torch.equal(found[..., size, :size], image[..., size - 2, :])
+
+
+@pytest.mark.parametrize("size", [65, 90, 127])
+def test_other_sizes_are_the_upper_left_of_the_padded_translation(size: int) -> None:
+    torch.manual_seed(0)
+    network = UNet(2, 1, depth=6, ngf=4).eval()
+    image = torch.rand(1, 2, size, size)
+    with torch.inference_mode():
+        whole = network(pad_to_multiple(image, 64))
+        assert torch.equal(network(image), whole[..., :size, :size])

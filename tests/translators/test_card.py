@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,15 +10,25 @@ import torch
 from safetensors.torch import save_file
 
 from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.statistics import Scaling
+from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.translators.card import Card, load_model, load_weights, save_model
 
-SIDE = Side(1, "uint8", None, ("",), (3.0,), Scaling((0.0,), (255.0,)))
+SIDE = Side(
+    bands=1,
+    dtype="uint8",
+    nodata=None,
+    band_names=("",),
+    indexes=(1,),
+    file_bands=1,
+    categorical=False,
+    mean=(3.0,),
+    scaling=Scaling.linear((0.0,), (255.0,)),
+)
 CARD = Card(
     "Pix2Pix",
     {"ngf": 4},
-    DataCard(SIDE, SIDE, 64, None, None, ("a",), ("b",), 1),
+    DataCard(SIDE, SIDE, 64, None, None, None, ("a",), ("b",), 1),
     [{"l1": 0.5}],
     {"mae": 7.5},
 )
@@ -107,3 +119,33 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_the_networks_are_refused() -> None:
     with pytest.raises(ModelFileError, match="The weights of m are not those of the networks"):
         load_weights(torch.nn.Linear(2, 2), {"weight": torch.zeros(3, 3)}, "m")
+
+
+def test_infinite_numbers_survive_strict_json(tmp_path: Path) -> None:
+    card = replace(CARD, metrics={"psnr": math.inf}, history=[{"l1": 0.5}, {"l1": math.inf}])
+    save_model(tmp_path / "model", card, WEIGHTS)
+    assert load_model(tmp_path / "model")[0] == card
+    text = (tmp_path / "model" / "card.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"mean": [1.0, 2.0]}, {"indexes": []}, {"dtype": "bogus"}, {"bands": 2}]
+)
+def test_card_whose_numbers_do_not_fit_is_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    save_model(tmp_path / "model", CARD, WEIGHTS)
+    path = tmp_path / "model" / "card.json"
+    values = json.loads(path.read_text())
+    values["data"]["source"] |= change
+    path.write_text(json.dumps(values))
+    with pytest.raises(ModelFileError, match="is damaged"):
+        load_model(tmp_path / "model")
+
+
+def test_file_where_the_model_shall_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(RasterFileError, match=r"model .*model cannot be saved"):
+        save_model(tmp_path / "model", CARD, WEIGHTS)
+    assert (tmp_path / "model").read_text() == "mine"

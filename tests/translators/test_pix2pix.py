@@ -227,6 +227,116 @@ def test_scene_with_other_bands_is_refused(
             translate(path)
 
 
+def test_bands_of_the_scene_are_those_of_training(
+    write_chips: WriteChips, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    folder = write_chips(source=(4, "uint8"))
+    names = ("blue", "green", "red", "nir")
+    for path in (folder / "images").iterdir():
+        with rasterio.open(path, "r+") as chip:
+            chip.descriptions = names
+    model = Pix2Pix(prepare_data(folder, source_bands=["nir", "blue"]), **SMALL)
+    data = values((4, 70, 70), "uint8")
+    expected = model.predict(data[[3, 0]])
+    scenes = {
+        "same.tif": (data, ()),
+        "chosen.tif": (data[[3, 0]], ()),
+        "named.tif": (data[[3, 2, 0]], ("nir", "red", "blue")),
+        "turned.tif": (data[[0, 3]], ("blue", "nir")),
+    }
+    for name, (bands, described) in scenes.items():
+        path = write_raster(name, bands, names=described)
+        np.testing.assert_array_equal(model.predict(path), expected, err_msg=name)
+        with rasterio.open(model.predict_raster(path, overlap=0, progress=False)) as result:
+            assert result.count == 1
+    with pytest.raises(
+        InvalidInputError, match=r"has 3 bands but the model translates 2 \(nir, blu"
+    ):
+        model.predict(write_raster("other.tif", data[:3]))
+
+
+def test_nodata_of_the_targets_is_written(
+    write_chips: WriteChips, write_raster: WriteRaster
+) -> None:
+    folder = write_chips(source=(3, "int16"), target=(1, "int16"), nodata=-7)
+    model = Pix2Pix(prepare_data(folder), **SMALL)
+    data = values((3, 70, 70), "uint8") | 1
+    data[:, 20:40] = 0
+    path = write_raster("scene.tif", data, nodata=0)
+    with rasterio.open(model.predict_raster(path, progress=False)) as dataset:
+        assert dataset.nodata == -7
+        assert (dataset.read(1)[20:40] == -7).all()
+        assert (dataset.read(1)[:20] != -7).all()
+    assert (model.predict(path)[0, 20:40] == -7).all()
+
+
+def test_network_sees_the_mean_where_the_scene_is_invalid(
+    model: Pix2Pix, write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    forward = model.pair.generator.forward
+    monkeypatch.setattr(
+        model.pair.generator, "forward", lambda x: seen.append(x.clone()) or forward(x)
+    )
+    valid = np.zeros((64, 64), bool)
+    valid[:10] = True
+    path = write_raster("scene.tif", values((3, 64, 64), "uint8"), valid=valid)
+    model.predict_raster(path, progress=False)
+    side = model.card.source
+    mean = side.scaling.scale(np.array(side.mean)[:, None, None])[:, 0, 0]
+    np.testing.assert_allclose(seen[0][0, :, 30, 30], mean, atol=1e-6)
+
+
+def test_tiles_pass_the_network_one_by_one_on_the_cpu(
+    model: Pix2Pix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    forward = model.pair.generator.forward
+    monkeypatch.setattr(
+        model.pair.generator, "forward", lambda x: sizes.append(len(x)) or forward(x)
+    )
+    model.inference(values((5, 3, 64, 64), "uint8"))
+    assert sizes == [1] * 5
+
+
+def test_schedules_of_fastai_work_and_keep_the_betas(model: Pix2Pix) -> None:
+    rows = len(model.history)
+    with model.learn.no_bar(), model.learn.no_logging():
+        model.learn.lr_find(num_it=20, show_plot=False)
+        assert len(model.history) == rows
+        model.learn.fit_one_cycle(1, 2e-4)
+    assert len(model.history) == rows + 1
+    assert {group["betas"] for group in model.learn.opt.opt.param_groups} == {(0.5, 0.999)}
+    model.plot_losses()
+
+
+def test_untrained_model_can_be_validated(write_chips: WriteChips) -> None:
+    model = Pix2Pix(prepare_data(write_chips()), **SMALL)
+    with model.learn.no_bar(), model.learn.no_logging():
+        model.learn.validate()
+
+
+def test_tiles_smaller_than_the_stride_are_refused(
+    model: Pix2Pix, write_raster: WriteRaster
+) -> None:
+    path = write_raster("scene.tif", values((3, 70, 70), "uint8"))
+    for size in (0, 32):
+        with pytest.raises(InvalidInputError, match=rf"tile_size is {size} but .* at least 64"):
+            model.predict_raster(path, tile_size=size)
+
+
+def test_constant_target_has_metrics(write_chips: WriteChips, write_raster: WriteRaster) -> None:
+    folder = write_chips(count=3)
+    for path in sorted((folder / "images2").iterdir()):
+        with rasterio.open(path) as chip:
+            place = chip.transform
+        write_raster(
+            f"chips/images2/{path.name}", np.zeros((1, 64, 64), "float32"), transform=place
+        )
+    metrics = Pix2Pix(prepare_data(folder), **SMALL).compute_metrics()
+    assert np.isfinite(metrics["mae"])
+
+
 def test_alpha_is_not_a_band_of_the_scene(model: Pix2Pix, write_raster: WriteRaster) -> None:
     data = values((4, 70, 70), "uint8")
     path = write_raster("scene.tif", data, alpha="YES")
@@ -268,6 +378,8 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
     [
         ({"lambda_l1": 0, "lambda_gan": 0}, "lambda_l1 is 0 and lambda_gan 0; give weights"),
         ({"lambda_gan": -1}, "lambda_gan -1; give weights"),
+        ({"ngf": 0}, "ngf is 0, ndf 64 and dropout 0.5; give at least 1 filter"),
+        ({"dropout": 2}, "dropout 2; give"),
         ({"norm": "layer"}, "norm is 'layer'; give one of batch, instance, none"),
     ],
 )
@@ -291,8 +403,10 @@ def test_data_that_is_no_data_is_refused() -> None:
 
 
 def test_epochs_below_1_are_refused(model: Pix2Pix) -> None:
-    with pytest.raises(InvalidInputError, match="epochs is 0; give at least 1"):
+    with pytest.raises(InvalidInputError, match="epochs is 0; give a whole number of at least 1"):
         model.fit(0)
+    with pytest.raises(InvalidInputError, match="lr is -1; give a rate above 0"):
+        model.fit(1, lr=-1)
 
 
 def test_array_without_bands_is_refused(model: Pix2Pix) -> None:

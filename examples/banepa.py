@@ -88,7 +88,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("banepa"), help="folder for results")
     parser.add_argument("--tile-size", type=int, default=256)
     parser.add_argument("--filters", type=int, default=32, help="width of the networks")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=16)
     return parser.parse_args()
 
 

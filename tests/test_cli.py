@@ -34,6 +34,16 @@ def test_chips_are_exported_without_torch() -> None:
     )
 
 
+def test_import_is_quiet() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from geotranslate import Pix2Pix, prepare_data"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "FutureWarning" not in done.stderr
+
+
 def test_version_is_that_of_the_package() -> None:
     assert geotranslate.__version__ in CliRunner().invoke(main, ["--version"]).output
 

@@ -5,4 +5,4 @@ import warnings
 with warnings.catch_warnings():
     # fastai calls what torch has deprecated; a user can do nothing about it.
     warnings.simplefilter("ignore", FutureWarning)
-    import fastai.basics  # noqa: F401
+    import fastai.layers  # noqa: F401

@@ -15,21 +15,12 @@ from fastai.torch_core import default_device
 from geotranslate.checks import whole_number
 from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.folder import ChipFolder, Pair
+from geotranslate.chips.division import divide, ground_of
+from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.scaling import ScalingKind, make_scaling
-from geotranslate.chips.split import (
-    TRAIN,
-    VALIDATION,
-    Split,
-    SplitMethod,
-    footprints,
-    keep_apart,
-    split_by_polygons,
-    split_pairs,
-)
+from geotranslate.chips.split import TRAIN, VALIDATION, Split, SplitMethod
 from geotranslate.chips.statistics import Statistics
 from geotranslate.chips.summary import Summary, summarise
-from geotranslate.chips.writer import read_labels
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
 
@@ -57,7 +48,7 @@ class PairLoaders(DataLoaders):
         Raises:
             InvalidInputError: The chips have no CRS.
         """
-        outlines = _footprints(self.folder.pairs)
+        outlines = ground_of(self.folder)
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so there is no map of the split.")
         labels = ["left out"] * len(outlines)
@@ -148,7 +139,7 @@ def prepare_data(
             f"{folder.path} holds one pair; two are needed, one to train and one to validate on."
         )
     size = _chip_size(folder, chip_size, resize_to)
-    parts = _split(folder, split, split_column, val_split_pct, seed, buffer)
+    parts = divide(folder, split, split_column, val_split_pct, seed, buffer)
     train, valid = ([pairs[i] for i in part] for part in (parts.train, parts.validation))
     first = pairs[0].source.grid
     _warn_of_target(train[0].target, target_scaling, [pair.target for pair in train])
@@ -217,47 +208,6 @@ def _find(
     )
 
 
-def _split(
-    folder: ChipFolder,
-    split: SplitMethod | gpd.GeoDataFrame,
-    column: str,
-    share: float,
-    seed: int,
-    buffer: float,
-) -> Split:
-    pairs = folder.pairs
-    outlines = _footprints(pairs)
-    if isinstance(split, gpd.GeoDataFrame):
-        if outlines is None:
-            raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
-        found = split_by_polygons(
-            outlines, split if split.crs is None else split.to_crs(outlines.crs), column
-        )
-    elif split == "folder" or (split == "auto" and any(pair.subset for pair in pairs)):
-        found = Split.of_labels(_labels(folder))
-        found = found if outlines is None else keep_apart(found, outlines)
-    else:
-        side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
-        found = split_pairs(len(pairs), share, seed, outlines, side, method=split, buffer=buffer)
-    if found.left_out:
-        warnings.warn(
-            f"{len(found.left_out)} of {len(pairs)} pairs are left out of training and validation, "
-            "most often because they overlap validation pairs on the ground; export with "
-            "stride=tile_size to use all of them.",
-            GeotranslateWarning,
-            stacklevel=3,
-        )
-    return found
-
-
-def _labels(folder: ChipFolder) -> list[str | None]:
-    """Return the part of each pair that the folder names: by sub-folders, else by footprints."""
-    if any(pair.subset for pair in folder.pairs):
-        return [pair.subset for pair in folder.pairs]
-    known = read_labels(folder.path)
-    return [known.get(pair.name) for pair in folder.pairs]
-
-
 def _chip_size(folder: ChipFolder, wanted: int | None, resize_to: int | None) -> int:
     sizes = sorted({(pair.source.grid.height, pair.source.grid.width) for pair in folder.pairs})
     smallest = min(min(size) for size in sizes) if resize_to is None else resize_to
@@ -290,25 +240,6 @@ def _check_numbers(val_split_pct: float, batch_size: int, jitter: float, memory_
             f"jitter is {jitter} and memory_mb {memory_mb}; give a share between 0 and 1, and 0 or "
             "more."
         )
-
-
-def _footprints(pairs: Sequence[Pair]) -> gpd.GeoSeries | None:
-    """Return the outlines of the pairs in one CRS; None if nothing says where they lie.
-
-    Raises:
-        InvalidInputError: Some pairs have a CRS and some have none.
-    """
-    grids = [pair.source.grid for pair in pairs]
-    lacking = [pair.name for pair in pairs if pair.source.grid.crs is None]
-    if lacking and len(lacking) < len(pairs):
-        raise InvalidInputError(
-            f"{len(lacking)} of {len(pairs)} pairs have no CRS, for example {lacking[0]}, so it "
-            "cannot be seen which chips overlap on the ground. Assign it, or leave them out."
-        )
-    # Plain pictures all claim to lie at the same place.
-    if lacking and len({grid.transform for grid in grids}) == 1:
-        return None
-    return footprints(grids)
 
 
 def _resolution(chip: Chip, resize_to: int | None) -> tuple[float, float] | None:

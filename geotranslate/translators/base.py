@@ -1,9 +1,8 @@
-"""What every translator can do: train, show, measure, save and translate scenes."""
+"""What every translator can do: train, show, measure and save."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,21 +19,18 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import default_device, subplots
-from numpy.typing import NDArray
 
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
-from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
-from geotranslate.raster.sink import default_output, to_dtype
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.raster.sink import to_dtype
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.callbacks import History
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics import ErrorSums
 from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import Card, load_model, load_weights, save_model
-from geotranslate.translators.inference import Inference
+from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -43,8 +39,8 @@ LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.999)
 
 
-class Translator:
-    """A generator, how it is trained and what can be done with it.
+class Translator(Predictor):
+    """A predictor that can be trained, measured and saved.
 
     Subclasses build the networks and say what their game is; all else is here. The fastai
     `Learner` is public as `learn`.
@@ -69,11 +65,10 @@ class Translator:
         metrics: Sequence[Any],
     ) -> None:
         self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
-        self.card = data_card(data)
-        self.pair, self.stride, self.options = pair, stride, options
+        super().__init__(pair.generator, data_card(data), stride)
+        self.pair, self.options = pair, options
         self.history: list[dict[str, float]] = []
         self.metrics: dict[str, float] = {}
-        self.inference = Inference(pair.generator, self.card, stride)
         pair.to(default_device() if self.data is None else self.data.device)
         self.learn = Learner(
             DataLoaders() if self.data is None else self.data,
@@ -175,91 +170,6 @@ class Translator:
         self.metrics = sums.metrics(255.0 if side.dtype == "uint8" else float(span))
         return self.metrics
 
-    def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
-        """Translate a chip or another image that fits into memory at once.
-
-        Args:
-            image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
-
-        Returns:
-            `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
-            floats and the target's nodata value, if it has one, in integers.
-
-        Raises:
-            RasterFileError: The raster cannot be read.
-            InvalidInputError: It has another number of bands than the model translates.
-        """
-        if isinstance(image, np.ndarray):
-            if image.ndim != 3:
-                raise InvalidInputError(
-                    f"The array has shape {image.shape}; give (bands, rows, cols)."
-                )
-            return self.inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
-        with Source(image) as source:
-            chosen = Source(source.dataset, self.inference.bands_of(source))
-            return self.inference.image(*chosen.read())
-
-    def predict_raster(
-        self,
-        path: RasterLike,
-        output: str | os.PathLike[str] | None = None,
-        *,
-        tile_size: int | None = None,
-        overlap: int | None = None,
-        batch_size: int = 4,
-        overwrite: bool = False,
-        progress: bool = True,
-    ) -> TranslatedRaster:
-        """Translate a raster of any size into a GeoTIFF on the same grid.
-
-        The output has the dtype and nodata value of the training targets; where that has none,
-        pixels that are invalid in the source are NaN (floats) or masked (integers).
-
-        Args:
-            path: Raster to translate: path, URL, GDAL name or open dataset.
-            output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
-                working directory for a remote one.
-            tile_size: Side of the tiles, px; by default that of the training chips, rounded up to
-                what the generator takes without padding.
-            overlap: Pixels that neighbouring tiles share; a quarter of a tile by default.
-            batch_size: Tiles translated at once.
-            overwrite: Whether an existing output may be replaced.
-            progress: Whether to show a progress bar.
-
-        Returns:
-            The written raster, usable as a path.
-
-        Raises:
-            RasterFileError: The raster cannot be read or the output not written.
-            OutputExistsError: The output exists and `overwrite` is false.
-            InvalidInputError: The raster has another number of bands than the model translates.
-        """
-        tile = self._tile_size(tile_size)
-        with Source(path) as source:
-            bands = self.inference.bands_of(source)
-            if source.grid.crs is None and not source.dataset.gcps[0]:
-                warnings.warn(
-                    f"{source.name} has no CRS, so the output has none either.",
-                    GeotranslateWarning,
-                    stacklevel=2,
-                )
-            return translate_raster(
-                source.dataset,
-                default_output(source.name) if output is None else output,
-                self.inference,
-                bands=bands,
-                bands_out=self.card.target.bands,
-                tile_size=tile,
-                overlap=tile // 4 if overlap is None else overlap,
-                batch_size=batch_size,
-                dtype=self.card.target.dtype,
-                nodata=self.card.target.nodata,
-                band_names=self.card.target.band_names,
-                fill=self.card.source.mean,
-                overwrite=overwrite,
-                progress=progress,
-            )
-
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
 
@@ -294,16 +204,6 @@ class Translator:
         model.history.extend(card.history)
         model.metrics = card.metrics
         return model
-
-    def _tile_size(self, wanted: int | None) -> int:
-        if wanted is None:
-            return -(-self.card.chip_size // self.stride) * self.stride
-        if wanted < self.stride:
-            raise InvalidInputError(
-                f"tile_size is {wanted} but the generator shrinks tiles by {self.stride}; give at "
-                f"least {self.stride}, best a multiple of it."
-            )
-        return wanted
 
     def _validation_l1(self) -> float:
         # The learner's loss is the plain L1; fastai has just averaged it.

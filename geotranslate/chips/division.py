@@ -1,0 +1,94 @@
+"""Divide the pairs of a folder by what it, its chips' ground or the user says."""
+
+from __future__ import annotations
+
+import warnings
+
+import geopandas as gpd
+
+from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.split import (
+    Split,
+    SplitMethod,
+    footprints,
+    keep_apart,
+    split_by_polygons,
+    split_pairs,
+)
+from geotranslate.chips.writer import read_labels
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
+
+
+def divide(
+    folder: ChipFolder,
+    split: SplitMethod | gpd.GeoDataFrame,
+    column: str,
+    share: float,
+    seed: int,
+    buffer: float,
+) -> Split:
+    """Return which pairs train and which validate; warn of those that do neither.
+
+    Args:
+        folder: The pairs.
+        split: Method, or polygons with labels. `folder` takes the folder's own parts; `auto` does
+            so where it has sub-folders for them, and else looks at the ground.
+        column: Column of the polygons that holds the labels.
+        share: Share of the pairs to validate on, where the method chooses.
+        seed: Seed of the choice.
+        buffer: Least distance between training and validation chips of `block`.
+
+    Raises:
+        InvalidInputError: The split leaves no pair for one of the two, or needs what the chips do
+            not say.
+    """
+    pairs = folder.pairs
+    outlines = ground_of(folder)
+    if isinstance(split, gpd.GeoDataFrame):
+        if outlines is None:
+            raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
+        areas = split if split.crs is None else split.to_crs(outlines.crs)
+        found = split_by_polygons(outlines, areas, column)
+    elif split == "folder" or (split == "auto" and any(pair.subset for pair in pairs)):
+        found = Split.of_labels(_labels(folder))
+        found = found if outlines is None else keep_apart(found, outlines)
+    else:
+        side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
+        found = split_pairs(len(pairs), share, seed, outlines, side, method=split, buffer=buffer)
+    if found.left_out:
+        warnings.warn(
+            f"{len(found.left_out)} of {len(pairs)} pairs are left out of training and validation, "
+            "most often because they overlap validation pairs on the ground; export with "
+            "stride=tile_size to use all of them.",
+            GeotranslateWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:
+    """Return the outlines of the pairs in one CRS; None if nothing says where they lie.
+
+    Raises:
+        InvalidInputError: Some pairs have a CRS and some have none.
+    """
+    pairs = folder.pairs
+    grids = [pair.source.grid for pair in pairs]
+    lacking = [pair.name for pair in pairs if pair.source.grid.crs is None]
+    if lacking and len(lacking) < len(pairs):
+        raise InvalidInputError(
+            f"{len(lacking)} of {len(pairs)} pairs have no CRS, for example {lacking[0]}, so it "
+            "cannot be seen which chips overlap on the ground. Assign it, or leave them out."
+        )
+    # Plain pictures all claim to lie at the same place.
+    if lacking and len({grid.transform for grid in grids}) == 1:
+        return None
+    return footprints(grids)
+
+
+def _labels(folder: ChipFolder) -> list[str | None]:
+    """Return the part of each pair that the folder names: by sub-folders, else by footprints."""
+    if any(pair.subset for pair in folder.pairs):
+        return [pair.subset for pair in folder.pairs]
+    known = read_labels(folder.path)
+    return [known.get(pair.name) for pair in folder.pairs]

@@ -195,10 +195,10 @@ def test_crops_of_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> No
     data = prepare_data(tmp_path, chip_size=128, batch_size=4, val_split_pct=0.25)
     assert data.folder.layout == "side-by-side pictures"
     assert (data.card.chip_size, data.card.resize_to) == (128, None)
-    # Validation pairs are the middle of the halves, source from the left and target from the right.
+    # Validation pairs are the whole halves, source from the left and target from the right.
     index = int(data.card.validation_pairs[0])
     with rasterio.open(tmp_path / f"{index}.jpg") as picture:
-        halves = [picture.read(window=Window(left, 236, 128, 128)) for left in (236, 836)]
+        halves = [picture.read(window=Window(left, 0, 600, 600)) for left in (0, 600)]
     sides = (data.card.source, data.card.target)
     for tensor, side, expected in zip(data.valid_ds[0], sides, halves, strict=True):
         found = side.scaling.unscale(tensor.numpy())

@@ -6,7 +6,7 @@ import os
 from typing import TypeAlias
 
 import geopandas as gpd
-from shapely import prepare
+from shapely import make_valid, prepare
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.scenes import read_layer
@@ -43,6 +43,7 @@ class Area:
             )
         if area.is_empty:
             raise InvalidInputError("The aoi is empty; give a polygon that holds chips.")
+        area = make_valid(area)
         prepare(area)
         self._shape, self._min_cover = area, min_cover
         # A chip that ends at the border is inside, whatever the last digits say.

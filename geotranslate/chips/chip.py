@@ -39,6 +39,8 @@ class Chip:
     """What is known of a chip after it was read once."""
 
     place: ChipPlace
+    files: tuple[str, ...]
+    """Files that it was read from."""
     indexes: tuple[int, ...]
     """Bands that are used, by number from 1."""
     file_bands: int
@@ -68,6 +70,7 @@ class Chip:
             digest.update(valid.tobytes())
             return cls(
                 place=place,
+                files=tuple(source.dataset.files),
                 indexes=source.indexes,
                 file_bands=source.file_bands,
                 grid=source.grid.crop(extent),

@@ -44,6 +44,7 @@ def divide(
     """
     pairs = folder.pairs
     outlines = ground_of(folder)
+    unused = 0
     if isinstance(split, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
@@ -51,15 +52,17 @@ def divide(
         found = split_by_polygons(outlines, areas, column)
     elif split == "folder" or (split == "auto" and any(pair.subset for pair in pairs)):
         found = Split.of_labels(_labels(folder))
+        # What the folder itself keeps for tests needs no warning.
+        unused = len(found.left_out)
         found = found if outlines is None else keep_apart(found, outlines)
     else:
         side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
         found = split_pairs(len(pairs), share, seed, outlines, side, method=split, buffer=buffer)
-    if found.left_out:
+    if len(found.left_out) > unused:
         warnings.warn(
-            f"{len(found.left_out)} of {len(pairs)} pairs are left out of training and validation, "
-            "most often because they overlap validation pairs on the ground; export with "
-            "stride=tile_size to use all of them.",
+            f"{len(found.left_out) - unused} of {len(pairs)} pairs are left out of training and "
+            "validation, most often because they overlap validation pairs on the ground; export "
+            "with stride=tile_size to use all of them.",
             GeotranslateWarning,
             stacklevel=3,
         )
@@ -73,8 +76,8 @@ def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:
         InvalidInputError: Some pairs have a CRS and some have none.
     """
     pairs = folder.pairs
-    grids = [pair.source.grid for pair in pairs]
-    lacking = [pair.name for pair in pairs if pair.source.grid.crs is None]
+    grids = [pair.ground for pair in pairs]
+    lacking = [pair.name for pair in pairs if pair.ground.crs is None]
     if lacking and len(lacking) < len(pairs):
         raise InvalidInputError(
             f"{len(lacking)} of {len(pairs)} pairs have no CRS, for example {lacking[0]}, so it "
@@ -90,5 +93,9 @@ def _labels(folder: ChipFolder) -> list[str | None]:
     """Return the part of each pair that the folder names: by sub-folders, else by footprints."""
     if any(pair.subset for pair in folder.pairs):
         return [pair.subset for pair in folder.pairs]
-    known = read_labels(folder.path)
-    return [known.get(pair.name) for pair in folder.pairs]
+    homes = [pair.source.path.parent.parent for pair in folder.pairs]
+    known = {home: read_labels(home) for home in set(homes)}
+    return [
+        known[home].get(pair.source.path.stem)
+        for home, pair in zip(homes, folder.pairs, strict=True)
+    ]

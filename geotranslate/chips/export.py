@@ -107,6 +107,11 @@ def export_chips(
             open_scene(one, other, burn, method, stack) for one, other in _scenes(source, target)
         ]
         _check_scenes(scenes)
+        if rotation_angle and any(scene.grid.crs is None for scene in scenes):
+            raise InvalidInputError(
+                "rotation_angle needs rasters with a CRS, onto whose ground turned tiles are laid; "
+                "assign it, or let training turn the chips, which it does by itself."
+            )
         if overwrite:
             refuse_inputs_inside(path, scenes)
         tiles = [tile for scene in scenes for tile in _tiles(scene, tile_size, step, angles)]

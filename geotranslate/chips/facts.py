@@ -6,6 +6,7 @@ import json
 import math
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from geotranslate.raster.grid import Grid
 
 CACHE_FILE = ".geotranslate-chips.json"
 VERSION = 1
+BESIDE = (".aux.xml", ".msk", "w")
 
 
 class FactsCache:
@@ -38,7 +40,7 @@ class FactsCache:
         try:
             values = json.loads(self._path.read_text(encoding="utf-8"))
             if values["version"] == VERSION:
-                self._facts = values["chips"]
+                self._facts = dict(values["chips"])
         except (OSError, ValueError, KeyError, TypeError):
             # None yet, or written by another version: it is made anew.
             pass
@@ -46,13 +48,13 @@ class FactsCache:
     def read(self, file: ChipFile, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache where its file has not changed."""
         key = self._key(file, bands)
-        state = file.path.stat() if file.path.exists() else None
-        mark = [state.st_size, state.st_mtime_ns] if state is not None else None
         known = self._facts.get(key)
+        mark = _mark(file.path, () if known is None else known["files"])
         if known is not None and known["mark"] == mark:
             self._fresh[key] = known
             return _chip_from_json(file, known)
         chip = Chip.of(file, bands)
+        mark = _mark(file.path, chip.files)
         self._fresh[key] = {"mark": mark, **_chip_to_json(chip)}
         return chip
 
@@ -70,13 +72,32 @@ class FactsCache:
 
     def _key(self, file: ChipFile, bands: Bands | None) -> str:
         place = os.path.relpath(file.path, self._path.parent)
-        return json.dumps([Path(place).as_posix(), file.half, None if bands is None else [*bands]])
+        chosen = list(bands) if isinstance(bands, list | tuple) else bands
+        return json.dumps([Path(place).as_posix(), file.half, chosen])
+
+
+def _mark(path: Path, files: Iterable[str]) -> list[list[int] | None]:
+    """Return size and time of change of all files that a chip's facts can come from.
+
+    These are those that it was read from, and those beside it that GDAL would look for.
+    """
+    beside = [Path(f"{path}{suffix}") for suffix in BESIDE]
+    world = [path.with_suffix(f".{path.suffix[1:2]}{path.suffix[-1:]}w"), path.with_suffix(".wld")]
+    marks: list[list[int] | None] = []
+    for file in (path, *beside, *world, *map(Path, sorted(files))):
+        try:
+            state = file.stat()
+            marks.append([state.st_size, state.st_mtime_ns])
+        except OSError:
+            marks.append(None)
+    return marks
 
 
 def _chip_to_json(chip: Chip) -> dict[str, Any]:
     grid = chip.grid
     nodata = "nan" if chip.nodata is not None and math.isnan(chip.nodata) else chip.nodata
     return {
+        "files": chip.files,
         "indexes": chip.indexes,
         "file_bands": chip.file_bands,
         "crs": None if grid.crs is None else grid.crs.to_wkt(),
@@ -99,6 +120,7 @@ def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
     )
     return Chip(
         place=file,
+        files=tuple(values["files"]),
         indexes=tuple(values["indexes"]),
         file_bands=values["file_bands"],
         grid=grid,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from tqdm.auto import tqdm
 
@@ -18,7 +19,7 @@ from geotranslate.chips.chip import Bands, Chip, RasterWindow
 from geotranslate.chips.facts import FactsCache
 from geotranslate.chips.layouts import list_chips
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
-from geotranslate.raster.grid import align
+from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.source import Source
 from geotranslate.raster.tiles import tile_windows
 
@@ -35,6 +36,14 @@ class Pair:
     target: Chip
     subset: str | None = None
     """Its part in the folder's own split, if it has one."""
+
+    @property
+    def ground(self) -> Grid:
+        """The grid of the side that says best where the pair lies."""
+        grids = (self.source.grid, self.target.grid)
+        georeferenced = [grid for grid in grids if grid.crs is not None]
+        placed = [grid for grid in grids if grid.transform != Affine.identity()]
+        return (georeferenced or placed or [self.source.grid])[0]
 
 
 @dataclass(frozen=True)
@@ -152,10 +161,12 @@ class ChipFolder:
         cls, path: Path, layout: str, pairs: Sequence[Pair], left_out: list[str]
     ) -> ChipFolder:
         kept: list[Pair] = []
-        known: dict[tuple[str, str], str] = {}
+        known: dict[tuple[Any, ...], str] = {}
         for pair in pairs:
             _check_pair(pair)
-            pixels = (pair.source.digest, pair.target.digest)
+            # Equal pixels on other ground, of open water for example, are another pair.
+            ground = (pair.ground.crs, pair.ground.transform)
+            pixels = (pair.source.digest, pair.target.digest, *ground)
             if not (pair.source.statistics.count and pair.target.statistics.count):
                 left_out.append(f"{pair.name}: no valid pixel in one of the chips")
             elif pixels in known:
@@ -208,13 +219,15 @@ def _check_pair(pair: Pair) -> None:
 
 
 def _check_alike(chips: Sequence[Chip]) -> None:
-    """Refuse chips of one side with other bands or another dtype than most of them have."""
+    """Refuse chips of one side that differ from most in bands, their names or dtype."""
     _refuse_odd(chips, "bands", lambda chip: chip.bands)
     _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
+    named = [chip for chip in chips if all(chip.band_names)]
+    _refuse_odd(named, "band names", lambda chip: chip.band_names)
 
 
 def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Any]) -> None:
-    usual = Counter(map(value, chips)).most_common(1)[0][0]
+    usual = Counter(map(value, chips)).most_common(1)[0][0] if chips else None
     for chip in chips:
         if value(chip) != usual:
             raise InvalidInputError(

@@ -191,7 +191,7 @@ def _dtype_range(dtype: str) -> tuple[float, float]:
 
 def _decibel_scaling(statistics: Statistics) -> Scaling:
     floors, points = [], []
-    for band, (low, high) in enumerate(zip(statistics.minimum, statistics.maximum, strict=True)):
+    for band, high in enumerate(statistics.maximum):
         if high <= 0:
             raise InvalidInputError(
                 f"The scaling 'db' is for linear power, but band {band + 1} has no positive value "
@@ -201,7 +201,7 @@ def _decibel_scaling(statistics: Statistics) -> Scaling:
         sample = statistics.sample(band)
         # Zeros have no place on a logarithmic scale, so they must not move its percentiles.
         positive = np.append(sample[sample > 0], high)
-        floors.append(float(low if low > 0 else positive.min()))
+        floors.append(float(statistics.least_positive[band]))
         lower, upper = np.percentile(positive, ROBUST_PERCENTILES).clip(floors[-1], high)
         points.append((floors[-1], lower, upper, high))
     return _robust(10 * np.log10(np.array(points).T), tuple(floors))

@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
-from geotranslate.raster.grid import Grid, align, is_categorical
+from geotranslate.raster.grid import Grid, align, is_categorical, warp
 from geotranslate.raster.source import RasterLike, Source
 
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
@@ -60,8 +60,8 @@ class RasterSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Read the ground under another grid."""
-        with align(self._original.dataset, grid, self._resampling) as aligned:
-            return Source(aligned).read(dtype=None)
+        with warp(self._original.dataset, grid, self._resampling) as warped:
+            return Source(warped, self._original.indexes).read(dtype=None)
 
 
 class VectorSide:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -83,15 +84,15 @@ def split_pairs(
         footprints: Outlines on the ground, in one CRS; None where chips are not georeferenced.
         method: See above.
         chip_size: Side of the chips, px, which tells how large a pixel is.
-        buffer: Least distance between training and validation chips in CRS units, for `block`.
+        buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
         InvalidInputError: None is left to train on, or `block` is asked for without footprints.
     """
-    if method not in ("auto", "random", "block") or buffer < 0:
+    if method not in ("auto", "random", "block") or not 0 <= buffer < math.inf:
         raise InvalidInputError(
             f"split is {method!r} with buffer {buffer}; give one of "
-            f"{', '.join(get_args(SplitMethod))} and a buffer of at least 0."
+            f"{', '.join(get_args(SplitMethod))} and a buffer of 0 or more."
         )
     chance = random.Random(seed)
     wanted = min(max(round(count * share), 1), count - 1)
@@ -105,7 +106,7 @@ def split_pairs(
     ground = _Ground(footprints)
     if method == "random" or (method == "auto" and not ground.overlapping()):
         validation = set(chance.sample(range(count), wanted))
-        near = ground.sharing(validation)
+        near = ground.sharing(validation) | ground.within(validation, buffer if buffer else -1)
     else:
         validation = set(ground.nearest(chance.randrange(count), wanted))
         pixel = max(outline.area for outline in footprints) ** 0.5 / chip_size
@@ -187,6 +188,8 @@ class _Ground:
         return self._found([self._inner[i] for i in chips], "intersects", None)
 
     def within(self, chips: Iterable[int], distance: float) -> set[int]:
+        if distance < 0:
+            return set()
         # Inner outlines are a trifle smaller than the chips.
         reach = distance * (1 + 1e-6)
         return self._found([self._footprints[i] for i in chips], "dwithin", reach)

@@ -32,6 +32,8 @@ class Statistics:
     maximum: NDArray[np.float64]
     mean: NDArray[np.float64]
     m2: NDArray[np.float64]
+    least_positive: NDArray[np.float64]
+    """Smallest value above 0, infinite where there is none; the floor of decibels."""
     samples: tuple[NDArray[np.float32], ...] = ()
     """`(bands, pixels)` of each measured array, apart, so that adding copies no pixel."""
 
@@ -39,7 +41,7 @@ class Statistics:
     def empty(cls, bands: int) -> Statistics:
         """Return the statistics of no pixel, which added to others change nothing."""
         nothing = np.zeros(bands)
-        return cls(0, nothing + np.inf, nothing - np.inf, nothing, nothing)
+        return cls(0, nothing + np.inf, nothing - np.inf, nothing, nothing, nothing + np.inf)
 
     @classmethod
     def of(cls, data: NDArray[Any], valid: NDArray[np.bool_]) -> Statistics:
@@ -50,7 +52,8 @@ class Statistics:
         mean = values.mean(axis=1)
         m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
         low, high = values.min(axis=1), values.max(axis=1)
-        return cls(values.shape[1], low, high, mean, m2, (_evenly_spaced(values),))
+        least = np.where(values > 0, values, np.inf).min(axis=1)
+        return cls(values.shape[1], low, high, mean, m2, least, (_evenly_spaced(values),))
 
     @classmethod
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
@@ -72,6 +75,7 @@ class Statistics:
             np.maximum(self.maximum, other.maximum),
             self.mean + apart * weight,
             self.m2 + other.m2 + apart**2 * (self.count * weight),
+            np.minimum(self.least_positive, other.least_positive),
             self.samples + other.samples,
         )
 
@@ -118,6 +122,7 @@ class Statistics:
             "maximum": self.maximum.tolist(),
             "mean": self.mean.tolist(),
             "m2": self.m2.tolist(),
+            "least_positive": [x if np.isfinite(x) else None for x in self.least_positive.tolist()],
             "sample": base64.b64encode(zlib.compress(joined.tobytes())).decode("ascii"),
         }
 
@@ -130,9 +135,10 @@ class Statistics:
         minimum, maximum, mean, m2 = (
             np.array(values[name], np.float64) for name in ("minimum", "maximum", "mean", "m2")
         )
+        least = np.array([np.inf if x is None else x for x in values["least_positive"]])
         packed = zlib.decompress(base64.b64decode(values["sample"]))
         sample = np.frombuffer(packed, "<f4").astype(np.float32)
-        return cls(count, minimum, maximum, mean, m2, (sample.reshape(bands, -1),))
+        return cls(count, minimum, maximum, mean, m2, least, (sample.reshape(bands, -1),))
 
 
 def _evenly_spaced(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from geotranslate.chips.esri import (
     read_map,
     write_metadata,
 )
+from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.scenes import Pixels, Scene, Side
 from geotranslate.chips.split import TRAIN, VALIDATION, footprints, split_pairs
 from geotranslate.chips.statistics import Statistics
@@ -63,10 +64,11 @@ class ChipWriter:
         """Take over the pairs of an earlier export, so that new ones are numbered after them.
 
         Raises:
-            InvalidInputError: Its chips have another size, other bands or another dtype.
+            InvalidInputError: Its chips have another size, other bands or another dtype, or are
+                not those that its `map.txt` names.
         """
         known = _read_footprints(former)
-        for source, target in read_map(former / MAP_FILE) if (former / MAP_FILE).is_file() else ():
+        for source, target in _mapped_pairs(former):
             for path, side, parts in zip(
                 (source, target),
                 (self.scene.source, self.scene.target),
@@ -213,6 +215,28 @@ def read_labels(folder: Path) -> dict[str, str | None]:
     return dict(zip(frame["name"], frame["split"], strict=True))
 
 
+def _mapped_pairs(folder: Path) -> list[tuple[str, str]]:
+    """Return the pairs of a folder's `map.txt`, which have to be all that is in it."""
+    pairs = read_map(folder / MAP_FILE) if (folder / MAP_FILE).is_file() else []
+    for name, side in zip(FOLDERS, zip(*pairs, strict=True) if pairs else ([], []), strict=True):
+        present = {f"{name}/{path.name}" for path in chips_in(folder / name)}
+        if present != set(side):
+            odd = sorted(present ^ set(side))
+            raise InvalidInputError(
+                f"{folder} cannot be appended to: its {MAP_FILE} does not name just the chips of "
+                f"{name}/, for example {odd[0]}. Export into another folder, and give "
+                "prepare_data both."
+            )
+    return pairs
+
+
+def chips_in(folder: Path) -> list[Path]:
+    """Return the chip files of a folder, none if it is not there."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.suffix.lower() in CHIP_SUFFIXES]
+
+
 def _read_footprints(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what an earlier export's footprints say of its pairs, by name."""
     path = folder / FOOTPRINTS_FILE
@@ -226,9 +250,7 @@ def _write_chip(
     path: Path, side: Side, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Write one chip with all that its side says of its bands."""
-    if side.nodata is not None:
-        # What a mask or alpha hides has to be hidden in the chip as well.
-        data = np.where(valid, data, np.asarray(side.nodata).astype(data.dtype))
+    data, nodata = _hidden(data, valid, side.nodata)
     try:
         with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -242,7 +264,7 @@ def _write_chip(
                 width=grid.width,
                 count=side.bands,
                 dtype=data.dtype,
-                nodata=side.nodata,
+                nodata=nodata,
                 compress="lzw",
                 **_colour_options(side),
             ) as chip:
@@ -250,12 +272,28 @@ def _write_chip(
                 chip.descriptions = [name or None for name in side.band_names]
                 if side.colormap is not None:
                     chip.write_colormap(1, side.colormap)
-                if side.nodata is None and not valid.all():
+                if nodata is None and not valid.all():
                     chip.write_mask(valid)
     except (RasterioError, OSError) as error:
         raise RasterFileError(
             f"The chip {path.name} cannot be written: {reason(error, path)}."
         ) from error
+
+
+def _hidden(
+    data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
+) -> tuple[NDArray[Any], float | None]:
+    """Return values that say by themselves which are invalid, and the nodata value they need.
+
+    Where a valid pixel has the nodata value, as a mask or warping allows, a nodata value would
+    hide it: then there is none, and a mask is due.
+    """
+    if nodata is None:
+        return data, None
+    marked = np.where(valid, data, np.asarray(nodata).astype(data.dtype))
+    equal = marked == np.asarray(nodata).astype(data.dtype)
+    seen = equal.all(axis=0) if data.dtype == np.uint8 else equal.any(axis=0)
+    return (data, None) if (seen & valid).any() else (marked, nodata)
 
 
 def _colour_options(side: Side) -> dict[str, str]:

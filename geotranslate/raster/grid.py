@@ -114,10 +114,11 @@ def align(
             f"{_box(own.footprint_in(grid.crs))}, the source {_box(grid.footprint)} "
             f"(in {_named(grid.crs)}). Give two rasters of one place."
         )
-    return _warped(dataset, grid, resampling)
+    return warp(dataset, grid, resampling)
 
 
-def _warped(dataset: DatasetReader, grid: Grid, resampling: Resampling | None) -> WarpedVRT:
+def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
+    """Return a dataset on `grid`, invalid where the raster has nothing; both need a CRS."""
     if resampling is None:
         resampling = Resampling.nearest if is_categorical(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.

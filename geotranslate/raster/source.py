@@ -54,6 +54,10 @@ class Source:
             raise InvalidInputError(f"{self.name} has only an alpha band; give one with data.")
         self._data_bands = self.indexes
         if bands is not None:
+            if isinstance(bands, int | str) or not len(bands):
+                raise InvalidInputError(
+                    f"The bands to use are {bands!r}; give a list of numbers from 1 or of names."
+                )
             self.indexes = tuple(self._index(band) for band in bands)
         dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
         if any("complex" in dtype for dtype in dtypes):

@@ -22,6 +22,7 @@ from geotranslate.chips.split import TRAIN, VALIDATION, Split, SplitMethod
 from geotranslate.chips.statistics import Statistics
 from geotranslate.chips.summary import Summary, summarise
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.grid import Grid
 from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
 
 PathLike = str | os.PathLike[str]
@@ -95,8 +96,8 @@ def prepare_data(
             are then read as they are needed.
         target: The raster to translate to, where `path` is a raster.
         chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
-            training pairs are cropped at random places and validation pairs in the middle. With
-            two rasters the side of the windows, 256 by default.
+            training pairs are cropped at random places; validation pairs stay whole, unless they
+            differ in size. With two rasters the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default.
         batch_size: Pairs per batch.
         val_split_pct: Share of the pairs to validate on, 0 to 1.
@@ -132,6 +133,12 @@ def prepare_data(
         GridMismatchError: The two sides lie on different ground.
     """
     _check_numbers(val_split_pct, batch_size, jitter, memory_mb)
+    if not (transforms is None or transforms is False or callable(transforms)):
+        raise InvalidInputError(
+            f"transforms is {transforms!r}; give None for flips and turns, False for none, or a "
+            "function of two tensors."
+        )
+    whole_number("seed", seed, 0)
     folder = _find(path, target, chip_size, stride, source_bands, target_bands, direction)
     pairs = folder.pairs
     if len(pairs) < 2:
@@ -141,7 +148,7 @@ def prepare_data(
     size = _chip_size(folder, chip_size, resize_to)
     parts = divide(folder, split, split_column, val_split_pct, seed, buffer)
     train, valid = ([pairs[i] for i in part] for part in (parts.train, parts.validation))
-    first = pairs[0].source.grid
+    first = pairs[0].ground
     _warn_of_target(train[0].target, target_scaling, [pair.target for pair in train])
     card = DataCard(
         source=_side([pair.source for pair in train], source_scaling),
@@ -149,7 +156,7 @@ def prepare_data(
         chip_size=size,
         resize_to=resize_to,
         crs=None if first.crs is None else first.crs.to_string(),
-        resolution=_resolution(pairs[0].source, resize_to),
+        resolution=_resolution(first, resize_to),
         train_pairs=tuple(pair.name for pair in train),
         validation_pairs=tuple(pair.name for pair in valid),
         seed=seed,
@@ -161,16 +168,23 @@ def prepare_data(
     augmentation = Augmentation(
         turns=transforms is not False, jitter=jitter, transform=transforms or None
     )
-    shared = {"bs": batch_size, "num_workers": num_workers}
+    # Whole validation chips may be larger: as many of them as have the pixels of a batch.
+    whole = max(max(pair.source.grid.height, pair.source.grid.width) for pair in valid)
+    larger = (resize_to or whole) / size
     data = PairLoaders(
         TfmdDL(
             PairDataset(train, card, augmentation, budget if fits else 0),
             shuffle=True,
             # A last batch of one pair would upset batch statistics.
             drop_last=len(train) >= batch_size,
-            **shared,
+            bs=batch_size,
+            num_workers=num_workers,
         ),
-        TfmdDL(PairDataset(valid, card, None, budget if fits else 0), **shared),
+        TfmdDL(
+            PairDataset(valid, card, None, budget if fits else 0),
+            bs=max(1, int(batch_size / larger**2)),
+            num_workers=num_workers,
+        ),
         path=folder.path if folder.path.is_dir() else folder.path.parent,
         device=default_device(),
     )
@@ -191,6 +205,11 @@ def _find(
     if direction not in ("AtoB", "BtoA"):
         raise InvalidInputError(f"direction is {direction!r}; give 'AtoB' or 'BtoA'.")
     swap = direction == "BtoA"
+    if not isinstance(path, str | os.PathLike | list | tuple):
+        raise InvalidInputError(
+            f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
+            "path of a raster with target."
+        )
     if target is None:
         return ChipFolder.read(
             path, source_bands=source_bands, target_bands=target_bands, swap=swap
@@ -242,13 +261,13 @@ def _check_numbers(val_split_pct: float, batch_size: int, jitter: float, memory_
         )
 
 
-def _resolution(chip: Chip, resize_to: int | None) -> tuple[float, float] | None:
-    if chip.grid.crs is None:
+def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None:
+    if grid.crs is None:
         return None
-    across, down = chip.grid.resolution
+    across, down = grid.resolution
     if resize_to is None:
         return across, down
-    return across * chip.grid.width / resize_to, down * chip.grid.height / resize_to
+    return across * grid.width / resize_to, down * grid.height / resize_to
 
 
 def _warn_of_target(first: Chip, kind: ScalingKind, chips: Sequence[Chip]) -> None:

@@ -78,7 +78,8 @@ class PairDataset:
         pairs: Training or validation pairs.
         card: Scalings, means and size.
         augmentation: What is done to training pairs, which are cropped at random places; None for
-            validation pairs, which are cropped in the middle.
+            validation pairs, which are whole where they all have one size, else cropped in the
+            middle.
         budget: Bytes of decoded chips to keep.
     """
 
@@ -90,6 +91,8 @@ class PairDataset:
         budget: int = 0,
     ) -> None:
         self.pairs, self.card, self.augmentation = tuple(pairs), card, augmentation
+        sizes = {(pair.source.grid.height, pair.source.grid.width) for pair in self.pairs}
+        self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
         self._memory = PixelMemory(budget)
 
     def __len__(self) -> int:
@@ -99,7 +102,7 @@ class PairDataset:
         pair, card = self.pairs[index], self.card
         pixels = self._memory.read(index, pair)
         if card.resize_to is None:
-            tensors = self._scaled(*self._crop(*pixels))
+            tensors = self._scaled(*(pixels if self._whole else self._crop(*pixels)))
         else:
             tensors = self._resized(pair, card.resize_to, *self._scaled(*pixels))
         if self.augmentation is not None:
@@ -119,7 +122,7 @@ class PairDataset:
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
         (source, source_valid), (target, target_valid) = left, right
         filled = fill_gaps(source, source_valid, self.card.source.mean)
-        holed = fill_gaps(target.astype(np.float32), source_valid & target_valid, np.nan)
+        holed = fill_gaps(target, source_valid & target_valid, np.nan)
         return (
             torch.from_numpy(self.card.source.scaling.scale(filled)),
             torch.from_numpy(self.card.target.scaling.scale(holed)),
@@ -144,6 +147,8 @@ class PairDataset:
             resize(tensor, side, categorical=chip.categorical)
             for tensor, chip in zip(tensors, (pair.source, pair.target), strict=True)
         )
+        if self._whole:
+            return left, right
         row, col = self._place(side, side)
         size = self.card.chip_size
         at = np.s_[..., row : row + size, col : col + size]

@@ -503,3 +503,48 @@ def test_colour_table_survives_warping(write_raster: WriteRaster, tmp_path: Path
 def test_resampling_may_be_rasterios_own(pair: tuple[Path, Path], tmp_path: Path) -> None:
     method = Resampling.cubic
     assert export_chips(*pair, tmp_path / "c", tile_size=32, resampling=method, progress=False)
+
+
+@pytest.mark.parametrize("missing", ["map", "layout"])
+def test_folder_whose_map_is_not_its_chips_cannot_be_appended_to(
+    pair: tuple[Path, Path], tmp_path: Path, missing: str
+) -> None:
+    chips = tmp_path / "chips"
+    export_chips(*pair, chips, tile_size=32, progress=False)
+    if missing == "map":
+        (chips / "map.txt").unlink()
+    else:
+        (chips / "images2").rename(chips / "labels")
+        text = (chips / "map.txt").read_text()
+        (chips / "map.txt").write_text(text.replace("images2", "labels"))
+    before = {path: path.read_bytes() for path in chips.rglob("*.tif")}
+    with pytest.raises(InvalidInputError, match=r"cannot be appended to: its map\.txt does not"):
+        export_chips(*pair, chips, tile_size=32, append=True, progress=False)
+    assert {path: path.read_bytes() for path in chips.rglob("*.tif")} == before
+
+
+def test_turned_tiles_beyond_a_small_target_are_left_out(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    source = write_raster("source.tif", values((1, 128, 128), "uint8"))
+    target = write_raster("target.tif", values((1, 128, 48), "uint8"))
+    plain = export_chips(source, target, tmp_path / "a", tile_size=32, progress=False)
+    turned = export_chips(
+        source, target, tmp_path / "b", tile_size=32, rotation_angle=90, progress=False
+    )
+    assert turned.pairs == 4 * plain.pairs
+    no_crs = [write_raster(f"{n}.tif", values((1, 64, 64), "uint8"), crs=None) for n in (1, 2)]
+    with pytest.raises(InvalidInputError, match="rotation_angle needs rasters with a CRS"):
+        export_chips(*no_crs, tmp_path / "c", tile_size=32, rotation_angle=90, progress=False)
+
+
+def test_valid_pixels_with_the_nodata_value_stay_valid(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = values((1, 32, 32), "int16") % 3
+    valid = values((32, 32), "uint8") > 60
+    path = write_raster("a.tif", data, nodata=0, valid=valid)
+    export_chips(path, path, tmp_path / "c", tile_size=32, progress=False)
+    with Source(path) as scene, Source(tmp_path / "c" / "images" / "000000000.tif") as chip:
+        np.testing.assert_array_equal(chip.read()[1], scene.read()[1])
+        np.testing.assert_array_equal(chip.read()[0][:, valid], data[:, valid])

@@ -251,3 +251,13 @@ def test_array_with_other_bands_is_refused(shape: tuple[int, ...]) -> None:
 def test_numbers_that_are_no_scaling_are_refused(knots: Any, levels: Any, floor: Any) -> None:
     with pytest.raises(InvalidInputError, match="every band needs as many increasing, finite"):
         Scaling(knots, levels, floor)
+
+
+def test_every_positive_value_comes_back_from_decibels_beside_zeros() -> None:
+    data = np.random.default_rng(0).exponential(size=(1, 200, 200))
+    data[0, 0, 0], data[0, 0, 1] = 0, 1e-3
+    statistics = Statistics.of(data, np.ones((200, 200), bool))
+    scaling = make_scaling("db", statistics, "float64")
+    positive = data > 0
+    back = scaling.unscale(scaling.scale(data))
+    np.testing.assert_allclose(back[positive], data[positive], rtol=1e-4)

@@ -10,6 +10,7 @@ import rasterio
 import torch
 from affine import Affine
 from fastai.data.core import DataLoaders
+from shapely.geometry import box
 
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.chip import Chip
@@ -365,6 +366,11 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
         ({"target_scaling": "db"}, "db"),
         ({"split": "blocks"}, "split is 'blocks'"),
         ({"split": "folder"}, "The split labels no pair 'train'"),
+        ({"transforms": True}, "transforms is True; give None for flips and turns"),
+        ({"source_bands": []}, "The bands to use are"),
+        ({"source_bands": 1}, "The bands to use are 1; give a list"),
+        ({"seed": None}, "seed is None; give a whole number"),
+        ({"buffer": float("nan")}, "with buffer nan; give one of"),
         ({"resize_to": 0}, "resize_to is 0; give a whole number of at least 1"),
         ({"buffer": 1e6, "split": "block"}, "none is left to train on"),
     ],
@@ -379,6 +385,102 @@ def test_impossible_choices_are_said(
                 chip.write(np.zeros((1, 64, 64), "uint8"))
     with pytest.raises(InvalidInputError, match=sentence):
         prepare_data(folder, **options)
+
+
+@pytest.mark.parametrize("side", ["images", "images2"])
+def test_one_georeferenced_side_is_enough_to_keep_chips_apart(
+    write_raster: WriteRaster, tmp_path: Path, side: str
+) -> None:
+    rasters = [write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n)) for n in (1, 2)]
+    export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
+    outlines = {}
+    for path in (tmp_path / "c" / side).iterdir():
+        with rasterio.open(path) as chip:
+            data, outlines[path.stem] = chip.read(), box(*chip.bounds)
+        path.unlink()
+        with rasterio.open(
+            path.with_suffix(".png"), "w", driver="PNG", count=1, width=32, height=32, dtype="uint8"
+        ) as plain:
+            plain.write(data)
+    (tmp_path / "c" / "map.txt").unlink()
+    with pytest.warns(GeotranslateWarning, match="left out of training and validation"):
+        card = prepare_data(tmp_path / "c").card
+    assert card.crs == "EPSG:32633"
+    for a in card.train_pairs:
+        for b in card.validation_pairs:
+            assert outlines[a].intersection(outlines[b]).area == 0
+
+
+def test_facts_are_looked_up_anew_when_a_world_file_changes(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    for side in ("images", "images2"):
+        (tmp_path / side).mkdir()
+        for number in range(9):
+            path = tmp_path / side / f"{number}.png"
+            with rasterio.open(
+                path, "w", driver="PNG", count=1, width=64, height=64, dtype="uint8"
+            ) as chip:
+                chip.write(values((1, 64, 64), "uint8", number))
+            path.with_suffix(".pgw").write_text(f"1\n0\n0\n-1\n{number * 64}\n0\n")
+    assert prepare_data(tmp_path).split.left_out == ()
+    for path in tmp_path.glob("*/*.pgw"):
+        path.write_text(f"1\n0\n0\n-1\n{int(path.stem) * 32}\n0\n")
+    with pytest.warns(GeotranslateWarning, match="left out of training"):
+        assert prepare_data(tmp_path).split.left_out
+
+
+def test_labels_of_several_folders_are_read(write_raster: WriteRaster, tmp_path: Path) -> None:
+    folders = []
+    for name in ("west", "east"):
+        rasters = [
+            write_raster(
+                f"{name}{n}.tif",
+                values((1, 64, 64), "uint8", len(folders) * 2 + n),
+                transform=NORTH_UP @ Affine.translation(999 * len(folders), 0),
+            )
+            for n in (1, 2)
+        ]
+        folders.append(tmp_path / name)
+        export_chips(*rasters, folders[-1], tile_size=32, progress=False)
+    card = prepare_data(folders, split="folder").card
+    assert len(card.validation_pairs) == 2
+    assert {name.split("/")[0] for name in card.validation_pairs} == {"west", "east"}
+
+
+def test_equal_pixels_on_other_ground_are_another_pair(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    water = [write_raster(f"{n}.tif", np.full((1, 64, 64), 9, "uint8")) for n in (1, 2)]
+    export_chips(*water, tmp_path / "c", tile_size=32, progress=False)
+    assert len(prepare_data(tmp_path / "c").folder.pairs) == 4
+
+
+def test_validation_chips_stay_whole(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips(size=80), chip_size=64)
+    assert data.train_ds[0][0].shape[-2:] == (64, 64)
+    assert data.valid_ds[0][0].shape[-2:] == (80, 80)
+
+
+def test_large_numbers_keep_their_differences(
+    write_chips: WriteChips, write_raster: WriteRaster
+) -> None:
+    folder = write_chips(count=2, target=(1, "float64"))
+    for number in range(2):
+        fine = 1e8 + 0.01 * np.arange(64 * 64).reshape(1, 64, 64) + number
+        place = NORTH_UP @ Affine.translation(64 * number, 0)
+        write_raster(f"chips/images2/{number:03d}.tif", fine, transform=place)
+    target = prepare_data(folder).train_ds[0][1]
+    assert len(np.unique(target.numpy())) > 4000
+
+
+def test_chips_whose_bands_have_other_names_are_refused(write_chips: WriteChips) -> None:
+    folder = write_chips()
+    for number, path in enumerate(sorted((folder / "images").iterdir())):
+        with rasterio.open(path, "r+") as chip:
+            chip.descriptions = ("nir", "red", "green") if number == 5 else ("red", "green", "nir")
+    with pytest.raises(InvalidInputError, match=r"005\.tif has band names .*'nir', 'red', 'green'"):
+        prepare_data(folder)
 
 
 def test_unpaired_chips_are_refused(write_raster: WriteRaster, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ class ChipWriter:
 def put_in_place(written: Path, folder: Path, *, append: bool) -> None:
     """Move finished entries into the folder: beside the chips in it, or instead of them.
 
-    Whenever this is interrupted, the folder holds no pair of an old and a new chip.
+    An interruption leaves all old or all new chips, and never a pair of an old and a new one.
     """
     folder.mkdir(exist_ok=True)
     if append:
@@ -179,15 +179,29 @@ def put_in_place(written: Path, folder: Path, *, append: bool) -> None:
             for chip in (written / name).iterdir():
                 os.replace(chip, folder / name / chip.name)
     else:
-        former = [folder / name for name in FOLDERS if (folder / name).is_dir()]
-        for path in former:
-            os.replace(path, written / f"former_{path.name}")
-        for name in FOLDERS:
-            os.replace(written / name, folder / name)
-    # Last, so that a pair is named only when both its chips are there. What is aside goes with
-    # the temporary folder.
+        _exchange(written, folder)
+    # Last, so that a pair is named only when both its chips are there.
     for name in (*METADATA_FILES, FOOTPRINTS_FILE):
         os.replace(written / name, folder / name)
+
+
+def _exchange(written: Path, folder: Path) -> None:
+    """Put new chip folders where old ones may be, or everything back if that fails."""
+    moves: list[tuple[Path, Path]] = []
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            moves.append((folder / name, written / f"former_{name}"))
+    # The old ones first, all of them: what is aside goes with the temporary folder.
+    moves += [(written / name, folder / name) for name in FOLDERS]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for before, after in moves:
+            os.replace(before, after)
+            done.append((before, after))
+    except BaseException:
+        for before, after in reversed(done):
+            os.replace(after, before)
+        raise
 
 
 def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:

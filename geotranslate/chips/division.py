@@ -7,6 +7,7 @@ import warnings
 import geopandas as gpd
 
 from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.footprints import read_labels
 from geotranslate.chips.split import (
     Split,
     SplitMethod,
@@ -15,7 +16,6 @@ from geotranslate.chips.split import (
     split_by_polygons,
     split_pairs,
 )
-from geotranslate.chips.writer import read_labels
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 
 

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from geotranslate.chips.chipfile import write_chip
 from geotranslate.chips.esri import (
     MAP_FILE,
     METADATA_FILES,
@@ -25,14 +22,14 @@ from geotranslate.chips.esri import (
     write_metadata,
 )
 from geotranslate.chips.files import CHIP_SUFFIXES
+from geotranslate.chips.footprints import FOOTPRINTS_FILE, read_rows
 from geotranslate.chips.scenes import Pixels, Scene, Side
 from geotranslate.chips.split import TRAIN, VALIDATION, footprints, split_pairs
 from geotranslate.chips.statistics import Statistics
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import Source, reason
+from geotranslate.raster.source import Source
 
-FOOTPRINTS_FILE = "chips.gpkg"
 VALIDATION_SHARE, SEED = 0.1, 42
 """Defaults of `prepare_data`, with which the footprints are labelled."""
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
@@ -67,7 +64,7 @@ class ChipWriter:
             InvalidInputError: Its chips have another size, other bands or another dtype, or are
                 not those that its `map.txt` names.
         """
-        known = _read_footprints(former)
+        known = read_rows(former)
         for source, target in _mapped_pairs(former):
             for path, side, parts in zip(
                 (source, target),
@@ -106,7 +103,7 @@ class ChipWriter:
         for folder, side, (data, valid), parts in zip(
             FOLDERS, sides, pixels, self.statistics, strict=True
         ):
-            _write_chip(self.folder / folder / f"{stem}.tif", side, grid, data, valid)
+            write_chip(self.folder / folder / f"{stem}.tif", side, grid, data, valid)
             parts.append(Statistics.of(data, valid))
         self.files.append(f"{stem}.tif")
         self.rows.append(
@@ -220,20 +217,11 @@ def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
                 )
 
 
-def read_labels(folder: Path) -> dict[str, str | None]:
-    """Return what the column `split` of a folder's footprints says, by the pairs' names."""
-    path = folder / FOOTPRINTS_FILE
-    if not path.is_file():
-        return {}
-    frame = gpd.read_file(path)
-    return dict(zip(frame["name"], frame["split"], strict=True))
-
-
 def _mapped_pairs(folder: Path) -> list[tuple[str, str]]:
     """Return the pairs of a folder's `map.txt`, which have to be all that is in it."""
     pairs = read_map(folder / MAP_FILE) if (folder / MAP_FILE).is_file() else []
     for name, side in zip(FOLDERS, zip(*pairs, strict=True) if pairs else ([], []), strict=True):
-        present = {f"{name}/{path.name}" for path in chips_in(folder / name)}
+        present = {f"{name}/{path.name}" for path in _chips_in(folder / name)}
         if present != set(side):
             odd = sorted(present ^ set(side))
             raise InvalidInputError(
@@ -244,74 +232,8 @@ def _mapped_pairs(folder: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-def chips_in(folder: Path) -> list[Path]:
+def _chips_in(folder: Path) -> list[Path]:
     """Return the chip files of a folder, none if it is not there."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.suffix.lower() in CHIP_SUFFIXES]
-
-
-def _read_footprints(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what an earlier export's footprints say of its pairs, by name."""
-    path = folder / FOOTPRINTS_FILE
-    if not path.is_file():
-        return {}
-    rows = gpd.read_file(path).drop(columns=["geometry", "split"]).to_dict("records")
-    return {row["name"]: row for row in rows}
-
-
-def _write_chip(
-    path: Path, side: Side, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
-) -> None:
-    """Write one chip with all that its side says of its bands."""
-    data, nodata = _hidden(data, valid, side.nodata)
-    try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(
-                path,
-                "w",
-                driver="GTiff",
-                crs=grid.crs,
-                transform=grid.transform,
-                height=grid.height,
-                width=grid.width,
-                count=side.bands,
-                dtype=data.dtype,
-                nodata=nodata,
-                compress="lzw",
-                **_colour_options(side),
-            ) as chip:
-                chip.write(data)
-                chip.descriptions = [name or None for name in side.band_names]
-                if side.colormap is not None:
-                    chip.write_colormap(1, side.colormap)
-                if nodata is None and not valid.all():
-                    chip.write_mask(valid)
-    except (RasterioError, OSError) as error:
-        raise RasterFileError(
-            f"The chip {path.name} cannot be written: {reason(error, path)}."
-        ) from error
-
-
-def _hidden(
-    data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
-) -> tuple[NDArray[Any], float | None]:
-    """Return values that say by themselves which are invalid, and the nodata value they need.
-
-    Where a valid pixel has the nodata value, as a mask or warping allows, a nodata value would
-    hide it: then there is none, and a mask is due.
-    """
-    if nodata is None:
-        return data, None
-    marked = np.where(valid, data, np.asarray(nodata).astype(data.dtype))
-    equal = marked == np.asarray(nodata).astype(data.dtype)
-    seen = equal.all(axis=0) if data.dtype == np.uint8 else equal.any(axis=0)
-    return (data, None) if (seen & valid).any() else (marked, nodata)
-
-
-def _colour_options(side: Side) -> dict[str, str]:
-    """Return what keeps GDAL from guessing that three bands are colours, or a fourth is alpha."""
-    if side.bands < 3:
-        return {}
-    return {"photometric": "RGB" if side.is_rgb else "MINISBLACK", "alpha": "NO"}

@@ -1,0 +1,78 @@
+"""Write one chip as a GeoTIFF that says all that its raster said of its bands."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from geotranslate.chips.scenes import Side
+from geotranslate.errors import RasterFileError
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.source import reason
+
+
+def write_chip(
+    path: Path, side: Side, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
+) -> None:
+    """Write values `(bands, rows, cols)` and their validity as a chip of a side.
+
+    Raises:
+        RasterFileError: The file cannot be written.
+    """
+    data, nodata = _hidden(data, valid, side.nodata)
+    try:
+        with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(
+                path,
+                "w",
+                driver="GTiff",
+                crs=grid.crs,
+                transform=grid.transform,
+                height=grid.height,
+                width=grid.width,
+                count=side.bands,
+                dtype=data.dtype,
+                nodata=nodata,
+                compress="lzw",
+                **_colour_options(side),
+            ) as chip:
+                chip.write(data)
+                chip.descriptions = [name or None for name in side.band_names]
+                if side.colormap is not None:
+                    chip.write_colormap(1, side.colormap)
+                if nodata is None and not valid.all():
+                    chip.write_mask(valid)
+    except (RasterioError, OSError) as error:
+        raise RasterFileError(
+            f"The chip {path.name} cannot be written: {reason(error, path)}."
+        ) from error
+
+
+def _hidden(
+    data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
+) -> tuple[NDArray[Any], float | None]:
+    """Return values that say by themselves which are invalid, and the nodata value they need.
+
+    Where a valid pixel has the nodata value, as a mask or warping allows, a nodata value would
+    hide it: then there is none, and a mask is due.
+    """
+    if nodata is None:
+        return data, None
+    marked = np.where(valid, data, np.asarray(nodata).astype(data.dtype))
+    equal = marked == np.asarray(nodata).astype(data.dtype)
+    seen = equal.all(axis=0) if data.dtype == np.uint8 else equal.any(axis=0)
+    return (data, None) if (seen & valid).any() else (marked, nodata)
+
+
+def _colour_options(side: Side) -> dict[str, str]:
+    """Return what keeps GDAL from guessing that three bands are colours, or a fourth is alpha."""
+    if side.bands < 3:
+        return {}
+    return {"photometric": "RGB" if side.is_rgb else "MINISBLACK", "alpha": "NO"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+import os
 import reprlib
+from pathlib import Path
 
 from geotranslate.errors import InvalidInputError
 
@@ -23,6 +26,63 @@ def whole_number(name: str, value: object, least: int) -> int:
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or int(value) < least:  # type: ignore[call-overload]
-        given = str(value) if whole else reprlib.repr(value)
-        raise InvalidInputError(f"{name} is {given}; give a whole number of at least {least}.")
+        raise InvalidInputError(
+            f"{name} is {_shown(value)}; give a whole number of at least {least}."
+        )
     return int(value)  # type: ignore[call-overload]
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return `value` as a float after checking that it is a finite number between bounds.
+
+    numpy's numbers pass; strings and booleans do not.
+
+    Args:
+        name: The argument's name, as the caller wrote it.
+        value: What was given for it.
+        least: Smallest value that it may have.
+        above: What it has to be above.
+        most: Largest value that it may have.
+        below: What it has to be below.
+
+    Raises:
+        InvalidInputError: It is something else; the sentence says what.
+    """
+    given = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        given = float(value)
+    bounds = [
+        (f"of at least {least}", least is None or given >= least),
+        (f"above {above}", above is None or given > above),
+        (f"of at most {most}", most is None or given <= most),
+        (f"below {below}", below is None or given < below),
+    ]
+    if not (math.isfinite(given) and all(kept for _, kept in bounds)):
+        asked = (least, above, most, below)
+        words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
+        raise InvalidInputError(f"{name} is {_shown(value)}; give a number {' and '.join(words)}.")
+    return given
+
+
+def folder_path(name: str, value: object) -> Path:
+    """Return `value` as a path after checking that it is one.
+
+    Raises:
+        InvalidInputError: It is something else; the sentence says what.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise InvalidInputError(f"{name} is {_shown(value)}; give the path of a folder.")
+
+
+def _shown(value: object) -> str:
+    # The text of a number, which for numpy's is shorter than what stands for them in code.
+    return str(value) if isinstance(value, numbers.Real) else reprlib.repr(value)

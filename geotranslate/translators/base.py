@@ -20,7 +20,7 @@ from fastai.learner import Learner, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import default_device, subplots
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.raster.sink import to_dtype
@@ -102,13 +102,12 @@ class Translator(Predictor):
         """
         self._loaders()
         whole_number("epochs", epochs, 1)
-        if lr is not None and not lr > 0:
-            raise InvalidInputError(f"lr is {lr}; give a rate above 0, usually 2e-4.")
+        rate = LEARNING_RATE if lr is None else number("lr", lr, above=0)
         with ExitStack() as quiet:
             if not progress:
                 quiet.enter_context(self.learn.no_bar())
                 quiet.enter_context(self.learn.no_logging())
-            self.learn.fit(epochs, LEARNING_RATE if lr is None else lr)
+            self.learn.fit(epochs, rate)
         return self
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:

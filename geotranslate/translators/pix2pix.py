@@ -6,6 +6,7 @@ from typing import get_args
 
 from fastai.data.core import DataLoaders
 
+from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Norm
@@ -44,16 +45,13 @@ class Pix2Pix(Translator):
         lambda_l1: float = 100.0,
         lambda_gan: float = 1.0,
     ) -> None:
-        if min(lambda_l1, lambda_gan) < 0 or not max(lambda_l1, lambda_gan):
-            raise InvalidInputError(
-                f"lambda_l1 is {lambda_l1} and lambda_gan {lambda_gan}; give weights of at least "
-                "0, one of them above."
-            )
-        if min(ngf, ndf) < 1 or not 0 <= dropout < 1:
-            raise InvalidInputError(
-                f"ngf is {ngf}, ndf {ndf} and dropout {dropout}; give at least 1 filter and a "
-                "probability below 1."
-            )
+        whole_number("ngf", ngf, 1)
+        whole_number("ndf", ndf, 1)
+        number("dropout", dropout, least=0, below=1)
+        number("lambda_l1", lambda_l1, least=0)
+        number("lambda_gan", lambda_gan, least=0)
+        if not (lambda_l1 or lambda_gan):
+            raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
         if norm not in get_args(Norm):
             raise InvalidInputError(f"norm is {norm!r}; give one of {', '.join(get_args(Norm))}.")
         card = data_card(data)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
@@ -119,7 +120,7 @@ class Predictor:
     def _tile_size(self, wanted: int | None) -> int:
         if wanted is None:
             return -(-self.card.chip_size // self.stride) * self.stride
-        if wanted < self.stride:
+        if whole_number("tile_size", wanted, 0) < self.stride:
             raise InvalidInputError(
                 f"tile_size is {wanted} but the generator shrinks tiles by {self.stride}; give at "
                 f"least {self.stride}, best a multiple of it."

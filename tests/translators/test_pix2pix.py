@@ -376,10 +376,10 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"lambda_l1": 0, "lambda_gan": 0}, "lambda_l1 is 0 and lambda_gan 0; give weights"),
-        ({"lambda_gan": -1}, "lambda_gan -1; give weights"),
-        ({"ngf": 0}, "ngf is 0, ndf 64 and dropout 0.5; give at least 1 filter"),
-        ({"dropout": 2}, "dropout 2; give"),
+        ({"lambda_l1": 0, "lambda_gan": 0}, "lambda_l1 and lambda_gan are 0; give one of them"),
+        ({"lambda_gan": -1}, "lambda_gan is -1; give a number of at least 0"),
+        ({"ngf": 0}, "ngf is 0; give a whole number of at least 1"),
+        ({"dropout": 2}, "dropout is 2; give a number of at least 0 and below 1"),
         ({"norm": "layer"}, "norm is 'layer'; give one of batch, instance, none"),
     ],
 )
@@ -405,7 +405,7 @@ def test_data_that_is_no_data_is_refused() -> None:
 def test_epochs_below_1_are_refused(model: Pix2Pix) -> None:
     with pytest.raises(InvalidInputError, match="epochs is 0; give a whole number of at least 1"):
         model.fit(0)
-    with pytest.raises(InvalidInputError, match="lr is -1; give a rate above 0"):
+    with pytest.raises(InvalidInputError, match="lr is -1; give a number above 0"):
         model.fit(1, lr=-1)
 
 

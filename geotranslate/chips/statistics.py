@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from geotranslate.errors import InvalidInputError
 
-SAMPLE_SIZE = 1021
-"""Pixels kept of one measured array: at most 1024, and a prime, because even steps through an
-array whose width they divide would see a few of its columns only."""
+SAMPLE_SIZE = 509
+"""Pixels kept of one measured array: few, as they are remembered for every chip, and a prime,
+because even steps through an array whose width they divide would see a few of its columns only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

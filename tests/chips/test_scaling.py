@@ -117,7 +117,7 @@ def test_values_beyond_the_training_range_are_not_clipped(seed: int, kind: Scali
 
 @given(st.integers(0, 2**31), st.floats(1e2, 1e30))
 def test_outliers_do_not_squeeze_the_others(seed: int, far: float) -> None:
-    data = np.random.default_rng(seed).normal(size=(1, 30, 30)).astype("float32")
+    data = np.random.default_rng(seed).normal(size=(1, 22, 22)).astype("float32")
     data[0, 0, :3] = far, -far, 3 * far
     scaling = make_scaling("percentile", statistics_of(data), "float32")
     marks = np.percentile(data, (2, 98))

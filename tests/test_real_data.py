@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.enums import Resampling
 from rasterio.windows import Window, bounds
 from shapely.geometry import box
 
 from geotranslate import GeotranslateError, GeotranslateWarning, Pix2Pix, export_chips, prepare_data
+from geotranslate.chips.classes import Classes, resampling_for
 
 PATCHES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637U_59R_1_3")
 
@@ -127,15 +129,38 @@ def test_radar_to_twelve_bands_of_five_places(shared_data: Path, tmp_path: Path)
 def test_optical_to_land_cover_with_a_place_of_one_class(shared_data: Path, tmp_path: Path) -> None:
     sides = patches(shared_data, "S2RGB"), patches(shared_data, "LULC")
     export = export_chips(*sides, tmp_path / "chips", tile_size=112, progress=False)
-    data = prepare_data(export, batch_size=6)
+    with pytest.warns(GeotranslateWarning, match="The target's values are taken for 8 classes"):
+        data = prepare_data(export, batch_size=6)
     # One place is of class 7 alone: its four pairs differ in the source, so all are kept.
     assert export.pairs == len(data.folder.pairs) == 20
     constant = [p for p in data.folder.pairs if p.target.statistics.std[0] == 0]
     assert [p.target.statistics.mean[0] for p in constant] == [7, 7, 7, 7]
     assert not data.folder.left_out
-    # The files have no colour table, so nothing says that the numbers are classes.
-    assert not data.card.target.categorical
+    # The files have no colour table: only their pixels say that the numbers are classes.
+    assert data.card.target.classes == Classes((1, 2, 3, 4, 5, 6, 7, 9), None)
+    assert data.card.target.scaling.low == (1,)
+    assert data.card.target.scaling.high == (9,)
+    assert data.card.source.classes is None
+    assert "1 band (bands) of uint8, 8 classes, 0.0% nodata, scaled from 1..9" in str(
+        data.summary()
+    )
     train(data)
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_heights_of_each_place_are_no_classes_and_land_cover_is(
+    shared_data: Path, name: str
+) -> None:
+    for kind, classes in (("DEM", False), ("LULC", True)):
+        method = resampling_for("target", None, patches(shared_data, kind, (name,)))
+        assert (method is Resampling.nearest) == classes
+
+
+def test_buildings_are_classes_without_a_warning(shared_data: Path, tmp_path: Path) -> None:
+    image, plan = (shared_data / "banepa" / f"banepa_{name}.tif" for name in ("rgb", "buildings"))
+    card = prepare_data(image, plan, chip_size=1024).card
+    assert card.source.classes is None
+    assert card.target.classes == Classes((0, 1), None)
 
 
 def test_training_on_one_class_alone(shared_data: Path, tmp_path: Path) -> None:
@@ -158,6 +183,7 @@ def test_heights_to_optical_with_flat_ground(shared_data: Path, tmp_path: Path) 
     flat = [pair for pair in data.folder.pairs if pair.source.statistics.std[0] == 0]
     assert [float(pair.source.statistics.mean[0]) for pair in flat] == [0]
     assert (data.card.source.bands, data.card.source.dtype) == (1, "int16")
+    assert data.card.source.classes is None
     assert "1 band (bands) of int16, 0.0% nodata, scaled from 0..1218" in str(data.summary())
     train(data)
 

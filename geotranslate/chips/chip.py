@@ -11,11 +11,13 @@ from typing import Any
 
 from numpy import bool_
 from numpy.typing import NDArray
+from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from geotranslate.chips.classes import ClassFacts, Codes
 from geotranslate.chips.layouts import ChipFile
 from geotranslate.chips.statistics import Statistics
-from geotranslate.raster.grid import Grid, align, is_categorical
+from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.source import Source
 
 Bands = Sequence[int | str]
@@ -29,6 +31,8 @@ class RasterWindow:
     window: Window
     grid: Grid
     """Grid of the whole scene."""
+    resampling: Resampling
+    """How it is laid, where its own grid is another one."""
 
 
 ChipPlace = ChipFile | RasterWindow
@@ -49,8 +53,7 @@ class Chip:
     dtype: str
     nodata: float | None
     band_names: tuple[str, ...]
-    categorical: bool
-    """Whether the values are classes with a colour table."""
+    classes: ClassFacts
     statistics: Statistics
     valid_share: float
     digest: str
@@ -64,7 +67,7 @@ class Chip:
             RasterFileError: It cannot be read; the sentence names it.
             InvalidInputError: It does not have the bands.
         """
-        with _opened(place, bands) as (source, extent):
+        with _opened(place, bands) as (file, source, extent):
             data, valid = source.read(extent, dtype=None)
             digest = hashlib.blake2b(data.tobytes(), digest_size=16)
             digest.update(valid.tobytes())
@@ -77,7 +80,7 @@ class Chip:
                 dtype=source.dtype,
                 nodata=source.nodata,
                 band_names=source.band_names,
-                categorical=is_categorical(source.dataset),
+                classes=ClassFacts.of(file, Codes.of(data, valid)),
                 statistics=Statistics.of(data, valid),
                 valid_share=float(valid.mean()),
                 digest=digest.hexdigest(),
@@ -85,7 +88,7 @@ class Chip:
 
     def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
         """Return its values `(bands, rows, cols)` in their own dtype, and their validity."""
-        with _opened(self.place, self.indexes) as (source, extent):
+        with _opened(self.place, self.indexes) as (_, source, extent):
             return source.read(extent, dtype=None)
 
     @property
@@ -105,13 +108,13 @@ class Chip:
 
 
 @contextmanager
-def _opened(place: ChipPlace, bands: Bands | None) -> Iterator[tuple[Source, Window]]:
-    """Open what a chip is in; yield it and the chip's window of it."""
-    with Source(place.path, bands) as source:
+def _opened(place: ChipPlace, bands: Bands | None) -> Iterator[tuple[Source, Source, Window]]:
+    """Open what a chip is in; yield the file, it as it is laid, and the chip's window of that."""
+    with Source(place.path, bands) as file:
         if isinstance(place, RasterWindow):
-            with align(source.dataset, place.grid) as aligned:
-                yield Source(aligned, bands), place.window
+            with align(file.dataset, place.grid, place.resampling) as aligned:
+                yield file, Source(aligned, bands), place.window
         else:
-            width, height = source.grid.width, source.grid.height
+            width, height = file.grid.width, file.grid.height
             left = width // 2 if place.half == "right" else 0
-            yield source, Window(left, 0, width // 2 if place.half else width, height)
+            yield file, file, Window(left, 0, width // 2 if place.half else width, height)

@@ -11,6 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from geotranslate.chips.classes import TAG
 from geotranslate.chips.scenes import Side
 from geotranslate.errors import RasterFileError
 from geotranslate.raster.grid import Grid
@@ -47,6 +48,8 @@ def write_chip(
                 chip.descriptions = [name or None for name in side.band_names]
                 if side.colormap is not None:
                     chip.write_colormap(1, side.colormap)
+                if side.said_classes is not None:
+                    chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
                 if nodata is None and not valid.all():
                     chip.write_mask(valid)
     except (RasterioError, OSError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
 
 
@@ -23,15 +24,19 @@ class Side:
     """Bands of the files that are used, by number from 1."""
     file_bands: int
     """Bands that the files have, alpha aside."""
-    categorical: bool
-    """Whether the values are classes with a colour table."""
+    classes: Classes | None
+    """The classes that the values are; None for quantities."""
     mean: tuple[float, ...]
     scaling: Scaling
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
-        return asdict(self) | {"nodata": nodata, "scaling": self.scaling.to_json()}
+        return asdict(self) | {
+            "nodata": nodata,
+            "classes": None if self.classes is None else self.classes.to_json(),
+            "scaling": self.scaling.to_json(),
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Side:
@@ -40,7 +45,7 @@ class Side:
         Raises:
             ValueError: The values do not fit each other.
         """
-        nodata = values["nodata"]
+        nodata, classes = values["nodata"], values["classes"]
         side = cls(
             bands=int(values["bands"]),
             dtype=str(values["dtype"]),
@@ -48,7 +53,7 @@ class Side:
             band_names=tuple(values["band_names"]),
             indexes=tuple(values["indexes"]),
             file_bands=int(values["file_bands"]),
-            categorical=bool(values["categorical"]),
+            classes=None if classes is None else Classes.from_json(classes),
             mean=tuple(values["mean"]),
             scaling=Scaling.from_json(values["scaling"]),
         )

@@ -15,9 +15,18 @@ from rasterio.warp import SUPPORTED_RESAMPLING
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.area import Area, AreaLike
-from geotranslate.chips.scenes import Pixels, Scene, SceneLike, open_scene, turned
+from geotranslate.chips.classes import resampling_for
+from geotranslate.chips.scenes import (
+    Pixels,
+    Scene,
+    SceneLike,
+    SideOptions,
+    is_layer,
+    open_scene,
+    turned,
+)
 from geotranslate.chips.writer import ChipWriter, put_in_place, refuse_inputs_inside
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid
@@ -55,6 +64,8 @@ def export_chips(
     rotation_angle: float = 0.0,
     burn: str | None = None,
     resampling: str | Resampling | None = None,
+    source_classes: bool | None = None,
+    target_classes: bool | None = None,
     overwrite: bool = False,
     append: bool = False,
     progress: bool = True,
@@ -84,8 +95,12 @@ def export_chips(
             0 writes it as it is. Turned chips are resampled, and their corners may reach out of
             the scene and be invalid.
         burn: Column of the vector layer whose numbers are burnt; 1 for every shape by default.
-        resampling: GDAL's name of the method for warping; nearest where there is a colour table,
-            else bilinear.
+        resampling: GDAL's name of the method for warping; nearest for classes, else bilinear.
+        source_classes: Whether the source's values are classes, which the chips then tell
+            `prepare_data`. By default they are if it has a colour table, or is one band of
+            integers with at most 4 different values, or with at most 64 that form patches and do
+            not change in steps of 1, as heights do.
+        target_classes: The same for the target.
         overwrite: Whether to replace the chips that are in the folder.
         append: Whether to add to the chips that are in the folder.
         progress: Whether to show a progress bar.
@@ -97,15 +112,21 @@ def export_chips(
         InvalidInputError: No tile is left to write, scenes differ in bands or dtype, or an
             argument is impossible.
     """
-    path = _check_folder(Path(folder), overwrite=overwrite, append=append)
+    path = _check_folder(folder_path("folder", folder), overwrite=overwrite, append=append)
     angles = _angles(rotation_angle)
     step = tile_size if stride is None else stride
-    _check_numbers(tile_size, step, min_valid)
+    whole_number("tile_size", tile_size, 1)
+    whole_number("stride", step, 1)
+    number("min_valid", min_valid, least=0, most=1)
+    number("min_cover", min_cover, least=0, most=1)
     method = _resampling(resampling)
     with ExitStack() as stack:
-        scenes = [
-            open_scene(one, other, burn, method, stack) for one, other in _scenes(source, target)
-        ]
+        sides = _scenes(source, target)
+        options = (
+            _options("source", [one for one, _ in sides], source_classes, method),
+            _options("target", [other for _, other in sides], target_classes, method),
+        )
+        scenes = [open_scene(one, other, burn, options, stack) for one, other in sides]
         _check_scenes(scenes)
         if rotation_angle and any(scene.grid.crs is None for scene in scenes):
             raise InvalidInputError(
@@ -215,18 +236,17 @@ def _check_scenes(scenes: Sequence[Scene]) -> None:
                 )
 
 
-def _check_numbers(tile_size: int, stride: int, min_valid: float) -> None:
-    whole_number("tile_size", tile_size, 1)
-    whole_number("stride", stride, 1)
-    if not 0 <= min_valid <= 1:
-        raise InvalidInputError(f"min_valid is {min_valid}; give a share between 0 and 1.")
+def _options(
+    side: str, scenes: Sequence[SceneLike], classes: bool | None, method: Resampling | None
+) -> SideOptions:
+    """Decide how a side is laid onto grids, for all scenes alike."""
+    rasters = [scene for scene in scenes if not is_layer(scene)]
+    found = resampling_for(side, classes, rasters)
+    return SideOptions(method or found, classes)
 
 
 def _angles(rotation_angle: float) -> list[float]:
-    if not 0 <= rotation_angle < 360:
-        raise InvalidInputError(
-            f"rotation_angle is {rotation_angle}; give degrees from 0 to below 360."
-        )
+    number("rotation_angle", rotation_angle, least=0, below=360)
     return [0.0] if not rotation_angle else np.arange(0, 360, rotation_angle).tolist()
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import uuid
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.classes import ClassFacts
 from geotranslate.chips.layouts import ChipFile
 from geotranslate.chips.statistics import Statistics
 from geotranslate.raster.grid import Grid
 
 CACHE_FILE = ".geotranslate-chips.json"
-VERSION = 1
+VERSION = 2
 BESIDE = (".aux.xml", ".msk", "w")
 
 
@@ -40,22 +42,23 @@ class FactsCache:
         try:
             values = json.loads(self._path.read_text(encoding="utf-8"))
             if values["version"] == VERSION:
-                self._facts = dict(values["chips"])
-        except (OSError, ValueError, KeyError, TypeError):
-            # None yet, or written by another version: it is made anew.
+                self._facts = {
+                    key: facts for key, facts in values["chips"].items() if _whole(facts)
+                }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # None yet, damaged, or written by another version: it is made anew.
             pass
 
     def read(self, file: ChipFile, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache where its file has not changed."""
         key = self._key(file, bands)
         known = self._facts.get(key)
-        mark = _mark(file.path, () if known is None else known["files"])
-        if known is not None and known["mark"] == mark:
+        if known is not None and known["mark"] == _mark(file.path, known["files"]):
             self._fresh[key] = known
             return _chip_from_json(file, known)
         chip = Chip.of(file, bands)
-        mark = _mark(file.path, chip.files)
-        self._fresh[key] = {"mark": mark, **_chip_to_json(chip)}
+        facts = {"mark": _mark(file.path, chip.files), **_chip_to_json(chip)}
+        self._fresh[key] = {**facts, "check": _check(facts)}
         return chip
 
     def save(self) -> None:
@@ -74,6 +77,17 @@ class FactsCache:
         place = os.path.relpath(file.path, self._path.parent)
         chosen = list(bands) if isinstance(bands, list | tuple) else bands
         return json.dumps([Path(place).as_posix(), file.half, chosen])
+
+
+def _check(facts: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts).encode())
+
+
+def _whole(facts: Any) -> bool:
+    """Tell whether a chip's facts are as they were written."""
+    if not isinstance(facts, dict):
+        return False
+    return facts.get("check") == _check({k: v for k, v in facts.items() if k != "check"})
 
 
 def _mark(path: Path, files: Iterable[str]) -> list[list[int] | None]:
@@ -100,23 +114,31 @@ def _chip_to_json(chip: Chip) -> dict[str, Any]:
         "files": chip.files,
         "indexes": chip.indexes,
         "file_bands": chip.file_bands,
-        "crs": None if grid.crs is None else grid.crs.to_wkt(),
+        "crs": None if grid.crs is None else _shortest(grid.crs),
         "transform": grid.transform[:6],
         "size": (grid.height, grid.width),
         "dtype": chip.dtype,
         "nodata": nodata,
         "band_names": chip.band_names,
-        "categorical": chip.categorical,
+        "classes": chip.classes.to_json(),
         "statistics": chip.statistics.to_json(),
         "valid_share": chip.valid_share,
         "digest": chip.digest,
     }
 
 
+def _shortest(crs: CRS) -> str:
+    """Return the code of a CRS where it is exactly that one, else its WKT."""
+    code = ":".join(crs.to_authority() or ())
+    return code if code and CRS.from_user_input(code) == crs else str(crs.to_wkt())
+
+
 def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
     crs, nodata = values["crs"], values["nodata"]
     grid = Grid(
-        None if crs is None else CRS.from_wkt(crs), Affine(*values["transform"]), *values["size"]
+        None if crs is None else CRS.from_user_input(crs),
+        Affine(*values["transform"]),
+        *values["size"],
     )
     return Chip(
         place=file,
@@ -127,7 +149,7 @@ def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
         dtype=values["dtype"],
         nodata=None if nodata is None else float(nodata),
         band_names=tuple(values["band_names"]),
-        categorical=values["categorical"],
+        classes=ClassFacts.from_json(values["classes"]),
         statistics=Statistics.from_json(values["statistics"]),
         valid_share=values["valid_share"],
         digest=values["digest"],

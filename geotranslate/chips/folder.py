@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from tqdm.auto import tqdm
 
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
+from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
 from geotranslate.chips.layouts import list_chips
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
@@ -113,6 +114,7 @@ class ChipFolder:
         stride: int,
         source_bands: Bands | None = None,
         target_bands: Bands | None = None,
+        target_classes: bool | None = None,
         min_valid: float = 0.5,
     ) -> ChipFolder:
         """Take the tiles of two rasters as pairs, without writing chips.
@@ -124,6 +126,7 @@ class ChipFolder:
             stride: Step from chip to chip, px.
             source_bands: Bands of the source, by number from 1 or by name.
             target_bands: Bands of the target.
+            target_classes: Whether the target is warped as classes; None to find out.
             min_valid: Least share of valid pixels that each side of a pair needs.
 
         Raises:
@@ -141,12 +144,14 @@ class ChipFolder:
                 f"give a chip_size below {tile_size}."
             )
 
+        method = resampling_for("target", target_classes, [target], target_bands)
+
         def look(number: int) -> Pair:
             window = windows[number]
             return Pair(
                 f"row {window.row_off} column {window.col_off}",
-                Chip.of(RasterWindow(Path(source), window, grid), source_bands),
-                Chip.of(RasterWindow(Path(target), window, grid), target_bands),
+                Chip.of(RasterWindow(Path(source), window, grid, method), source_bands),
+                Chip.of(RasterWindow(Path(target), window, grid, method), target_bands),
             )
 
         pairs = _look_into(look, len(windows))

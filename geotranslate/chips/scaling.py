@@ -126,7 +126,9 @@ class Scaling:
         return data.astype(np.float64)
 
 
-def make_scaling(kind: ScalingKind, statistics: Statistics, dtype: str) -> Scaling:
+def make_scaling(
+    kind: ScalingKind, statistics: Statistics, dtype: str, *, classes: bool = False
+) -> Scaling:
     """Choose the scaling of a side from the statistics of its training chips.
 
     Constant bands are mapped to 0 by every kind that looks at the values.
@@ -134,7 +136,7 @@ def make_scaling(kind: ScalingKind, statistics: Statistics, dtype: str) -> Scali
     Args:
         kind: What is mapped to -1..1, for every band by itself:
 
-            - `auto`: `dtype` for uint8, else `percentile`.
+            - `auto`: `minmax` for classes, `dtype` for other uint8, else `percentile`.
             - `dtype`: the whole range of an integer dtype.
             - `minmax`: minimum..maximum.
             - `percentile`: minimum..maximum, of which the 2nd..98th percentile take -0.9..0.9, so
@@ -148,6 +150,7 @@ def make_scaling(kind: ScalingKind, statistics: Statistics, dtype: str) -> Scali
             - `none`: -1..1 itself; the values must already lie there for the network.
         statistics: Those of the side's training chips.
         dtype: The dtype of its files.
+        classes: Whether its values are classes.
 
     Raises:
         InvalidInputError: There is no such kind, no valid pixel to choose from, `dtype` is asked
@@ -158,7 +161,7 @@ def make_scaling(kind: ScalingKind, statistics: Statistics, dtype: str) -> Scali
             f"There is no scaling {kind!r}; choose one of {', '.join(get_args(ScalingKind))}."
         )
     if kind == "auto":
-        kind = "dtype" if dtype == "uint8" else "percentile"
+        kind = "minmax" if classes else "dtype" if dtype == "uint8" else "percentile"
     nought = np.zeros(len(statistics.mean))
     if kind == "none":
         return Scaling.linear(nought - 1, nought + 1)

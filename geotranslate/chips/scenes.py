@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
-from geotranslate.raster.grid import Grid, align, is_categorical, warp
+from geotranslate.raster.grid import Grid, align, colour_table, warp
 from geotranslate.raster.source import RasterLike, Source
 
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
@@ -26,31 +26,36 @@ SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 
 
+@dataclass(frozen=True, slots=True)
+class SideOptions:
+    """What is asked of a side of all scenes."""
+
+    resampling: Resampling
+    """How its rasters are laid onto another grid."""
+    classes: bool | None = None
+    """Whether its values are said to be classes, which its chips shall tell."""
+
+
 class RasterSide:
     """A raster laid onto a grid.
 
     Args:
         source: The raster.
         grid: Grid of the scene.
-        resampling: Method; None for nearest where there is a colour table, else bilinear.
+        options: What is asked of it.
         stack: What closes the warped view in the end.
     """
 
-    def __init__(
-        self, source: Source, grid: Grid, resampling: Resampling | None, stack: ExitStack
-    ) -> None:
-        self._original, self._resampling = source, resampling
-        aligned = stack.enter_context(align(source.dataset, grid, resampling))
+    def __init__(self, source: Source, grid: Grid, options: SideOptions, stack: ExitStack) -> None:
+        self._original, self._resampling = source, options.resampling
+        aligned = stack.enter_context(align(source.dataset, grid, options.resampling))
         self.warped = aligned is not source.dataset
         self._aligned = Source(aligned)
         self.name, self.bands, self.dtype = source.name, source.bands, source.dtype
         self.files: tuple[str, ...] = tuple(source.dataset.files)
         self.nodata: float | None = source.nodata
         self.band_names = source.band_names
-        categorical = is_categorical(source.dataset)
-        self.colormap: dict[int, tuple[int, ...]] | None = (
-            source.dataset.colormap(1) if categorical else None
-        )
+        self.colormap, self.said_classes = colour_table(source.dataset), options.classes
         meanings = [source.dataset.colorinterp[index - 1] for index in source.indexes[:3]]
         self.is_rgb = meanings == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 
@@ -75,9 +80,17 @@ class VectorSide:
         grid: Grid of the scene.
         burn: Column of numbers; None burns 1.
         name: What errors call the layer.
+        classes: Whether its values are said to be classes.
     """
 
-    def __init__(self, layer: gpd.GeoDataFrame, grid: Grid, burn: str | None, name: str) -> None:
+    def __init__(
+        self,
+        layer: gpd.GeoDataFrame,
+        grid: Grid,
+        burn: str | None,
+        name: str,
+        classes: bool | None = None,
+    ) -> None:
         if (layer.crs is None) != (grid.crs is None):
             raise GridMismatchError(
                 f"{name} cannot be burnt: {'it' if layer.crs is None else 'the raster'} has no "
@@ -91,7 +104,7 @@ class VectorSide:
             )
         self._grid, self.name = grid, name
         self.bands, self.band_names, self.is_rgb, self.warped = 1, (burn or "",), False, False
-        self.nodata, self.colormap, self.files = None, None, ()
+        self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
 
     def read(self, window: Window) -> Pixels:
         """Burn a window of the scene's grid."""
@@ -126,7 +139,7 @@ def open_scene(
     source: SceneLike,
     target: SceneLike,
     burn: str | None,
-    resampling: Resampling | None,
+    options: tuple[SideOptions, SideOptions],
     stack: ExitStack,
 ) -> Scene:
     """Open both sides on the source's grid, or on the target's where the source is a layer.
@@ -147,10 +160,12 @@ def open_scene(
     ]
     first = next(raster for raster in rasters if raster is not None)
     sides = [
-        RasterSide(raster, first.grid, resampling, stack)
+        RasterSide(raster, first.grid, asked, stack)
         if raster is not None
-        else VectorSide(layer, first.grid, burn, _name(side))
-        for raster, layer, side in zip(rasters, layers, (source, target), strict=True)
+        else VectorSide(layer, first.grid, burn, _name(side), asked.classes)
+        for raster, layer, side, asked in zip(
+            rasters, layers, (source, target), options, strict=True
+        )
     ]
     return Scene(first.grid, sides[0], sides[1], any(side.warped for side in sides))
 
@@ -172,13 +187,16 @@ def _name(side: SceneLike) -> str:
 
 def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
     """Return the vector layer that a side is, or None for a raster."""
-    if isinstance(side, gpd.GeoDataFrame):
-        return side
-    if not isinstance(side, str | os.PathLike):
+    if not is_layer(side):
         return None
-    if Path(side).suffix.lower() not in VECTOR_SUFFIXES:
-        return None
-    return read_layer(side)
+    return side if isinstance(side, gpd.GeoDataFrame) else read_layer(side)
+
+
+def is_layer(side: SceneLike) -> bool:
+    """Tell whether a side is a vector layer, as far as its type and name say."""
+    if isinstance(side, str | os.PathLike):
+        return Path(side).suffix.lower() in VECTOR_SUFFIXES
+    return isinstance(side, gpd.GeoDataFrame)
 
 
 def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:

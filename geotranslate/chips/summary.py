@@ -71,10 +71,11 @@ def _side(side: Side, chips: Sequence[Chip]) -> str:
     names = ", ".join(name for name in side.band_names if name)
     low, high = np.round(side.scaling.low, 4), np.round(side.scaling.high, 4)
     ranges = ", ".join(f"{a:g}..{b:g}" for a, b in list(zip(low, high, strict=True))[:4])
+    classes = "" if side.classes is None else f", {side.classes.count}"
     return (
         f"{side.bands} band{'s' if side.bands != 1 else ''}{f' ({names})' if names else ''} of "
-        f"{side.dtype}{', classes' if side.categorical else ''}, {gaps:.1%} nodata, scaled from "
-        f"{ranges}{', ...' if side.bands > 4 else ''}"
+        f"{side.dtype}{classes}, {gaps:.1%} nodata, scaled from {ranges}"
+        f"{', ...' if side.bands > 4 else ''}"
     )
 
 

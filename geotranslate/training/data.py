@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,16 +11,16 @@ import geopandas as gpd
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_core import default_device
 
-from geotranslate.checks import whole_number
-from geotranslate.chips.chip import Bands, Chip
-from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.checks import folder_path, number, whole_number
+from geotranslate.chips.chip import Bands
+from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.division import divide, ground_of
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.scaling import ScalingKind, make_scaling
+from geotranslate.chips.scaling import ScalingKind
+from geotranslate.chips.sides import describe, warn_of_target
 from geotranslate.chips.split import TRAIN, VALIDATION, Split, SplitMethod
-from geotranslate.chips.statistics import Statistics
 from geotranslate.chips.summary import Summary, summarise
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
 
@@ -76,6 +75,8 @@ def prepare_data(
     target_scaling: ScalingKind = "auto",
     source_bands: Bands | None = None,
     target_bands: Bands | None = None,
+    source_classes: bool | None = None,
+    target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
     transforms: PairTransform | Literal[False] | None = None,
@@ -111,17 +112,23 @@ def prepare_data(
         buffer: Least distance between training and validation chips of `block`, in CRS units;
             in degrees where the chips differ in CRS.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
-            `make_scaling`; from the training chips alone. `auto` is 0..255 for uint8, else a
-            robust range that clips nothing.
+            `make_scaling`; from the training chips alone. `auto` is the range of the values for
+            classes, 0..255 for other uint8, else a robust range that clips nothing.
         target_scaling: The same for the target.
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.
+        source_classes: Whether the source's values are classes, which are resampled to the
+            nearest and drawn in a colour each. By default as `export_chips` was told; else they
+            are if a chip has a colour table, or if all chips together are one band of integers
+            with at most 4 different values, or with at most 64 that form patches and do not
+            change in steps of 1, as heights do.
+        target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
         transforms: False for no flips and turns; a function from source and target tensors
             `(bands, rows, cols)` in -1..1 to new ones for training pairs, after flips and turns.
         jitter: Largest random change of the source's brightness and contrast in training, as a
-            share of its range.
+            share of its range; 0 for classes.
         memory_mb: Where the decoded chips fit into so much memory, they are decoded once.
         num_workers: Processes that read chips; by default none where the chips fit into memory,
             else one less than there are cores.
@@ -132,14 +139,22 @@ def prepare_data(
             impossible.
         GridMismatchError: The two sides lie on different ground.
     """
-    _check_numbers(val_split_pct, batch_size, jitter, memory_mb)
+    whole_number("batch_size", batch_size, 1)
+    whole_number("seed", seed, 0)
+    number("val_split_pct", val_split_pct, above=0, below=1)
+    number("buffer", buffer, least=0)
+    number("jitter", jitter, least=0, most=1)
+    number("memory_mb", memory_mb, least=0)
+    if num_workers is not None:
+        whole_number("num_workers", num_workers, 0)
     if not (transforms is None or transforms is False or callable(transforms)):
         raise InvalidInputError(
             f"transforms is {transforms!r}; give None for flips and turns, False for none, or a "
             "function of two tensors."
         )
-    whole_number("seed", seed, 0)
-    folder = _find(path, target, chip_size, stride, source_bands, target_bands, direction)
+    folder = _find(
+        path, target, chip_size, stride, source_bands, target_bands, target_classes, direction
+    )
     pairs = folder.pairs
     if len(pairs) < 2:
         raise InvalidInputError(
@@ -149,10 +164,10 @@ def prepare_data(
     parts = divide(folder, split, split_column, val_split_pct, seed, buffer)
     train, valid = ([pairs[i] for i in part] for part in (parts.train, parts.validation))
     first = pairs[0].ground
-    _warn_of_target(train[0].target, target_scaling, [pair.target for pair in train])
+    sources, targets = ([pair.source for pair in pairs], [pair.target for pair in pairs])
     card = DataCard(
-        source=_side([pair.source for pair in train], source_scaling),
-        target=_side([pair.target for pair in train], target_scaling),
+        source=describe("source", sources, parts.train, source_scaling, source_classes),
+        target=describe("target", targets, parts.train, target_scaling, target_classes),
         chip_size=size,
         resize_to=resize_to,
         crs=None if first.crs is None else first.crs.to_string(),
@@ -161,8 +176,15 @@ def prepare_data(
         validation_pairs=tuple(pair.name for pair in valid),
         seed=seed,
     )
-    budget = memory_mb * 2**20
-    fits = decoded_bytes([chip for pair in pairs for chip in (pair.source, pair.target)]) <= budget
+    if jitter and card.source.classes is not None:
+        raise InvalidInputError(
+            f"jitter is {jitter} but the source's values are {card.source.classes.count}, which "
+            "have no brightness; leave jitter at 0, or pass source_classes=False if they are "
+            "quantities."
+        )
+    warn_of_target(card.target, target_scaling, [pair.target for pair in train])
+    budget = int(memory_mb * 2**20)
+    fits = decoded_bytes([*sources, *targets]) <= budget
     if num_workers is None:
         num_workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
     augmentation = Augmentation(
@@ -200,6 +222,7 @@ def _find(
     stride: int | None,
     source_bands: Bands | None,
     target_bands: Bands | None,
+    target_classes: bool | None,
     direction: str,
 ) -> ChipFolder:
     if direction not in ("AtoB", "BtoA"):
@@ -211,19 +234,25 @@ def _find(
             "path of a raster with target."
         )
     if target is None:
+        if not isinstance(path, str | os.PathLike):
+            path = [folder_path("path", item) for item in path]
         return ChipFolder.read(
-            path, source_bands=source_bands, target_bands=target_bands, swap=swap
+            path,
+            source_bands=source_bands,
+            target_bands=target_bands,
+            swap=swap,
         )
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
-    side = 256 if chip_size is None else chip_size
+    side = 256 if chip_size is None else whole_number("chip_size", chip_size, 1)
     return ChipFolder.of_rasters(
         target if swap else path,
         path if swap else target,
         tile_size=side,
-        stride=side if stride is None else stride,
+        stride=side if stride is None else whole_number("stride", stride, 1),
         source_bands=source_bands,
         target_bands=target_bands,
+        target_classes=target_classes,
     )
 
 
@@ -250,17 +279,6 @@ def _chip_size(folder: ChipFolder, wanted: int | None, resize_to: int | None) ->
     return wanted
 
 
-def _check_numbers(val_split_pct: float, batch_size: int, jitter: float, memory_mb: int) -> None:
-    whole_number("batch_size", batch_size, 1)
-    if not 0 < val_split_pct < 1:
-        raise InvalidInputError(f"val_split_pct is {val_split_pct}; give a share between 0 and 1.")
-    if not 0 <= jitter <= 1 or memory_mb < 0:
-        raise InvalidInputError(
-            f"jitter is {jitter} and memory_mb {memory_mb}; give a share between 0 and 1, and 0 or "
-            "more."
-        )
-
-
 def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None:
     if grid.crs is None:
         return None
@@ -268,39 +286,3 @@ def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None
     if resize_to is None:
         return across, down
     return across * grid.width / resize_to, down * grid.height / resize_to
-
-
-def _warn_of_target(first: Chip, kind: ScalingKind, chips: Sequence[Chip]) -> None:
-    """Say what a translator cannot do with such a target."""
-    if first.categorical:
-        warnings.warn(
-            "The target has a colour table: its values are classes, which a translator mixes as if "
-            "they were quantities. Expand it to RGB first (gdal_translate -expand rgb).",
-            GeotranslateWarning,
-            stacklevel=3,
-        )
-    total = Statistics.total([chip.statistics for chip in chips], first.bands)
-    scaling = make_scaling(kind, total, first.dtype)
-    if (total.minimum < scaling.low).any() or (total.maximum > scaling.high).any():
-        warnings.warn(
-            f"target_scaling={kind!r} maps some training values beyond -1..1, which a translator "
-            "cannot reach: its output is clipped there. target_scaling='auto' clips nothing.",
-            GeotranslateWarning,
-            stacklevel=3,
-        )
-
-
-def _side(chips: Sequence[Chip], scaling: ScalingKind) -> Side:
-    first = chips[0]
-    total = Statistics.total([chip.statistics for chip in chips], first.bands)
-    return Side(
-        bands=first.bands,
-        dtype=first.dtype,
-        nodata=first.nodata,
-        band_names=first.band_names,
-        indexes=first.indexes,
-        file_bands=first.file_bands,
-        categorical=first.categorical,
-        mean=tuple(map(float, total.mean)),
-        scaling=make_scaling(scaling, total, first.dtype),
-    )

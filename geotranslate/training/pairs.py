@@ -104,7 +104,7 @@ class PairDataset:
         if card.resize_to is None:
             tensors = self._scaled(*(pixels if self._whole else self._crop(*pixels)))
         else:
-            tensors = self._resized(pair, card.resize_to, *self._scaled(*pixels))
+            tensors = self._resized(card.resize_to, *self._scaled(*pixels))
         if self.augmentation is not None:
             tensors = self.augmentation(*tensors)
         return TensorSource(tensors[0]), TensorTarget(tensors[1])
@@ -142,10 +142,10 @@ class PairDataset:
         left, right = ((data[at], valid[at]) for data, valid in sides)
         return left, right
 
-    def _resized(self, pair: Pair, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    def _resized(self, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         left, right = (
-            resize(tensor, side, categorical=chip.categorical)
-            for tensor, chip in zip(tensors, (pair.source, pair.target), strict=True)
+            resize(tensor, side, classes=known.classes is not None)
+            for tensor, known in zip(tensors, (self.card.source, self.card.target), strict=True)
         )
         if self._whole:
             return left, right
@@ -155,12 +155,12 @@ class PairDataset:
         return left[at].contiguous(), right[at].contiguous()
 
 
-def resize(image: Tensor, side: int, *, categorical: bool) -> Tensor:
+def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
     """Resample `(bands, rows, cols)` to a square: classes to the nearest, others antialiased.
 
     A pixel that any NaN goes into is NaN.
     """
-    if categorical:
+    if classes:
         return F.interpolate(image[None], (side, side), mode="nearest-exact")[0]
     return F.interpolate(
         image[None], (side, side), mode="bilinear", antialias=True, align_corners=False

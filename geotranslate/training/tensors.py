@@ -8,9 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from fastai.torch_basics import TensorImageBase, dispatch, subplots
+from matplotlib import colormaps
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import Side
 from geotranslate.errors import InvalidInputError
 
@@ -19,8 +21,10 @@ RgbBands: TypeAlias = int | Sequence[int]
 Chip: TypeAlias = "Tensor | NDArray[np.float32]"
 
 STRETCH_PERCENTILES = (2, 98)
-CLASS_COLOURS, CLASS_COLOUR_COUNT = "tab20", 20
-"""Colours of classes, and after how many of them they begin again."""
+CLASS_COLOURS = ("tab20", "tab20b", "tab20c")
+"""Colour maps of classes without a colour table, of 20 colours each."""
+BLACK = (0.0, 0.0, 0.0, 1.0)
+"""Colour of values that are no class, or not in the colour table, as GDAL has it."""
 
 
 class TensorRaster(TensorImageBase):
@@ -49,9 +53,10 @@ def draw_table(
     """Draw scaled chips as a table with a title over every column; return the matplotlib figure.
 
     Three bands are drawn as colours and one band as grey, or in false colours where it is not
-    uint8; classes are drawn in a colour each, which begin again after twenty. Sides that are scaled
-    by the whole range of their dtype, or of which nothing is known, are drawn as they are, others
-    stretched between the 2nd and the 98th percentile of each band over all columns of that side.
+    uint8; classes are drawn in the colours of their table, or else in a colour each, and other
+    values in black. Sides that are scaled by the whole range of their dtype, or of which nothing is
+    known, are drawn as they are, others stretched between the 2nd and the 98th percentile of each
+    band over all columns of that side.
     Pixels that are NaN in one chip of a row are transparent in all of it.
 
     Args:
@@ -129,32 +134,51 @@ class _View:
     """`(2, bands)`: the scaled values of each of them that are drawn darkest and lightest."""
     colours: str
     """Colour map of one band."""
-    classes: Side | None = None
-    """The side whose class numbers are drawn instead."""
+    side: Side | None = None
+    """What is known of the side."""
+
+    @property
+    def _classes(self) -> Classes | None:
+        return None if self.side is None else self.side.classes
 
     @property
     def options(self) -> dict[str, Any]:
         """Arguments of matplotlib's `imshow`."""
-        if self.classes is None:
+        if self._classes is None:
             return {"cmap": self.colours, "vmin": 0, "vmax": 1}
-        # A mean of class numbers would be another class.
-        return {
-            "cmap": CLASS_COLOURS,
-            "vmin": -0.5,
-            "vmax": CLASS_COLOUR_COUNT - 0.5,
-            "interpolation": "nearest",
-        }
+        # A mean of two colours would be that of another class.
+        return {"interpolation": "nearest"}
 
     def picture(self, chip: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return `(rows, cols)` with NaN, or `(rows, cols, 4)` of red, green, blue and opacity."""
-        if self.classes is not None:
-            return np.rint(self.classes.scaling.unscale(chip)[0]) % CLASS_COLOUR_COUNT
+        if self._classes is not None and self.side is not None:
+            return _painted(self._classes, np.rint(self.side.scaling.unscale(chip)[0]))
         low, high = self.limits[..., None, None]
         shown = ((chip[list(self.bands)] - low) / (high - low)).clip(0, 1).astype(np.float32)
         if len(shown) == 1:
             return shown[0]
         opaque = np.isfinite(shown).all(axis=0, keepdims=True).astype(np.float32)
         return np.moveaxis(np.concatenate([np.nan_to_num(shown), opaque]), 0, -1)
+
+
+def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the colours `(rows, cols, 4)` of class numbers, none where they are NaN."""
+    found, places = np.unique(np.nan_to_num(numbers), return_inverse=True)
+    table = np.array([_colour(classes, int(value)) for value in found], np.float32)
+    colours = table[places.reshape(numbers.shape)]
+    return np.where(np.isfinite(numbers)[..., None], colours, np.float32(0))
+
+
+def _colour(classes: Classes, value: int) -> tuple[float, ...]:
+    if classes.colours is not None:
+        known = {row[0]: row[1:] for row in classes.colours}
+        return tuple(part / 255 for part in known[value]) if value in known else BLACK
+    # Of more numbers than are remembered each is a class.
+    if classes.values and value not in classes.values:
+        return BLACK
+    place = classes.values.index(value) if classes.values else value
+    name = CLASS_COLOURS[place // 20 % len(CLASS_COLOURS)]
+    return tuple(colormaps[name](place % 20))
 
 
 def _blanked(row: Sequence[Chip]) -> list[NDArray[np.float32]]:
@@ -193,8 +217,7 @@ def _view(
         flat = np.concatenate([chip[list(bands)].reshape(len(bands), -1) for chip in chips], axis=1)
         limits = np.array([_limits(values) for values in flat]).T
     grey = chosen or side is None or side.dtype == "uint8"
-    classes = side if side is not None and side.categorical else None
-    return _View(bands, limits, "gray" if grey else "viridis", classes)
+    return _View(bands, limits, "gray" if grey else "viridis", side)
 
 
 def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ def test_card_survives_strict_json(nodata: float | None) -> None:
         band_names=("a", ""),
         indexes=(3, 1),
         file_bands=4,
-        categorical=False,
+        classes=None,
         mean=(0.5, 3.0),
         scaling=Scaling.linear((0.0, 1.0), (2.0, 3.0)),
     )

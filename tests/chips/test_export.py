@@ -211,7 +211,7 @@ def test_rasters_of_different_places_are_refused(write_raster: WriteRaster, tmp_
         ({"tile_size": 32, "resampling": "gauss"}, "resampling is 'gauss'; give one of nearest"),
         ({"tile_size": 32, "aoi": (1, 2, 3, 4)}, "aoi is tuple; give a vector file"),
         ({"tile_size": 32, "aoi": box(0, 0, 1, 1)}, "No pair to write: of 12 tiles 12 reach out"),
-        ({"tile_size": 32, "min_valid": 1.5}, "min_valid is 1.5; give a share between 0 and 1"),
+        ({"tile_size": 32, "min_valid": 1.5}, "min_valid is 1.5; give a number of at least 0"),
     ],
 )
 def test_impossible_exports_are_said(
@@ -417,8 +417,11 @@ def test_least_cover_of_the_area_can_be_chosen(pair: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"rotation_angle": 360}, "rotation_angle is 360; give degrees from 0 to below 360"),
-        ({"aoi": box(0, 0, 1, 1), "min_cover": 2}, "min_cover is 2; give a share"),
+        ({"rotation_angle": 360}, "rotation_angle is 360; give a number of .* below 360"),
+        (
+            {"aoi": box(0, 0, 1, 1), "min_cover": 2},
+            "min_cover is 2; give a number of at least 0 and of at most 1",
+        ),
         ({"aoi": Polygon()}, "The aoi is empty"),
         ({"aoi": "no.shp"}, r"no\.shp cannot be read as a vector layer"),
     ],
@@ -549,3 +552,25 @@ def test_valid_pixels_with_the_nodata_value_stay_valid(
     with Source(path) as scene, Source(tmp_path / "c" / "images" / "000000000.tif") as chip:
         np.testing.assert_array_equal(chip.read()[1], scene.read()[1])
         np.testing.assert_array_equal(chip.read()[0][:, valid], data[:, valid])
+
+
+@pytest.mark.parametrize("value", ["x", None, [1], float("nan")])
+@pytest.mark.parametrize("name", ["min_valid", "min_cover", "rotation_angle", "tile_size"])
+def test_what_is_no_number_is_said(
+    pair: tuple[Path, Path], tmp_path: Path, name: str, value: object
+) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^{name} is .*; give a (whole )?number .*\.$"):
+        export_chips(*pair, tmp_path / "chips", progress=False, **{name: value})
+
+
+def test_folders_and_classes_that_are_none_are_said(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"^folder is None; give the path of a folder\.$"):
+        export_chips(*pair, None, progress=False)
+    for options, sentence in (
+        ({"target_classes": "no"}, "target_classes is 'no'; give True for classes"),
+        ({"source_classes": True}, "source_classes is True but the source has 3 bands; give one"),
+    ):
+        with pytest.raises(InvalidInputError, match=sentence):
+            export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **options)

@@ -159,7 +159,7 @@ def test_batch_larger_than_the_training_set_still_trains(write_chips: WriteChips
     ("options", "sentence"),
     [
         ({"chip_size": 65}, "chip_size is 65 but the smallest chip of .* has a side of 64 px"),
-        ({"val_split_pct": 0}, "val_split_pct is 0; give a share between 0 and 1"),
+        ({"val_split_pct": 0}, "val_split_pct is 0; give a number above 0 and below 1"),
         ({"batch_size": 0}, "batch_size is 0; give a whole number"),
     ],
 )
@@ -328,7 +328,9 @@ def test_class_targets_and_clipping_scalings_are_said(
             transform=place,
             colormap={0: (0, 0, 0, 255), 1: (9, 9, 9, 255), 2: (99, 9, 9, 255)},
         )
-    with pytest.warns(GeotranslateWarning, match="The target has a colour table"):
+    with pytest.warns(
+        GeotranslateWarning, match="The target's values are taken for 3 classes, which a"
+    ):
         prepare_data(folder)
 
 
@@ -361,7 +363,7 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
     ("options", "sentence"),
     [
         ({"direction": "BA"}, "direction is 'BA'; give 'AtoB' or 'BtoA'"),
-        ({"jitter": 2}, "jitter is 2 and memory_mb 2048; give a share"),
+        ({"jitter": 2}, "jitter is 2; give a number of at least 0 and of at most 1"),
         ({"source_scaling": "log"}, "log"),
         ({"target_scaling": "db"}, "db"),
         ({"split": "blocks"}, "split is 'blocks'"),
@@ -370,7 +372,7 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
         ({"source_bands": []}, "The bands to use are"),
         ({"source_bands": 1}, "The bands to use are 1; give a list"),
         ({"seed": None}, "seed is None; give a whole number"),
-        ({"buffer": float("nan")}, "with buffer nan; give one of"),
+        ({"buffer": float("nan")}, "buffer is nan; give a number of at least 0"),
         ({"resize_to": 0}, "resize_to is 0; give a whole number of at least 1"),
         ({"buffer": 1e6, "split": "block"}, "none is left to train on"),
     ],
@@ -488,3 +490,26 @@ def test_unpaired_chips_are_refused(write_raster: WriteRaster, tmp_path: Path) -
         write_raster(f"{side}/a.tif", values((1, 64, 64), "uint8"))
     with pytest.raises(InvalidInputError, match="two sets of chips that are not paired"):
         prepare_data(tmp_path)
+
+
+NUMBERS = ("val_split_pct", "buffer", "jitter", "memory_mb", "batch_size", "seed")
+
+
+@pytest.mark.parametrize("value", ["0.1", None, [1], float("nan"), -1])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_said(write_chips: WriteChips, name: str, value: object) -> None:
+    with pytest.raises(InvalidInputError, match=rf"^{name} is .*; give a (whole )?number .*\.$"):
+        prepare_data(write_chips(count=2), **{name: value})
+
+
+@pytest.mark.parametrize("name", ["num_workers", "chip_size", "resize_to", "stride"])
+def test_text_for_a_whole_number_is_said(write_raster: WriteRaster, name: str) -> None:
+    rasters = [write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n)) for n in (1, 2)]
+    with pytest.raises(InvalidInputError, match=rf"^{name} is 'x'; give a whole number of at leas"):
+        prepare_data(*rasters, **{"chip_size": 64, name: "x"})
+
+
+@pytest.mark.parametrize("path", [None, 3, [None]])
+def test_what_is_no_folder_is_said(path: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"^path .*; give (a folder|the path of a folder)"):
+        prepare_data(path)

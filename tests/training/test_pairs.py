@@ -56,16 +56,16 @@ def test_transform_of_the_user_comes_last() -> None:
 def test_resized_image_keeps_its_values_and_classes(side: int) -> None:
     constant = torch.full((1, 64, 64), 0.25)
     torch.testing.assert_close(
-        resize(constant, side, categorical=False), torch.full((1, side, side), 0.25)
+        resize(constant, side, classes=False), torch.full((1, side, side), 0.25)
     )
     classes = torch.randint(0, 3, (1, 64, 64)).float()
-    assert set(resize(classes, side, categorical=True).unique().tolist()) <= {0, 1, 2}
+    assert set(resize(classes, side, classes=True).unique().tolist()) <= {0, 1, 2}
 
 
 def test_resized_image_is_nan_where_nan_went_in() -> None:
     image = torch.zeros(1, 64, 64)
     image[:, :32] = torch.nan
-    half = resize(image, 32, categorical=False)
+    half = resize(image, 32, classes=False)
     assert torch.isnan(half[:, :16]).all()
     assert not torch.isnan(half[:, 18:]).any()
 

@@ -12,6 +12,7 @@ from matplotlib import colormaps, pyplot
 from numpy.typing import NDArray
 
 from geotranslate import Pix2Pix, prepare_data
+from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import Side
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import InvalidInputError
@@ -34,7 +35,7 @@ def make_side(bands: int, dtype: str, low: float, high: float, *, classes: bool 
         band_names=("",) * bands,
         indexes=tuple(range(1, bands + 1)),
         file_bands=bands,
-        categorical=classes,
+        classes=Classes((), None) if classes else None,
         mean=(0.0,) * bands,
         scaling=Scaling.linear(np.full(bands, low), np.full(bands, high)),
     )
@@ -174,14 +175,61 @@ def test_a_chip_without_a_valid_pixel_is_blank() -> None:
     assert not draw(torch.full((3, 4, 4), np.nan), sides=[OPTICAL])[0].any()
 
 
-@pytest.mark.parametrize("scaling", [(0, 255), (1, 60)])
-def test_classes_have_a_colour_each(scaling: tuple[int, int]) -> None:
-    side = make_side(1, "uint8", *scaling, classes=True)
-    numbers = np.array([[[1, 2, 19, 20, 41]]], np.float32)
-    figure = draw_table([[side.scaling.scale(numbers)]], ["target"], sides=[side])
-    expected = [colormaps["tab20"](int(number) % 20) for number in numbers.ravel()]
-    assert seen(figure)[0][0] == pytest.approx(np.array(expected))
+def draw_classes(numbers: list[float], classes: Classes) -> NDArray[np.float64]:
+    """Return the colours `(pixels, 4)` of values of such classes."""
+    side = replace(CLASSES, classes=classes)
+    figure = draw_table(
+        [[side.scaling.scale(np.array([[numbers]], np.float32))]], ["target"], sides=[side]
+    )
     assert figure.axes[0].images[0].get_interpolation() == "nearest"
+    return seen(figure)[0][0]
+
+
+@pytest.mark.parametrize("scaling", [(0, 255), (1, 60), (-3, 900)])
+def test_classes_are_drawn_in_the_colours_of_their_table(scaling: tuple[int, int]) -> None:
+    table = {2: (255, 0, 0, 255), 7: (1, 2, 3, 255), 50: (9, 99, 199, 128), 8: (0, 0, 0, 0)}
+    classes = Classes((2, 3, 7, 8), tuple((value, *colour) for value, colour in table.items()))
+    side = replace(make_side(1, "int16", *scaling), classes=classes)
+    numbers = np.array([[list(table)]], np.float32)
+    (drawn,) = draw(side.scaling.scale(numbers), sides=[side])
+    assert drawn[0] * 255 == pytest.approx(np.array(list(table.values())), abs=1e-4)
+
+
+def test_values_that_the_colour_table_lacks_are_black() -> None:
+    drawn = draw_classes([3, 200, np.nan], Classes((3,), ((2, 255, 0, 0, 255),)))
+    assert drawn.tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("values", [tuple(range(60)), (-20, 0, 20, 40, 60), (111, 112, 523)])
+def test_classes_without_a_table_have_a_colour_each(values: tuple[int, ...]) -> None:
+    drawn = draw_classes([*values, *values], Classes(values, None))
+    np.testing.assert_array_equal(drawn[: len(values)], drawn[len(values) :])
+    assert len(np.unique(drawn, axis=0)) == len(values)
+    assert (drawn[:, :3] > 0).any()
+
+
+def test_mixtures_of_classes_are_black() -> None:
+    assert draw_classes([5, 10.4, 9.6], Classes((10, 20), None))[:, :3].any(axis=1).tolist() == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_a_class_has_one_colour_in_all_rows_and_columns() -> None:
+    side = replace(CLASSES, classes=Classes((1, 4, 9), None))
+    chips = [side.scaling.scale(np.full((1, 2, 2), value, np.float32)) for value in (1, 4, 9)]
+    figure = draw_table([chips, chips[::-1]], ["a", "b", "c"], sides=[side] * 3)
+    colours = [image[0, 0].tolist() for image in seen(figure)]
+    assert colours[:3] == colours[:2:-1]
+    assert len(set(map(tuple, colours))) == 3
+
+
+def test_more_classes_than_are_remembered_have_colours_too() -> None:
+    drawn = draw_classes([1, 2, 61, 300], Classes((), None))
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    np.testing.assert_array_equal(drawn[3], draw_classes([0], Classes((), None))[0])
+    assert (drawn[0] != drawn[1]).any()
 
 
 def test_bands_are_chosen_where_a_side_has_them() -> None:

@@ -4,12 +4,22 @@ import json
 
 import pytest
 
+from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
 
 
 @pytest.mark.parametrize("nodata", [None, 0.0, -9999.0, float("nan")])
-def test_card_survives_strict_json(nodata: float | None) -> None:
+@pytest.mark.parametrize(
+    "classes",
+    [
+        None,
+        Classes((), None),
+        Classes((-1, 7), ()),
+        Classes((1,), ((1, 2, 3, 4, 5), (9, 0, 0, 9, 0))),
+    ],
+)
+def test_card_survives_strict_json(nodata: float | None, classes: Classes | None) -> None:
     side = Side(
         bands=2,
         dtype="int16",
@@ -17,7 +27,7 @@ def test_card_survives_strict_json(nodata: float | None) -> None:
         band_names=("a", ""),
         indexes=(3, 1),
         file_bands=4,
-        classes=None,
+        classes=classes,
         mean=(0.5, 3.0),
         scaling=Scaling.linear((0.0, 1.0), (2.0, 3.0)),
     )

@@ -130,7 +130,16 @@ def test_infinite_numbers_survive_strict_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"mean": [1.0, 2.0]}, {"indexes": []}, {"dtype": "bogus"}, {"bands": 2}]
+    "change",
+    [
+        {"mean": [1.0, 2.0]},
+        {"indexes": []},
+        {"dtype": "bogus"},
+        {"bands": 2},
+        {"classes": True},
+        {"classes": {"values": [1], "colours": [[1, 0, 0, 300, 255]]}},
+        {"classes": {"values": [1], "colours": [[1, 0, 0, 0]]}},
+    ],
 )
 def test_card_whose_numbers_do_not_fit_is_refused(
     tmp_path: Path, change: dict[str, object]

@@ -9,7 +9,7 @@ import geopandas as gpd
 from shapely import make_valid, prepare
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.scenes import read_layer
+from geotranslate.chips.scenes import in_crs, read_layer
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
@@ -26,6 +26,7 @@ class Area:
 
     Raises:
         InvalidInputError: The area is empty or `min_cover` is no share.
+        GridMismatchError: No way leads from its CRS to the scene's.
     """
 
     def __init__(self, area: AreaLike, grid: Grid, min_cover: float) -> None:
@@ -35,7 +36,7 @@ class Area:
             area = read_layer(area)
         if isinstance(area, gpd.GeoDataFrame | gpd.GeoSeries):
             both = area.crs is not None and grid.crs is not None
-            area = (area.to_crs(grid.crs) if both else area).union_all()
+            area = (in_crs(area, grid.crs, "The aoi") if both else area).union_all()
         if not isinstance(area, BaseGeometry):
             raise InvalidInputError(
                 f"aoi is {type(area).__name__}; give a vector file, a GeoDataFrame or a shapely "

@@ -8,10 +8,13 @@ import geopandas as gpd
 
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.footprints import read_labels
+from geotranslate.chips.ground import footprints
+from geotranslate.chips.scenes import in_crs
 from geotranslate.chips.split import (
+    TRAIN,
+    VALIDATION,
     Split,
     SplitMethod,
-    footprints,
     keep_apart,
     split_by_polygons,
     split_pairs,
@@ -32,41 +35,89 @@ def divide(
     Args:
         folder: The pairs.
         split: Method, or polygons with labels. `folder` takes the folder's own parts; `auto` does
-            so where it has sub-folders for them, and else looks at the ground.
+            so where it has a sub-folder for validation, and else looks at the ground of what is
+            not kept for tests.
         column: Column of the polygons that holds the labels.
         share: Share of the pairs to validate on, where the method chooses.
         seed: Seed of the choice.
-        buffer: Least distance between training and validation chips of `block`.
+        buffer: Least distance between training and validation chips.
 
     Raises:
         InvalidInputError: The split leaves no pair for one of the two, or needs what the chips do
             not say.
     """
+    _check_split(split, column)
     pairs = folder.pairs
     outlines = ground_of(folder)
+    if buffer and outlines is None:
+        raise InvalidInputError(
+            f"buffer is {buffer}, but nothing says where the chips lie on the ground; leave it out."
+        )
     unused = 0
     if isinstance(split, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
-        areas = split if split.crs is None else split.to_crs(outlines.crs)
-        found = split_by_polygons(outlines, areas, column)
-    elif split == "folder" or (split == "auto" and any(pair.subset for pair in pairs)):
+        areas = split if split.crs is None else in_crs(split, outlines.crs, "The split polygons")
+        found = split_by_polygons(outlines, areas, column, buffer)
+    elif split == "folder" or (split == "auto" and _says_which(folder)):
         found = Split.of_labels(_labels(folder))
         # What the folder itself keeps for tests needs no warning.
         unused = len(found.left_out)
-        found = found if outlines is None else keep_apart(found, outlines)
+        found = found if outlines is None else keep_apart(found, outlines, buffer)
     else:
+        among = _not_for_tests(folder) if split == "auto" else range(len(pairs))
+        unused = len(pairs) - len(among)
         side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
-        found = split_pairs(len(pairs), share, seed, outlines, side, method=split, buffer=buffer)
+        found = split_pairs(
+            len(among),
+            share,
+            seed,
+            None if outlines is None else list(outlines.iloc[list(among)]),
+            side,
+            method=split,
+            buffer=buffer,
+        ).within(among, len(pairs))
     if len(found.left_out) > unused:
         warnings.warn(
             f"{len(found.left_out) - unused} of {len(pairs)} pairs are left out of training and "
-            "validation, most often because they overlap validation pairs on the ground; export "
-            "with stride=tile_size to use all of them.",
+            "validation, most often because they overlap validation pairs on the ground or lie "
+            "within the buffer; export with stride=tile_size to use all of them.",
             GeotranslateWarning,
             stacklevel=3,
         )
     return found
+
+
+def _check_split(split: object, column: str) -> None:
+    if not isinstance(split, str | gpd.GeoDataFrame):
+        raise InvalidInputError(
+            f"split is a {type(split).__name__}; give the name of a method, or a GeoDataFrame of "
+            f"polygons whose column {column!r} says {TRAIN!r} or {VALIDATION!r}."
+        )
+
+
+def _says_which(folder: ChipFolder) -> bool:
+    """Tell whether sub-folders say which pairs validate, or leave no two to choose from."""
+    parts = [pair.subset for pair in folder.pairs]
+    return any(parts) and (VALIDATION in parts or len(_usable(folder)) < 2)
+
+
+def _usable(folder: ChipFolder) -> list[int]:
+    return [i for i, pair in enumerate(folder.pairs) if pair.subset in (None, TRAIN)]
+
+
+def _not_for_tests(folder: ChipFolder) -> list[int]:
+    """Return the positions of the pairs that may train or validate; warn of the others."""
+    among = _usable(folder)
+    others = len(folder.pairs) - len(among)
+    if others:
+        warnings.warn(
+            f"{folder.path} has no part val/, so some other pairs validate; the {others} in "
+            "test/ are used for neither training nor validation.",
+            GeotranslateWarning,
+            stacklevel=4,
+        )
+    return among
 
 
 def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:

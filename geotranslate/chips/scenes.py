@@ -6,12 +6,13 @@ import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import geopandas as gpd
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import rasterize
 from rasterio.windows import Window
@@ -23,6 +24,7 @@ from geotranslate.raster.source import RasterLike, Source
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
 
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
+Layer = TypeVar("Layer", gpd.GeoDataFrame, gpd.GeoSeries)
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 
 
@@ -96,7 +98,7 @@ class VectorSide:
                 f"{name} cannot be burnt: {'it' if layer.crs is None else 'the raster'} has no "
                 "CRS and the other side has one. Assign the CRS first."
             )
-        self._layer = layer.to_crs(grid.crs) if layer.crs is not None else layer
+        self._layer = in_crs(layer, grid.crs, name) if layer.crs is not None else layer
         self._values, self.dtype = _burnt_values(layer, burn, name)
         if not self._layer.intersects(grid.footprint).any():
             raise GridMismatchError(
@@ -213,6 +215,22 @@ def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
         raise RasterFileError(
             f"{os.fspath(path)} cannot be read as a vector layer: {error}. Give a file that "
             "geopandas reads, or a GeoDataFrame."
+        ) from error
+
+
+def in_crs(layer: Layer, crs: CRS | None, name: str) -> Layer:
+    """Return a layer in another CRS.
+
+    Raises:
+        GridMismatchError: There is none, or no way leads to it; the sentence names the layer.
+    """
+    try:
+        return layer.to_crs(crs)
+    except Exception as error:  # pyproj and geopandas raise errors of several kinds
+        there = "no CRS" if crs is None else gpd.GeoSeries(crs=crs).crs.name
+        raise GridMismatchError(
+            f"{name} cannot be brought from {layer.crs.name} into {there}: no way from one to the "
+            "other is known. Check that both name the CRS that they are really in."
         ) from error
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import geopandas as gpd
-from rasterio.crs import CRS
-from shapely import STRtree, prepare
+from shapely import prepare
 from shapely.geometry import Polygon
 
+from geotranslate.chips.ground import Ground
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.grid import Grid
 
 SplitMethod = Literal["auto", "random", "block", "folder"]
 
@@ -49,15 +48,12 @@ class Split:
                 )
         return cls(*(tuple(places[label]) for label in (TRAIN, VALIDATION, None)))
 
-
-def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
-    """Return the outlines of grids in their CRS, or in EPSG:4326 where they differ in CRS.
-
-    Projected into each other's CRS, outlines of far apart places would be nonsense.
-    """
-    known = {grid.crs for grid in grids}
-    crs = known.pop() if len(known) == 1 else CRS.from_epsg(4326)
-    return gpd.GeoSeries([grid.footprint_in(crs) for grid in grids], crs=crs)
+    def within(self, positions: Sequence[int], count: int) -> Split:
+        """Return the split of `count` pairs that this one is of those at some positions."""
+        train, validation = (
+            tuple(positions[i] for i in part) for part in (self.train, self.validation)
+        )
+        return Split(train, validation, _others(count, {*train, *validation}))
 
 
 def split_pairs(
@@ -103,10 +99,10 @@ def split_pairs(
             )
         validation = set(chance.sample(range(count), wanted))
         return Split(_others(count, validation), tuple(sorted(validation)))
-    ground = _Ground(footprints)
-    if method == "random" or (method == "auto" and not ground.overlapping()):
+    ground = Ground(footprints)
+    if method == "random" or (method == "auto" and not len(ground.overlaps())):
         validation = set(chance.sample(range(count), wanted))
-        near = ground.sharing(validation) | ground.within(validation, buffer if buffer else -1)
+        near = _near(ground, validation, buffer)
     else:
         validation = set(ground.nearest(chance.randrange(count), wanted))
         pixel = max(outline.area for outline in footprints) ** 0.5 / chip_size
@@ -122,13 +118,16 @@ def split_pairs(
     return Split(train, tuple(sorted(validation)), tuple(sorted(near)))
 
 
-def split_by_polygons(footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str) -> Split:
+def split_by_polygons(
+    footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str, buffer: float = 0.0
+) -> Split:
     """Give each chip the label of the polygons that hold it wholly; others are left out.
 
     Args:
         footprints: Outlines of the chips, in the CRS of the areas.
         areas: Polygons.
         column: Their column of labels, "train" or "val".
+        buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
         InvalidInputError: The column is missing, or no chip lies in one kind of polygon.
@@ -147,57 +146,36 @@ def split_by_polygons(footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, co
         next((label for label, area in merged.items() if area.covers(outline)), None)
         for outline in inner
     ]
-    return keep_apart(Split.of_labels(labels), footprints)
+    return keep_apart(Split.of_labels(labels), footprints, buffer)
 
 
-def keep_apart(split: Split, footprints: Sequence[Polygon]) -> Split:
-    """Leave out the training pairs that share ground with a validation pair.
+def keep_apart(split: Split, footprints: Sequence[Polygon], buffer: float = 0.0) -> Split:
+    """Leave out the training pairs that share ground with a validation pair, or are too near.
+
+    Args:
+        split: What someone chose.
+        footprints: Outlines of the chips, in one CRS.
+        buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
-        InvalidInputError: None is left to train on.
+        InvalidInputError: None is left to train on, or the buffer is no distance.
     """
-    shared = _Ground(footprints).sharing(split.validation) & set(split.train)
-    train = tuple(i for i in split.train if i not in shared)
+    if not 0 <= buffer < math.inf:
+        raise InvalidInputError(f"buffer is {buffer}; give a distance of 0 or more.")
+    near = _near(Ground(footprints), split.validation, buffer) & set(split.train)
+    train = tuple(i for i in split.train if i not in near)
     if not train:
         raise InvalidInputError(
-            "Every training chip of the split overlaps a validation chip on the ground; keep the "
-            "two apart."
+            "Every training chip of the split overlaps a validation chip on the ground or lies "
+            "within the buffer; keep the two apart, or lower the buffer."
         )
-    return Split(train, split.validation, tuple(sorted({*split.left_out, *shared})))
+    return Split(train, split.validation, tuple(sorted({*split.left_out, *near})))
 
 
-class _Ground:
-    """Which chips share ground, and which lie next to each other."""
-
-    def __init__(self, footprints: Sequence[Polygon]) -> None:
-        self._footprints = list(footprints)
-        # Chips side by side share a line, whose last digits may cross: only area counts.
-        self._inner = [outline.buffer(-1e-6 * outline.length) for outline in footprints]
-        self._tree = STRtree(self._inner)
-
-    def overlapping(self) -> bool:
-        first, second = self._tree.query(self._inner, predicate="intersects")
-        return bool((first != second).any())
-
-    def nearest(self, chip: int, count: int) -> list[int]:
-        middle = self._inner[chip].centroid
-        away = [(middle.distance(other.centroid), i) for i, other in enumerate(self._inner)]
-        return [i for _, i in sorted(away)[:count]]
-
-    def sharing(self, chips: Iterable[int]) -> set[int]:
-        return self._found([self._inner[i] for i in chips], "intersects", None)
-
-    def within(self, chips: Iterable[int], distance: float) -> set[int]:
-        if distance < 0:
-            return set()
-        # Inner outlines are a trifle smaller than the chips.
-        reach = distance * (1 + 1e-6)
-        return self._found([self._footprints[i] for i in chips], "dwithin", reach)
-
-    def _found(self, outlines: list[Polygon], predicate: str, distance: float | None) -> set[int]:
-        return {
-            int(i) for i in self._tree.query(outlines, predicate=predicate, distance=distance)[1]
-        }
+def _near(ground: Ground, chips: Collection[int], buffer: float) -> set[int]:
+    """Return the chips that share ground with some, or are nearer to them than the buffer."""
+    shared = ground.sharing(chips)
+    return shared | ground.within(chips, buffer) if buffer else shared
 
 
 def _others(count: int, taken: set[int]) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def summarise(folder: ChipFolder, card: DataCard, buffered: int) -> Summary:
     Args:
         folder: What was found.
         card: What is trained on.
-        buffered: Pairs left out to keep training and validation apart.
+        buffered: Pairs used for neither: to keep the two apart, or kept for tests.
     """
     sources = [pair.source for pair in folder.pairs]
     targets = [pair.target for pair in folder.pairs]
@@ -49,7 +49,7 @@ def summarise(folder: ChipFolder, card: DataCard, buffered: int) -> Summary:
         (
             "pairs",
             f"{len(card.train_pairs)} training, {len(card.validation_pairs)} validation"
-            + (f", {buffered} left out between them" if buffered else ""),
+            + (f", {buffered} used for neither" if buffered else ""),
         ),
         (
             "size",

@@ -23,8 +23,9 @@ from geotranslate.chips.esri import (
 )
 from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.footprints import FOOTPRINTS_FILE, read_rows
+from geotranslate.chips.ground import footprints
 from geotranslate.chips.scenes import Pixels, Scene, Side
-from geotranslate.chips.split import TRAIN, VALIDATION, footprints, split_pairs
+from geotranslate.chips.split import TRAIN, VALIDATION, split_pairs
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid

@@ -99,18 +99,20 @@ def prepare_data(
         chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
             training pairs are cropped at random places; validation pairs stay whole, unless they
             differ in size. With two rasters the side of the windows, 256 by default.
-        stride: Step from window to window of two rasters, px; `chip_size` by default.
+        stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
+            chip folders.
         batch_size: Pairs per batch.
         val_split_pct: Share of the pairs to validate on, 0 to 1.
         seed: Seed of the split and of the order of the batches.
         split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
             train and val that the folder itself has (sub-folders, or the column `split` of its
-            `chips.gpkg`); or polygons. `auto` is `folder` where there are such sub-folders,
-            `block` where chips overlap on the ground, else `random`. Training never shares
-            ground with validation: pairs between are left out, with a warning.
+            `chips.gpkg`); or polygons. `auto` is `folder` where there is a sub-folder for
+            validation, `block` where chips overlap on the ground, else `random`; pairs in test/
+            are used for neither. Training never shares ground with validation: pairs between
+            are left out, with a warning.
         split_column: Column of the polygons that says "train" or "val".
-        buffer: Least distance between training and validation chips of `block`, in CRS units;
-            in degrees where the chips differ in CRS.
+        buffer: Least distance between training and validation chips, whatever the split, in CRS
+            units; in metres where the chips differ in CRS or reach over the 180th meridian.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
             `make_scaling`; from the training chips alone. `auto` is the range of the values for
             classes, 0..255 for other uint8, else a robust range that clips nothing.
@@ -236,6 +238,11 @@ def _find(
     if target is None:
         if not isinstance(path, str | os.PathLike):
             path = [folder_path("path", item) for item in path]
+        if stride is not None:
+            raise InvalidInputError(
+                f"stride is {stride}, but a chip folder's chips are cut already; leave it out, or "
+                "give two rasters."
+            )
         return ChipFolder.read(
             path,
             source_bands=source_bands,

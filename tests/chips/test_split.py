@@ -159,6 +159,18 @@ def test_impossible_methods_are_said(options: dict[str, object], sentence: str) 
         split_pairs(5, 0.2, 0, chips(1, 5, 10, 10), **options)
 
 
+def test_block_keeps_a_pixel_of_the_largest_chips_away() -> None:
+    # A large chip validates, its pixel is 2; small ones lie 0, 1.5 and 2.5 from it.
+    small = [box(21.5, 0, 31.5, 10), box(20, 11, 30, 21), box(0, 22.5, 10, 32.5)]
+    footprints = [box(0, 0, 20, 20), *small]
+    for seed in range(20):
+        split = split_pairs(4, 0.25, seed, footprints, 10, method="block")
+        if split.validation == (0,):
+            assert split == Split((3,), (0,), (1, 2))
+            return
+    raise AssertionError("no seed lets the large chip validate")
+
+
 def test_block_needs_a_crs() -> None:
     with pytest.raises(InvalidInputError, match="split='block' needs chips with a CRS"):
         split_pairs(5, 0.2, 0, None, method="block")

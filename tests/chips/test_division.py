@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+from shapely.geometry import box
+
+from geotranslate import export_chips
+from geotranslate.chips.division import divide
+from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.split import Split
+from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
+from tests.conftest import NORTH_UP, WriteRaster, values
+
+LOCAL = 'LOCAL_CS["site",UNIT["metre",1]]'
+
+
+def divided(
+    folder: ChipFolder,
+    split: Any = "auto",
+    column: str = "split",
+    share: float = 0.25,
+    seed: int = 0,
+    buffer: float = 0.0,
+) -> Split:
+    return divide(folder, split, column, share, seed, buffer)
+
+
+@pytest.fixture
+def chips(write_raster: WriteRaster, tmp_path: Path) -> ChipFolder:
+    """Return 8 x 8 pairs of 32 px, 64 m, side by side, labelled in two halves with 2 columns."""
+    rasters = [write_raster(f"{n}.tif", values((1, 256, 256), "uint8", n)) for n in (1, 2)]
+    export = export_chips(*rasters, tmp_path / "chips", tile_size=32, progress=False)
+    frame = gpd.read_file(export.folder / "chips.gpkg")
+    frame["split"] = np.where(frame["col"] < 64, "val", "train")
+    frame.to_file(export.folder / "chips.gpkg")
+    return ChipFolder.read(export)
+
+
+def halves() -> gpd.GeoDataFrame:
+    left, top = NORTH_UP @ (0, 0)
+    shapes = [box(left, top - 512, left + 128, top), box(left + 128, top - 512, left + 512, top)]
+    return gpd.GeoDataFrame({"split": ["val", "train"]}, geometry=shapes, crs="EPSG:32633")
+
+
+@pytest.mark.parametrize("kind", ["folder", "polygons", "random", "block"])
+@pytest.mark.parametrize("buffer", [1, 63, 65, 130])
+def test_buffer_keeps_training_away_whatever_the_split(
+    chips: ChipFolder, kind: str, buffer: float
+) -> None:
+    split = halves() if kind == "polygons" else kind
+    with pytest.warns(GeotranslateWarning, match="left out .* or lie within the buffer"):
+        found = divided(chips, split, share=0.02, buffer=buffer)
+    outlines = [pair.ground.footprint for pair in chips.pairs]
+    for a in found.train:
+        assert min(outlines[a].distance(outlines[b]) for b in found.validation) >= buffer
+    if kind in ("folder", "polygons"):
+        assert len(found.left_out) == 8 * (1 + int(buffer // 64))
+
+
+def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    raster = write_raster("a.tif", values((1, 64, 256), "uint8"))
+    export = export_chips(raster, raster, tmp_path / "c", tile_size=32, stride=16, progress=False)
+    frame = gpd.read_file(export.folder / "chips.gpkg")
+    frame["split"] = np.where(frame["col"] < 100, "val", "train")
+    frame.to_file(export.folder / "chips.gpkg")
+    folder = ChipFolder.read(export)
+    with pytest.warns(GeotranslateWarning, match="3 of 45 pairs are left out"):
+        found = divided(folder, "folder")
+    outlines = [pair.ground.footprint for pair in folder.pairs]
+    assert set(found.left_out) == {i for i, col in enumerate(frame["col"]) if col == 112}
+    for a in found.train:
+        assert all(outlines[a].intersection(outlines[b]).area < 1e-6 for b in found.validation)
+
+
+@pytest.mark.parametrize(
+    ("split", "options", "sentence"),
+    [
+        (halves().geometry, {}, "split is a GeoSeries; give the name of a method, or a GeoDataFra"),
+        (None, {}, "split is a NoneType; give the name of a method"),
+        (halves(), {"buffer": -1}, "buffer is -1; give a distance of 0 or more"),
+        ("folder", {"buffer": float("inf")}, "buffer is inf; give a distance"),
+        ("folder", {"buffer": 1e5}, "or lies within the buffer; keep the two apart, or lower the"),
+        (
+            halves().set_crs(LOCAL, allow_override=True),
+            {},
+            "The split polygons cannot be brought from site into WGS 84 / UTM zone 33N: no way",
+        ),
+    ],
+)
+def test_impossible_splits_are_said(
+    chips: ChipFolder, split: object, options: dict[str, float], sentence: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        divided(chips, split, **options)
+
+
+def test_polygons_with_a_crs_cannot_split_chips_without_one(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    raster = write_raster("a.tif", values((1, 64, 64), "uint8"), crs=None)
+    export = export_chips(raster, raster, tmp_path / "c", tile_size=32, progress=False)
+    with pytest.raises(GridMismatchError, match=r"The split polygons cannot be .* into no CRS"):
+        divided(ChipFolder.read(export), halves())
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(path, "w", driver="PNG", count=3, width=16, height=8, dtype="uint8") as file:
+        file.write(values((3, 8, 16), "uint8", seed))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("parts", ["train", "train test", "train val", "train val test"])
+def test_what_the_folder_does_not_keep_for_validation_is_taken_from_training(
+    tmp_path: Path, parts: str
+) -> None:
+    for number in range(12 * len(parts.split())):
+        picture(tmp_path / parts.split()[number // 12] / f"{number}.png", number)
+    folder = ChipFolder.read(tmp_path)
+    if parts == "train test":
+        with pytest.warns(GeotranslateWarning, match="has no part val/.* 12 in test/ are used for"):
+            found = divided(folder)
+    else:
+        found = divided(folder)
+    subsets = [[folder.pairs[i].subset for i in part] for part in (found.train, found.validation)]
+    assert sorted(found.train + found.validation + found.left_out) == list(range(len(folder.pairs)))
+    if "val" in parts:
+        assert subsets == [["train"] * 12, ["val"] * 12]
+    else:
+        assert subsets == [["train"] * 9, ["train"] * 3]
+    assert all(folder.pairs[i].subset == "test" for i in found.left_out)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ("val test", "The split labels no pair 'train'"),
+        ("test test", "The split labels no pair 'train'"),
+        ("train test", "The split labels no pair 'val'"),
+    ],
+)
+def test_folder_without_pairs_to_train_on_is_refused(
+    tmp_path: Path, parts: str, sentence: str
+) -> None:
+    for number, part in enumerate(parts.split()):
+        picture(tmp_path / part / f"{number}.png", number)
+    with pytest.raises(InvalidInputError, match=sentence):
+        divided(ChipFolder.read(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_buffer_between_pictures_without_ground_is_refused(tmp_path: Path) -> None:
+    for number in range(4):
+        picture(tmp_path / f"{number}.png", number)
+    with pytest.raises(InvalidInputError, match="buffer is 5, but nothing says where the chips"):
+        divided(ChipFolder.read(tmp_path), buffer=5)
+
+
+def test_chips_of_two_zones_share_no_ground_across_the_180th_meridian(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    # Zone 60 ends and zone 1 begins at the meridian; both sides reach over it.
+    for number, (code, left) in enumerate([(32660, 814_000), (32601, 179_000)]):
+        for row in range(6):
+            place = Affine(30, 0, left, 0, -30, 2_000_000 - row * 960)
+            for side in ("images", "images2"):
+                data = values((1, 32, 256), "uint8", number * 6 + row)
+                name = f"chips/{side}/{number}{row}.tif"
+                write_raster(name, data, crs=f"EPSG:{code}", transform=place)
+    folder = ChipFolder.read(tmp_path / "chips")
+    lonlat = CRS.from_epsg(4326)
+    for seed in range(5):
+        with pytest.warns(GeotranslateWarning, match="left out"):
+            found = divided(folder, seed=seed, buffer=500)
+        for a in found.train:
+            for b in found.validation:
+                spots = [
+                    rasterio.warp.transform(g.crs, lonlat, *([v] for v in g.transform @ (128, 16)))
+                    for g in (folder.pairs[a].ground, folder.pairs[b].ground)
+                ]
+                # Degrees of latitude of a chip's height, and 500 m.
+                assert abs(spots[0][1][0] - spots[1][1][0]) * 110_600 > 960 + 500 - 30

@@ -1,7 +1,9 @@
 """The metadata files of ArcGIS Pro's "Export Tiles" folders.
 
 Names and keys are those of a real export with an additional input raster: `map.txt`,
-`esri_model_definition.emd`, `esri_accumulated_stats.json` and `stats.txt`.
+`esri_model_definition.emd`, `esri_accumulated_stats.json` and `stats.txt`. Only `map.txt` is read:
+what the others say of sizes, bands and values is read from the chips themselves, so an export may
+lack them or hold placeholders where numbers belong.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ MAP_FILE = "map.txt"
 MODEL_FILE = "esri_model_definition.emd"
 STATISTICS_FILE = "esri_accumulated_stats.json"
 COUNTS_FILE = "stats.txt"
-METADATA_FILES = (MAP_FILE, MODEL_FILE, STATISTICS_FILE, COUNTS_FILE)
+METADATA_FILES = (MODEL_FILE, STATISTICS_FILE, COUNTS_FILE, MAP_FILE)
+"""Last the one that names the pairs: a pair is named when all of it is there."""
 
 # What a real export leaves for whoever trains the model to fill in.
 _UNFILLED = (
@@ -45,6 +48,12 @@ _NO_FEATURES = {
     "NumFeaturesPerImage": {"Min": 0, "Max": 0, "Mean": 0, "Sum": 0, "Count": 0},
     "FeatureAreaPerClass": [],
 }
+_NO_FEATURE_COUNTS = """
+Class feature statistics:
+features = 0
+features per image = [min = 0, mean = 0.00, max = 0]
+classes = 0
+"""
 _BAND_NAMES_KEY = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
 
 
@@ -88,6 +97,7 @@ def write_metadata(
         source: What is in `images/`.
         target: What is in `images2/`.
     """
+    stems = [Path(name).stem for name in names]
     pairs = (f"{SOURCE_FOLDER}/{name}  {TARGET_FOLDER}/{name}\n" for name in names)
     (folder / MAP_FILE).write_text("".join(pairs), encoding="utf-8")
     cell = {"x": resolution[0], "y": resolution[1], "spatialReference": _spatial_reference(crs)}
@@ -123,8 +133,8 @@ def write_metadata(
         "NumClasses": 0,
         "NumTiles": len(names),
         "NumTilesAsDouble": len(names),
-        "NextTileIndex": len(names),
-        "OutputFeatures": False,
+        "NextTileIndex": max((int(n) + 1 for n in stems if n.isdecimal()), default=len(names)),
+        "OutputFeatures": True,
         "Classes": [],
         "FeatureStats": _NO_FEATURES,
         "BandStatsState": _statistics_state(source),
@@ -133,7 +143,9 @@ def write_metadata(
     for name, content in ((MODEL_FILE, model), (STATISTICS_FILE, accumulated)):
         (folder / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
     shape = f"{len(source.band_names)}*{tile_size}*{tile_size}"
-    (folder / COUNTS_FILE).write_text(f"images = {len(names)} *{shape}\n", encoding="utf-8")
+    (folder / COUNTS_FILE).write_text(
+        f"images = {len(names)} *{shape}\n{_NO_FEATURE_COUNTS}", encoding="utf-8"
+    )
 
 
 def _spatial_reference(crs: CRS | None) -> dict[str, Any] | None:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
+from geotranslate import export_chips
 from geotranslate.chips.esri import ExportSide, read_map, write_metadata
+from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.statistics import Statistics
-from tests.conftest import values
+from tests.conftest import WriteRaster, values
 
 
 @pytest.fixture
@@ -74,8 +76,50 @@ def test_files_and_keys_are_those_of_a_real_export(written: Path, shared_data: P
                 assert ours[key].keys() == value.keys()
             elif isinstance(value, list) and isinstance(value[0], dict):
                 assert ours[key][0].keys() == value[0].keys()
-    first = (written / "stats.txt").read_text().splitlines()[0]
-    assert first == "images = 2 *2*8*8"
+    ours, theirs = ((f / "stats.txt").read_text().splitlines() for f in (written, real))
+    assert ours[0] == "images = 2 *2*8*8"
+    assert ours[1:] == theirs[1:]
+    state, real_state = (
+        json.loads((f / "esri_accumulated_stats.json").read_text()) for f in (written, real)
+    )
+    for key in ("Version", "OutputFeatures", "FeatureStats", "NumClasses", "MetaDataMode"):
+        assert state[key] == real_state[key]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"\xff\xfe no text",
+        b'{"ImageHeight": "e.g. 256", "ExtractBands": "e.g. [0, 1, 2]", "AllTilesStats": "none"}',
+    ],
+)
+def test_pairs_are_the_same_whatever_the_metadata_say(
+    write_raster: WriteRaster, tmp_path: Path, content: bytes | None
+) -> None:
+    raster = write_raster("a.tif", values((1, 64, 64), "uint8"))
+    chips = tmp_path / "chips"
+    export_chips(raster, raster, chips, tile_size=32, progress=False)
+    before = ChipFolder.read(chips)
+    for name in ("esri_model_definition.emd", "esri_accumulated_stats.json", "stats.txt"):
+        (chips / name).unlink()
+        if content is not None:
+            (chips / name).write_bytes(content)
+    after = ChipFolder.read(chips)
+    assert [pair.name for pair in after.pairs] == [pair.name for pair in before.pairs]
+    assert not after.left_out
+
+
+def test_next_index_follows_the_highest_number(tmp_path: Path) -> None:
+    side = ExportSide(("",), Statistics.of(values((1, 8, 8), "uint8"), np.ones((8, 8), bool)))
+    for names, following in ((["3.tif", "000000025.tif"], 26), (["a.tif", "b.tif"], 2)):
+        write_metadata(
+            tmp_path, names, tile_size=8, crs=None, resolution=(1, 1), source=side, target=side
+        )
+        state = json.loads((tmp_path / "esri_accumulated_stats.json").read_text())
+        assert (state["NumTiles"], state["NextTileIndex"]) == (2, following)
 
 
 def test_real_map_is_read(shared_data: Path) -> None:

@@ -27,7 +27,8 @@ Bands = Sequence[int | str]
 class RasterWindow:
     """A chip that is not cut: a window of a large raster, laid onto a grid as it is read."""
 
-    path: Path
+    path: str
+    """Path, URL or GDAL name as it was given: `Path` would spoil `/vsizip//data/a.zip/a.tif`."""
     window: Window
     grid: Grid
     """Grid of the whole scene."""
@@ -94,7 +95,7 @@ class Chip:
     @property
     def path(self) -> Path:
         """The file that it is in."""
-        return self.place.path
+        return Path(self.place.path)
 
     @property
     def bands(self) -> int:

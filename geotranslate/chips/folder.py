@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
 from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
+from geotranslate.chips.files import counted
 from geotranslate.chips.layouts import list_chips
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid, align
@@ -150,16 +151,15 @@ class ChipFolder:
             window = windows[number]
             return Pair(
                 f"row {window.row_off} column {window.col_off}",
-                Chip.of(RasterWindow(Path(source), window, grid, method), source_bands),
-                Chip.of(RasterWindow(Path(target), window, grid, method), target_bands),
+                Chip.of(RasterWindow(os.fspath(source), window, grid, method), source_bands),
+                Chip.of(RasterWindow(os.fspath(target), window, grid, method), target_bands),
             )
 
         pairs = _look_into(look, len(windows))
         enough = [p for p in pairs if min(p.source.valid_share, p.target.valid_share) >= min_valid]
-        left_out = [f"{len(pairs) - len(enough)} tiles with less than {min_valid:.0%} valid pixels"]
-        return cls._checked(
-            Path(source), "two rasters", enough, left_out if len(enough) < len(pairs) else []
-        )
+        few = len(pairs) - len(enough)
+        left_out = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
+        return cls._checked(Path(source), "two rasters", enough, left_out if few else [])
 
     @classmethod
     def _checked(
@@ -184,10 +184,10 @@ class ChipFolder:
         _check_alike([pair.source for pair in kept])
         _check_alike([pair.target for pair in kept])
         if left_out:
-            shown = "; ".join(left_out[:5]) + ("; ..." if len(left_out) > 5 else "")
+            shown = "; ".join(left_out[:5])
+            more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
             warnings.warn(
-                f"{len(left_out)} of {len(left_out) + len(kept)} entries of {path} are left out: "
-                f"{shown}",
+                f"{counted(kept, 'pair')} of {path} can be used; left out: {shown}{more}",
                 GeotranslateWarning,
                 stacklevel=4,
             )
@@ -214,6 +214,13 @@ def _check_pair(pair: Pair) -> None:
             f"{target.path} is {target.size} px. Both sides of a pair need the same pixels."
         )
     georeferenced = source.grid.crs is not None and target.grid.crs is not None
+    if georeferenced and source.path == target.path and source.grid != target.grid:
+        raise GridMismatchError(
+            f"{source.path} is twice as wide as high, so it was taken for a source and its target "
+            "side by side, but it is georeferenced, and its halves lie on different ground. Give "
+            "pictures without georeference, or a folder with images/ and images2/, or cut chips "
+            "from two rasters with export_chips."
+        )
     # Half a pixel: chips that were cut by another program may differ by its rounding.
     if georeferenced and not source.grid.matches(target.grid, tolerance=0.5):
         raise GridMismatchError(

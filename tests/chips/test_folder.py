@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_map_decides_where_it_is_present(write_raster: WriteRaster, tmp_path: Pa
     (tmp_path / "map.txt").write_text(
         "images\\a.tif  images2\\b.tif \nimages\\x.tif images2\\c.tif"
     )
-    with pytest.warns(GeotranslateWarning, match=r"1 of 2 entries .* images/x\.tif: named in map"):
+    with pytest.warns(GeotranslateWarning, match=r"1 pair of .* left out: images/x\.tif: named"):
         folder = ChipFolder.read(tmp_path)
     assert [(p.source.path.name, p.target.path.name) for p in folder.pairs] == [("a.tif", "b.tif")]
 
@@ -50,7 +51,9 @@ def test_chips_without_partner_are_left_out_and_named(
 ) -> None:
     write_pairs(write_raster, ["a.tif", "b.tif"])
     (tmp_path / "images" / "b.tif").unlink()
-    with pytest.warns(GeotranslateWarning, match=r"1 of 2 .* left out: images2/b\.tif: no partner"):
+    with pytest.warns(
+        GeotranslateWarning, match=r"1 pair of .* left out: images2/b\.tif: no partner"
+    ):
         folder = ChipFolder.read(tmp_path)
     assert folder.left_out == ("images2/b.tif: no partner",)
 
@@ -128,3 +131,46 @@ def test_one_name_with_two_endings_is_ambiguous(write_raster: WriteRaster, tmp_p
     write_raster("images/a.tiff", values((1, 8, 8), "uint8"))
     with pytest.raises(InvalidInputError, match="several chips named a with different endings"):
         ChipFolder.read(tmp_path)
+
+
+def test_georeferenced_picture_is_not_halved(write_raster: WriteRaster, tmp_path: Path) -> None:
+    write_raster("chips/0.tif", values((3, 8, 16), "uint8"))
+    sentence = r"0\.tif is twice as wide as high, so it was taken for a source and its target side"
+    with pytest.raises(GridMismatchError, match=sentence):
+        ChipFolder.read(tmp_path / "chips")
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_tiles_that_are_left_out_are_counted(
+    write_raster: WriteRaster, tmp_path: Path, few: int
+) -> None:
+    data = values((1, 32, 32), "uint8") | 1
+    data[:, :8, : 8 * few] = 0
+    path = write_raster("a.tif", data, nodata=0)
+    tiles = f"{few} tile{'s' if few > 1 else ''} with less than 50% valid pixels"
+    with pytest.warns(GeotranslateWarning, match=rf"{16 - few} pairs of .* left out: {tiles}$"):
+        ChipFolder.of_rasters(path, path, tile_size=8, stride=8)
+
+
+def test_long_lists_of_what_is_left_out_end_with_their_number(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    write_pairs(write_raster, [f"{n}.tif" for n in range(9)])
+    for number in range(7):
+        (tmp_path / "images2" / f"{number}.tif").unlink()
+    with pytest.warns(GeotranslateWarning, match=r"^2 pairs of .*4\.tif: no partner; and 2 more$"):
+        assert len(ChipFolder.read(tmp_path).left_out) == 7
+
+
+def test_names_of_gdal_stay_as_they_were_given(write_raster: WriteRaster, tmp_path: Path) -> None:
+    for side in ("source", "target"):
+        raster = write_raster(f"{side}.tif", values((1, 16, 16), "uint8", len(side)))
+        with zipfile.ZipFile(tmp_path / f"{side}.zip", "w") as file:
+            file.write(raster, "a.tif")
+        raster.unlink()
+    names = [f"/vsizip/{tmp_path}/{side}.zip/a.tif" for side in ("source", "target")]
+    assert "//" in names[0]
+    folder = ChipFolder.of_rasters(*names, tile_size=8, stride=8)
+    assert len(folder.pairs) == 4
+    assert folder.pairs[0].source.read()[0].shape == (1, 8, 8)
+    assert folder.pairs[0].source.place.path == names[0]

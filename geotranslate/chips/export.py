@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,17 +19,25 @@ from tqdm.auto import tqdm
 from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.area import Area, AreaLike
 from geotranslate.chips.classes import resampling_for
+from geotranslate.chips.ground import footprints
+from geotranslate.chips.placing import put_in_place, refuse_inputs_inside, sole_writer
 from geotranslate.chips.scenes import (
     Pixels,
     Scene,
     SceneLike,
     SideOptions,
+    VectorSide,
     is_layer,
     open_scene,
     turned,
 )
-from geotranslate.chips.writer import ChipWriter, put_in_place, refuse_inputs_inside
-from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.chips.writer import ChipWriter
+from geotranslate.errors import (
+    GeotranslateWarning,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+)
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.tiles import tile_windows
 
@@ -95,6 +104,7 @@ def export_chips(
             0 writes it as it is. Turned chips are resampled, and their corners may reach out of
             the scene and be invalid.
         burn: Column of the vector layer whose numbers are burnt; 1 for every shape by default.
+            Not for two rasters.
         resampling: GDAL's name of the method for warping; nearest for classes, else bilinear.
         source_classes: Whether the source's values are classes, which the chips then tell
             `prepare_data`. By default they are if it has a colour table, or is one band of
@@ -102,11 +112,12 @@ def export_chips(
             not change in steps of 1, as heights do.
         target_classes: The same for the target.
         overwrite: Whether to replace the chips that are in the folder.
-        append: Whether to add to the chips that are in the folder.
+        append: Whether to add to the chips that are in the folder, whose labels stay.
         progress: Whether to show a progress bar.
 
     Raises:
-        RasterFileError: A side cannot be read or the folder not written.
+        RasterFileError: A side cannot be read, the folder not written, or another export is
+            writing it.
         OutputExistsError: The folder is not empty, and neither `overwrite` nor `append` is true.
         GridMismatchError: The sides do not overlap, or one of them has no CRS.
         InvalidInputError: No tile is left to write, scenes differ in bands or dtype, or an
@@ -121,13 +132,16 @@ def export_chips(
     number("min_cover", min_cover, least=0, most=1)
     method = _resampling(resampling)
     with ExitStack() as stack:
+        stack.enter_context(sole_writer(path))
+        # Another export may have ended since.
+        _check_folder(path, overwrite=overwrite, append=append)
         sides = _scenes(source, target)
         options = (
             _options("source", [one for one, _ in sides], source_classes, method),
             _options("target", [other for _, other in sides], target_classes, method),
         )
         scenes = [open_scene(one, other, burn, options, stack) for one, other in sides]
-        _check_scenes(scenes)
+        _check_scenes(scenes, burn)
         if rotation_angle and any(scene.grid.crs is None for scene in scenes):
             raise InvalidInputError(
                 "rotation_angle needs rasters with a CRS, onto whose ground turned tiles are laid; "
@@ -135,13 +149,8 @@ def export_chips(
             )
         if overwrite:
             refuse_inputs_inside(path, scenes)
+        _check_sizes(scenes, tile_size)
         tiles = [tile for scene in scenes for tile in _tiles(scene, tile_size, step, angles)]
-        if not tiles:
-            grid = scenes[0].grid
-            raise InvalidInputError(
-                f"{scenes[0].source.name} is {grid.width} x {grid.height} px, smaller than a tile; "
-                f"give a tile_size below {tile_size}."
-            )
         inside = tiles if aoi is None else _inside(tiles, aoi, min_cover)
         temporary = Path(
             stack.enter_context(
@@ -167,7 +176,8 @@ def export_chips(
                 "side. Check that both rasters have data in the same place, or lower min_valid."
             )
         writer.finish()
-        put_in_place(temporary, path, append=append)
+        _check_folder(path, overwrite=overwrite, append=append)
+        put_in_place(temporary, path, beside=writer.former)
     return ChipExport(
         path,
         pairs=written,
@@ -224,8 +234,15 @@ def _scenes(
     return list(zip(*sides, strict=True))
 
 
-def _check_scenes(scenes: Sequence[Scene]) -> None:
-    """Refuse scenes whose chips could not lie in one folder."""
+def _check_scenes(scenes: Sequence[Scene], burn: str | None) -> None:
+    """Refuse scenes whose chips could not lie in one folder, or have nothing to burn."""
+    sides = [side for scene in scenes for side in (scene.source, scene.target)]
+    if burn is not None and not any(isinstance(side, VectorSide) for side in sides):
+        raise InvalidInputError(
+            f"burn is {burn!r}, but both sides are rasters; leave it out, or give a vector layer "
+            "with that column on one side."
+        )
+    footprints([scene.grid for scene in scenes])
     first = scenes[0]
     for scene in scenes[1:]:
         for side, usual in ((scene.source, first.source), (scene.target, first.target)):
@@ -243,6 +260,26 @@ def _options(
     rasters = [scene for scene in scenes if not is_layer(scene)]
     found = resampling_for(side, classes, rasters)
     return SideOptions(method or found, classes)
+
+
+def _check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
+    """Refuse if no scene holds a tile; warn of those that do not."""
+    small = [scene for scene in scenes if min(scene.grid.height, scene.grid.width) < tile_size]
+    if not small:
+        return
+    first, others = small[0], len(small) - 1
+    more = f", and so {'is another scene' if others == 1 else f'are {others} other scenes'}"
+    sentence = (
+        f"{first.source.name} is {first.grid.width} x {first.grid.height} px, smaller than a tile"
+        f"{more if others else ''}; "
+    )
+    if len(small) == len(scenes):
+        raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
+    warnings.warn(
+        f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.",
+        GeotranslateWarning,
+        stacklevel=3,
+    )
 
 
 def _angles(rotation_angle: float) -> list[float]:

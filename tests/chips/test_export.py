@@ -17,6 +17,7 @@ from shapely.geometry import Polygon, box
 
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.scenes import turned
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import (
     GeotranslateWarning,
@@ -328,6 +329,58 @@ def test_vector_layer_is_burnt_into_the_grid_of_the_raster(
         np.testing.assert_array_equal(chip.read(1), expected)
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_later_shapes_are_burnt_over_earlier_ones(
+    write_raster: WriteRaster, tmp_path: Path, turn: int
+) -> None:
+    source = write_raster("source.tif", values((1, 64, 64), "uint8"))
+    left, top = NORTH_UP @ (0, 0)
+    shapes = [box(left, top - 80, left + 80, top), box(left + 40, top - 120, left + 120, top - 40)]
+    layer = gpd.GeoDataFrame({"kind": [5, 7][::turn]}, geometry=shapes[::turn], crs="EPSG:32633")
+    expected = np.zeros((64, 64), "uint8")
+    marked = [(slice(0, 40), 5), (slice(20, 60), 7)]
+    for place, value in marked[::turn]:
+        expected[place, place] = value
+    export_chips(source, layer, tmp_path / "c", tile_size=64, burn="kind", progress=False)
+    with rasterio.open(tmp_path / "c" / "images2" / "000000000.tif") as chip:
+        np.testing.assert_array_equal(chip.read(1), expected)
+
+
+def test_column_to_burn_without_a_layer_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="burn is 'kind', but both sides are rasters"):
+        export_chips(*pair, tmp_path / "c", tile_size=32, burn="kind", progress=False)
+    assert not (tmp_path / "c").exists()
+
+
+def test_scenes_smaller_than_a_tile_are_named(
+    pair: tuple[Path, Path], write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    a, b = (write_raster(f"{n}.tif", values((3, 40, n), "uint8")) for n in (20, 50))
+    with pytest.warns(GeotranslateWarning, match=r"20\.tif is 20 x 40 px, smaller than a tile; no"):
+        export = export_chips([pair[0], a], [pair[0], a], tmp_path / "c", tile_size=32)
+    assert export.pairs == 12
+    with pytest.warns(
+        GeotranslateWarning, match=r"20\.tif is .* tile, and so is another scene; no"
+    ):
+        export_chips([a, pair[0], b], [a, pair[0], b], tmp_path / "d", tile_size=64)
+    sentence = r"20\.tif is .*, and so is another scene; give a tile_size below 64"
+    with pytest.raises(InvalidInputError, match=sentence):
+        export_chips([a, b], [a, b], tmp_path / "e", tile_size=64)
+
+
+def test_layers_in_a_crs_without_a_way_to_the_raster_are_said(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    left, top = NORTH_UP @ (0, 0)
+    shape = box(left, top - 100, left + 100, top)
+    local = 'LOCAL_CS["site",UNIT["metre",1]]'
+    layer = gpd.GeoDataFrame(geometry=[shape], crs=local)
+    with pytest.raises(GridMismatchError, match="the vector layer cannot be brought from site"):
+        export_chips(pair[0], layer, tmp_path / "c", tile_size=32, progress=False)
+    with pytest.raises(GridMismatchError, match=r"The aoi cannot be brought .* into WGS 84 / UTM"):
+        export_chips(*pair, tmp_path / "c", tile_size=32, aoi=layer, progress=False)
+
+
 @pytest.mark.parametrize(
     ("column", "dtype"),
     [([1, 200], "uint8"), ([-1, 200], "int16"), ([0, 60_000], "uint16"), ([0.5, 2], "float32")],
@@ -384,6 +437,22 @@ def test_turned_chips_show_the_ground_that_they_say(
             np.testing.assert_allclose(seen, truth, atol=0.5)
     angles = gpd.read_file(tmp_path / "c" / "chips.gpkg")["angle"]
     assert sorted(set(angles)) == [0, 90, 180, 270]
+
+
+def test_turned_grids_turn_clockwise_and_what_they_show_the_other_way(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = values((1, 32, 32), "uint8")
+    path = write_raster("a.tif", data)
+    export_chips(path, path, tmp_path / "c", tile_size=32, rotation_angle=90, progress=False)
+    for quarter in range(4):
+        with rasterio.open(tmp_path / "c" / "images" / f"{quarter:09d}.tif") as chip:
+            np.testing.assert_array_equal(chip.read(1), np.rot90(data[0], quarter))
+    (left, top), (right, _) = NORTH_UP @ (0, 0), NORTH_UP @ (32, 0)
+    grid = turned(Grid(None, NORTH_UP, 32, 32), 90)
+    # The upper left corner comes to lie where the upper right one was.
+    assert grid.transform @ (0, 0) == pytest.approx((right, top))
+    assert grid.transform @ (0, 32) == pytest.approx((left, top))
 
 
 def test_turned_chips_are_invalid_where_they_reach_out(
@@ -459,11 +528,11 @@ def test_interrupted_overwriting_leaves_all_old_or_all_new_chips(
                 raise KeyboardInterrupt
             replace(*paths)
 
-        monkeypatch.setattr("geotranslate.chips.writer.os.replace", move)
+        monkeypatch.setattr("geotranslate.chips.placing.os.replace", move)
 
-    for limit in range(1, 9):
+    for limit in range(1, 16):
         chips = tmp_path / str(limit)
-        monkeypatch.setattr("geotranslate.chips.writer.os.replace", replace)
+        monkeypatch.setattr("geotranslate.chips.placing.os.replace", replace)
         export_chips(*pair, chips, tile_size=32, progress=False)
         moves = 0
         stop_at(limit)

@@ -1,0 +1,202 @@
+"""Put finished chips into their folder, one export at a time, so that a crash spoils nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from geotranslate.chips.esri import MAP_FILE, METADATA_FILES, SOURCE_FOLDER, TARGET_FOLDER, read_map
+from geotranslate.chips.files import CHIP_SUFFIXES
+from geotranslate.chips.footprints import FOOTPRINTS_FILE
+from geotranslate.chips.scenes import Scene
+from geotranslate.errors import InvalidInputError, RasterFileError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
+ARRIVING_FILE = ".geotranslate-arriving"
+"""Names the files that an append is moving in; what a killed one leaves is known by it."""
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keep other exports out of a folder, until the block ends or the process dies.
+
+    Raises:
+        RasterFileError: Another export writes into it, or the lock file beside it cannot be
+            written.
+    """
+    real = Path(os.path.realpath(folder))
+    path = real.with_name(f".{real.name}.lock")
+    descriptor = _locked(path, folder)
+    try:
+        yield
+    finally:
+        # Removed while it is held; Windows keeps open files, which does no harm.
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def _locked(path: Path, folder: Path) -> int:
+    """Return an open lock file that is held, and still the one of that name."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise RasterFileError(
+                f"{folder} cannot be written: {error.strerror} in {path.parent}. Give a folder in "
+                "one that you may write to."
+            ) from error
+        if not _lock(descriptor):
+            os.close(descriptor)
+            raise RasterFileError(
+                f"Another export is writing {folder}; wait until it has ended, or give another "
+                "folder."
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        # Whoever held it removed it in between.
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the system's lock on an open file, which ends with the process; tell if that worked."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems have no locks; there the last look at the folder has to do.
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return True
+
+
+def put_in_place(
+    written: Path, folder: Path, *, beside: Sequence[tuple[str, str]] | None = None
+) -> None:
+    """Move finished chips and metadata into the folder: beside the chips in it, or instead of them.
+
+    An interruption leaves all old or all new chips, and never a pair of an old and a new one.
+
+    Args:
+        written: Where they are.
+        folder: Where they go.
+        beside: The pairs that are there and stay; None where chips are replaced.
+
+    Raises:
+        RasterFileError: Other pairs are there by now.
+    """
+    folder.mkdir(exist_ok=True)
+    if beside is None:
+        _exchange(written, folder)
+    else:
+        if mapped_pairs(folder) != list(beside):
+            raise RasterFileError(
+                f"{folder} was changed by another program while chips were cut for it; export "
+                "again."
+            )
+        _add(written, folder)
+
+
+def _add(written: Path, folder: Path) -> None:
+    """Move new chips beside old ones, and at last the list that names them."""
+    arriving = [f"{side}/{path.name}" for side in FOLDERS for path in (written / side).iterdir()]
+    (folder / ARRIVING_FILE).write_text("\n".join(arriving), encoding="utf-8")
+    try:
+        for side in FOLDERS:
+            (folder / side).mkdir(exist_ok=True)
+        for name in (*arriving, FOOTPRINTS_FILE, *METADATA_FILES):
+            os.replace(written / name, folder / name)
+    finally:
+        remove_unnamed(folder)
+
+
+def remove_unnamed(folder: Path) -> None:
+    """Remove what an interrupted append moved in without getting to name it."""
+    listed = folder / ARRIVING_FILE
+    if not listed.is_file():
+        return
+    arriving = listed.read_text(encoding="utf-8").splitlines()
+    named = {name for pair in _mapped(folder) for name in pair}
+    # The list is replaced in one go: it names all of them or none.
+    if not named.intersection(arriving):
+        for name in arriving:
+            side, _, file = name.rpartition("/")
+            if side in FOLDERS and file:
+                (folder / side / file).unlink(missing_ok=True)
+    listed.unlink()
+
+
+def _exchange(written: Path, folder: Path) -> None:
+    """Put new chips and metadata where old ones may be, or everything back if that fails."""
+    names = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
+    # The old ones first, all of them: what is aside goes with the temporary folder.
+    moves = [
+        (folder / name, written / f"former_{name}") for name in names if (folder / name).exists()
+    ]
+    moves += [(written / name, folder / name) for name in names]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for before, after in moves:
+            os.replace(before, after)
+            done.append((before, after))
+    except BaseException:
+        for before, after in reversed(done):
+            os.replace(after, before)
+        raise
+
+
+def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
+    """Refuse to replace chips among which an input lies.
+
+    Raises:
+        InvalidInputError: A file that a scene reads lies where chips are replaced.
+    """
+    replaced = [(folder / name).resolve() for name in FOLDERS]
+    for scene in scenes:
+        for file in (*scene.source.files, *scene.target.files):
+            if any(Path(file).resolve().is_relative_to(place) for place in replaced):
+                raise InvalidInputError(
+                    f"{file} lies among the chips of {folder} that overwrite=True would replace; "
+                    "move it, or export into another folder."
+                )
+
+
+def mapped_pairs(folder: Path) -> list[tuple[str, str]]:
+    """Return the pairs of a folder's `map.txt`, which have to be all that is in it.
+
+    Raises:
+        InvalidInputError: They are not.
+    """
+    pairs = _mapped(folder)
+    for name, side in zip(FOLDERS, zip(*pairs, strict=True) if pairs else ([], []), strict=True):
+        present = {f"{name}/{path.name}" for path in _chips_in(folder / name)}
+        if present != set(side):
+            odd = sorted(present ^ set(side))
+            raise InvalidInputError(
+                f"{folder} cannot be appended to: its {MAP_FILE} does not name just the chips of "
+                f"{name}/, for example {odd[0]}. Export into another folder, and give "
+                "prepare_data both."
+            )
+    return pairs
+
+
+def _mapped(folder: Path) -> list[tuple[str, str]]:
+    return read_map(folder / MAP_FILE) if (folder / MAP_FILE).is_file() else []
+
+
+def _chips_in(folder: Path) -> list[Path]:
+    """Return the chip files of a folder, none if it is not there."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.suffix.lower() in CHIP_SUFFIXES]

@@ -78,7 +78,7 @@ def scattered(draw: st.DrawFn) -> list[Grid]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(scattered(), st.integers(0, 9), st.sampled_from(["auto", "random", "block"]))
 def test_no_ground_is_shared_whatever_the_maps_and_wherever_on_earth(
     grids: list[Grid], seed: int, method: SplitMethod

@@ -54,6 +54,15 @@ class Grid:
         offset = Affine.translation(window.col_off, window.row_off)
         return Grid(self.crs, self.transform @ offset, int(window.height), int(window.width))
 
+    def scaled(self, factor: float) -> Grid:
+        """Return the grid of pixels `factor` times as many on either axis, on the same ground.
+
+        Where that is no whole number, the last row or column reaches beyond this grid.
+        """
+        # Rounded first: 30 * 1.1 is a little more than 33.
+        height, width = (math.ceil(round(size * factor, 6)) for size in (self.height, self.width))
+        return Grid(self.crs, self.transform @ Affine.scale(1 / factor), height, width)
+
     def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Tell whether every pixel of the other grid is the same piece of ground.
 

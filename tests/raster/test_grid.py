@@ -26,6 +26,25 @@ def test_crop_keeps_every_pixel_where_it_was(transform: Affine) -> None:
     assert part.transform @ (2, 3) == pytest.approx(grid.transform @ (15, 10))
 
 
+@pytest.mark.parametrize("transform", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("factor", [0.25, 1 / 3, 0.5, 1, 1.1, 2, 4])
+def test_scaled_grid_lies_on_the_same_ground(transform: Affine, factor: float) -> None:
+    grid = Grid(UTM33, transform, 60, 80)
+    scaled = grid.scaled(factor)
+    assert scaled.transform @ (0, 0) == transform @ (0, 0)
+    assert scaled.transform @ (5 * factor, 7 * factor) == pytest.approx(transform @ (5, 7))
+    assert scaled.resolution == pytest.approx([side / factor for side in grid.resolution])
+    assert 0 <= scaled.height - 60 * factor + 1e-9 < 1
+    assert 0 <= scaled.width - 80 * factor + 1e-9 < 1
+
+
+def test_scaled_grid_has_whole_pixels() -> None:
+    grid = Grid(None, NORTH_UP, 30, 31)
+    shapes = {f: (grid.scaled(f).height, grid.scaled(f).width) for f in (1.1, 2, 0.5, 1 / 3)}
+    assert shapes == {1.1: (33, 35), 2: (60, 62), 0.5: (15, 16), 1 / 3: (10, 11)}
+    assert grid.scaled(1) == grid
+
+
 def test_resolution_of_a_rotated_grid_is_the_length_of_its_pixel_sides() -> None:
     assert Grid(UTM33, GRIDS["rotated"], 10, 10).resolution == pytest.approx((2, 3))
 

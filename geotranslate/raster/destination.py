@@ -1,0 +1,83 @@
+"""Where a raster is written: its path, the name it has until it is whole, and what lay there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path, PurePosixPath
+
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.raster.opening import reason
+
+SUFFIXES = (".tif", ".tiff")
+
+SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
+"""What GDAL and GIS programs put beside a raster, after its whole name."""
+
+
+def default_output(source: str) -> Path:
+    """Return `<stem>_translated.tif` beside a local source, in the working directory for others."""
+    name = f"{PurePosixPath(source.split('?')[0]).stem}_translated.tif"
+    local = Path(source)
+    return local.with_name(name) if local.is_file() else Path(name)
+
+
+def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Return the output's path after checking that it can be written.
+
+    Raises:
+        RasterFileError: Its folder does not exist.
+        InvalidInputError: It is not named as a GeoTIFF.
+        OutputExistsError: It exists and `overwrite` is false.
+    """
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise RasterFileError(
+            f"The folder {path.parent} of the output {path.name} does not exist; create it first."
+        )
+    if path.is_dir():
+        raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidInputError(
+            f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff."
+        )
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            f"The output {path} exists; give another name or pass overwrite=True."
+        )
+    return path
+
+
+def temporary_for(path: Path) -> Path:
+    """Return a fresh name in the same folder for a file that is not whole yet."""
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.tif")
+
+
+def unwritten(path: Path, what: str, error: BaseException, temporary: Path) -> RasterFileError:
+    """Return the error that says `what` of a file could not be done."""
+    # What GDAL says of a full disk is often no more than which of its functions failed.
+    return RasterFileError(
+        f"{path} cannot be {what}: {reason(error, temporary)}. Make sure that the folder may be "
+        "written and its disk has room, and start again."
+    )
+
+
+def cut_off(path: Path) -> RasterFileError:
+    """Return the error that says that a file is not whole although nothing failed."""
+    return RasterFileError(
+        f"{path} cannot be completed: the disk is full or a limit on file sizes is reached. "
+        "Make room and start again."
+    )
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, its bytes on the disk first."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def remove_sidecars(path: Path) -> None:
+    """Remove what lies beside a raster: it would be taken for that of the file now there."""
+    for ending in SIDECARS:
+        Path(f"{path}{ending}").unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""The dtypes that rasters are written in, and how translated values become them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+def fits(value: float, dtype: str) -> bool:
+    """Tell whether a dtype holds a value, NaN and infinity in floats included."""
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return bool(limits.min <= value <= limits.max) and float(value).is_integer()
+    return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+
+
+def to_dtype(data: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+    """Return values as `dtype`: integers rounded half to even and clipped to their range."""
+    if not np.issubdtype(dtype, np.integer):
+        return data.astype(dtype)
+    limits = np.iinfo(dtype)
+    # float32 cannot hold the limits of 32-bit integers: clipping there needs float64.
+    rounded = np.rint(data, dtype=np.float64 if limits.bits > 16 else data.dtype)
+    return np.clip(rounded, limits.min, limits.max, out=rounded).astype(dtype)
+
+
+def avoid_value(data: NDArray[Any], value: float) -> NDArray[Any]:
+    """Return data with every `value` moved to its nearest neighbour in the dtype.
+
+    A valid pixel that happens to be the nodata value would otherwise be lost (gdalwarp does the
+    same).
+    """
+    if np.issubdtype(data.dtype, np.integer):
+        neighbour = value - 1 if value == np.iinfo(data.dtype).max else value + 1
+    else:
+        neighbour = np.nextafter(data.dtype.type(value), data.dtype.type(0 if value else 1))
+    return np.where(data == value, data.dtype.type(neighbour), data)

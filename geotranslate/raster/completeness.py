@@ -1,49 +1,112 @@
-"""Tell whether a written GeoTIFF is whole: GDAL does not say what fails as it closes a file."""
+"""Tell whether a written TIFF is whole: GDAL does not say what fails as it closes a file."""
 
 from __future__ import annotations
 
-import itertools
+import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+import numpy as np
+from numpy.typing import NDArray
 
-from geotranslate.raster.opening import quiet_about_georeference
+SUBFILE = 254
+"""TIFF field that says what an image is."""
+
+MASK = 4
+"""Its bit for masks."""
+
+OFFSETS, SIZES = (273, 324), (279, 325)
+"""TIFF fields for the places of strips and of tiles."""
+
+KINDS = {3: "u2", 4: "u4", 16: "u8"}
+"""Types of TIFF fields with whole numbers and their numpy names."""
+
+
+class _Layout(NamedTuple):
+    """How the numbers of a TIFF are stored: formats of `struct`, and bytes of a field's value."""
+
+    order: str
+    offset: str
+    entries: str
+    entry: str
+    inline: int
 
 
 def is_complete(path: Path, *, masked: bool) -> bool:
-    """Tell whether all blocks of a GeoTIFF with interleaved bands lie within the file.
+    """Tell whether all blocks of all images in a TIFF lie within the file.
 
-    Only the places of the blocks are read, not the blocks, so large files take seconds.
+    Masks, overviews and their masks are images as the picture is. Only the places of the blocks
+    are read, not the blocks.
 
     Args:
         path: The file, closed.
-        masked: Whether there has to be a mask inside it.
+        masked: Whether every image has to have its mask inside the file.
     """
     size = path.stat().st_size
-    # The mask is the second image in the file.
-    names = [str(path), f"GTIFF_DIR:2:{path}"] if masked else [str(path)]
+    masks = images = 0
     try:
-        with quiet_about_georeference():
-            for name in names:
-                with rasterio.open(name) as image:
-                    if not _has_blocks(image, size):
-                        return False
-    except RasterioError:
+        with path.open("rb") as file:
+            for is_mask, offsets, sizes in _images(file):
+                masks += is_mask
+                images += 1
+                present = (offsets > 0) & (sizes > 0) & (offsets + sizes <= size)
+                if not (present.size and present.all()):
+                    return False
+    except (struct.error, ValueError):
         return False
-    return True
+    return images > 0 and 2 * masks == (images if masked else 0)
 
 
-def _has_blocks(image: DatasetReader, size: int) -> bool:
-    height, width = image.block_shapes[0]
-    places = itertools.product(range(-(-image.height // height)), range(-(-image.width // width)))
-    for row, col in places:
-        # Bands are interleaved: the first one's blocks hold them all.
-        offset, length = (
-            int(image.get_tag_item(f"BLOCK_{what}_{col}_{row}", dm="TIFF", bidx=1) or 0)
-            for what in ("OFFSET", "SIZE")
+def _images(file: BinaryIO) -> Iterator[tuple[bool, NDArray[np.uint64], NDArray[np.uint64]]]:
+    """Yield of every image whether it is a mask and its blocks' offsets and sizes.
+
+    Raises:
+        ValueError: It is no TIFF or misses a field.
+        struct.error: It breaks off.
+    """
+    layout = _layout(file)
+    start = _unpack(file, layout.order + layout.offset)[0]
+    while start:
+        file.seek(start)
+        fields: dict[int, list[Any]] = {}
+        for _ in range(_unpack(file, layout.order + layout.entries)[0]):
+            tag, *field = _unpack(file, layout.order + layout.entry)
+            fields[tag] = field
+        start = _unpack(file, layout.order + layout.offset)[0]
+        subfile, offsets, sizes = (
+            _numbers(file, layout, next((fields[tag] for tag in tags if tag in fields), None))
+            for tags in ((SUBFILE,), OFFSETS, SIZES)
         )
-        if not (offset and length and offset + length <= size):
-            return False
-    return True
+        if len(offsets) != len(sizes):
+            raise ValueError("an image has not as many sizes of blocks as places")
+        yield bool(subfile.any() and subfile[0] & MASK), offsets, sizes
+
+
+def _layout(file: BinaryIO) -> _Layout:
+    mark = file.read(4)
+    if mark in (b"II*\0", b"MM\0*"):
+        return _Layout("<" if mark[:1] == b"I" else ">", "L", "H", "HHL4s", 4)
+    if mark in (b"II+\0", b"MM\0+"):
+        file.seek(8)
+        return _Layout("<" if mark[:1] == b"I" else ">", "Q", "Q", "HHQ8s", 8)
+    raise ValueError("no TIFF")
+
+
+def _numbers(file: BinaryIO, layout: _Layout, field: list[Any] | None) -> NDArray[np.uint64]:
+    """Return the whole numbers of a field, none where there is no such field."""
+    if field is None:
+        return np.empty(0, np.uint64)
+    kind, count, value = field
+    dtype = np.dtype(layout.order + KINDS[kind])
+    length = count * dtype.itemsize
+    if length > layout.inline:
+        file.seek(struct.unpack(layout.order + layout.offset, value)[0])
+        value = file.read(length)
+    if len(value) < length:
+        raise ValueError("a field breaks off")
+    return np.frombuffer(value[:length], dtype).astype(np.uint64)
+
+
+def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))

@@ -6,9 +6,9 @@ import os
 import reprlib
 import uuid
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
@@ -17,84 +17,17 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from geotranslate.errors import (
-    GeotranslateError,
-    InvalidInputError,
-    OutputExistsError,
-    RasterFileError,
-)
+from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 from geotranslate.raster.completeness import is_complete
+from geotranslate.raster.destination import SIDECARS
+from geotranslate.raster.destination import check_output as check_output
+from geotranslate.raster.dtypes import DTYPES, avoid_value, fits, to_dtype
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import Dataset, quiet_about_georeference, reason
+from geotranslate.raster.partfile import BLOCK as BLOCK
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-BLOCK = 256
-"""Side of the blocks of written GeoTIFFs, px. Rows are written in multiples of it."""
-
-SUFFIXES = (".tif", ".tiff")
-
-SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
-"""What GDAL and GIS programs put beside a raster, after its whole name."""
-
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-
-
-def default_output(source: str) -> Path:
-    """Return `<stem>_translated.tif` beside a local source, in the working directory for others."""
-    name = f"{PurePosixPath(source.split('?')[0]).stem}_translated.tif"
-    local = Path(source)
-    return local.with_name(name) if local.is_file() else Path(name)
-
-
-def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Return the output's path after checking that it can be written.
-
-    Raises:
-        RasterFileError: Its folder does not exist.
-        InvalidInputError: It is not named as a GeoTIFF.
-        OutputExistsError: It exists and `overwrite` is false.
-    """
-    path = Path(output)
-    if not path.parent.is_dir():
-        raise RasterFileError(
-            f"The folder {path.parent} of the output {path.name} does not exist; create it first."
-        )
-    if path.is_dir():
-        raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
-    if path.suffix.lower() not in SUFFIXES:
-        raise InvalidInputError(
-            f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff."
-        )
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"The output {path} exists; give another name or pass overwrite=True."
-        )
-    return path
-
-
-def to_dtype(data: NDArray[np.float32], dtype: str) -> NDArray[Any]:
-    """Return values as `dtype`: integers rounded half to even and clipped to their range."""
-    if not np.issubdtype(dtype, np.integer):
-        return data.astype(dtype)
-    limits = np.iinfo(dtype)
-    # float32 cannot hold the limits of 32-bit integers: clipping there needs float64.
-    wide = data.astype(np.float64) if limits.bits > 16 else data
-    return np.clip(np.rint(wide), limits.min, limits.max).astype(dtype)
-
-
-def avoid_value(data: NDArray[Any], value: float) -> NDArray[Any]:
-    """Return data with every `value` moved to its nearest neighbour in the dtype.
-
-    A valid pixel that happens to be the nodata value would otherwise be lost (gdalwarp does the
-    same).
-    """
-    if np.issubdtype(data.dtype, np.integer):
-        neighbour = value - 1 if value == np.iinfo(data.dtype).max else value + 1
-    else:
-        neighbour = np.nextafter(data.dtype.type(value), data.dtype.type(0 if value else 1))
-    return np.where(data == value, data.dtype.type(neighbour), data)
 
 
 class Sink:
@@ -131,7 +64,7 @@ class Sink:
             raise InvalidInputError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}.")
         if nodata is None and masked and np.issubdtype(dtype, np.floating):
             nodata = float("nan")
-        if nodata is not None and not _fits(nodata, dtype):
+        if nodata is not None and not fits(nodata, dtype):
             raise InvalidInputError(
                 f"nodata is {nodata:g}, which {dtype} cannot hold; give another nodata or dtype."
             )
@@ -248,10 +181,3 @@ class Sink:
     def _discard(self) -> None:
         self._env.__exit__(None, None, None)
         self._temporary.unlink(missing_ok=True)
-
-
-def _fits(value: float, dtype: str) -> bool:
-    if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        return bool(limits.min <= value <= limits.max) and float(value).is_integer()
-    return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)

@@ -23,7 +23,7 @@ from fastai.torch_core import default_device, subplots
 from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.raster.sink import to_dtype
+from geotranslate.raster.dtypes import to_dtype
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.callbacks import History
 from geotranslate.training.losses import masked_l1

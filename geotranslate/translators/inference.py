@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.sink import to_dtype
+from geotranslate.raster.dtypes import to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.destination import default_output
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
-from geotranslate.raster.sink import default_output
 from geotranslate.raster.source import RasterLike, Source
 from geotranslate.translators.inference import Inference
 

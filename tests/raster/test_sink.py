@@ -13,8 +13,10 @@ from rasterio.crs import CRS
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.completeness import is_complete
+from geotranslate.raster.destination import check_output, default_output
+from geotranslate.raster.dtypes import avoid_value, to_dtype
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.sink import Sink, avoid_value, check_output, default_output, to_dtype
+from geotranslate.raster.sink import Sink
 from tests.conftest import NORTH_UP, values
 
 GRID = Grid(CRS.from_epsg(32633), NORTH_UP, 20, 30)

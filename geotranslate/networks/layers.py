@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["batch", "instance", "none"]
+Span = tuple[int, int]
+"""First and last pixel along an axis."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -39,3 +41,16 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     rows, cols = image.shape[-2:]
     below, right = -rows % multiple, -cols % multiple
     return F.pad(image, (0, right, 0, below), mode="reflect") if below or right else image
+
+
+def reach(layer: nn.Module, span: Span) -> Span:
+    """Return which input pixels a layer reads for some output pixels, padding included."""
+    if isinstance(layer, nn.Sequential):
+        for part in reversed(layer):
+            span = reach(part, span)
+    elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        kernel, stride, padding = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
+        if isinstance(layer, nn.Conv2d):
+            return span[0] * stride - padding, span[1] * stride - padding + kernel - 1
+        return -((kernel - 1 - padding - span[0]) // stride), (span[1] + padding) // stride
+    return span

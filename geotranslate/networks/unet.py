@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Norm, init_weights, make_norm, pad_to_multiple
+from geotranslate.networks.layers import (
+    Norm,
+    Span,
+    init_weights,
+    make_norm,
+    pad_to_multiple,
+    reach,
+)
 
 MAX_DEPTH = 8
 MIN_CHIP_SIZE = 64
@@ -55,6 +62,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = 2**depth
+        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         widths = [ngf * min(2**level, 8) for level in range(depth)]
         self.encoder = nn.ModuleList(
             _down(
@@ -91,7 +99,27 @@ class UNet(nn.Module):
         skips.pop()
         for up in self.decoder:
             hidden = torch.cat([up(hidden), skips.pop()], dim=1)
-        return self.head(hidden)[..., :rows, :cols]
+        # Under autocast too: bfloat16 has only 256 steps from 0.5 to 1, which float targets show.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.head(hidden.to(self.head[1].weight.dtype))[..., :rows, :cols]
+
+    @property
+    def radius(self) -> int | None:
+        """How many pixels away, along a row or column, a pixel can change another's translation.
+
+        It holds in eval mode. None where a normalisation looks at the whole image.
+        """
+        if any(isinstance(module, nn.InstanceNorm2d) for module in self.modules()):
+            return None
+        # Pixels differ in where they lie between the pixels of the levels below.
+        spans = {pixel: self._reach((pixel, pixel)) for pixel in range(self.stride)}
+        return max(max(pixel - first, last - pixel) for pixel, (first, last) in spans.items())
+
+    def _reach(self, span: Span) -> Span:
+        # The way through the innermost level reads all that the skips read.
+        for layer in reversed([*self.encoder, *self.decoder, self.head]):
+            span = reach(layer, span)
+        return span
 
 
 def _down(bands_in: int, bands_out: int, *, norm: Norm, activate: bool, bias: bool) -> nn.Module:

@@ -113,3 +113,53 @@ def test_other_sizes_are_the_upper_left_of_the_padded_translation(size: int) -> 
     with torch.inference_mode():
         whole = network(pad_to_multiple(image, 64))
         assert torch.equal(network(image), whole[..., :size, :size])
+
+
+def exact_unet(depth: int, norm: str) -> UNet:
+    """Return a float64 network in eval mode whose every weight matters."""
+    torch.manual_seed(depth)
+    network = UNet(1, 1, depth=depth, ngf=2, norm=norm).double().eval()
+    for name, value in network.state_dict().items():
+        if value.ndim == 4:
+            value.normal_(0, 0.3)
+        if "running_mean" in name:
+            value.normal_(0, 0.1)
+    return network
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("depth", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
+    depth: int, norm: str, axis: int
+) -> None:
+    network = exact_unet(depth, norm)
+    radius, stride = network.radius, network.stride
+    assert radius is not None
+    size = -(-(2 * radius + 3 * stride) // stride) * stride
+    reached = 0
+    image = torch.rand((1, 1, stride, size), dtype=torch.float64)
+    image = image if axis else image.mT.contiguous()
+    with torch.inference_mode():
+        before = network(image)
+        for changed in range(radius + stride, radius + 2 * stride, max(1, stride // 8)):
+            other = image.clone()
+            other[0, 0].select(axis, changed).add_(3.0)
+            differs = (network(other) != before)[0, 0].any(dim=1 - axis).nonzero().flatten()
+            reached = max(reached, int((differs - changed).abs().max()))
+    assert radius - stride <= reached <= radius
+
+
+def test_radius_is_unknown_where_a_normalisation_sees_the_image() -> None:
+    assert UNet(1, 1, depth=4, ngf=2, norm="instance").radius is None
+
+
+@pytest.mark.parametrize("bands_out", [1, 3])
+def test_translations_keep_the_steps_of_float32_under_autocast(bands_out: int) -> None:
+    torch.manual_seed(0)
+    network = UNet(3, bands_out, depth=6, ngf=8).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = network(image)
+    assert found.dtype == torch.float32
+    assert (found != found.bfloat16().float()).any()

@@ -1,4 +1,4 @@
-"""The area of interest: which chips lie in it."""
+"""The area of interest: where it is, and which chips lie in it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TypeAlias
 
 import geopandas as gpd
+import numpy as np
 from shapely import make_valid, prepare
 from shapely.geometry.base import BaseGeometry
 
@@ -14,6 +15,49 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
 AreaLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry"
+
+
+def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:
+    """Return an area as one valid geometry in the CRS of a grid.
+
+    Args:
+        area: Vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry in the grid's.
+        grid: Grid of the scene.
+
+    Raises:
+        RasterFileError: The vector file cannot be read.
+        InvalidInputError: It is empty, or its CRS and the grid's do not go together.
+    """
+    if isinstance(area, str | os.PathLike):
+        area = read_layer(area)
+    if isinstance(area, gpd.GeoDataFrame | gpd.GeoSeries):
+        area = _in_crs(area.geometry, grid).union_all()
+    if not isinstance(area, BaseGeometry):
+        raise InvalidInputError(
+            f"aoi is {type(area).__name__}; give a vector file, a GeoDataFrame or a shapely "
+            "geometry, for example shapely.geometry.box(left, bottom, right, top)."
+        )
+    if area.is_empty:
+        raise InvalidInputError("The aoi is empty; give a polygon that holds chips or pixels.")
+    return make_valid(area)
+
+
+def _in_crs(shapes: gpd.GeoSeries, grid: Grid) -> gpd.GeoSeries:
+    if (shapes.crs is None) != (grid.crs is None):
+        without, with_one = ("aoi", "raster") if shapes.crs is None else ("raster", "aoi")
+        raise InvalidInputError(
+            f"The {without} has no CRS but the {with_one} has one; assign it first, or give the "
+            "aoi as a shapely geometry in the raster's coordinates."
+        )
+    if shapes.crs is None:
+        return shapes
+    moved = in_crs(shapes, grid.crs, "The aoi")
+    if not np.isfinite(moved.total_bounds).all() and not shapes.is_empty.all():
+        raise InvalidInputError(
+            "The aoi has no place in the raster's CRS; check the CRS of both, and that they are "
+            "of one place."
+        )
+    return moved
 
 
 class Area:
@@ -25,28 +69,16 @@ class Area:
         min_cover: Least share of a chip, 0 to 1, that has to lie in the area; 1 is ArcGIS's rule.
 
     Raises:
-        InvalidInputError: The area is empty or `min_cover` is no share.
-        GridMismatchError: No way leads from its CRS to the scene's.
+        RasterFileError: The vector file cannot be read.
+        InvalidInputError: The area is empty, its CRS does not go with the scene's, or `min_cover`
+            is no share.
     """
 
     def __init__(self, area: AreaLike, grid: Grid, min_cover: float) -> None:
         if not 0 <= min_cover <= 1:
             raise InvalidInputError(f"min_cover is {min_cover}; give a share between 0 and 1.")
-        if isinstance(area, str | os.PathLike):
-            area = read_layer(area)
-        if isinstance(area, gpd.GeoDataFrame | gpd.GeoSeries):
-            both = area.crs is not None and grid.crs is not None
-            area = (in_crs(area, grid.crs, "The aoi") if both else area).union_all()
-        if not isinstance(area, BaseGeometry):
-            raise InvalidInputError(
-                f"aoi is {type(area).__name__}; give a vector file, a GeoDataFrame or a shapely "
-                "geometry, for example shapely.geometry.box(left, bottom, right, top)."
-            )
-        if area.is_empty:
-            raise InvalidInputError("The aoi is empty; give a polygon that holds chips.")
-        area = make_valid(area)
-        prepare(area)
-        self._shape, self._min_cover = area, min_cover
+        self._shape, self._min_cover = area_on(area, grid), min_cover
+        prepare(self._shape)
         # A chip that ends at the border is inside, whatever the last digits say.
         self._slack = 1e-3 * min(grid.resolution)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geotranslate.chips.export import export_chips
     from geotranslate.errors import GeotranslateError, GeotranslateWarning
     from geotranslate.training.data import prepare_data
+    from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "GeotranslateWarning",
     "Pix2Pix",
     "export_chips",
+    "load_model",
     "prepare_data",
 ]
 
@@ -26,6 +28,7 @@ _HOMES = {
     "GeotranslateWarning": "geotranslate.errors",
     "Pix2Pix": "geotranslate.translators.pix2pix",
     "export_chips": "geotranslate.chips.export",
+    "load_model": "geotranslate.translators.loading",
     "prepare_data": "geotranslate.training.data",
 }
 

@@ -8,7 +8,8 @@ import math
 import os
 import platform
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard
@@ -98,8 +99,7 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     new_card = folder / f".{CARD_FILE}.{mark}.partial"
     try:
         folder.mkdir(exist_ok=True)
-        contiguous = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
-        save_file(contiguous, new_weights)
+        save_file(_plain(weights), new_weights)
         content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
         text = json.dumps(_finite(content), indent=2, allow_nan=False)
         new_card.write_text(text, encoding="utf-8")
@@ -113,7 +113,21 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
                 partial.unlink()
 
 
-def load_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """Read a model's card.
+
+    Args:
+        path: Folder that `save` wrote, or the card in it.
+
+    Raises:
+        ModelFileError: It is missing, damaged or no model of geotranslate.
+    """
+    folder = _folder(path)
+    with _damage(folder):
+        return Card.from_json(_values(folder))
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
     """Read a model's card and weights; nothing in the files is run.
 
     Args:
@@ -122,25 +136,9 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
     Raises:
         ModelFileError: It is missing, damaged or no model of geotranslate.
     """
-    folder = Path(path).parent if Path(path).name == CARD_FILE else Path(path)
-    for name in (CARD_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise ModelFileError(
-                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
-                "save wrote."
-            )
-    try:
-        values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise ModelFileError(
-                f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
-                "wrote."
-            )
-        if values["format_version"] > FORMAT_VERSION:
-            raise ModelFileError(
-                f"{folder} was saved by a newer geotranslate ({values['versions']['geotranslate']})"
-                "; update geotranslate to load it."
-            )
+    folder = _folder(path)
+    with _damage(folder):
+        values = _values(folder)
         card = Card.from_json(values)
         if values["weights_sha256"] != _sha256(folder / WEIGHTS_FILE):
             raise ModelFileError(
@@ -148,13 +146,63 @@ def load_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
                 "Save or fetch the model again."
             )
         return card, load_file(folder / WEIGHTS_FILE)
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """Return what `card.json` says of these weights when they are saved."""
+    return hashlib.sha256(save(_plain(weights))).hexdigest()
+
+
+def saved_sha256(path: str | os.PathLike[str]) -> str | None:
+    """Return the SHA-256 of a saved model's weights, None where none can be read any more."""
+    try:
+        return _sha256(_folder(path) / WEIGHTS_FILE)
+    except (ModelFileError, OSError):
+        return None
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    folder = Path(path).parent if Path(path).name == CARD_FILE else Path(path)
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise ModelFileError(
+                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
+                "save wrote."
+            )
+    return folder
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
+            "wrote."
+        )
+    if values["format_version"] > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{folder} was saved by a newer geotranslate ({values['versions']['geotranslate']})"
+            "; update geotranslate to load it."
+        )
+    return values
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    """Turn what reading a damaged model raises into our sentence."""
+    try:
+        yield
+    except ModelFileError:
+        raise
     except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
-        if isinstance(error, ModelFileError):
-            raise
         raise ModelFileError(
             f"The model {folder} is damaged ({type(error).__name__}: {error}). Save or fetch it "
             "again."
         ) from error
+
+
+def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: object) -> None:

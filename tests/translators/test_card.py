@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
-from geotranslate.translators.card import Card, load_model, load_weights, save_model
+from geotranslate.translators.card import Card, load_weights, read_model, save_model
 
 SIDE = Side(
     bands=1,
@@ -37,11 +37,11 @@ WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7)}
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save_model(tmp_path / "model", CARD, WEIGHTS)
-    card, weights = load_model(tmp_path / "model")
+    card, weights = read_model(tmp_path / "model")
     assert card == CARD
     assert weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
-    assert load_model(tmp_path / "model" / "card.json")[0] == CARD
+    assert read_model(tmp_path / "model" / "card.json")[0] == CARD
     assert sorted(item.name for item in (tmp_path / "model").iterdir()) == [
         "card.json",
         "model.safetensors",
@@ -58,7 +58,7 @@ def test_card_says_who_wrote_it(tmp_path: Path) -> None:
 def test_saving_again_replaces_the_model(tmp_path: Path) -> None:
     save_model(tmp_path / "model", CARD, WEIGHTS)
     save_model(tmp_path / "model", CARD, {"c": torch.zeros(1)})
-    assert load_model(tmp_path / "model")[1].keys() == {"c"}
+    assert read_model(tmp_path / "model")[1].keys() == {"c"}
 
 
 def test_missing_folder_above_is_named(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_folder_that_is_no_model_says_what_is_missing(tmp_path: Path, name: str)
     save_model(tmp_path / "model", CARD, WEIGHTS)
     (tmp_path / "model" / name).unlink()
     with pytest.raises(ModelFileError, match=rf"is not a model of geotranslate: {name} is missing"):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_card_that_is_not_ours_is_refused(tmp_path: Path, content: str, sentence
     save_model(tmp_path / "model", CARD, WEIGHTS)
     (tmp_path / "model" / "card.json").write_text(content)
     with pytest.raises(ModelFileError, match=sentence):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "model", CARD, WEIGHTS)
     save_file({"a": torch.ones(2, 3)}, tmp_path / "model" / "model.safetensors")
     with pytest.raises(ModelFileError, match="does not belong to its card"):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
 
     torch.save({"a": Bomb()}, tmp_path / "model" / "model.safetensors")
     with pytest.raises(ModelFileError):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")
     assert not (tmp_path / "boom").exists()
 
 
@@ -124,7 +124,7 @@ def test_weights_that_do_not_fit_the_networks_are_refused() -> None:
 def test_infinite_numbers_survive_strict_json(tmp_path: Path) -> None:
     card = replace(CARD, metrics={"psnr": math.inf}, history=[{"l1": 0.5}, {"l1": math.inf}])
     save_model(tmp_path / "model", card, WEIGHTS)
-    assert load_model(tmp_path / "model")[0] == card
+    assert read_model(tmp_path / "model")[0] == card
     text = (tmp_path / "model" / "card.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
@@ -150,7 +150,7 @@ def test_card_whose_numbers_do_not_fit_is_refused(
     values["data"]["source"] |= change
     path.write_text(json.dumps(values))
     with pytest.raises(ModelFileError, match="is damaged"):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")
 
 
 def test_file_where_the_model_shall_be_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,43 +10,119 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.raster.dtypes import to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
+from geotranslate.translators.hardware import EvalMode, Precision, resolve_precision
+
+CPU_BATCH = 8
+GPU_BATCH = 64
+"""Most tiles at once by default: more of them are not faster."""
 
 
 class Inference:
     """A generator between two scalings: float32 batches in source units to ones in target units.
 
-    It is the `apply` of `translate_raster`. Dropout is off and batch normalisation uses its
-    running statistics, so a tile's translation does not depend on the others.
+    It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off and
+    batch normalisation uses its running statistics, so a tile's translation does not depend on
+    the others.
 
     Args:
         generator: The network.
         card: The data that it was trained on.
-        smallest: Least side that the network can take, px.
+        stride: Factor by which the generator shrinks images inside, px.
+        radius: How far it sees, px; None for the whole image.
     """
 
-    def __init__(self, generator: nn.Module, card: DataCard, smallest: int) -> None:
-        self.generator, self.card, self.smallest = generator, card, smallest
+    def __init__(
+        self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
+    ) -> None:
+        self.generator, self.card = generator, card
+        self.stride, self.radius = stride, radius
+        self.precision: Precision = "float32"
+        self.eval_mode = EvalMode(generator)
+        self._fitting: int | None = None
+
+    def at(self, precision: Precision) -> Inference:
+        """Return the same generator at a precision; "auto" is bfloat16 where that is fast.
+
+        Raises:
+            InvalidInputError: There is no such precision.
+        """
+        other = copy.copy(self)
+        other.precision = resolve_precision(precision, self.device)
+        return other
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+    def batch_size(self, wanted: int | None, tile: int) -> int:
+        """Return how many tiles to translate at once: as wanted, else what the machine takes.
+
+        That is 8 on a CPU, and on a GPU the largest power of two up to 64 that its memory holds.
+
+        Raises:
+            InvalidInputError: What is wanted is no whole number of at least 1.
+            GeotranslateError: The GPU's memory does not hold a single tile.
+        """
+        if wanted is not None:
+            return whole_number("batch_size", wanted, 1)
+        if self.device.type == "cpu":
+            return CPU_BATCH
+        self.scaled(torch.zeros(GPU_BATCH, self.card.source.bands, tile, tile))
+        return min(GPU_BATCH, self._fitting or GPU_BATCH)
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Translate `(n, bands, rows, cols)`."""
+        """Translate `(n, bands, rows, cols)`.
+
+        Raises:
+            GeotranslateError: The GPU's memory does not hold a single tile.
+        """
         scaled = torch.from_numpy(self.card.source.scaling.scale(batch))
         return self.card.target.scaling.unscale(self.scaled(scaled).numpy())
 
     def scaled(self, batch: Tensor) -> Tensor:
         """Translate a batch in -1..1 into one in -1..1, on the CPU."""
-        device = next(self.generator.parameters()).device
-        training = self.generator.training
-        self.generator.eval()
-        try:
-            with torch.inference_mode():
-                parts = [self.generator(part) for part in _parts(batch, device)]
-                return torch.cat(parts).float().cpu()
-        finally:
-            self.generator.train(training)
+        with self.eval_mode, torch.inference_mode():
+            done: list[Tensor] = []
+            while (start := sum(map(len, done))) < len(batch):
+                part = batch[start : start + self._at_once(len(batch))]
+                try:
+                    done.append(self._forward(part))
+                except torch.cuda.OutOfMemoryError:
+                    self._shrink(part)
+            return torch.cat(done)
+
+    def _forward(self, part: Tensor) -> Tensor:
+        device, reduced = self.device, self.precision == "bfloat16"
+        layout = torch.channels_last if reduced or device.type == "cuda" else torch.preserve_format
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            return self.generator(part.to(device, memory_format=layout)).float().cpu()
+
+    def _at_once(self, given: int) -> int:
+        """Return how many tiles the generator gets at once: on the CPU in float32 single ones.
+
+        Its convolutions may differ in the last bit with the number of tiles; one by one, the
+        result does not depend on the batch size.
+        """
+        if self.device.type == "cpu" and self.precision == "float32":
+            return 1
+        return min(given, self._fitting or given)
+
+    def _shrink(self, part: Tensor) -> None:
+        """Remember that so many tiles do not fit into the GPU's memory."""
+        if len(part) == 1:
+            raise GeotranslateError(
+                f"The GPU's memory does not hold one tile of {part.shape[-1]} px; give a smaller "
+                "tile_size, or free the GPU of other programs."
+            )
+        # The largest power of two below.
+        self._fitting = 1 << ((len(part) - 1).bit_length() - 1)
+        torch.cuda.empty_cache()
 
     def image(self, data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
         """Translate one image `(bands, rows, cols)` in a single pass, to the target's dtype.
@@ -60,8 +137,8 @@ class Inference:
         filled = fill_gaps(data.astype(np.float32), valid, self.card.source.mean)
         # A network cannot take an image smaller than its stride: extend it by reflection.
         at = (
-            reflected(0, max(rows, self.smallest), rows),
-            reflected(0, max(cols, self.smallest), cols),
+            reflected(0, max(rows, self.stride), rows),
+            reflected(0, max(cols, self.stride), cols),
         )
         translated = self(filled[:, at[0][:, None], at[1]][None])[0, :, :rows, :cols]
         side = self.card.target
@@ -99,12 +176,3 @@ class Inference:
             return side.indexes
         self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
         return source.indexes
-
-
-def _parts(batch: Tensor, device: torch.device) -> list[Tensor]:
-    """Return what the network gets at once: on the CPU single tiles.
-
-    The CPU's convolutions may differ in the last bit with the number of tiles; one by one, the
-    result does not depend on the batch size.
-    """
-    return [part.to(device) for part in batch.split(1 if device.type == "cpu" else len(batch))]

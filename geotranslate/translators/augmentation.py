@@ -1,0 +1,62 @@
+"""Test-time augmentation: translate a tile in all its eight positions."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TileFunction(Protocol):
+    """What translates batches, and says how far it sees; see `Inference`."""
+
+    @property
+    def stride(self) -> int:
+        """Factor by which tiles are shrunk inside, px."""
+
+    @property
+    def radius(self) -> int | None:
+        """How far a pixel's translation sees, px; None for the whole tile."""
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Translate `(n, bands, rows, cols)`."""
+
+
+class Symmetric:
+    """The mean of the translations of a tile turned and mirrored, each turned back.
+
+    It turns with the tile: there is no direction that it prefers.
+
+    Args:
+        apply: What translates batches.
+        spread: Whether to add a band: the standard deviation of the eight translations, in the
+            target's units, averaged over the bands.
+    """
+
+    def __init__(self, apply: TileFunction, *, spread: bool = False) -> None:
+        self.apply, self.spread = apply, spread
+        self.stride, self.radius = apply.stride, apply.radius
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Translate `(n, bands, rows, cols)`; the eight positions one after the other."""
+        first = self._turned(batch, 0, mirrored=False).astype(np.float64)
+        # Differences from the first: where all agree, the mean is that value to the last bit.
+        total, squares = np.zeros_like(first), np.zeros_like(first)
+        for turns, mirrored in [(n, m) for n in range(4) for m in (False, True)][1:]:
+            difference = self._turned(batch, turns, mirrored=mirrored) - first
+            total += difference
+            squares += difference**2
+        mean = (first + total / 8).astype(np.float32)
+        if not self.spread:
+            return mean
+        variance = np.maximum(squares / 8 - (total / 8) ** 2, 0)
+        deviation = np.sqrt(variance).mean(axis=1, keepdims=True, dtype=np.float64)
+        return np.concatenate([mean, deviation.astype(np.float32)], axis=1)
+
+    def _turned(self, batch: NDArray[Any], turns: int, *, mirrored: bool) -> NDArray[np.float32]:
+        seen = np.rot90(batch, turns, (-2, -1))
+        seen = seen[..., ::-1] if mirrored else seen
+        translated = self.apply(np.ascontiguousarray(seen))
+        translated = translated[..., ::-1] if mirrored else translated
+        return np.rot90(translated, -turns, (-2, -1))

@@ -1,0 +1,71 @@
+"""What a network runs on and how: the precision that is fast there, and eval mode for all."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from geotranslate.errors import InvalidInputError
+
+Precision = Literal["float32", "bfloat16", "auto"]
+
+# Not one a network: a lock cannot be sent to another process, and nobody holds it for long.
+_LOCK = threading.Lock()
+
+
+class EvalMode:
+    """Keep a network in eval mode as long as anybody is inside, in whatever thread.
+
+    The last one to leave puts it back as the first one found it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network, self._inside, self._training = network, 0, False
+
+    def __enter__(self) -> None:
+        with _LOCK:
+            if not self._inside:
+                self._training = self._network.training
+                self._network.eval()
+            self._inside += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with _LOCK:
+            self._inside -= 1
+            if not self._inside:
+                self._network.train(self._training)
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """Return the precision, "auto" as bfloat16 where the hardware multiplies it, else float32.
+
+    Raises:
+        InvalidInputError: There is no such precision.
+    """
+    if precision not in get_args(Precision):
+        raise InvalidInputError(
+            f"precision is {precision!r}; give one of {', '.join(get_args(Precision))}."
+        )
+    if precision != "auto":
+        return precision
+    return "bfloat16" if _multiplies_bfloat16(device) else "float32"
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # torch also says yes where it only emulates it.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch do not tell: then it is float32.
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, bool)() for test in tests)

@@ -1,0 +1,72 @@
+"""What is written into a translated raster about its making, and recognised later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import RasterioError
+from shapely.geometry.base import BaseGeometry
+
+import geotranslate
+from geotranslate.chips.datacard import DataCard
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.pipeline import TranslatedRaster
+
+PREFIX = "GEOTRANSLATE_"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """A model and the settings on which the values of its translations depend."""
+
+    translator: str
+    """Name of its class."""
+    digest: str
+    """SHA-256 of its weights."""
+    card: DataCard
+    precision: str
+    tta: bool | str
+    settings: dict[str, Any]
+    """Arguments of the translation, beside the area."""
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that makes tiles come out as they do: weights, card and precision."""
+        card = json.dumps(self.card.to_json(), sort_keys=True)
+        parts = (self.translator, self.digest, card, self.precision, str(self.tta))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
+        """Return the tags of the output: the same ones whenever the same file is to be written."""
+        parameters = self.settings | {
+            "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
+            "precision": self.precision,
+            "tta": self.tta,
+        }
+        return {
+            f"{PREFIX}VERSION": geotranslate.__version__,
+            f"{PREFIX}MODEL": self.translator,
+            f"{PREFIX}WEIGHTS_SHA256": self.digest,
+            f"{PREFIX}IDENTITY": self.identity,
+            f"{PREFIX}SOURCE": os.path.basename(scene),
+            f"{PREFIX}PARAMETERS": json.dumps(parameters, sort_keys=True, default=str),
+        }
+
+
+def finished(output: Path, tags: dict[str, str]) -> TranslatedRaster | None:
+    """Return an output that was written with these tags, if there is one."""
+    if not output.is_file():
+        return None
+    try:
+        with rasterio.open(output) as dataset:
+            written = {key: text for key, text in dataset.tags().items() if key in tags}
+            grid = Grid.of(dataset)
+    except RasterioError:
+        return None
+    return TranslatedRaster(output, grid, 0, 0.0) if written == tags else None

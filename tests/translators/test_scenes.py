@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+from shapely.geometry import Point
+
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.translators.scenes import outputs_in, several, translate_each
+from tests.conftest import NORTH_UP
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.tif", "a.TIF", "a_translated.tif", "c_translated.tif", "d.vrt", "notes.txt"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def test_folder_gives_its_rasters_without_their_translations(folder: Path) -> None:
+    found = several(folder)
+    assert found == [folder / name for name in ("a.TIF", "b.tif", "c_translated.tif", "d.vrt")]
+
+
+def test_pattern_gives_the_files_that_match(folder: Path) -> None:
+    assert several(str(folder / "[ab].*")) == [str(folder / "a.TIF"), str(folder / "b.tif")]
+    assert several(str(folder / "**" / "*.vrt")) == [str(folder / "d.vrt")]
+
+
+@pytest.mark.parametrize("column", ["path", "location"])
+def test_table_gives_its_column(column: str) -> None:
+    table = gpd.GeoDataFrame({column: ["x.tif", Path("y.tif")]}, geometry=[Point(), Point()])
+    assert several(table) == ["x.tif", "y.tif"]
+
+
+def test_single_rasters_are_not_several(folder: Path) -> None:
+    (folder / "odd[1].tif").write_text("")
+    (folder / "empty").mkdir()
+    for path in ("x.tif", "https://h/x.tif?a=*", "/vsicurl?url=*", folder / "odd[1].tif"):
+        assert several(path) is None
+    assert several(folder / "empty") is None
+
+
+def test_nothing_to_translate_is_said(folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"No file matches .*\*\.nc; check the pattern"):
+        several(str(folder / "*.nc"))
+    with pytest.raises(InvalidInputError, match="list of scenes is empty; give at least one"):
+        several([])
+    table = gpd.GeoDataFrame({"file": ["x.tif"]}, geometry=[Point()])
+    with pytest.raises(InvalidInputError, match="columns file, geometry; give one with their path"):
+        several(table)
+
+
+def test_outputs_lie_in_the_folder_or_beside_their_scenes(folder: Path) -> None:
+    scenes = [folder / "b.tif", str(folder / "d.vrt")]
+    names = ["b_translated.tif", "d_translated.tif"]
+    assert outputs_in(scenes, folder / "new" / "er") == [folder / "new" / "er" / n for n in names]
+    assert (folder / "new" / "er").is_dir()
+    assert outputs_in(scenes, None) == [folder / name for name in names]
+
+
+def test_scenes_of_one_name_and_impossible_folders_are_said(folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"x/a\.tif and y/a\.tif would both be translated"):
+        outputs_in(["x/a.tif", "y/a.tif"], folder / "out")
+    with pytest.raises(RasterFileError, match="for the translations cannot be made"):
+        outputs_in(["x/a.tif"], folder / "notes.txt")
+
+
+def test_error_names_the_scene_and_what_is_written() -> None:
+    done: list[Path] = []
+
+    def translate(scene: str, output: Path) -> TranslatedRaster:
+        if scene == "c.tif":
+            raise OutputExistsError("It exists.")
+        done.append(output)
+        return TranslatedRaster(output, Grid(None, NORTH_UP, 1, 1), 1, 0.0)
+
+    outputs = [Path("1"), Path("2"), Path("3"), Path("4")]
+    assert [r.path for r in translate_each(["a.tif", "b.tif"], outputs[:2], translate)] == done
+    with pytest.raises(
+        OutputExistsError, match=r"Scene 3 of 4, c\.tif: It exists\. 2 before it are written; with"
+    ):
+        translate_each(["a.tif", "b.tif", "c.tif", "d.tif"], outputs, translate)

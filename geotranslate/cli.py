@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -44,6 +44,82 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
         from geotranslate.demo.run import run_demo
 
         run_demo(folder, seed=seed, overwrite=overwrite, say=click.echo)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("scenes", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write; for several scenes the folder of the files. Beside the scenes by default.",
+)
+@click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
+@click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")
+@click.option(
+    "--tile-size", type=int, help="Side of the tiles, px; the training chips' by default."
+)
+@click.option("--overlap", type=int, help="Pixels that neighbouring tiles share.")
+@click.option("--padding", type=int, help="Pixels at the edge of cropped tiles to throw away.")
+@click.option("--blend", type=click.Choice(["auto", "hann", "crop"]), default="auto")
+@click.option("--batch-size", type=int, help="Tiles at once; what the machine takes by default.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto")
+@click.option("--dtype", help="Output dtype; the training targets' by default.")
+@click.option("--nodata", type=float, help="Nodata value; the training targets' by default.")
+@click.option("--driver", default="COG", show_default=True, help="GDAL's format of the output.")
+@click.option("--tta", type=click.Choice(["mean", "std"]), help="Average eight turned tiles.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--resume", is_flag=True, help="Go on with what an interrupted run has left.")
+@click.option("--part", help="Translate only this part, for example 2/8.")
+@click.option("--assemble", is_flag=True, help="Put the translated parts together; no model runs.")
+@click.option("--max-memory", type=int, help="Bytes for rows that wait to be written.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+def predict(
+    model: Path,
+    scenes: tuple[str, ...],
+    output: Path | None,
+    assemble: bool,
+    no_progress: bool,
+    tta: str | None,
+    **options: Any,
+) -> None:
+    """Translate SCENES (files, folders or a glob pattern) with the saved MODEL.
+
+    On several machines that share a disk, run it with --part 1/8 to --part 8/8 and then once with
+    --assemble, all else the same.
+    """
+    path = scenes[0] if len(scenes) == 1 else list(scenes)
+    with _sentences():
+        if assemble:
+            _assemble(path, output, overwrite=options["overwrite"])
+            return
+        from geotranslate.translators.loading import load_model
+
+        written = load_model(model).predict_raster(
+            path,
+            output,
+            tta="std" if tta == "std" else tta is not None,
+            progress=not no_progress,
+            **options,
+        )
+        for raster in written if isinstance(written, list) else [written]:
+            click.echo(raster)
+
+
+def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:
+    from geotranslate.raster.destination import default_output
+    from geotranslate.raster.parts import assemble_parts
+    from geotranslate.translators.scenes import outputs_in, several
+
+    scenes = several(path)
+    if scenes is None:
+        outputs = [output or default_output(str(path))]
+    else:
+        outputs = outputs_in(scenes, output)
+    for file in outputs:
+        assemble_parts(file, overwrite=overwrite)
+        click.echo(file)
 
 
 @contextmanager

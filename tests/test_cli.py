@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 import geotranslate
 from geotranslate.cli import main
+from geotranslate.translators.prediction import Predictor
 
 
 def run(code: str) -> str:
@@ -19,7 +24,8 @@ def run(code: str) -> str:
 def test_help_does_not_import_torch() -> None:
     loaded = run(
         "import sys, click.testing, geotranslate.cli as cli;"
-        "r = click.testing.CliRunner().invoke(cli.main, ['demo', '--help']);"
+        "click.testing.CliRunner().invoke(cli.main, ['demo', '--help']);"
+        "r = click.testing.CliRunner().invoke(cli.main, ['predict', '--help']);"
         "print(r.exit_code, 'torch' in sys.modules, 'fastai' in sys.modules)"
     )
     assert loaded.split() == ["0", "False", "False"]
@@ -60,3 +66,87 @@ def test_errors_are_sentences_without_a_traceback(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is not empty; give another one or pass overwrite (--overwrite)" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return what the model that any path gives is asked to do."""
+    calls: list[Any] = []
+
+    class Model:
+        def predict_raster(self, path: Any, output: Any, **options: Any) -> Any:
+            calls.append((path, output, options))
+            return ["one.tif", "two.tif"] if isinstance(path, list) else "one.tif"
+
+    monkeypatch.setattr("geotranslate.translators.loading.load_model", lambda path: Model())
+    return calls
+
+
+def test_prediction_takes_the_defaults_of_the_function(asked: list[Any]) -> None:
+    result = CliRunner().invoke(main, ["predict", "model", "scene.tif"])
+    assert (result.exit_code, result.output) == (0, "one.tif\n")
+    ((path, output, options),) = asked
+    assert (path, output) == ("scene.tif", None)
+    defaults = inspect.signature(Predictor.predict_raster).parameters
+    assert options == {name: defaults[name].default for name in options}
+    assert {*options, "executor"} == {*defaults} - {"self", "path", "output"}
+
+
+def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
+    text = (
+        "predict model a.tif b.tif -o out --tile-size 512 --overlap 64 --padding 32 --blend crop "
+        "--batch-size 2 --precision float32 --aoi area.gpkg --bbox -70 -5.5 1 2 --dtype int16 "
+        "--nodata -1 --driver GTiff --overwrite --resume --tta std --part 1/2 "
+        "--max-memory 1000000 --no-progress"
+    )
+    result = CliRunner().invoke(main, text.split())
+    assert (result.exit_code, result.output) == (0, "one.tif\ntwo.tif\n")
+    assert asked[0] == (
+        ["a.tif", "b.tif"],
+        Path("out"),
+        {
+            "tile_size": 512,
+            "overlap": 64,
+            "padding": 32,
+            "blend": "crop",
+            "batch_size": 2,
+            "precision": "float32",
+            "aoi": "area.gpkg",
+            "bbox": (-70, -5.5, 1, 2),
+            "dtype": "int16",
+            "nodata": -1,
+            "driver": "GTiff",
+            "overwrite": True,
+            "resume": True,
+            "tta": "std",
+            "part": "1/2",
+            "max_memory": 1_000_000,
+            "progress": False,
+        },
+    )
+
+
+def test_parts_are_assembled_without_a_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[tuple[Path, bool]] = []
+    parts = types.ModuleType("geotranslate.raster.parts")
+    parts.assemble_parts = lambda output, overwrite: done.append((output, overwrite))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "geotranslate.raster.parts", parts)
+    command = ["predict", "nowhere", "scene.tif", "--part", "2/2", "--assemble"]
+    assert CliRunner().invoke(main, [*command, "-o", "o.tif"]).output == "o.tif\n"
+    assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0
+    several = [*command, "b.tif", "-o", str(tmp_path)]
+    assert CliRunner().invoke(main, several).exit_code == 0
+    assert done == [
+        (Path("o.tif"), False),
+        (Path("scene_translated.tif"), True),
+        (tmp_path / "scene_translated.tif", False),
+        (tmp_path / "b_translated.tif", False),
+    ]
+
+
+def test_missing_model_is_a_sentence() -> None:
+    result = CliRunner().invoke(main, ["predict", "nowhere", "scene.tif"])
+    assert result.exit_code == 1
+    assert "nowhere is not a model of geotranslate: card.json is missing" in result.output

@@ -100,8 +100,9 @@ class UNet(nn.Module):
         for up in self.decoder:
             hidden = torch.cat([up(hidden), skips.pop()], dim=1)
         # Under autocast too: bfloat16 has only 256 steps from 0.5 to 1, which float targets show.
+        dtype = next(self.head.parameters()).dtype
         with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(hidden.to(self.head[1].weight.dtype))[..., :rows, :cols]
+            return self.head(hidden.to(dtype))[..., :rows, :cols]
 
     @property
     def radius(self) -> int | None:

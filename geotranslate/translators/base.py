@@ -19,6 +19,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner, ValueMetric
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import default_device, subplots
+from torch import Tensor
 
 from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
@@ -29,7 +30,14 @@ from geotranslate.training.callbacks import History
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics import ErrorSums
 from geotranslate.training.tensors import RgbBands, draw_table
-from geotranslate.translators.card import Card, load_model, load_weights, save_model
+from geotranslate.translators.card import (
+    Card,
+    load_weights,
+    read_card,
+    read_model,
+    save_model,
+    saved_sha256,
+)
 from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
@@ -49,6 +57,7 @@ class Translator(Predictor):
         data: Loaders from `prepare_data`; a data card alone for a model that only translates.
         pair: The networks.
         stride: Factor by which the generator shrinks images inside, px.
+        radius: How far it sees, px; None for the whole image.
         options: Arguments that rebuild the translator from its card.
         callbacks: fastai callbacks of the game.
         metrics: Columns of the progress table, beside the L1 of the validation pairs.
@@ -60,15 +69,17 @@ class Translator(Predictor):
         pair: AdversarialPair,
         *,
         stride: int,
+        radius: int | None,
         options: dict[str, Any],
         callbacks: Sequence[Callback],
         metrics: Sequence[Any],
     ) -> None:
         self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
-        super().__init__(pair.generator, data_card(data), stride)
+        super().__init__(pair.generator, data_card(data), stride, radius)
         self.pair, self.options = pair, options
         self.history: list[dict[str, float]] = []
         self.metrics: dict[str, float] = {}
+        self._folder: Path | None = None
         pair.to(default_device() if self.data is None else self.data.device)
         self.learn = Learner(
             DataLoaders() if self.data is None else self.data,
@@ -177,7 +188,7 @@ class Translator(Predictor):
         """
         folder = Path(path)
         card = Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
-        save_model(folder, card, self.pair.state_dict())
+        save_model(folder, card, self._weights())
         return folder
 
     @classmethod
@@ -187,7 +198,7 @@ class Translator(Predictor):
         Raises:
             ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
         """
-        card, weights = load_model(path)
+        card, weights = read_model(path)
         if card.translator != cls.__name__:
             raise ModelFileError(
                 f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
@@ -202,7 +213,18 @@ class Translator(Predictor):
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
         model.metrics = card.metrics
+        model._folder = Path(path)
         return model
+
+    def _weights(self) -> dict[str, Tensor]:
+        return self.pair.state_dict()
+
+    def _saved_folder(self, digest: str) -> Path | None:
+        if self._folder is None or saved_sha256(self._folder) != digest:
+            return None
+        card = read_card(self._folder)
+        same = card.options == self.options and card.data == self.card
+        return self._folder if same else None
 
     def _validation_l1(self) -> float:
         # The learner's loss is the plain L1; fastai has just averaged it.

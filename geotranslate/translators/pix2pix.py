@@ -68,6 +68,7 @@ class Pix2Pix(Translator):
             data,
             AdversarialPair(generator, discriminator),
             stride=generator.stride,
+            radius=generator.radius,
             options={
                 "ngf": ngf,
                 "ndf": ndf,

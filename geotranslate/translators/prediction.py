@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 import os
-import warnings
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from geotranslate.checks import whole_number
+from geotranslate.chips.area import AreaLike, area_on
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.destination import default_output
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
 from geotranslate.raster.source import RasterLike, Source
+from geotranslate.translators.augmentation import TileFunction
+from geotranslate.translators.card import weights_sha256
+from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
+from geotranslate.translators.provenance import Provenance, finished
+from geotranslate.translators.scenes import (
+    ScenesLike,
+    outputs_in,
+    scene_name,
+    several,
+    translate_each,
+)
+from geotranslate.translators.suitability import warn_if_unlike
+from geotranslate.translators.workers import SavedModel, augmented, works_elsewhere
 
 
-class Predictor:
+class Predictor(ABC):
     """A generator and what is known of its data: all that translating takes.
 
     Args:
         generator: The network.
         card: The data that it was trained on.
         stride: Factor by which the generator shrinks images inside, px.
+        radius: How far it sees, px; None for the whole image.
     """
 
-    def __init__(self, generator: nn.Module, card: DataCard, stride: int) -> None:
+    def __init__(
+        self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
+    ) -> None:
         self.card, self.stride = card, stride
-        self.inference = Inference(generator, card, stride)
+        self.inference = Inference(generator, card, stride, radius)
+
+    @abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model into a folder and return the folder."""
+
+    @abstractmethod
+    def _weights(self) -> dict[str, Tensor]:
+        """Return what is saved of the networks."""
+
+    @abstractmethod
+    def _saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that holds the model as it is, if there is one."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
+        return weights_sha256(self._weights())
 
     def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
-        """Translate a chip or another image that fits into memory at once.
+        """Translate a chip or another image that fits into memory at once, in float32.
 
         Args:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
@@ -58,63 +94,183 @@ class Predictor:
 
     def predict_raster(
         self,
-        path: RasterLike,
+        path: ScenesLike,
         output: str | os.PathLike[str] | None = None,
         *,
+        aoi: AreaLike | None = None,
+        bbox: tuple[float, float, float, float] | None = None,
         tile_size: int | None = None,
         overlap: int | None = None,
-        batch_size: int = 4,
+        padding: int | None = None,
+        batch_size: int | None = None,
+        blend: Literal["auto", "hann", "crop"] = "auto",
+        precision: Precision = "auto",
+        dtype: str | None = None,
+        nodata: float | None = None,
+        driver: str = "COG",
         overwrite: bool = False,
+        resume: bool = False,
+        executor: Any = None,
+        part: str | tuple[int, int] | None = None,
+        max_memory: int | None = None,
         progress: bool = True,
-    ) -> TranslatedRaster:
-        """Translate a raster of any size into a GeoTIFF on the same grid.
+        tta: bool | Literal["std"] = False,
+    ) -> Any:
+        """Translate rasters of any size into GeoTIFFs on the same grids.
 
-        The output has the dtype and nodata value of the training targets; where that has none,
-        pixels that are invalid in the source are NaN (floats) or masked (integers).
+        Where a raster is invalid the output is as well: by its nodata value, NaN in floats, or a
+        mask. Warns of a scene that differs from the training chips: without CRS, with pixels of
+        another size, another dtype, or values far outside of theirs.
 
         Args:
-            path: Raster to translate: path, URL, GDAL name or open dataset.
+            path: Raster to translate: path, URL, GDAL name or open dataset. For several: a folder,
+                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
-                working directory for a remote one.
+                working directory for a remote one. For several scenes the folder of such files.
+            aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
+                in the raster's. The output is cut to its bounds, and invalid outside of it.
+            bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
             tile_size: Side of the tiles, px; by default that of the training chips, rounded up to
                 what the generator takes without padding.
-            overlap: Pixels that neighbouring tiles share; a quarter of a tile by default.
-            batch_size: Tiles translated at once.
+            overlap: Pixels that neighbouring tiles share.
+            padding: Pixels at a tile's edge that are thrown away where tiles are cropped.
+            batch_size: Tiles translated at once; by default 8 on a CPU, and on a GPU the largest
+                power of two up to 64 that fits. It is halved where a GPU's memory does not hold it.
+            blend: What becomes of the pixels that tiles share: "hann" mixes them, "crop" takes
+                each from the tile in which it lies further inside; "auto" chooses.
+            precision: "float32", "bfloat16", which is faster and differs in about the third digit,
+                or "auto": bfloat16 where the machine multiplies it. In float32 on a CPU the file
+                is the same, byte for byte, for every batch size.
+            dtype: Output dtype; that of the training targets by default.
+            nodata: Output nodata value; that of the training targets by default.
+            driver: GDAL's format of the output.
             overwrite: Whether an existing output may be replaced.
+            resume: Whether to go on with what an interrupted run with the same arguments has
+                left, and to keep outputs that it finished.
+            executor: Any `concurrent.futures` executor or a `dask.distributed.Client` whose workers
+                translate the parts. Processes read the model from the folder that it was loaded
+                from, else from one that lies beside the output as long as they work.
+            part: Translate only this part, "2/8" or (2, 8), to be assembled later.
+            max_memory: Bytes that may be used for rows that wait to be written.
             progress: Whether to show a progress bar.
+            tta: Average the translations of every tile in its eight positions, turned and mirrored;
+                "std" adds a band with their standard deviation, in the target's units, averaged
+                over the bands.
 
         Returns:
-            The written raster, usable as a path.
+            The written raster, a `TranslatedRaster` usable as a path; for several scenes a list.
 
         Raises:
-            RasterFileError: The raster cannot be read or the output not written.
-            OutputExistsError: The output exists and `overwrite` is false.
-            InvalidInputError: The raster has another number of bands than the model translates.
+            RasterFileError: A raster cannot be read or an output not written.
+            OutputExistsError: An output exists and `overwrite` is false.
+            InvalidInputError: A raster has another number of bands than the model translates, the
+                aoi is empty or elsewhere, or an argument is impossible.
         """
+        self._refuse_mean_of_classes(tta)
+        inference = self.inference.at(precision)
         tile = self._tile_size(tile_size)
-        with Source(path) as source:
+        settings: dict[str, Any] = {
+            "bbox": bbox,
+            "tile_size": tile,
+            "overlap": overlap,
+            "padding": padding,
+            "blend": blend,
+            "dtype": dtype or self.card.target.dtype,
+            "nodata": self.card.target.nodata if nodata is None else nodata,
+        }
+        provenance = Provenance(
+            type(self).__name__, self.digest(), self.card, inference.precision, tta, dict(settings)
+        )
+        scenes = several(path)
+        outputs = [] if scenes is None else outputs_in(scenes, output)
+        first = outputs[0] if outputs else Path(output or default_output(scene_name(path)))
+        with self._shared(inference, tta, executor, provenance.digest, first) as apply:
+            settings |= {
+                "batch_size": inference.batch_size(batch_size, tile),
+                "driver": driver,
+                "overwrite": overwrite,
+                "resume": resume,
+                "executor": executor,
+                "part": part,
+                "max_memory": max_memory,
+                "progress": progress,
+            }
+
+            def translate(scene: RasterLike, output: Path) -> TranslatedRaster:
+                return self._translate(scene, output, apply, aoi, provenance, settings)
+
+            if scenes is None:
+                return translate(path, first)
+            return translate_each(scenes, outputs, translate)
+
+    def _translate(
+        self,
+        scene: RasterLike,
+        output: Path,
+        apply: TileFunction,
+        aoi: AreaLike | None,
+        provenance: Provenance,
+        settings: dict[str, Any],
+    ) -> TranslatedRaster:
+        with Source(scene) as source:
             bands = self.inference.bands_of(source)
-            if source.grid.crs is None and not source.dataset.gcps[0]:
-                warnings.warn(
-                    f"{source.name} has no CRS, so the output has none either.",
-                    GeotranslateWarning,
-                    stacklevel=2,
+            area = None if aoi is None else area_on(aoi, source.grid)
+            if area is not None and not area.intersects(source.grid.footprint):
+                raise InvalidInputError(
+                    f"The aoi does not touch {source.name}; give an area on its ground, as a "
+                    "geometry in its CRS or as a layer that names its own."
                 )
+            tags = provenance.tags(source.name, area)
+            if settings["resume"] and settings["part"] is None:
+                kept = finished(output, tags)
+                if kept is not None:
+                    return kept
+            warn_if_unlike(Source(source.dataset, bands), self.card)
+            target = self.card.target
+            added = ("standard deviation",) if provenance.tta == "std" else ()
             return translate_raster(
                 source.dataset,
-                default_output(source.name) if output is None else output,
-                self.inference,
+                output,
+                apply,
                 bands=bands,
-                bands_out=self.card.target.bands,
-                tile_size=tile,
-                overlap=tile // 4 if overlap is None else overlap,
-                batch_size=batch_size,
-                dtype=self.card.target.dtype,
-                nodata=self.card.target.nodata,
-                band_names=self.card.target.band_names,
+                bands_out=target.bands + len(added),
+                aoi=area,
+                band_names=(*target.band_names, *added),
+                categorical=target.classes is not None,
                 fill=self.card.source.mean,
-                overwrite=overwrite,
-                progress=progress,
+                tags=tags,
+                identity=provenance.identity,
+                **settings,
+            )
+
+    @contextmanager
+    def _shared(
+        self, inference: Inference, tta: bool | str, executor: object, digest: str, output: Path
+    ) -> Iterator[TileFunction]:
+        """Yield what translates tiles wherever the executor's workers are."""
+        if not works_elsewhere(executor):
+            with inference.eval_mode:
+                yield augmented(inference, tta)
+            return
+        folder = self._saved_folder(digest)
+        if folder is not None:
+            yield SavedModel.of(folder, digest, inference, tta)
+            return
+        if not output.parent.is_dir():
+            raise RasterFileError(
+                f"The folder {output.parent} of the output {output.name} does not exist; create "
+                "it first."
+            )
+        with TemporaryDirectory(prefix=f".{output.name}.model.", dir=output.parent) as made:
+            yield SavedModel.of(self.save(made), digest, inference, tta)
+
+    def _refuse_mean_of_classes(self, tta: bool | str) -> None:
+        if tta not in (False, True, "std"):
+            raise InvalidInputError(f'tta is {tta!r}; give True, False or "std".')
+        if tta and self.card.target.classes is not None:
+            raise InvalidInputError(
+                "tta averages translations, but the targets are classes, whose numbers have no "
+                "mean; translate without it."
             )
 
     def _tile_size(self, wanted: int | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,7 +213,7 @@ class Translator(Predictor):
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
         model.metrics = card.metrics
-        model._folder = Path(path)
+        model._folder = Path(path).absolute()
         return model
 
     def _weights(self) -> dict[str, Tensor]:
@@ -222,9 +222,11 @@ class Translator(Predictor):
     def _saved_folder(self, digest: str) -> Path | None:
         if self._folder is None or saved_sha256(self._folder) != digest:
             return None
-        card = read_card(self._folder)
-        same = card.options == self.options and card.data == self.card
-        return self._folder if same else None
+        with suppress(ModelFileError):
+            card = read_card(self._folder)
+            if (card.options, card.data) == (self.options, self.card):
+                return self._folder
+        return None
 
     def _validation_l1(self) -> float:
         # The learner's loss is the plain L1; fastai has just averaged it.

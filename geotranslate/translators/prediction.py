@@ -182,9 +182,11 @@ class Predictor(ABC):
             type(self).__name__, self.digest(), self.card, inference.precision, tta, dict(settings)
         )
         scenes = several(path)
-        outputs = [] if scenes is None else outputs_in(scenes, output)
-        first = outputs[0] if outputs else Path(output or default_output(scene_name(path)))
-        with self._shared(inference, tta, executor, provenance.digest, first) as apply:
+        if scenes is None:
+            outputs = [Path(output or default_output(scene_name(path)))]
+        else:
+            outputs = outputs_in(scenes, output)
+        with self._shared(inference, tta, executor, provenance.digest, outputs[0]) as apply:
             settings |= {
                 "batch_size": inference.batch_size(batch_size, tile),
                 "driver": driver,
@@ -200,7 +202,7 @@ class Predictor(ABC):
                 return self._translate(scene, output, apply, aoi, provenance, settings)
 
             if scenes is None:
-                return translate(path, first)
+                return translate(path, outputs[0])
             return translate_each(scenes, outputs, translate)
 
     def _translate(

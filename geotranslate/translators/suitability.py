@@ -20,7 +20,7 @@ from geotranslate.raster.source import Source
 
 MOST_DIFFERENCE = 1.2
 """Ratio of pixel sizes up to which nothing is said."""
-FAR = 2.0
+FAR = 5.0
 """Scaled value beyond which a pixel is far outside of training, which reaches from -1 to 1."""
 FAR_SHARE = 0.05
 EARTH_RADIUS = 6_371_008.8

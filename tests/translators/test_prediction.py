@@ -230,9 +230,15 @@ def test_other_workers_read_the_model_where_it_was_loaded_from_while_it_is_the_s
         next(model.pair.generator.parameters()).add_(1)
     model.predict_raster(scene, executor=object())
     assert calls[1]["apply"].folder != folder
-    (folder / "card.json").unlink()
+    for damage in ("not json", None):
+        model = load_model(fresh_model.save(folder))
+        (folder / "card.json").unlink()
+        if damage:
+            (folder / "card.json").write_text(damage)
+        model.predict_raster(scene, executor=object())
+        assert calls[-1]["apply"].folder != folder
     load_model(fresh_model.save(folder)).predict_raster(scene, executor=object())
-    assert calls[2]["apply"].folder == folder
+    assert calls[-1]["apply"].folder == folder
 
 
 def test_missing_folder_is_said_before_the_model_is_sent(fresh_model: Pix2Pix, scene: Path) -> None:

@@ -27,5 +27,9 @@ class ModelFileError(GeotranslateError, ValueError):
     """A model folder is missing, damaged or was not written by geotranslate."""
 
 
+class TranslationError(GeotranslateError, RuntimeError):
+    """Translating a tile failed."""
+
+
 class GeotranslateWarning(UserWarning):
     """Something that the result depends on and that the user may not expect."""

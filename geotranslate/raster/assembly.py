@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio._err import CPLE_BaseError  # what copying raises is not public
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 
 from geotranslate.errors import InvalidInputError, RasterFileError
@@ -99,9 +99,11 @@ def _check_part(part: Path, output: Output, rows: range) -> None:
     try:
         with rasterio.open(part) as dataset:
             found = (dataset.count, dataset.height, dataset.width, set(dataset.dtypes))
+            # Only parts with an invalid pixel have one.
+            masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
     except (RasterioError, OSError):
-        found = None
-    if found != expected or not is_complete(part, masked=output.has_mask):
+        found, masked = None, False
+    if found != expected or not is_complete(part, masked=masked):
         raise RasterFileError(
             f"The part {part} is damaged or not of this output; remove it and start again to have "
             "it made anew."

@@ -2,59 +2,143 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.raster.tiles import Axis
+from geotranslate.raster.mismatch import EVERY, Mismatch
+from geotranslate.raster.plan import BLOCK, Region
+from geotranslate.raster.tiles import Axis, Seam
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 class RowBand:
     """Tiles in, finished rows out, top down.
 
     The blend is separable, so each row of tiles is first merged sideways into a strip, and the
-    strip then downwards into the band. Both are running weighted means (`Axis.shares`): where
-    tiles agree the result is their value to the last bit, and as the order of the tiles is fixed,
-    so is every sum.
+    strip then downwards into the band. Both are running weighted means (`Seam`): where tiles
+    agree the result is their value to the last bit, and as the order of the tiles is fixed, so is
+    every sum.
 
     Args:
         bands: Bands of the tiles.
-        rows: Tiles down the raster.
+        rows: Tiles down the scene.
         cols: Tiles across it.
-        block: Finished rows are handed out in multiples of this, but for the last ones.
+        region: What is wanted of the scene; its tiles have to come and no others.
+        part_of: Number of the part that a row of the scene is in, for the mismatch.
     """
 
-    def __init__(self, bands: int, rows: Axis, cols: Axis, block: int) -> None:
-        self.rows, self.cols, self.block = rows, cols, block
-        self.strip = np.zeros((bands, rows.tile, cols.padded), np.float32)
-        self.band = np.zeros((bands, rows.tile + block, cols.size), np.float32)
-        self.top = 0
+    def __init__(
+        self,
+        bands: int,
+        rows: Axis,
+        cols: Axis,
+        region: Region,
+        part_of: Callable[[int], int] = lambda row: 0,
+    ) -> None:
+        self.rows, self.cols, self.region, self.part_of = rows, cols, region, part_of
+        self.tile_rows = rows.touching(region.top, region.bottom)
+        self.tile_cols = cols.touching(region.left, region.right)
+        self.left = cols.starts[self.tile_cols[0]]
+        width = cols.starts[self.tile_cols[-1]] + cols.tile - self.left
+        self.strip = np.zeros((bands, rows.tile, width), np.float32)
+        self.valid = np.zeros((rows.tile, width), bool)
+        height = min(rows.tile + BLOCK, region.height)
+        self.band = np.zeros((bands, height, region.width), np.float32)
+        self.known = np.zeros((height, region.width), bool)
+        self.top = region.top
+        """Row of the scene that the band begins with."""
+        self.mismatches: defaultdict[int, Mismatch] = defaultdict(Mismatch)
+        """How far tiles were apart, by part."""
 
-    def add(self, row: int, col: int, tile: NDArray[np.float32]) -> None:
+    def begin(self, valid: Mask) -> None:
+        """Start a row of tiles whose pixels `(tile, columns of all its tiles)` are so valid."""
+        self.valid = valid
+
+    def add(self, row: int, col: int, tile: Floats) -> None:
         """Merge the tile `(bands, tile, tile)`; rows of tiles from the top, each from the left."""
-        start, share = self.cols.starts[col], self.cols.shares[col]
-        lead = len(share)
+        seam = self.cols.seams[col]
+        start = self.cols.starts[col] - self.left
         mean = self.strip[:, :, start : start + self.cols.tile]
-        mean[:, :, :lead] += share * (tile[:, :, :lead] - mean[:, :, :lead])
-        mean[:, :, lead:] = tile[:, :, lead:]
-        if col == len(self.cols) - 1:
-            self._merge_strip(row)
+        if col != self.tile_cols[0]:
+            self._compare_sideways(row, start, seam, tile)
+            blend = slice(seam.keep, seam.own)
+            mean[:, :, blend] += seam.shares * (tile[:, :, blend] - mean[:, :, blend])
+            mean[:, :, seam.own :] = tile[:, :, seam.own :]
+        else:
+            mean[:] = tile
+
+    def finish(self, row: int) -> Iterator[tuple[int, Floats, Mask]]:
+        """Merge the row of tiles that is complete; yield the rows that no later tile touches.
+
+        They come as the first row's place in the scene, `(bands, rows, cols)` and their validity,
+        whole blocks but for the last ones. They are overwritten by the next row of tiles.
+        """
+        self._merge_strip(row)
+        if row == self.tile_rows[-1]:
+            done = self.region.bottom - self.top
+        else:
+            done = (self.rows.reaches[row + 1][0] - self.top) // BLOCK * BLOCK
+        if done > 0:
+            yield self.top, self.band[:, :done], self.known[:done]
+            rest = self.band.shape[1] - done
+            self.band[:, :rest] = self.band[:, done:]
+            self.known[:rest] = self.known[done:]
+            self.top += done
 
     def _merge_strip(self, row: int) -> None:
-        start, share = self.rows.starts[row] - self.top, self.rows.shares[row][:, None]
-        lead = len(share)
-        mean = self.band[:, start : start + self.rows.tile]
-        strip = self.strip[:, :, : self.cols.size]
-        mean[:, :lead] += share * (strip[:, :lead] - mean[:, :lead])
-        mean[:, lead:] = strip[:, lead:]
+        seam = self.rows.seams[row]
+        start = self.rows.starts[row]
+        left = self.region.left - self.left
+        strip = self.strip[:, :, left : left + self.region.width]
+        # Rows of the tile that are wanted and not handed out yet.
+        low, high = max(self.top - start, 0), min(self.region.bottom - start, self.rows.tile)
+        if low >= high:
+            return
+        valid = self.valid[low:high, left : left + self.region.width]
+        self.known[start + low - self.top : start + high - self.top] = valid
+        own = low
+        if row != self.tile_rows[0]:
+            self._compare_downwards(row, strip, left)
+            own = max(seam.own, low)
+            blend = slice(max(seam.keep, low), min(own, high))
+            shares = seam.shares[blend.start - seam.keep : blend.stop - seam.keep, None]
+            mean = self.band[:, start + blend.start - self.top : start + blend.stop - self.top]
+            mean += shares * (strip[:, blend] - mean)
+        if own < high:
+            at = slice(start + own - self.top, start + high - self.top)
+            self.band[:, at] = strip[:, own:high]
 
-    def finished(self, row: int) -> NDArray[np.float32]:
-        """Hand out the rows that no tile below tile row `row` touches, as whole blocks."""
-        if row == len(self.rows) - 1:
-            count = self.rows.size - self.top
-        else:
-            count = (self.rows.starts[row + 1] - self.top) // self.block * self.block
-        done: NDArray[np.float32] = self.band[:, :count].copy()
-        rest = self.band.shape[1] - count
-        self.band[:, :rest] = self.band[:, count:]
-        self.top += count
-        return done
+    def _compare_sideways(self, row: int, start: int, seam: Seam, tile: Floats) -> None:
+        across = slice(start + seam.meeting[0], start + seam.meeting[1])
+        for part, lines in self._lines(row, *self.rows.reaches[row], EVERY):
+            one, other = self.strip[:, lines, across], tile[:, lines, slice(*seam.meeting)]
+            self.mismatches[part].add(one, other, self.valid[lines, across])
+
+    def _compare_downwards(self, row: int, strip: Floats, left: int) -> None:
+        down = self.rows.starts[row]
+        first, last = self.rows.seams[row].meeting
+        # Columns are chosen by their place in the scene too.
+        every = slice(-self.region.left % EVERY, None, EVERY)
+        valid = self.valid[:, left : left + self.region.width][:, every]
+        for part, lines in self._lines(row, down + first, down + last, 1):
+            held = slice(lines.start + down - self.top, lines.stop + down - self.top)
+            one, other = self.band[:, held, every], strip[:, lines, every]
+            self.mismatches[part].add(one, other, valid[lines])
+
+    def _lines(self, row: int, first: int, last: int, every: int) -> Iterator[tuple[int, slice]]:
+        """Yield by part those rows of a tile that are compared, of the scene's from `first` on.
+
+        They are chosen by their place in the scene, so that parts count what the whole would.
+        """
+        start = self.rows.starts[row]
+        first, last = max(first, self.top), min(last, self.region.bottom)
+        chosen = range(-(-first // every) * every, last, every)
+        for part, lines in groupby(chosen, self.part_of):
+            found = list(lines)
+            yield part, slice(found[0] - start, found[-1] - start + 1, every)

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from geotranslate.raster.output import Output
-from geotranslate.raster.partfile import BLOCK
+from geotranslate.raster.plan import BLOCK
 from geotranslate.raster.points import GroundPoints, crs_text
 
 TYPES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,16 +21,16 @@ from geotranslate.raster.destination import cut_off, put_in_place, temporary_for
 from geotranslate.raster.dtypes import avoid_value, to_dtype
 from geotranslate.raster.opening import reason
 from geotranslate.raster.output import Output
+from geotranslate.raster.plan import BLOCK
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-BLOCK = 256
-"""Side of the blocks of parts, px: parts start at multiples of it and are written by it."""
-
 
 class PartFile:
-    """A part in the making; its name appears when the `with` block ends without error.
+    """A part in the making; its name appears when it is closed.
+
+    A `with` block opens it, and closes it at its end or discards it on an error.
 
     It lives until the parts are assembled and is not compressed: that takes several times as long
     as the rest of writing and reading it.
@@ -43,8 +44,14 @@ class PartFile:
     def __init__(self, path: Path, output: Output, rows: range) -> None:
         self.path, self.output, self.rows = path, output, rows
         self._temporary = temporary_for(path)
+        self._masked = False
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Begin the file.
+
+        Raises:
+            RasterFileError: It cannot be written.
+        """
         try:
             self._dataset = rasterio.open(
                 self._temporary,
@@ -66,7 +73,6 @@ class PartFile:
         except (RasterioError, OSError) as error:
             self._temporary.unlink(missing_ok=True)
             raise unwritten(self.path, "written", error, self._temporary) from error
-        return self
 
     def write(
         self, row: int, col: int, data: NDArray[np.float32], valid: NDArray[np.bool_]
@@ -84,12 +90,20 @@ class PartFile:
         typed = self._typed(data, valid)
         try:
             self._dataset.write(typed, window=window)
-            if self.output.has_mask:
-                with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-                    self._dataset.write_mask(valid, window=window)
+            self._write_mask(valid, window)
         except (RasterioError, OSError) as error:
             what = f"written at row {row}"
             raise unwritten(self.path, what, error, self._temporary) from error
+
+    def _write_mask(self, valid: NDArray[np.bool_], window: Window) -> None:
+        """Write validity where no value can say it, from the first invalid pixel on."""
+        if self.output.marker is not None or (valid.all() and not self._masked):
+            return
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            if not self._masked:
+                self._dataset.write_mask(True)
+                self._masked = True
+            self._dataset.write_mask(valid, window=window)
 
     def _typed(self, data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[Any]:
         dtype, marker = self.output.dtype, self.output.marker
@@ -108,28 +122,44 @@ class PartFile:
         """Write a few words into the part, which `read_tags` gives back."""
         self._dataset.update_tags(**values)
 
+    def close(self) -> None:
+        """Complete the file and give it its name.
+
+        Raises:
+            RasterFileError: It cannot be completed.
+        """
+        try:
+            self._dataset.close()
+            if not is_complete(self._temporary, masked=self._masked):
+                raise cut_off(self.path)
+            put_in_place(self._temporary, self.path)
+        except RasterFileError:
+            raise
+        except (RasterioError, OSError) as error:
+            raise unwritten(self.path, "completed", error, self._temporary) from error
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        with suppress(RasterioError, OSError):
+            self._dataset.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._dataset.close()
-            if error is None:
-                self._put_in_place()
-        except RasterFileError:
-            raise
-        except (RasterioError, OSError) as problem:
-            if error is None:
-                raise unwritten(self.path, "completed", problem, self._temporary) from problem
-        finally:
-            self._temporary.unlink(missing_ok=True)
-
-    def _put_in_place(self) -> None:
-        if not is_complete(self._temporary, masked=self.output.has_mask):
-            raise cut_off(self.path)
-        put_in_place(self._temporary, self.path)
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
 
 
 def read_tags(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -1,47 +1,43 @@
-"""Translate a raster too large for memory: read, apply, merge, write."""
+"""Translate a raster too large for memory: plan, compute parts, assemble."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import psutil
+import rasterio
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 from tqdm.auto import tqdm
 
 from geotranslate.checks import whole_number
-from geotranslate.errors import GeotranslateError, InvalidInputError
-from geotranslate.raster.grid import Grid
-from geotranslate.raster.merge import RowBand
-from geotranslate.raster.opening import files_of
-from geotranslate.raster.sink import BLOCK, Sink, check_output
-from geotranslate.raster.source import RasterLike, Source, fill_gaps
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.assembly import Driver
+from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach
+from geotranslate.raster.destination import check_output
+from geotranslate.raster.distribute import Executor, compute_everywhere
+from geotranslate.raster.job import Apply, Job, compute
+from geotranslate.raster.opening import RasterLike, files_of
+from geotranslate.raster.output import Color, Output
+from geotranslate.raster.parts import PartsFolder, digest
+from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
+from geotranslate.raster.points import points_of
+from geotranslate.raster.region import region_of
+from geotranslate.raster.report import Seconds, TranslatedRaster
+from geotranslate.raster.source import Source, fill_gaps
 from geotranslate.raster.tiles import Axis
 
-Batch = NDArray[np.float32]
-Apply = Callable[[Batch], Batch]
-"""Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
-
-
-@dataclass(frozen=True)
-class TranslatedRaster(os.PathLike[str]):
-    """A written raster: use it as a path, or read how it was made."""
-
-    path: Path
-    grid: Grid
-    tiles: int
-    seconds: float
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)
+CACHE_BYTES = 64 * 2**20
+"""GDAL's block cache: by default it would grow with the raster to 5 % of the machine."""
 
 
 def translate_raster(
@@ -51,139 +47,340 @@ def translate_raster(
     *,
     bands_out: int,
     bands: Sequence[int | str] | None = None,
+    aoi: BaseGeometry | None = None,
+    bbox: Sequence[float] | None = None,
     tile_size: int = 256,
-    overlap: int = 64,
+    overlap: int | None = None,
+    padding: int | None = None,
+    blend: Blend = "auto",
+    scale: float | Fraction = 1,
     batch_size: int = 4,
     dtype: str | None = None,
     nodata: float | None = None,
     band_names: Sequence[str] = (),
+    colors: Sequence[str] = (),
+    scales: Sequence[float] = (),
+    offsets: Sequence[float] = (),
+    units: Sequence[str] = (),
+    colormap: Mapping[int, Color] | None = None,
+    categorical: bool = False,
+    tags: Mapping[str, str] | None = None,
     fill: float | Sequence[float] = 0.0,
+    driver: Driver = "COG",
     overwrite: bool = False,
+    resume: bool = False,
+    executor: Executor | None = None,
+    part: str | tuple[int, int] | None = None,
+    part_rows: int | None = None,
+    max_memory: int | None = None,
     progress: bool = True,
+    identity: str = "",
 ) -> TranslatedRaster:
-    """Run `apply` over a raster tile by tile and write the blended result on the same grid.
+    """Run `apply` over a raster tile by tile and write the merged result on the same grid.
 
-    Memory grows with the raster's width, not with its height. The written pixels do not depend on
-    `batch_size`, as far as those of `apply` do not. Pixels pass as float32: values that it holds
-    (integers up to 2**24, float32) come back from an identity to the last bit, larger integers and
-    float64 are rounded to it. Ground control points and RPCs are carried over. An existing output
-    survives any failure.
+    The raster is read once, a strip of tiles at a time, by a thread that works ahead; another one
+    merges and writes behind. Memory does not grow with the raster's height. The output is computed
+    in parts, bands of whole block rows, which are kept in `<output>.parts` until they are put
+    together; a run that was killed goes on with `resume`. The written pixels depend neither on
+    `batch_size`, `max_memory`, `executor` and `part`, nor on an interruption, as far as those of
+    `apply` do not. Pixels pass as float32: values that it holds (integers up to 2**24, float32)
+    come back from an identity to the last bit. Ground control points and RPCs are carried over. An
+    existing output survives any failure.
 
     Args:
-        source: Raster to read: path, URL, GDAL name or open dataset.
+        source: Raster to read: path, URL, GDAL name, `MemoryFile` or open dataset.
         output: GeoTIFF to write (.tif or .tiff), in an existing folder.
-        apply: Function from a batch of tiles to as many translated ones.
+        apply: Function from a batch of tiles to as many translated ones, `scale` times as large.
         bands_out: Bands that `apply` returns.
         bands: Bands of the source that it gets, by number from 1 or by name; all by default.
+        aoi: Area to translate, in the source's CRS: pixels with their centre outside are invalid,
+            and the output is cut to whole pixels around it. Pixels inside are what they would be
+            without.
+        bbox: Left, bottom, right and top to cut the output to, in the source's CRS.
         tile_size: Side of the tiles, px.
-        overlap: Pixels that neighbouring tiles share, at most half a tile; blended by Hann ramps.
+        overlap: Pixels that neighbouring tiles share, at most half a tile and the padding.
+        padding: Pixels of every tile's edge that are thrown away.
+        blend: `hann` blends overlapping tiles by Hann ramps, `crop` cuts them without a ramp, at
+            half the overlap; `auto` crops where that is exact by what `apply` declares (`stride`,
+            `radius`) or shows when probed, and classes, and blends otherwise.
+        scale: Output pixels per source pixel along an axis: 2, 4, 1/2 and the like.
         batch_size: Tiles per call of `apply`; the last call gets what is left.
-        dtype: Output dtype, the source's by default; integers are rounded and clipped.
+        dtype: Output dtype, the source's by default; integers are rounded half to even and
+            clipped.
         nodata: Output nodata value. Without one, invalid pixels are NaN in a float output and
             marked by a mask inside the file in an integer one.
         band_names: Descriptions of the output's bands, one a band; none by default.
+        colors: Colour interpretations of the bands, by rasterio's names.
+        scales: Factors from stored values to measured ones, one a band.
+        offsets: Measured values of stored zeros, one a band.
+        units: Units of the bands.
+        colormap: Colours of an output of classes, red, green, blue and alpha by value.
+        categorical: Whether the output is classes, which are never mixed.
+        tags: Further metadata of the output.
         fill: What `apply` sees where the source is invalid, in source units, one or one a band.
+        driver: `COG` for a cloud optimised GeoTIFF, `GTiff` for a tiled one, both with overviews.
         overwrite: Whether an existing output may be replaced.
+        resume: Whether to go on with the parts that an interrupted run left.
+        executor: `concurrent.futures` executor or `dask.distributed.Client` that computes the
+            parts; the source has to be a path that its workers can read, and the output's folder
+            one that they can write.
+        part: "i/n" computes the i-th of n shares of the parts and leaves them for
+            `assemble_parts`, also on another machine.
+        part_rows: Rows of a part, by default about 16 million pixels and 8 tiles.
+        max_memory: Bytes that strips and bands may take, a quarter of the free memory by default;
+            wider scenes are computed in stripes.
         progress: Whether to show a progress bar.
+        identity: What tells this `apply` from others, for `resume`.
 
     Raises:
-        RasterFileError: A raster cannot be read or written.
+        RasterFileError: A raster cannot be read or written, or parts are missing.
         OutputExistsError: The output exists and `overwrite` is false.
-        InvalidInputError: Tiles, overlap, batch size, bands, dtype or nodata are impossible, the
-            source is or reads the output, or `apply` returns something else than it has to.
+        InvalidInputError: An argument is impossible, the source is or reads the output, the parts
+            that are there are those of another output, or `apply` returns something else than it
+            has to.
+        TranslationError: `apply` failed; the sentence names the tile.
     """
-    tile_size = whole_number("tile_size", tile_size, 1)
-    overlap = whole_number("overlap", overlap, 0)
+    factor = _factor(scale)
     batch_size = whole_number("batch_size", batch_size, 1)
     bands_out = whole_number("bands_out", bands_out, 1)
-    path = check_output(output, overwrite=overwrite)
-    began = time.perf_counter()
+    path = check_output(output, overwrite=overwrite or resume)
     with Source(source, bands) as opened:
         _refuse_same_file(opened, path)
-        rows = Axis(opened.grid.height, tile_size, overlap)
-        cols = Axis(opened.grid.width, tile_size, overlap)
-        validity: list[NDArray[np.bool_]] = []
-        tiles = _tiles(opened, rows, cols, fill, validity)
-        merged = RowBand(bands_out, rows, cols, BLOCK)
-        with (
-            Sink(
-                path,
-                opened.grid,
-                bands_out,
-                dtype or opened.dtype,
-                nodata=nodata,
-                masked=opened.may_have_gaps,
-                like=opened.dataset,
-                band_names=band_names,
-            ) as sink,
-            tqdm(total=len(rows) * len(cols), unit="tile", disable=not progress) as bar,
-        ):
-            for batch in _batches(tiles, batch_size):
-                translated = _checked(apply, batch, bands_out)
-                for (row, col, _), tile in zip(batch, translated, strict=True):
-                    merged.add(row, col, tile)
-                    if col == len(cols) - 1:
-                        top = merged.top
-                        done = merged.finished(row)
-                        if done.shape[1]:
-                            sink.write(top, done, _take(validity, done.shape[1]))
-                bar.update(len(batch))
-    seconds = time.perf_counter() - began
-    return TranslatedRaster(path, opened.grid, len(rows) * len(cols), seconds)
+        tiling = _tiling(
+            opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical
+        )
+        plan = _plan(opened, tiling, factor, region_of(opened.grid, aoi, bbox, factor), part_rows)
+        gcps, rpcs = points_of(opened.dataset, plan.window, float(factor))
+        written = Output(
+            grid=opened.grid.crop(plan.window).scaled(float(factor)),
+            bands=bands_out,
+            dtype=dtype or opened.dtype,
+            nodata=nodata,
+            masked=opened.may_have_gaps or aoi is not None,
+            categorical=categorical,
+            band_names=band_names,
+            colors=colors,
+            scales=scales,
+            offsets=offsets,
+            units=units,
+            colormap=None if colormap is None else dict(colormap),
+            gcps=gcps,
+            rpcs=rpcs,
+            tags=dict(tags or {}),
+        )
+        recipe = _recipe(opened, plan, written, aoi, fill, identity)
+        files = files_of(opened.dataset)
+        parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
+        if resume and _is_newer(path, files) and (summary := parts.assembled()):
+            return _result(parts, summary, Seconds())
+        check_output(output, overwrite=overwrite)
+        job = Job(
+            raster=opened.dataset if executor is None else _for_workers(source),
+            bands=opened.indexes,
+            apply=apply,
+            plan=plan,
+            output=written,
+            folder=parts.path,
+            fill=fill,
+            aoi=aoi,
+            batch_size=batch_size,
+            stripes=_stripes(opened, plan, bands_out, max_memory),
+        )
+        return _run(job, parts, executor, part, progress, resume)
 
 
-Tile = tuple[int, int, NDArray[np.float32]]
+def _run(
+    job: Job,
+    parts: PartsFolder,
+    executor: Executor | None,
+    part: str | tuple[int, int] | None,
+    progress: bool,
+    resume: bool,
+) -> TranslatedRaster:
+    """Compute the parts that are missing and put the output together."""
+    share = _share(part, len(parts.rows))
+    parts.start(resume=resume or part is not None)
+    with parts.kept(), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        missing = [number for number in parts.missing if number in share]
+        known = parts.total(set(share) - set(missing)).tiles
+        with tqdm(
+            total=_tiles(job.plan, share), initial=known, unit="tile", disable=not progress
+        ) as bar:
+            if executor is not None:
+                seconds = compute_everywhere(job, missing, executor, bar.update)
+            else:
+                seconds = Seconds()
+                for run in _runs(missing):
+                    seconds.add(compute(job, run, bar.update))
+        if part is not None:
+            return _result(parts, parts.total(share).summary(), seconds)
+        began = time.perf_counter()
+        summary = parts.assemble()
+        seconds.assemble = time.perf_counter() - began
+        seconds.total += seconds.assemble
+    return _result(parts, summary, seconds)
 
 
-def _tiles(
-    source: Source,
-    rows: Axis,
-    cols: Axis,
-    fill: float | Sequence[float],
-    validity: list[NDArray[np.bool_]],
-) -> Iterator[Tile]:
-    """Yield (tile row, tile column, values); append the validity of every row as it is read."""
-    strip = np.empty((source.bands, 0, cols.padded), np.float32)
-    bottom = 0
-    for row, start in enumerate(rows.starts):
-        fresh = Window(0, bottom, cols.padded, start + rows.tile - bottom)
-        data, valid = source.read(fresh)
-        validity.append(valid[: rows.size - bottom, : cols.size])
-        known = strip[:, strip.shape[1] - (bottom - start) :]
-        strip = np.concatenate([known, fill_gaps(data, valid, fill)], axis=1)
-        bottom = start + rows.tile
-        for col, left in enumerate(cols.starts):
-            yield row, col, strip[:, :, left : left + cols.tile]
+def _result(parts: PartsFolder, summary: dict[str, Any], seconds: Seconds) -> TranslatedRaster:
+    said = []
+    if lost := summary["lost"]:
+        said.append(
+            f"{lost} valid pixels of {parts.target} were translated to NaN or infinity and are "
+            "invalid in the output. Look at the source there, and at the model: did its losses "
+            "stay finite?"
+        )
+        warnings.warn(said[-1], GeotranslateWarning, stacklevel=4)
+    return TranslatedRaster(
+        parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
+    )
 
 
-def _batches(tiles: Iterator[Tile], size: int) -> Iterator[list[Tile]]:
-    while batch := list(itertools.islice(tiles, size)):
-        yield batch
-
-
-def _take(rows: list[NDArray[np.bool_]], count: int) -> NDArray[np.bool_]:
-    """Remove the first `count` rows from a list of row blocks and return them."""
-    joined = np.concatenate(rows)
-    rows[:] = [joined[count:]]
-    return joined[:count]
-
-
-def _checked(apply: Apply, batch: list[Tile], bands_out: int) -> Batch:
-    given = np.stack([tile for _, _, tile in batch])
-    returned = np.asarray(apply(given), np.float32)
-    expected = (len(batch), bands_out, *given.shape[2:])
-    if returned.shape != expected:
+def _factor(scale: float | Fraction) -> Fraction:
+    try:
+        factor = Fraction(scale).limit_denominator(64)
+    except (TypeError, ValueError, OverflowError):
+        factor = Fraction(0)
+    if factor <= 0:
         raise InvalidInputError(
-            f"apply returned {returned.shape} for {given.shape}; it has to return {expected}."
+            f"scale is {scale!r}; give output pixels per source pixel, such as 2 or 0.5."
         )
-    finite = np.isfinite(returned).all(axis=(1, 2, 3))
-    if not finite.all():
-        row, col, _ = batch[int(np.argmin(finite))]
-        raise GeotranslateError(
-            f"The translation of the tile in tile row {row}, column {col} holds NaN or infinity. "
-            "Look at the source there, and at the model: did its losses stay finite?"
+    return factor
+
+
+def _tiling(
+    source: Source,
+    apply: Apply,
+    tile_size: int,
+    overlap: int | None,
+    padding: int | None,
+    blend: Blend,
+    factor: Fraction,
+    fill: float | Sequence[float],
+    categorical: bool,
+) -> Tiling:
+    tile = whole_number("tile_size", tile_size, 1)
+    overlap = None if overlap is None else whole_number("overlap", overlap, 0)
+    padding = None if padding is None else whole_number("padding", padding, 0)
+
+    def reach() -> Reach | None:
+        if max(source.grid.height, source.grid.width) <= tile:
+            return None  # a single tile meets no other
+        top, left = ((size - tile) // 2 for size in (source.grid.height, source.grid.width))
+        sample = fill_gaps(*source.read(Window(max(left, 0), max(top, 0), tile, tile)), fill)
+        return find_reach(apply, sample, factor)
+
+    return choose_tiling(tile, overlap, padding, blend, reach, categorical=categorical)
+
+
+def _plan(
+    source: Source, tiling: Tiling, factor: Fraction, region: Region, part_rows: int | None
+) -> Plan:
+    # Where pixels become fewer, tiles may only begin at whole output pixels.
+    step = math.lcm(tiling.step, factor.denominator)
+    rows, cols = (
+        Axis(size, tiling.tile, tiling.overlap, tiling.padding, step)
+        for size in (source.grid.height, source.grid.width)
+    )
+    if part_rows is None:
+        part_rows = part_height(region.width, int(tiling.tile * factor))
+    elif whole_number("part_rows", part_rows, 1) % BLOCK:
+        raise InvalidInputError(f"part_rows is {part_rows}; give a multiple of {BLOCK}.")
+    plan = Plan(rows, cols, factor, region, part_rows)
+    _ = plan.out_rows, plan.out_cols  # refuses what cannot be scaled
+    return plan
+
+
+def _from_top(plan: Plan) -> tuple[range, ...]:
+    top = plan.region.top
+    return tuple(range(rows.start - top, rows.stop - top) for rows in plan.parts)
+
+
+def _tiles(plan: Plan, share: range) -> int:
+    """Return the number of tiles that a share of the parts counts as its own."""
+    total = 0
+    for number in share:
+        rows = plan.parts[number]
+        region = Region(rows.start, rows.stop, plan.region.left, plan.region.right)
+        total += sum(len(plan.owned(region, row)) for row in plan.tiles_in(region)[0])
+    return total
+
+
+def _stripes(source: Source, plan: Plan, bands_out: int, max_memory: int | None) -> int:
+    """Return into how many stripes a part is cut so that strips and bands fit into memory."""
+    if max_memory is None:
+        max_memory = psutil.virtual_memory().available // 4
+    whole_number("max_memory", max_memory, 1)
+    tile_in, tile_out = plan.rows.tile, plan.out_rows.tile
+    # A strip is held twice while the next one is read, and finished rows while they are converted.
+    column = 4 * (source.bands * 2 * tile_in / plan.factor + bands_out * (4 * tile_out + 2 * BLOCK))
+    return max(1, math.ceil(plan.region.width * column / max_memory))
+
+
+def _runs(parts: Sequence[int]) -> Iterator[range]:
+    """Yield numbers as ranges without gaps."""
+    for _, group in itertools.groupby(enumerate(parts), lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in group]
+        yield range(numbers[0], numbers[-1] + 1)
+
+
+def _share(part: str | tuple[int, int] | None, count: int) -> range:
+    """Return which of `count` parts a share is, all where none is asked for."""
+    if part is None:
+        return range(count)
+    try:
+        numbers = part.split("/") if isinstance(part, str) else part
+        index, shares = (int(number) for number in numbers)
+    except (TypeError, ValueError):
+        index = shares = 0
+    if not 1 <= index <= shares:
+        raise InvalidInputError(
+            f"part is {part!r}; give the share to compute and their number, for example '3/16'."
         )
-    return returned
+    return range(count * (index - 1) // shares, count * index // shares)
+
+
+def _recipe(
+    source: Source,
+    plan: Plan,
+    output: Output,
+    aoi: BaseGeometry | None,
+    fill: float | Sequence[float],
+    identity: str,
+) -> dict[str, str]:
+    """Return what the written pixels depend on, by the names that users know."""
+    grid = source.grid
+    scene = [grid.crs and grid.crs.to_wkt(), grid.transform[:6], grid.height, grid.width]
+    return {
+        "scene": digest([*scene, source.indexes, source.dtype]),
+        "model": digest(identity),
+        "tiling": digest([vars(plan.rows), vars(plan.cols), str(plan.factor), plan.part_rows]),
+        "area": digest([vars(plan.region), None if aoi is None else aoi.wkb_hex]),
+        "kind of output": digest([output.to_json(), np.atleast_1d(fill).tolist()]),
+    }
+
+
+def _state(files: Iterable[Path]) -> str:
+    """Return a fingerprint of files as they are now."""
+    states = {(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+    return digest(sorted(states))
+
+
+def _is_newer(path: Path, files: Iterable[Path]) -> bool:
+    """Tell whether a file is there and none of the others was changed after it."""
+    if not path.exists():
+        return False
+    made = path.stat().st_mtime_ns
+    return all(file.stat().st_mtime_ns <= made for file in files)
+
+
+def _for_workers(raster: RasterLike) -> str:
+    """Return the name by which workers can open a raster."""
+    if isinstance(raster, str | os.PathLike):
+        return os.fspath(raster)
+    raise InvalidInputError(
+        f"The raster is an open {type(raster).__name__}, which an executor cannot hand to its "
+        "workers; give its path or URL."
+    )
 
 
 def _refuse_same_file(source: Source, output: Path) -> None:

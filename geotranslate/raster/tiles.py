@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -13,16 +14,36 @@ from rasterio.windows import Window
 from geotranslate.errors import InvalidInputError
 
 
-def tile_starts(size: int, tile: int, stride: int) -> tuple[int, ...]:
-    """Return the first pixel of every tile on an axis, the last moved back to end at the edge."""
-    if size <= tile:
-        return (0,)
-    return (*range(0, size - tile, stride), size - tile)
-
-
-def hann_ramp(overlap: int) -> NDArray[np.float64]:
+def hann_ramp(length: int) -> NDArray[np.float64]:
     """Return the rising half of a Hann window, sampled at pixel centres: never 0, never 1."""
-    return np.sin(np.pi * (np.arange(overlap) + 0.5) / (2 * overlap)) ** 2
+    return np.sin(np.pi * (np.arange(length) + 0.5) / (2 * length)) ** 2
+
+
+@dataclass(frozen=True)
+class Seam:
+    """How a tile joins the tiles before it, along one axis.
+
+    Of its pixels, the first `keep` stay those of the earlier tiles, the next `len(shares)` become
+    `mean + share * (tile - mean)`, the others are its own. Tiles joined in order so end as the
+    mean weighted by `Axis.window`, and where they agree the result is their value to the last bit.
+    """
+
+    keep: int
+    shares: NDArray[np.float32]
+    covered: int
+    """How many of its first pixels earlier tiles cover, whether or not they count there."""
+
+    @property
+    def own(self) -> int:
+        """First of the pixels that are the tile's alone."""
+        return self.keep + len(self.shares)
+
+    @property
+    def meeting(self) -> tuple[int, int]:
+        """Pixels where this tile and the earlier ones are compared: the ramp, or its place."""
+        if len(self.shares):
+            return self.keep, self.own
+        return max(self.keep - 1, 0), min(self.keep + 1, self.covered)
 
 
 @dataclass(frozen=True)
@@ -30,65 +51,129 @@ class Axis:
     """The tiles along one axis of a raster.
 
     Neighbours reach `overlap` pixels into each other, the last pair further where the size asks
-    for it. An axis shorter than a tile has one tile that reaches beyond it.
+    for it. Of every tile the outer `padding` pixels are thrown away, but for those at the ends of
+    the axis; what is left of the overlap is a ramp. Without a ramp a pixel belongs to the first
+    tile that has it. Tiles start at multiples of `step`: a last tile, or the only one, may reach
+    beyond the axis.
     """
 
     size: int
     tile: int
     overlap: int
+    padding: int = 0
+    step: int = 1
 
     def __post_init__(self) -> None:
         if self.tile < 1:
             raise InvalidInputError(f"tile_size is {self.tile}; give at least 1 pixel.")
-        if not 0 <= 2 * self.overlap <= self.tile:
+        if not 0 <= 2 * self.padding < self.tile:
             raise InvalidInputError(
-                f"overlap is {self.overlap} with tiles of {self.tile}; "
-                f"give 0 to {self.tile // 2}, so that no pixel lies in two ramps of one tile."
+                f"padding is {self.padding} with tiles of {self.tile}; give 0 to "
+                f"{(self.tile - 1) // 2}, so that something is left of a tile."
             )
+        most = self.tile - 1 if self.ramp == 0 else self.tile // 2 + self.padding
+        if not 2 * self.padding <= self.overlap <= min(most, self.tile - 1):
+            raise InvalidInputError(
+                f"overlap is {self.overlap} with tiles of {self.tile}"
+                f"{f' and padding {self.padding}' if self.padding else ''}; give "
+                f"{2 * self.padding} to {min(self.tile // 2 + self.padding, self.tile - 1)}, so "
+                "that no pixel lies in two ramps of one tile."
+            )
+        if self.stride % self.step:
+            raise InvalidInputError(
+                f"Tiles of {self.tile} with overlap {self.overlap} lie {self.stride} px apart; "
+                f"give sizes that make it a multiple of {self.step}."
+            )
+
+    @property
+    def stride(self) -> int:
+        """Pixels from tile to tile."""
+        return self.tile - self.overlap
+
+    @property
+    def ramp(self) -> int:
+        """Pixels over which neighbours are blended."""
+        return self.overlap - 2 * self.padding
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """First pixel of every tile."""
-        return tile_starts(self.size, self.tile, self.tile - self.overlap)
+        last = -(-max(self.size - self.tile, 0) // self.step) * self.step
+        return (*range(0, last, self.stride), last)
 
     @property
     def padded(self) -> int:
-        """Pixels that the tiles cover together: the size, or one tile where that is more."""
-        return max(self.size, self.tile)
+        """Pixels that the tiles cover together: the size or more."""
+        return max(self.size, self.starts[-1] + self.tile)
 
     def __len__(self) -> int:
         return len(self.starts)
 
+    def scaled(self, factor: Fraction) -> Axis:
+        """Return the axis of the output where every pixel becomes `factor` pixels.
+
+        Raises:
+            InvalidInputError: Tiles, overlap, padding or step would not be whole.
+        """
+        if factor == 1:
+            return self
+        sizes = [self.tile, self.overlap, self.padding, self.step]
+        whole = [size * factor for size in sizes]
+        if any(size.denominator != 1 for size in whole):
+            raise InvalidInputError(
+                f"The output is {factor} times the source, but tiles of {self.tile} with overlap "
+                f"{self.overlap} and padding {self.padding} cannot be scaled by it; give "
+                f"multiples of {factor.denominator}."
+            )
+        return Axis(-(-self.size * factor.numerator // factor.denominator), *map(int, whole))
+
     def window(self, index: int) -> NDArray[np.float64]:
-        """Return a tile's blend weights: Hann ramps, but none at the ends of the axis."""
+        """Return a tile's weights: 0 in the padding, Hann ramps, neither at the axis' ends."""
         weights = np.ones(self.tile)
-        if self.overlap and index > 0:
-            weights[: self.overlap] = hann_ramp(self.overlap)
-        if self.overlap and index < len(self) - 1:
-            weights[-self.overlap :] = hann_ramp(self.overlap)[::-1]
+        edge = np.concatenate([np.zeros(self.padding), hann_ramp(self.ramp)])
+        if len(edge) and index > 0:
+            weights[: len(edge)] = edge
+        if len(edge) and index < len(self) - 1:
+            weights[-len(edge) :] = edge[::-1]
         return weights
 
     @cached_property
-    def shares(self) -> tuple[NDArray[np.float32], ...]:
-        """For every tile, its share of the weighted mean where it reaches into earlier tiles.
-
-        Tiles merged in order by `mean += share * (tile - mean)` on those leading pixels, and
-        copied on the others, end as the mean weighted by `window`: a partition of unity that
-        gives equal tiles back to the last bit. Without overlap a pixel belongs to the first tile
-        that has it.
-        """
+    def seams(self) -> tuple[Seam, ...]:
+        """How every tile joins those before it."""
         total = np.zeros(self.padded)
-        shares = []
+        seams = []
         covered = 0
         for index, start in enumerate(self.starts):
             lead = max(covered - start, 0)
+            before = total[start : start + lead]
             weights = self.window(index)
-            if not self.overlap:
-                weights[:lead] = 0
+            if not self.ramp:
+                weights[:lead][before > 0] = 0
+            both = before + weights[:lead]
+            # Where neither counts, a later tile will.
+            shares = np.divide(weights[:lead], both, out=np.ones(lead), where=both > 0)
             total[start : start + self.tile] += weights
             covered = start + self.tile
-            shares.append((weights[:lead] / total[start : start + lead]).astype(np.float32))
-        return tuple(shares)
+            keep = int(np.argmax(np.append(shares, 1) > 0))
+            own = lead - int(np.argmax(np.append(shares[::-1], 0) < 1))
+            seams.append(Seam(keep, shares[keep : max(own, keep)].astype(np.float32), lead))
+        return tuple(seams)
+
+    @cached_property
+    def reaches(self) -> tuple[tuple[int, int], ...]:
+        """For every tile, the first pixel that it counts for and the one after the last."""
+        ends = [
+            start + seam.own for start, seam in zip(self.starts[1:], self.seams[1:], strict=True)
+        ]
+        return tuple(
+            (start + seam.keep, end)
+            for start, seam, end in zip(self.starts, self.seams, (*ends, self.padded), strict=True)
+        )
+
+    def touching(self, begin: int, end: int) -> range:
+        """Return which tiles count for the pixels from `begin` to before `end`."""
+        found = [i for i, (first, stop) in enumerate(self.reaches) if first < end and stop > begin]
+        return range(found[0], found[-1] + 1)
 
 
 def tile_windows(height: int, width: int, tile: int, stride: int) -> Iterator[Window]:

@@ -14,17 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.area import AreaLike, area_on
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.destination import default_output
-from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
+from geotranslate.raster.pipeline import translate_raster
+from geotranslate.raster.report import TranslatedRaster
 from geotranslate.raster.source import RasterLike, Source
 from geotranslate.translators.augmentation import TileFunction
 from geotranslate.translators.card import weights_sha256
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
-from geotranslate.translators.provenance import Provenance, finished
+from geotranslate.translators.provenance import Provenance
 from geotranslate.translators.scenes import (
     ScenesLike,
     outputs_in,
@@ -223,15 +225,11 @@ class Predictor(ABC):
                     "geometry in its CRS or as a layer that names its own."
                 )
             tags = provenance.tags(source.name, area)
-            if settings["resume"] and settings["part"] is None:
-                kept = finished(output, tags)
-                if kept is not None:
-                    return kept
             warn_if_unlike(Source(source.dataset, bands), self.card)
             target = self.card.target
             added = ("standard deviation",) if provenance.tta == "std" else ()
             return translate_raster(
-                source.dataset,
+                scene,
                 output,
                 apply,
                 bands=bands,

@@ -6,17 +6,12 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import rasterio
-from rasterio.errors import RasterioError
 from shapely.geometry.base import BaseGeometry
 
 import geotranslate
 from geotranslate.chips.datacard import DataCard
-from geotranslate.raster.grid import Grid
-from geotranslate.raster.pipeline import TranslatedRaster
 
 PREFIX = "GEOTRANSLATE_"
 
@@ -57,16 +52,3 @@ class Provenance:
             f"{PREFIX}SOURCE": os.path.basename(scene),
             f"{PREFIX}PARAMETERS": json.dumps(parameters, sort_keys=True, default=str),
         }
-
-
-def finished(output: Path, tags: dict[str, str]) -> TranslatedRaster | None:
-    """Return an output that was written with these tags, if there is one."""
-    if not output.is_file():
-        return None
-    try:
-        with rasterio.open(output) as dataset:
-            written = {key: text for key, text in dataset.tags().items() if key in tags}
-            grid = Grid.of(dataset)
-    except RasterioError:
-        return None
-    return TranslatedRaster(output, grid, 0, 0.0) if written == tags else None

@@ -12,7 +12,7 @@ import geopandas as gpd
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 from geotranslate.raster.destination import default_output
-from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.report import TranslatedRaster
 from geotranslate.raster.source import RasterLike
 
 RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg"}

@@ -220,12 +220,7 @@ def of_other_size(part: Path) -> None:
     write_parts(part.parent / "other", facts, np.ones((1, 88, 31)))[0][0].replace(part)
 
 
-def without_mask(part: Path) -> None:
-    with PartFile(part, output(88, 30), range(88)) as file:
-        file.write(0, 0, np.ones((1, 88, 30), np.float32), np.ones((88, 30), bool))
-
-
-@pytest.mark.parametrize("spoil", [Path.unlink, damaged, of_other_size, without_mask])
+@pytest.mark.parametrize("spoil", [Path.unlink, damaged, of_other_size])
 def test_part_that_is_missing_or_damaged_is_named(out: Path, spoil: Any) -> None:
     facts = output(600, 30, masked=True)
     parts = write_parts(out.parent.parent / "parts", facts, np.ones((1, 600, 30)))

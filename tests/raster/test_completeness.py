@@ -37,7 +37,8 @@ def test_what_we_write_is_not_complete_when_cut_off(
     facts = output(1100, 700, bands=2, masked=masked)
     data = values((2, 1100, 700), "uint8")
     if driver == "part":
-        path = write_parts(tmp_path, facts, data, data[0] > 100)[0][0]
+        valid = data[0] > 100 if masked else np.ones((1100, 700), bool)
+        path = write_parts(tmp_path, facts, data, valid)[0][0]
     else:
         (tmp_path / "out").mkdir()
         path = write(tmp_path / "out" / "a.tif", facts, data, data[0] > 100, driver)

@@ -26,7 +26,7 @@ def make_card() -> DataCard:
         band_names=("",),
         indexes=(1,),
         file_bands=1,
-        categorical=False,
+        classes=None,
         mean=(3.0,),
         scaling=Scaling.linear((0.0,), (255.0,)),
     )

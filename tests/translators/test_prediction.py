@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,9 +19,15 @@ from shapely.geometry import Point, box
 
 import geotranslate
 from geotranslate import Pix2Pix, load_model
-from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
+from geotranslate.chips.classes import Classes
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+)
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.report import TranslatedRaster
 from geotranslate.translators import prediction
 from geotranslate.translators.augmentation import Symmetric
 from geotranslate.translators.inference import Inference
@@ -34,13 +41,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
     def translate(source: Any, output: Path, apply: Any, **options: Any) -> TranslatedRaster:
-        asked.append({"source": source.name, "output": output, "apply": apply, **options})
+        asked.append({"source": os.fspath(source), "output": output, "apply": apply, **options})
         asked[-1]["training"] = getattr(getattr(apply, "generator", None), "training", None)
         if isinstance(apply, SavedModel):
             asked[-1]["found"] = pickle.loads(pickle.dumps(apply))(TILES)
         with rasterio.open(output, "w", "GTiff", 9, 9, 1, None, NORTH_UP, "uint8") as written:
             written.update_tags(**options["tags"])
-        return TranslatedRaster(output, Grid.of(source), 1, 0.0)
+        return TranslatedRaster(output, Grid(None, NORTH_UP, 9, 9))
 
     monkeypatch.setattr(prediction, "translate_raster", translate)
     return asked
@@ -118,7 +125,7 @@ def test_classes_are_passed_on_as_such(
     fresh_model: Pix2Pix, scene: Path, calls: list[dict[str, Any]]
 ) -> None:
     card = fresh_model.card
-    fresh_model.card = replace(card, target=replace(card.target, categorical=True))
+    fresh_model.card = replace(card, target=replace(card.target, classes=Classes((0, 1, 2), None)))
     fresh_model.predict_raster(scene)
     assert calls[0]["categorical"] is True
     with pytest.raises(InvalidInputError, match="targets are classes, whose numbers have no mean"):
@@ -267,20 +274,18 @@ def test_several_scenes_go_into_a_folder(
 
 
 def test_resume_keeps_what_the_same_model_finished(
-    fresh_model: Pix2Pix,
-    write_raster: WriteRaster,
-    calls: list[dict[str, Any]],
-    tmp_path: Path,
+    fresh_model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     paths = [write_raster(f"in/{n}.tif", values((3, 70, 70), "uint8")) for n in "ab"]
     broken = write_raster("in/c.tif", values((2, 70, 70), "uint8"))
-    out = tmp_path / "out"
+    out, options = tmp_path / "out", {"progress": False, "resume": True}
     with pytest.raises(GeotranslateError, match=r"Scene 3 of 3, .*c\.tif has 2 bands .* 2 before"):
-        fresh_model.predict_raster([*paths, broken], out)
-    assert len(calls) == 2
-    found = fresh_model.predict_raster(paths, out, resume=True)
-    assert len(calls) == 2
-    assert [r.path for r in found] == [out / "a_translated.tif", out / "b_translated.tif"]
-    for change in ({"aoi": box(500_000, 4_999_900, 500_050, 5_000_000)}, {"dtype": "int16"}):
-        fresh_model.predict_raster(paths, out, resume=True, **change)
-    assert len(calls) == 6
+        fresh_model.predict_raster([*paths, broken], out, **options)
+    outputs = [out / f"{n}_translated.tif" for n in "ab"]
+    before = [output.stat().st_mtime_ns for output in outputs]
+    found = fresh_model.predict_raster(paths, out, **options)
+    assert [result.path for result in found] == outputs
+    assert [output.stat().st_mtime_ns for output in outputs] == before
+    assert [result.tiles for result in found] == [4, 4]
+    with pytest.raises(OutputExistsError):
+        fresh_model.predict_raster(paths, out, **options, dtype="int16")

@@ -8,7 +8,7 @@ from shapely.geometry import Point
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.report import TranslatedRaster
 from geotranslate.translators.scenes import outputs_in, several, translate_each
 from tests.conftest import NORTH_UP
 
@@ -76,7 +76,7 @@ def test_error_names_the_scene_and_what_is_written() -> None:
         if scene == "c.tif":
             raise OutputExistsError("It exists.")
         done.append(output)
-        return TranslatedRaster(output, Grid(None, NORTH_UP, 1, 1), 1, 0.0)
+        return TranslatedRaster(output, Grid(None, NORTH_UP, 1, 1))
 
     outputs = [Path("1"), Path("2"), Path("3"), Path("4")]
     assert [r.path for r in translate_each(["a.tif", "b.tif"], outputs[:2], translate)] == done

@@ -1,0 +1,247 @@
+"""Compute parts of an output: read ahead, apply, merge and write behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.raster.merge import RowBand
+from geotranslate.raster.mismatch import Mismatch
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.output import Output
+from geotranslate.raster.partfile import PartFile
+from geotranslate.raster.plan import Plan, Region
+from geotranslate.raster.report import REPORT_TAG, PartReport, Seconds
+from geotranslate.raster.source import Source
+from geotranslate.raster.stages import Ahead, Behind
+from geotranslate.raster.strips import TileBatch, TileRow, read_tiles
+
+Batch = NDArray[np.float32]
+Apply = Callable[[Batch], Batch]
+"""Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What it takes to compute parts of an output, on this machine or on another one."""
+
+    raster: RasterLike
+    bands: tuple[int, ...]
+    apply: Apply
+    plan: Plan
+    output: Output
+    folder: Path
+    """Where the parts are put."""
+    fill: float | Sequence[float] = 0.0
+    aoi: BaseGeometry | None = None
+    batch_size: int = 4
+    stripes: int = 1
+    """Stripes that a part is cut into, so that a wide scene fits into memory."""
+
+    def path(self, part: int) -> Path:
+        """Return the file of a part."""
+        return self.folder / f"part_{part:06d}.tif"
+
+    def regions(self, parts: range) -> Iterator[Region]:
+        """Yield what is computed at a time: all rows at once where one stripe is enough."""
+        plan = self.plan
+        wanted = [plan.parts[part] for part in parts]
+        left, right = plan.region.left, plan.region.right
+        if self.stripes == 1:
+            yield Region(wanted[0].start, wanted[-1].stop, left, right)
+            return
+        for rows in wanted:
+            yield from plan.stripes(Region(rows.start, rows.stop, left, right), self.stripes)
+
+
+def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: None) -> Seconds:
+    """Compute neighbouring parts; each gets its name in the job's folder when it is complete.
+
+    Args:
+        job: What to compute.
+        parts: Numbers of the parts, without gaps.
+        told: Called with the number of tiles that are done.
+
+    Raises:
+        RasterFileError: The raster cannot be read or a part not written.
+        TranslationError: `apply` failed; the sentence names the tile.
+        InvalidInputError: `apply` returned something else than it has to.
+    """
+    seconds = Seconds()
+    began = time.perf_counter()
+    files = _PartFiles(job, parts)
+    with Source(job.raster, job.bands) as source:
+        try:
+            for region in job.regions(parts):
+                _compute_region(job, source, region, files, told, seconds)
+        finally:
+            files.discard()
+    seconds.total = time.perf_counter() - began
+    return seconds
+
+
+def _compute_region(
+    job: Job,
+    source: Source,
+    region: Region,
+    files: _PartFiles,
+    told: Callable[[int], None],
+    seconds: Seconds,
+) -> None:
+    merger = _Merger(job, region, files, told)
+    tiles = read_tiles(
+        source, job.plan, region, batch_size=job.batch_size, fill=job.fill, aoi=job.aoi
+    )
+    with Behind(merger.take) as behind, Ahead(tiles) as ahead:
+        for item in ahead:
+            if isinstance(item, TileRow):
+                behind.put(item)
+                continue
+            began = time.perf_counter()
+            translated = _translate(job, item)
+            seconds.apply += time.perf_counter() - began
+            behind.put(TileBatch(item.places, translated))
+    seconds.read += ahead.busy
+    seconds.write += behind.busy
+    seconds.waited += ahead.waited + behind.waited
+
+
+def _translate(job: Job, batch: TileBatch) -> Batch:
+    row, col = batch.places[0]
+    tile = f"the tile in tile row {row}, tile column {col}"
+    if len(batch.places) > 1:
+        tile += f" or one of the {len(batch.places) - 1} after it"
+    try:
+        returned = np.asarray(job.apply(batch.values), np.float32)
+    except GeotranslateError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".rstrip(". ")
+        raise TranslationError(f"Translating {tile} failed: {what}.") from error
+    side = job.plan.out_rows.tile
+    expected = (len(batch.places), job.output.bands, side, side)
+    if returned.shape != expected:
+        raise InvalidInputError(
+            f"apply returned {returned.shape} for {batch.values.shape}; it has to return "
+            f"{expected}."
+        )
+    return returned
+
+
+class _Merger:
+    """Takes rows and batches of translated tiles in order; writes what is finished."""
+
+    def __init__(
+        self, job: Job, region: Region, files: _PartFiles, told: Callable[[int], None]
+    ) -> None:
+        plan = job.plan
+        self.band = RowBand(job.output.bands, plan.out_rows, plan.out_cols, region, plan.part_of)
+        self.plan, self.region, self.files, self.told = plan, region, files, told
+        self._rows: deque[TileRow] = deque()
+        self._missing = 0
+        self._owned: set[int] = set()
+
+    def take(self, item: TileRow | TileBatch) -> None:
+        # A network may return NaN or infinity: they are counted where they would be written.
+        with np.errstate(invalid="ignore", over="ignore"):
+            if isinstance(item, TileRow):
+                self._rows.append(item)
+                if len(self._rows) == 1:
+                    self._begin()
+                return
+            for (row, col), tile in zip(item.places, item.values, strict=True):
+                self.band.add(row, col, tile)
+                self.told(col in self._owned)
+                self._missing -= 1
+                if not self._missing:
+                    self._finish()
+                    self._begin()
+
+    def _begin(self) -> None:
+        """Begin the row that comes first; finish it, and the next ones, if no tile of it comes."""
+        while self._rows:
+            row = self._rows[0]
+            self.band.begin(row.valid)
+            self._missing = len(row.wanted)
+            self._count(row)
+            if self._missing:
+                return
+            self._finish()
+
+    def _finish(self) -> None:
+        for top, data, valid in self.band.finish(self._rows.popleft().row):
+            self.files.write(top, self.region.left, data, valid, self.band.mismatches)
+
+    def _count(self, row: TileRow) -> None:
+        self._owned = self.plan.owned(self.region, row.row)
+        if not self._owned:
+            return
+        first = max(self.plan.out_rows.reaches[row.row][0], self.plan.region.top)
+        report = self.files.reports[self.plan.part_of(first)]
+        skipped = len(self._owned - set(row.wanted))
+        report.tiles += len(self._owned)
+        report.skipped += skipped
+        self.told(skipped)
+
+
+class _PartFiles:
+    """The files of the parts that are being computed."""
+
+    def __init__(self, job: Job, parts: range) -> None:
+        self._job = job
+        self.reports = {part: PartReport() for part in parts}
+        width = job.plan.region.width
+        self._left = {part: len(job.plan.parts[part]) * width for part in parts}
+        self._open: dict[int, PartFile] = {}
+
+    def write(
+        self,
+        top: int,
+        left: int,
+        data: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        mismatches: dict[int, Mismatch],
+    ) -> None:
+        """Write finished rows that begin at a place in the scene, each to its part."""
+        plan = self._job.plan
+        finite = np.asarray(np.isfinite(data).all(axis=0))
+        bottom = top + len(valid)
+        for part in range(plan.part_of(top), plan.part_of(bottom - 1) + 1):
+            rows = plan.parts[part]
+            first, last = max(rows.start, top), min(rows.stop, bottom)
+            at = slice(first - top, last - top)
+            report = self.reports[part]
+            report.lost += int((valid[at] & ~finite[at]).sum())
+            report.mismatch.merge(mismatches.pop(part, Mismatch()))
+            if part not in self._open:
+                rows_in_output = range(rows.start - plan.region.top, rows.stop - plan.region.top)
+                self._open[part] = PartFile(self._job.path(part), self._job.output, rows_in_output)
+                self._open[part].open()
+            self._open[part].write(
+                first - plan.region.top,
+                left - plan.region.left,
+                data[:, at],
+                valid[at] & finite[at],
+            )
+            self._left[part] -= (last - first) * valid.shape[1]
+            if not self._left[part]:
+                self._complete(part)
+
+    def _complete(self, part: int) -> None:
+        file = self._open.pop(part)
+        file.describe({REPORT_TAG: json.dumps(self.reports[part].to_json())})
+        file.close()
+
+    def discard(self) -> None:
+        """Remove the files of parts that are not complete."""
+        for file in self._open.values():
+            file.discard()

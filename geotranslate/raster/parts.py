@@ -1,0 +1,220 @@
+"""The folder of parts beside an output: which are there, and whose they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
+from geotranslate.raster.assembly import Driver, assemble
+from geotranslate.raster.destination import check_output
+from geotranslate.raster.output import Output
+from geotranslate.raster.partfile import read_tags
+from geotranslate.raster.report import REPORT_TAG, PartReport
+
+PLAN_FILE = "plan.json"
+RECIPE_TAG = "GEOTRANSLATE_RECIPE"
+"""Tag of an output that says what its pixels depend on."""
+
+
+@dataclass(frozen=True)
+class PartsFolder:
+    """`<output>.parts`: the finished parts of an output, and what they are parts of."""
+
+    target: Path
+    """The output."""
+    output: Output
+    rows: tuple[range, ...]
+    """Rows of every part, from 0 on."""
+    driver: Driver
+    recipe: dict[str, str]
+    """What the pixels depend on, by name: other values make another output."""
+    state: str
+    """State of the raster's files, which may not change from part to part."""
+
+    @property
+    def path(self) -> Path:
+        """Where the folder is."""
+        return folder_of(self.target)
+
+    def file(self, part: int) -> Path:
+        """Return where a part is, or will be."""
+        return self.path / f"part_{part:06d}.tif"
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the parts that are not there."""
+        return [part for part in range(len(self.rows)) if not self.file(part).exists()]
+
+    def start(self, *, resume: bool) -> None:
+        """Make the folder, empty unless the parts in it are taken over.
+
+        Raises:
+            InvalidInputError: The parts in it are those of another output.
+            RasterFileError: It cannot be made.
+        """
+        if not resume:
+            shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            self.path.mkdir(exist_ok=True)
+            if not (self.path / PLAN_FILE).exists():
+                self._write_plan()
+        except OSError as error:
+            raise RasterFileError(
+                f"{self.path}, where the parts of the output go, cannot be written: "
+                f"{error.strerror}. Make room or give an output in another folder."
+            ) from error
+        self._refuse_other_parts(_load(self.path)["recipe"])
+
+    def _write_plan(self) -> None:
+        values = {
+            "recipe": {**self.recipe, "raster": self.state},
+            "output": self.output.to_json(),
+            "driver": self.driver,
+            "edges": [0, *(rows.stop for rows in self.rows)],
+        }
+        # Several machines may start at a time: each writes the whole plan under the name.
+        partial = self.path / f"{PLAN_FILE}.{uuid.uuid4().hex[:8]}"
+        partial.write_text(json.dumps(values), encoding="utf-8")
+        os.replace(partial, self.path / PLAN_FILE)
+
+    def _refuse_other_parts(self, found: dict[str, str]) -> None:
+        wanted = {**self.recipe, "raster": self.state}
+        other = [name for name in wanted if found.get(name) != wanted[name]]
+        if other:
+            raise InvalidInputError(
+                f"The parts in {self.path} were made with another {' and another '.join(other)}, "
+                "so they are no parts of this output. Give what they were made with, or start "
+                "anew with resume=False."
+            )
+
+    def report(self, part: int) -> PartReport:
+        """Return what is known of a part."""
+        return PartReport.from_json(json.loads(read_tags(self.file(part))[REPORT_TAG]))
+
+    def total(self, parts: Iterable[int]) -> PartReport:
+        """Return what is known of several parts together."""
+        return PartReport.total(map(self.report, parts))
+
+    def assembled(self) -> dict[str, Any] | None:
+        """Return the summary of the output where it is there already, made by this recipe.
+
+        That tells nothing of the raster's files, whose times differ from machine to machine.
+        """
+        try:
+            tags = read_tags(self.target)
+        except RasterFileError:
+            return None
+        if tags.get(RECIPE_TAG) != digest(self.recipe):
+            return None
+        summary: dict[str, Any] = json.loads(tags[REPORT_TAG])
+        return summary
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep finished parts when the block fails, and say so; without any remove the folder."""
+        try:
+            yield
+        except BaseException:
+            there = len(self.rows) - len(self.missing)
+            if not there:
+                self.remove()
+            else:
+                warnings.warn(
+                    f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
+                    "resume=True goes on with them.",
+                    GeotranslateWarning,
+                    stacklevel=4,
+                )
+            raise
+
+    def assemble(self) -> dict[str, Any]:
+        """Put the output together, and remove the parts; return the summary of all.
+
+        Raises:
+            RasterFileError: Parts are missing or damaged, or the output cannot be written.
+        """
+        if missing := self.missing:
+            raise RasterFileError(
+                f"{len(missing)} of the {len(self.rows)} parts of {self.target} are missing in "
+                f"{self.path}, the first one is number {missing[0] + 1}; compute them first."
+            )
+        whole = self.total(range(len(self.rows)))
+        summary = whole.summary()
+        tags = {RECIPE_TAG: digest(self.recipe), REPORT_TAG: json.dumps(summary)}
+        output = replace(
+            self.output,
+            masked=self.output.masked or whole.lost > 0,
+            tags={**self.output.tags, **tags},
+        )
+        parts = [(self.file(part), rows) for part, rows in enumerate(self.rows)]
+        assemble(self.target, output, parts, self.driver)
+        self.remove()
+        return summary
+
+    def remove(self) -> None:
+        """Remove the folder and all parts in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def folder_of(target: Path) -> Path:
+    """Return where the parts of an output are kept until they are put together."""
+    return target.with_name(f"{target.name}.parts")
+
+
+def open_parts(target: Path) -> PartsFolder:
+    """Return the parts that were computed for an output.
+
+    Raises:
+        RasterFileError: There are none.
+    """
+    values = _load(folder_of(target))
+    return PartsFolder(
+        target,
+        Output.from_json(values["output"]),
+        tuple(range(top, bottom) for top, bottom in pairwise(values["edges"])),
+        values["driver"],
+        values["recipe"],
+        values["recipe"].pop("raster"),
+    )
+
+
+def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Put an output together from parts that were all computed, here or on other machines.
+
+    Raises:
+        RasterFileError: There are no parts, some are missing, or the output cannot be written.
+        OutputExistsError: The output exists and `overwrite` is false.
+    """
+    path = check_output(target, overwrite=overwrite)
+    open_parts(path).assemble()
+    return path
+
+
+def digest(values: Any) -> str:
+    """Return a fingerprint of plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        return values
+    except FileNotFoundError as error:
+        raise RasterFileError(
+            f"There are no parts in {folder}; compute them first with part='1/{2}' and so on."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RasterFileError(
+            f"{folder / PLAN_FILE} is damaged; remove the folder and start anew."
+        ) from error

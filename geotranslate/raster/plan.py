@@ -1,0 +1,118 @@
+"""Which tiles, parts and stripes a scene is cut into: pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+
+from rasterio.windows import Window
+
+from geotranslate.raster.tiles import Axis
+
+BLOCK = 256
+"""Side of the blocks of written rasters, px; parts and stripes are whole blocks."""
+
+PART_PIXELS = 2**24
+"""Pixels of a part where its height does not ask for more: what a kill may cost."""
+
+PART_TILES = 8
+"""Least height of a part, tiles: a part computed alone repeats one row of them."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Rows and columns from the first to before the last, in pixels."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a scene is tiled, and what of it is written.
+
+    The tiles are those of the whole scene, whatever is written of it: a pixel's value depends
+    neither on the region nor on the part or stripe in which it is computed.
+    """
+
+    rows: Axis
+    cols: Axis
+    factor: Fraction
+    """Output pixels per source pixel, along an axis."""
+    region: Region
+    """What is written, in output pixels of the whole scene."""
+    part_rows: int
+    """Rows of a part, a multiple of the block."""
+
+    @cached_property
+    def out_rows(self) -> Axis:
+        """The tiles down the output."""
+        return self.rows.scaled(self.factor)
+
+    @cached_property
+    def out_cols(self) -> Axis:
+        """The tiles across the output."""
+        return self.cols.scaled(self.factor)
+
+    @cached_property
+    def parts(self) -> tuple[range, ...]:
+        """Rows of every part, in output pixels of the whole scene."""
+        edges = [*range(self.region.top, self.region.bottom, self.part_rows), self.region.bottom]
+        return tuple(range(top, bottom) for top, bottom in pairwise(edges))
+
+    def tiles_in(self, region: Region) -> tuple[range, range]:
+        """Return the tile rows and the tile columns that count in a region of the output."""
+        return (
+            self.out_rows.touching(region.top, region.bottom),
+            self.out_cols.touching(region.left, region.right),
+        )
+
+    def owned(self, region: Region, row: int) -> set[int]:
+        """Return which tile columns of a tile row a region counts as its own.
+
+        Where regions meet, both need the tiles on their border: each tile belongs to the region
+        that holds the first pixel it counts for.
+        """
+        if max(self.out_rows.reaches[row][0], self.region.top) < region.top:
+            return set()
+        cols = self.tiles_in(region)[1]
+        firsts = {col: max(self.out_cols.reaches[col][0], self.region.left) for col in cols}
+        return {col for col, first in firsts.items() if first >= region.left}
+
+    def part_of(self, row: int) -> int:
+        """Return the number of the part that a row of the output is in."""
+        return (row - self.region.top) // self.part_rows
+
+    @property
+    def window(self) -> Window:
+        """The source pixels under the region; where it is rounded, they reach beyond the scene."""
+        edges = (self.region.left, self.region.top, self.region.width, self.region.height)
+        return Window(*(int(edge / self.factor) for edge in edges))
+
+    def stripes(self, region: Region, count: int) -> Iterator[Region]:
+        """Cut a region into at most `count` stripes of whole blocks, left to right."""
+        blocks = -(-region.width // BLOCK)
+        width = -(-blocks // min(count, blocks)) * BLOCK
+        for left in range(region.left, region.right, width):
+            yield Region(region.top, region.bottom, left, min(left + width, region.right))
+
+
+def part_height(width: int, tile: int) -> int:
+    """Return the rows of a part for a scene of some width and tiles of some side (output px)."""
+    wanted = max(PART_TILES * tile, PART_PIXELS // max(width, 1))
+    return -(-wanted // BLOCK) * BLOCK

@@ -1,0 +1,82 @@
+"""The part of a scene that is written: whole pixels of its own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+from shapely import box, get_coordinates
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.plan import Region
+
+SLACK = 1e-6
+"""Share of a pixel by which an edge may miss a pixel's edge: coordinates have last digits."""
+
+
+def region_of(
+    grid: Grid,
+    aoi: BaseGeometry | None,
+    bbox: Sequence[float] | None,
+    factor: Fraction,
+) -> Region:
+    """Return the output pixels, of a whole scene's output, that cover an area.
+
+    Args:
+        grid: The scene's grid.
+        aoi: Area in the grid's CRS, everything by default.
+        bbox: Left, bottom, right and top in the grid's CRS; with `aoi` what both have in common.
+        factor: Output pixels per source pixel.
+
+    Raises:
+        InvalidInputError: The area is empty or outside of the scene, or `bbox` is no box.
+    """
+    areas = [] if aoi is None else [("aoi", aoi)]
+    if bbox is not None:
+        areas.append(("bbox", _box(bbox)))
+    top, bottom, left, right = 0, grid.height, 0, grid.width
+    for name, area in areas:
+        rows, cols = _pixels(grid, area)
+        top, bottom = max(top, rows[0]), min(bottom, rows[1])
+        left, right = max(left, cols[0]), min(right, cols[1])
+        if top >= bottom or left >= right:
+            raise InvalidInputError(
+                f"The {name} ({_shown(area)}) does not overlap the raster "
+                f"({_shown(grid.footprint)}); give an area on it, in its CRS."
+            )
+    low = [int(edge * factor) for edge in (top, left)]
+    high = [-int(-edge * factor // 1) for edge in (bottom, right)]
+    return Region(low[0], high[0], low[1], high[1])
+
+
+def _box(bbox: Sequence[float]) -> BaseGeometry:
+    try:
+        left, bottom, right, top = map(float, bbox)
+    except (TypeError, ValueError):
+        left = right = bottom = top = np.nan
+    if not (left < right and bottom < top):
+        raise InvalidInputError(
+            f"bbox is {bbox!r}; give (left, bottom, right, top) in the raster's CRS."
+        )
+    return box(left, bottom, right, top)
+
+
+def _pixels(grid: Grid, area: BaseGeometry) -> tuple[tuple[int, int], tuple[int, int]]:
+    if area.is_empty:
+        return (0, 0), (0, 0)
+    points = get_coordinates(area)
+    cols, rows = ~grid.transform @ (points[:, 0], points[:, 1])
+    return (
+        (int(np.floor(rows.min() + SLACK)), int(np.ceil(rows.max() - SLACK))),
+        (int(np.floor(cols.min() + SLACK)), int(np.ceil(cols.max() - SLACK))),
+    )
+
+
+def _shown(area: BaseGeometry) -> str:
+    if area.is_empty:
+        return "empty"
+    left, bottom, right, top = (f"{edge:.6g}" for edge in area.bounds)
+    return f"{left} to {right} east, {bottom} to {top} north"

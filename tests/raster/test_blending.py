@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.blending import Reach, Tiling, choose_tiling, find_reach
+from geotranslate.raster.tiles import Axis
+
+Batch = NDArray[np.float32]
+
+
+def box_filter(radius: int) -> Any:
+    """Return a filter that sees `radius` pixels far."""
+
+    def apply(batch: Batch) -> Batch:
+        padded = np.pad(batch, ((0, 0), (0, 0), (radius, radius), (radius, radius)), "reflect")
+        total = np.zeros_like(batch)
+        rows, cols = batch.shape[2:]
+        for i in range(2 * radius + 1):
+            for j in range(2 * radius + 1):
+                total += padded[:, :, i : i + rows, j : j + cols]
+        return total
+
+    return apply
+
+
+def blocks(stride: int) -> Any:
+    """Return a network that replaces blocks by their means."""
+
+    def apply(batch: Batch) -> Batch:
+        count, bands, rows, cols = batch.shape
+        cut = batch.reshape(count, bands, rows // stride, stride, cols // stride, stride)
+        means = cut.mean(axis=(3, 5), keepdims=True)
+        return np.broadcast_to(means, cut.shape).reshape(batch.shape).copy()
+
+    return apply
+
+
+SAMPLE = np.random.default_rng(0).normal(size=(2, 64, 64)).astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 5, 12])
+def test_radius_of_a_filter_is_found(radius: int) -> None:
+    assert find_reach(box_filter(radius), SAMPLE, Fraction(1)) == Reach(1, radius)
+
+
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_stride_of_a_network_is_found(stride: int) -> None:
+    found = find_reach(blocks(stride), SAMPLE, Fraction(1))
+    assert found is not None
+    assert found.stride == stride
+    assert found.radius is not None
+    assert found.radius <= stride
+
+
+@pytest.mark.parametrize("factor", [Fraction(2), Fraction(1, 2)])
+def test_reach_of_an_output_of_another_scale_is_in_source_pixels(factor: Fraction) -> None:
+    smooth = box_filter(3)
+
+    def apply(batch: Batch) -> Batch:
+        found: Batch = smooth(batch)
+        if factor > 1:
+            return found.repeat(2, axis=2).repeat(2, axis=3)
+        return found[:, :, ::2, ::2]
+
+    reach = find_reach(apply, SAMPLE, factor)
+    assert reach is not None
+    assert reach.radius in (3, 4)
+    assert reach.stride == (1 if factor > 1 else 2)
+
+
+def normalise(batch: Batch) -> Batch:
+    return batch - batch.mean(axis=(2, 3), keepdims=True)
+
+
+def test_normalisation_that_sees_the_tile_is_found() -> None:
+    found = find_reach(normalise, SAMPLE, Fraction(1))
+    assert found is not None
+    assert found.radius is None
+
+
+def test_what_differs_from_call_to_call_is_unknown() -> None:
+    chance = np.random.default_rng(0)
+    noisy = lambda batch: batch + chance.normal(size=batch.shape)  # noqa: E731
+    assert find_reach(noisy, SAMPLE, Fraction(1)) is None
+
+
+def test_what_fails_is_unknown() -> None:
+    def fail(batch: Batch) -> Batch:
+        raise ZeroDivisionError
+
+    assert find_reach(fail, SAMPLE, Fraction(1)) is None
+
+
+def test_what_is_declared_is_not_probed() -> None:
+    class Network:
+        stride, radius = 32, 79
+
+        def __call__(self, batch: Batch) -> Batch:
+            raise AssertionError("probed")
+
+    assert find_reach(Network(), SAMPLE, Fraction(1)) == Reach(32, 79)
+
+
+def chosen(
+    reach: Reach | None = None,
+    *,
+    tile: int = 256,
+    overlap: int | None = None,
+    padding: int | None = None,
+    blend: Any = "auto",
+    categorical: bool = False,
+) -> Tiling:
+    return choose_tiling(tile, overlap, padding, blend, lambda: reach, categorical=categorical)
+
+
+@given(st.integers(1, 1024), st.sampled_from([1, 2, 4, 32, 256]), st.integers(0, 600))
+def test_auto_crops_a_halo_that_holds_all_that_is_seen_or_blends(
+    tile: int, stride: int, radius: int
+) -> None:
+    tile = -(-tile // stride) * stride
+    found = chosen(Reach(stride, radius), tile=tile)
+    Axis(10_000, found.tile, found.overlap, found.padding, found.step)
+    if found.padding or not found.overlap:
+        assert found.padding >= radius
+        assert found.padding % stride == 0
+        assert found.overlap == 2 * found.padding
+        assert found.step == stride
+    else:
+        assert 2 * -(-radius // stride) * stride + stride > 0.6 * tile
+
+
+@pytest.mark.parametrize("reach", [None, Reach(1, None), Reach(256, 383)])
+def test_auto_blends_where_cropping_would_show(reach: Reach | None) -> None:
+    assert chosen(reach) == Tiling(256, 64, 0)
+
+
+def test_classes_are_cropped() -> None:
+    found = chosen(categorical=True)
+    assert (found.overlap, found.padding) == (64, 32)
+    assert chosen(categorical=True, overlap=100).padding == 50
+
+
+@pytest.mark.parametrize("blend", ["auto", "crop"])
+def test_padding_is_that_of_arcgis(blend: str) -> None:
+    assert chosen(padding=40, blend=blend) == Tiling(256, 80, 40)
+
+
+def test_overlap_alone_is_blended_and_both_keep_a_ramp() -> None:
+    assert chosen(overlap=40) == Tiling(256, 40, 0)
+    assert chosen(overlap=40, padding=8, blend="hann") == Tiling(256, 40, 8)
+
+
+def test_sizes_that_miss_the_stride_are_rounded_up_and_said() -> None:
+    sentence = "Tiles of 250 px with padding 30 .* the 32 px .* tiles of 256 px with padding 32"
+    with pytest.warns(GeotranslateWarning, match=sentence):
+        found = chosen(Reach(32, 60), tile=250, padding=30)
+    assert found == Tiling(256, 64, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"blend": "mean"}, "blend is 'mean'; give 'auto', 'hann' or 'crop'"),
+        ({"blend": "hann", "categorical": True}, "the output is classes, which a blend would mix"),
+        (
+            {"blend": "crop", "overlap": 30, "padding": 5},
+            "overlap is 30 and padding 5, but cropped tiles overlap by twice the padding",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_said(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        chosen(**options)

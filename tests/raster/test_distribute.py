@@ -1,0 +1,113 @@
+"""The same file, whoever computes its parts."""
+
+from __future__ import annotations
+
+import concurrent.futures as cf
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+from geotranslate.errors import InvalidInputError, TranslationError
+from geotranslate.raster import translate_raster
+from tests.conftest import WriteRaster, values
+from tests.raster.test_resume import OPTIONS, shade
+
+Batch = NDArray[np.float32]
+
+
+@pytest.fixture
+def raster(write_raster: WriteRaster) -> Path:
+    return write_raster("a.tif", values((1, 2000, 300), "uint8"))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("kind", [cf.ThreadPoolExecutor, cf.ProcessPoolExecutor])
+def test_any_executor_makes_the_same_file(
+    raster: Path, tmp_path: Path, kind: Callable[[int], Any], workers: int
+) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    with kind(workers) as executor:
+        result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, executor=executor)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+    assert result.tiles == whole.tiles
+    assert result.mismatch == whole.mismatch
+
+
+def fail(batch: Batch) -> Batch:
+    raise RuntimeError("out of memory")
+
+
+def test_failure_of_a_worker_stops_all(raster: Path, tmp_path: Path) -> None:
+    with (
+        cf.ProcessPoolExecutor(2) as executor,
+        pytest.raises(TranslationError, match=r"tile row \d+, tile column 0.*out of memory"),
+    ):
+        translate_raster(raster, tmp_path / "b.tif", fail, **OPTIONS, executor=executor)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_open_raster_cannot_be_handed_to_workers(raster: Path, tmp_path: Path) -> None:
+    with (
+        rasterio.open(raster) as dataset,
+        cf.ThreadPoolExecutor(1) as executor,
+        pytest.raises(InvalidInputError, match=r"open DatasetReader.*give its path or URL"),
+    ):
+        translate_raster(dataset, tmp_path / "b.tif", shade, **OPTIONS, executor=executor)
+
+
+def test_what_executes_nothing_is_refused(raster: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"executor is int, which has no submit\(\)"):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, executor=3)
+
+
+def die_once(batch: Batch) -> Batch:
+    """Kill the worker that is the first to come by, in the middle of its part."""
+    import os
+    import signal
+    import time
+
+    time.sleep(0.01)
+    mark = Path(os.environ["GEOTRANSLATE_TEST_MARK"])
+    if batch[0, 0, 0, 0] > 200 and not mark.exists():
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return shade(batch)
+
+
+def test_dask_cluster_survives_the_death_of_a_worker(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setenv("GEOTRANSLATE_TEST_MARK", str(tmp_path / "died"))
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        result = translate_raster(raster, tmp_path / "b.tif", die_once, **OPTIONS, executor=client)
+    assert (tmp_path / "died").exists(), "a worker should have died"
+    assert result.path.read_bytes() == whole.path.read_bytes()
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_process_pool_that_breaks_can_be_resumed(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOTRANSLATE_TEST_MARK", str(tmp_path / "died"))
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    with (
+        cf.ProcessPoolExecutor(2) as executor,
+        pytest.raises(
+            TranslationError, match=r"A worker of the executor failed.*go on with resume=True"
+        ),
+    ):
+        translate_raster(raster, tmp_path / "b.tif", die_once, **OPTIONS, executor=executor)
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+    assert result.path.read_bytes() == whole.path.read_bytes()

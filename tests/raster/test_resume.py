@@ -1,0 +1,233 @@
+"""An interruption costs time and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+
+from geotranslate.errors import (
+    GeotranslateWarning,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+    TranslationError,
+)
+from geotranslate.raster import assemble_parts, translate_raster
+from tests.conftest import WriteRaster, values
+
+Batch = NDArray[np.float32]
+OPTIONS: dict[str, Any] = {
+    "bands_out": 1,
+    "tile_size": 64,
+    "overlap": 16,
+    "part_rows": 256,
+    "progress": False,
+}
+
+
+def shade(batch: Batch) -> Batch:
+    """Translate depending on the whole tile, so that a tile that is missing shows."""
+    return batch / 2 + batch.mean(axis=(1, 2, 3), keepdims=True)
+
+
+CHILD = """
+import json, sys, time
+from pathlib import Path
+from geotranslate.raster import translate_raster
+from tests.raster.test_resume import OPTIONS, shade
+
+def slowly(batch):
+    time.sleep(0.002 * len(batch))
+    return shade(batch)
+
+source, output, started = sys.argv[1:]
+Path(started).write_text("")
+translate_raster(source, output, slowly, **{**OPTIONS, "resume": True})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster("a.tif", values((1, 2000, 300), "uint8"))
+    whole = translate_raster(path, tmp_path / "whole.tif", shade, **OPTIONS)
+    expected = whole.path.read_bytes()
+    chance = np.random.default_rng(0)
+    finished = set()
+    for number in range(20):
+        output, started = tmp_path / f"{number}.tif", tmp_path / f"{number}.started"
+        command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
+        with subprocess.Popen(command) as child:
+            while not started.exists():
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.8))
+            child.send_signal(signal.SIGKILL)
+        finished.add(len(list(tmp_path.glob(f"{number}.tif.parts/part_??????.tif"))))
+        result = translate_raster(path, output, shade, **OPTIONS, resume=True)
+        assert output.read_bytes() == expected
+        assert (result.tiles, result.mismatch) == (whole.tiles, pytest.approx(whole.mismatch))
+        assert not (tmp_path / f"{number}.tif.parts").exists()
+    assert len(finished) > 2, "the kills should come at different moments"
+
+
+def failing_at(tile: int) -> Any:
+    """Return an apply that fails at a tile."""
+    seen = 0
+
+    def apply(batch: Batch) -> Batch:
+        nonlocal seen
+        seen += len(batch)
+        if seen > tile:
+            raise RuntimeError("out of memory")
+        return shade(batch)
+
+    return apply
+
+
+def interrupted(path: Path, output: Path, **options: Any) -> None:
+    """Leave some parts of an output and not all."""
+    with (
+        pytest.warns(GeotranslateWarning, match="parts are finished and stay in .*resume=True"),
+        pytest.raises(TranslationError, match="out of memory"),
+    ):
+        translate_raster(path, output, failing_at(150), **{**OPTIONS, **options})
+    assert not output.exists()
+    assert list(output.with_name(f"{output.name}.parts").glob("part_??????.tif"))
+
+
+@pytest.fixture
+def raster(write_raster: WriteRaster) -> Path:
+    return write_raster("a.tif", values((1, 2000, 300), "uint8"))
+
+
+def test_finished_parts_are_not_computed_again(raster: Path, tmp_path: Path) -> None:
+    interrupted(raster, tmp_path / "b.tif")
+    seen = []
+
+    def count(batch: Batch) -> Batch:
+        seen.append(len(batch))
+        return shade(batch)
+
+    result = translate_raster(raster, tmp_path / "b.tif", count, **OPTIONS, resume=True)
+    assert sum(seen) < result.tiles - 100
+    seen.clear()
+    again = translate_raster(raster, tmp_path / "b.tif", count, **OPTIONS, resume=True)
+    assert not seen, "what is finished is not computed again"
+    assert again.path == result.path
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"identity": "another"}, "model"),
+        ({"overlap": 8}, "tiling"),
+        ({"fill": 3}, "kind of output"),
+        ({"dtype": "int16"}, "kind of output"),
+        ({"bbox": (500_000, 4_999_000, 500_100, 5_000_000)}, "area"),
+    ],
+)
+def test_parts_of_another_output_are_refused(
+    raster: Path, tmp_path: Path, options: dict[str, Any], name: str
+) -> None:
+    output = tmp_path / "b.tif"
+    interrupted(raster, output)
+    with pytest.raises(InvalidInputError, match=f"b.tif.parts were made with another .*{name}"):
+        translate_raster(raster, output, shade, **{**OPTIONS, **options}, resume=True)
+    result = translate_raster(raster, output, shade, **OPTIONS, resume=True)
+    assert result.path.exists()
+
+
+def test_raster_that_changed_is_refused(raster: Path, tmp_path: Path) -> None:
+    interrupted(raster, tmp_path / "b.tif")
+    with rasterio.open(raster, "r+") as dataset:
+        dataset.write(values((1, 2000, 300), "uint8", seed=1))
+    os.utime(raster, ns=(1, 1))
+    with pytest.raises(InvalidInputError, match="made with another raster"):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+
+
+def test_batch_size_and_memory_may_change_between_runs(raster: Path, tmp_path: Path) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    interrupted(raster, tmp_path / "b.tif", batch_size=3)
+    result = translate_raster(
+        raster, tmp_path / "b.tif", shade, **OPTIONS, batch_size=7, max_memory=1000, resume=True
+    )
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_without_resume_it_starts_anew(raster: Path, tmp_path: Path) -> None:
+    interrupted(raster, tmp_path / "b.tif", overlap=8)
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS)
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tif", "b.tif", "whole.tif"]
+
+
+def test_resume_does_not_overwrite_another_output(raster: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    output.write_text("precious")
+    with pytest.raises(OutputExistsError):
+        translate_raster(raster, output, shade, **OPTIONS, resume=True)
+    assert output.read_text() == "precious"
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 20])
+def test_shares_computed_apart_make_the_same_file(
+    raster: Path, tmp_path: Path, shares: int
+) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    tiles = 0
+    for share in reversed(range(shares)):
+        result = translate_raster(
+            raster, tmp_path / "b.tif", shade, **OPTIONS, part=f"{share + 1}/{shares}"
+        )
+        assert not (tmp_path / "b.tif").exists()
+        tiles += result.tiles
+    assert tiles == whole.tiles
+    assert assemble_parts(tmp_path / "b.tif").read_bytes() == whole.path.read_bytes()
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a.tif", "b.tif", "whole.tif"]
+
+
+def test_share_computed_twice_changes_nothing(raster: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    translate_raster(raster, output, shade, **OPTIONS, part=(1, 2))
+    parts = sorted((tmp_path / "b.tif.parts").glob("part*"))
+    before = [part.stat().st_mtime_ns for part in parts]
+    translate_raster(raster, output, shade, **OPTIONS, part=(1, 2))
+    assert [part.stat().st_mtime_ns for part in parts] == before
+
+
+def test_missing_share_is_named(raster: Path, tmp_path: Path) -> None:
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
+    with pytest.raises(RasterFileError, match=r"4 of the 8 parts .* missing .* number 5; compute"):
+        assemble_parts(tmp_path / "b.tif")
+
+
+def test_parts_that_were_never_computed_are_said(tmp_path: Path) -> None:
+    with pytest.raises(RasterFileError, match=r"There are no parts in .*b\.tif\.parts"):
+        assemble_parts(tmp_path / "b.tif")
+
+
+def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
+    (tmp_path / "b.tif.parts" / "plan.json").write_text(json.dumps([])[:1])
+    with pytest.raises(RasterFileError, match=r"plan\.json is damaged; remove the folder"):
+        assemble_parts(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", (1,), 5, "1/0", ""])
+def test_share_that_is_none_is_said(raster: Path, tmp_path: Path, part: Any) -> None:
+    with pytest.raises(InvalidInputError, match="give the share to compute and their number"):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part=part)

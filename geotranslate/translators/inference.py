@@ -15,7 +15,7 @@ from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.raster.dtypes import to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
-from geotranslate.translators.hardware import EvalMode, Precision, resolve_precision
+from geotranslate.translators.hardware import EvalMode, Precision, frozen, resolve_precision
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -46,13 +46,17 @@ class Inference:
         self._fitting: int | None = None
 
     def at(self, precision: Precision) -> Inference:
-        """Return the same generator at a precision; "auto" is bfloat16 where that is fast.
+        """Return a copy of the generator at a precision; "auto" is bfloat16 where that is fast.
+
+        It is laid out for speed, and what becomes of the original does not change it.
 
         Raises:
             InvalidInputError: There is no such precision.
         """
         other = copy.copy(self)
         other.precision = resolve_precision(precision, self.device)
+        other.generator = frozen(self.generator, other.precision)
+        other.eval_mode = EvalMode(other.generator)
         return other
 
     @property
@@ -98,10 +102,9 @@ class Inference:
             return torch.cat(done)
 
     def _forward(self, part: Tensor) -> Tensor:
-        device, reduced = self.device, self.precision == "bfloat16"
-        layout = torch.channels_last if reduced or device.type == "cuda" else torch.preserve_format
-        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-            return self.generator(part.to(device, memory_format=layout)).float().cpu()
+        first = next(self.generator.parameters())
+        given = part.to(first.device, first.dtype, memory_format=torch.channels_last)
+        return self.generator(given).float().cpu()
 
     def _at_once(self, given: int) -> int:
         """Return how many tiles the generator gets at once: on the CPU in float32 single ones.

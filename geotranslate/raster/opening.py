@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -18,6 +18,9 @@ from rasterio.vrt import WarpedVRT
 from geotranslate.errors import InvalidInputError, RasterFileError
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
+CACHE_BYTES = 64 * 2**20
+"""More than one row of blocks of most rasters; strips are read once."""
+
 RasterLike: TypeAlias = "str | os.PathLike[str] | Dataset"
 
 
@@ -71,6 +74,11 @@ def files_of(dataset: Dataset) -> set[Path]:
             with ExitStack() as stack:
                 waiting += open_raster(file, stack).files
     return found
+
+
+def small_cache() -> AbstractContextManager[Any]:
+    """Keep GDAL's cache of blocks from growing with the raster to 5 % of the machine's memory."""
+    return rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES)
 
 
 def quiet_about_georeference() -> AbstractContextManager[None]:

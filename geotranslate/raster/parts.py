@@ -94,8 +94,8 @@ class PartsFolder:
         if other:
             raise InvalidInputError(
                 f"The parts in {self.path} were made with another {' and another '.join(other)}, "
-                "so they are no parts of this output. Give what they were made with, or start "
-                "anew with resume=False."
+                "so they are no parts of this output. Give what they were made with, or remove "
+                "that folder and start anew."
             )
 
     def report(self, part: int) -> PartReport:

@@ -8,13 +8,13 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import rasterio
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 from tqdm.auto import tqdm
@@ -25,8 +25,9 @@ from geotranslate.raster.assembly import Driver
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach
 from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor, compute_everywhere
+from geotranslate.raster.grid import Grid
 from geotranslate.raster.job import Apply, Job, compute
-from geotranslate.raster.opening import RasterLike, files_of
+from geotranslate.raster.opening import RasterLike, files_of, small_cache
 from geotranslate.raster.output import Color, Output
 from geotranslate.raster.parts import PartsFolder, digest
 from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
@@ -35,9 +36,6 @@ from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
 from geotranslate.raster.source import Source, fill_gaps
 from geotranslate.raster.tiles import Axis
-
-CACHE_BYTES = 64 * 2**20
-"""GDAL's block cache: by default it would grow with the raster to 5 % of the machine."""
 
 
 def translate_raster(
@@ -152,7 +150,7 @@ def translate_raster(
         plan = _plan(opened, tiling, factor, region_of(opened.grid, aoi, bbox, factor), part_rows)
         gcps, rpcs = points_of(opened.dataset, plan.window, float(factor))
         written = Output(
-            grid=opened.grid.crop(plan.window).scaled(float(factor)),
+            grid=_grid_of(opened, plan, placed=gcps is not None or bool(rpcs)),
             bands=bands_out,
             dtype=dtype or opened.dtype,
             nodata=nodata,
@@ -200,7 +198,7 @@ def _run(
     """Compute the parts that are missing and put the output together."""
     share = _share(part, len(parts.rows))
     parts.start(resume=resume or part is not None)
-    with parts.kept(), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+    with parts.kept(), small_cache():
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
         with tqdm(
@@ -290,6 +288,14 @@ def _plan(
     return plan
 
 
+def _grid_of(source: Source, plan: Plan, *, placed: bool) -> Grid:
+    """Return the grid of the output; points and RPCs place a raster without a transform."""
+    grid = source.grid.crop(plan.window).scaled(float(plan.factor))
+    if placed and source.grid.transform.is_identity:
+        return replace(grid, transform=source.grid.transform)
+    return grid
+
+
 def _from_top(plan: Plan) -> tuple[range, ...]:
     top = plan.region.top
     return tuple(range(rows.start - top, rows.stop - top) for rows in plan.parts)
@@ -353,8 +359,8 @@ def _recipe(
     return {
         "scene": digest([*scene, source.indexes, source.dtype]),
         "model": digest(identity),
-        "tiling": digest([vars(plan.rows), vars(plan.cols), str(plan.factor), plan.part_rows]),
-        "area": digest([vars(plan.region), None if aoi is None else aoi.wkb_hex]),
+        "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
+        "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
         "kind of output": digest([output.to_json(), np.atleast_1d(fill).tolist()]),
     }
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster import translate_raster
-from tests.conftest import GRIDS, RPCS, WriteRaster, values
+from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
 from tests.raster.test_blending import blocks, box_filter
 
 Batch = NDArray[np.float32]
@@ -199,6 +199,36 @@ def test_rpcs_of_a_cut_and_scaled_output_place_the_same_ground(
         place = one.xy([10.5], [12.5], zs=[500], offset="ul")
         moved = other.xy([(10.5 - 3) * factor], [(12.5 - 5) * factor], zs=[500], offset="ul")
     np.testing.assert_allclose(place, moved, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("factor", [1, 2, 0.5])
+def test_ground_control_points_of_a_cut_and_scaled_output_mark_the_same_ground(
+    write_raster: WriteRaster, tmp_path: Path, factor: float
+) -> None:
+    path = write_raster(
+        "a.tif", values((1, 20, 30), "uint8"), crs="EPSG:4326", transform=None, gcps=GCPS
+    )
+    apply = (
+        grow(int(factor))
+        if factor > 1
+        else lambda tiles: tiles[:, :, :: int(1 / factor)][..., :: int(1 / factor)]
+    )
+    result = translate_raster(
+        path,
+        tmp_path / "b.tif",
+        apply,
+        bands_out=1,
+        bbox=(6, 4, 24, 18),
+        scale=factor,
+        progress=False,
+    )
+    with rasterio.open(result) as dataset:
+        assert dataset.transform.is_identity
+        for before, after in zip(GCPS, dataset.gcps[0], strict=True):
+            assert (after.x, after.y) == (before.x, before.y)
+            assert after.row == (before.row - 4) * factor
+            assert after.col == (before.col - 6) * factor
 
 
 @pytest.mark.parametrize("scale", [0, -1, "a", None, float("nan")])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from geotranslate.chips.esri import MAP_FILE, METADATA_FILES, SOURCE_FOLDER, TARGET_FOLDER, read_map
@@ -14,11 +12,7 @@ from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.footprints import FOOTPRINTS_FILE
 from geotranslate.chips.scenes import Scene
 from geotranslate.errors import InvalidInputError, RasterFileError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from geotranslate.raster.locks import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
 ARRIVING_FILE = ".geotranslate-arriving"
@@ -35,50 +29,16 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """
     real = Path(os.path.realpath(folder))
     path = real.with_name(f".{real.name}.lock")
-    descriptor = _locked(path, folder)
-    try:
+    with sole_holder(
+        path,
+        busy=f"Another export is writing {folder}; wait until it has ended, or give another "
+        "folder.",
+        unwritable=lambda why: (
+            f"{folder} cannot be written: {why} in {path.parent}. Give a folder in one that you "
+            "may write to."
+        ),
+    ):
         yield
-    finally:
-        # Removed while it is held; Windows keeps open files, which does no harm.
-        with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
-
-
-def _locked(path: Path, folder: Path) -> int:
-    """Return an open lock file that is held, and still the one of that name."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise RasterFileError(
-                f"{folder} cannot be written: {error.strerror} in {path.parent}. Give a folder in "
-                "one that you may write to."
-            ) from error
-        if not _lock(descriptor):
-            os.close(descriptor)
-            raise RasterFileError(
-                f"Another export is writing {folder}; wait until it has ended, or give another "
-                "folder."
-            )
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        # Whoever held it removed it in between.
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    """Take the system's lock on an open file, which ends with the process; tell if that worked."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Some network file systems have no locks; there the last look at the folder has to do.
-        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-    return True
 
 
 def put_in_place(

@@ -41,6 +41,7 @@ def assemble(
     output: Output,
     parts: Sequence[tuple[Path, range]],
     driver: Driver = "COG",
+    folder: Path | None = None,
 ) -> None:
     """Write the parts of an output as one GeoTIFF with overviews, and put it in place.
 
@@ -52,6 +53,7 @@ def assemble(
         output: What it is.
         parts: Files that `PartFile` wrote and the rows of the output that each holds, top down.
         driver: "COG" for a Cloud Optimized GeoTIFF, "GTiff" for a tiled one.
+        folder: Where it is written until it is whole, on the same disk; the path's by default.
 
     Raises:
         InvalidInputError: The parts are not the rows of the output, or there is no such driver.
@@ -62,7 +64,7 @@ def assemble(
     _check_rows(output, parts)
     for part, rows in parts:
         _check_part(part, output, rows)
-    temporary = temporary_for(path)
+    temporary = temporary_for(path, folder)
     try:
         _write(temporary, output, mosaic(output, parts), driver)
         if not is_complete(temporary, masked=output.has_mask):

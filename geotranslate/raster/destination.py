@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import uuid
 from pathlib import Path, PurePosixPath
@@ -48,9 +49,15 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
     return path
 
 
-def temporary_for(path: Path) -> Path:
-    """Return a fresh name in the same folder for a file that is not whole yet."""
-    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.tif")
+def temporary_for(path: Path, folder: Path | None = None) -> Path:
+    """Return a fresh name in a folder, by default the same, for a file that is not whole yet."""
+    return (folder or path.parent) / f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.tif"
+
+
+def remove_temporaries(path: Path, folder: Path) -> None:
+    """Remove what killed processes left in a folder under `temporary_for` names of a path."""
+    for left in folder.glob(f".{glob.escape(path.stem)}.????????.partial.tif*"):
+        left.unlink(missing_ok=True)
 
 
 def unwritten(path: Path, what: str, error: BaseException, temporary: Path) -> RasterFileError:

@@ -17,7 +17,8 @@ from typing import Any
 
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
 from geotranslate.raster.assembly import Driver, assemble
-from geotranslate.raster.destination import check_output
+from geotranslate.raster.destination import check_output, remove_temporaries
+from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import read_tags
 from geotranslate.raster.report import REPORT_TAG, PartReport
@@ -55,6 +56,24 @@ class PartsFolder:
     def missing(self) -> list[int]:
         """Numbers of the parts that are not there."""
         return [part for part in range(len(self.rows)) if not self.file(part).exists()]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out that write the same output, until the block ends.
+
+        Raises:
+            RasterFileError: Another one writes it, or the folder cannot be written.
+        """
+        with sole_holder(
+            self.target.with_name(f".{self.path.name}.lock"),
+            busy=f"Another run is writing {self.target}; wait until it has ended, give another "
+            "output, or share the work by part.",
+            unwritable=lambda why: (
+                f"{self.path}, where the parts of the output go, cannot be written: {why}. Make "
+                "room or give an output in another folder."
+            ),
+        ):
+            yield
 
     def start(self, *, resume: bool) -> None:
         """Make the folder, empty unless the parts in it are taken over.
@@ -121,15 +140,19 @@ class PartsFolder:
         return summary
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep finished parts when the block fails, and say so; without any remove the folder."""
+    def kept(self, *, shared: bool) -> Iterator[None]:
+        """Keep finished parts when the block fails, and say so; without any remove the folder.
+
+        Args:
+            shared: Whether others may be writing parts into it: then it stays in any case.
+        """
         try:
             yield
         except BaseException:
             there = len(self.rows) - len(self.missing)
-            if not there:
+            if not there and not shared:
                 self.remove()
-            else:
+            elif there:
                 warnings.warn(
                     f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
                     "resume=True goes on with them.",
@@ -158,7 +181,9 @@ class PartsFolder:
             tags={**self.output.tags, **tags},
         )
         parts = [(self.file(part), rows) for part, rows in enumerate(self.rows)]
-        assemble(self.target, output, parts, self.driver)
+        # In the folder, so that what a killed run leaves goes with it.
+        remove_temporaries(self.target, self.path)
+        assemble(self.target, output, parts, self.driver, self.path)
         self.remove()
         return summary
 
@@ -193,11 +218,14 @@ def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -
     """Put an output together from parts that were all computed, here or on other machines.
 
     Raises:
-        RasterFileError: There are no parts, some are missing, or the output cannot be written.
+        RasterFileError: There are no parts, some are missing, another run writes the output, or
+            it cannot be written.
         OutputExistsError: The output exists and `overwrite` is false.
     """
     path = check_output(target, overwrite=overwrite)
-    open_parts(path).assemble()
+    parts = open_parts(path)
+    with parts.alone():
+        parts.assemble()
     return path
 
 
@@ -212,7 +240,7 @@ def _load(folder: Path) -> dict[str, Any]:
         return values
     except FileNotFoundError as error:
         raise RasterFileError(
-            f"There are no parts in {folder}; compute them first with part='1/{2}' and so on."
+            f"There are no parts in {folder}; compute them first with part='1/2' and so on."
         ) from error
     except (OSError, ValueError) as error:
         raise RasterFileError(

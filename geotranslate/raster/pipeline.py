@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -131,7 +132,8 @@ def translate_raster(
         identity: What tells this `apply` from others, for `resume`.
 
     Raises:
-        RasterFileError: A raster cannot be read or written, or parts are missing.
+        RasterFileError: A raster cannot be read or written, parts are missing, or another run
+            writes the output.
         OutputExistsError: The output exists and `overwrite` is false.
         InvalidInputError: An argument is impossible, the source is or reads the output, the parts
             that are there are those of another output, or `apply` returns something else than it
@@ -170,8 +172,8 @@ def translate_raster(
         files = files_of(opened.dataset)
         parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
         if resume and _is_newer(path, files) and (summary := parts.assembled()):
+            _remove_left_parts(parts, part)
             return _result(parts, summary, Seconds())
-        check_output(output, overwrite=overwrite)
         job = Job(
             raster=opened.dataset if executor is None else _for_workers(source),
             bands=opened.indexes,
@@ -184,7 +186,10 @@ def translate_raster(
             batch_size=batch_size,
             stripes=_stripes(opened, plan, bands_out, max_memory),
         )
-        return _run(job, parts, executor, part, progress, resume)
+        # Shares of one output are computed at the same time.
+        with nullcontext() if part is not None else parts.alone():
+            check_output(output, overwrite=overwrite)
+            return _run(job, parts, executor, part, progress, resume)
 
 
 def _run(
@@ -198,7 +203,7 @@ def _run(
     """Compute the parts that are missing and put the output together."""
     share = _share(part, len(parts.rows))
     parts.start(resume=resume or part is not None)
-    with parts.kept(), small_cache():
+    with parts.kept(shared=part is not None), small_cache():
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
         with tqdm(
@@ -217,6 +222,13 @@ def _run(
         seconds.assemble = time.perf_counter() - began
         seconds.total += seconds.assemble
     return _result(parts, summary, seconds)
+
+
+def _remove_left_parts(parts: PartsFolder, part: object) -> None:
+    """Remove the parts of an output that was complete when its run was killed."""
+    if part is None and parts.path.exists():
+        with parts.alone():
+            parts.remove()
 
 
 def _result(parts: PartsFolder, summary: dict[str, Any], seconds: Seconds) -> TranslatedRaster:

@@ -10,6 +10,7 @@ from geotranslate.raster.destination import (
     default_output,
     put_in_place,
     remove_sidecars,
+    remove_temporaries,
     temporary_for,
 )
 
@@ -60,6 +61,17 @@ def test_temporary_names_are_fresh_and_in_the_same_folder(tmp_path: Path) -> Non
     names = {temporary_for(tmp_path / "a b.tif") for _ in range(50)}
     assert len(names) == 50
     assert all(name.parent == tmp_path and name.name.endswith(".partial.tif") for name in names)
+
+
+def test_temporaries_of_one_path_alone_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].tif"
+    temporary = temporary_for(path, tmp_path)
+    left = [temporary, Path(f"{temporary}.ovr.tmp"), Path(f"{temporary}.msk.ovr.tmp")]
+    kept = [path, temporary_for(tmp_path / "a1.tif"), temporary_for(tmp_path / "a[1].b.tif")]
+    for file in left + kept:
+        file.write_text("")
+    remove_temporaries(path, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
 def test_who_reads_the_old_file_is_not_disturbed(tmp_path: Path) -> None:

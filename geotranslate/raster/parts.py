@@ -109,7 +109,7 @@ class PartsFolder:
 
     def _refuse_other_parts(self, found: dict[str, str]) -> None:
         wanted = {**self.recipe, "raster": self.state}
-        other = [name for name in wanted if found.get(name) != wanted[name]]
+        other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         if other:
             raise InvalidInputError(
                 f"The parts in {self.path} were made with another {' and another '.join(other)}, "

@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 from tqdm.auto import tqdm
 
+import geotranslate
 from geotranslate.checks import whole_number
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.assembly import Driver
@@ -73,7 +74,7 @@ def translate_raster(
     part_rows: int | None = None,
     max_memory: int | None = None,
     progress: bool = True,
-    identity: str = "",
+    identity: str | Mapping[str, str] = "",
 ) -> TranslatedRaster:
     """Run `apply` over a raster tile by tile and write the merged result on the same grid.
 
@@ -129,7 +130,8 @@ def translate_raster(
         max_memory: Bytes that strips and bands may take, a quarter of the free memory by default;
             wider scenes are computed in stripes.
         progress: Whether to show a progress bar.
-        identity: What tells this `apply` from others, for `resume`.
+        identity: What tells this `apply` from others, for `resume`; by name where it has parts that
+            a refusal shall name.
 
     Raises:
         RasterFileError: A raster cannot be read or written, parts are missing, or another run
@@ -363,17 +365,20 @@ def _recipe(
     output: Output,
     aoi: BaseGeometry | None,
     fill: float | Sequence[float],
-    identity: str,
+    identity: str | Mapping[str, str],
 ) -> dict[str, str]:
     """Return what the written pixels depend on, by the names that users know."""
+    named = {"model": identity} if isinstance(identity, str) else identity
+    facts = {name: fact for name, fact in output.to_json().items() if name != "tags"}
     grid = source.grid
     scene = [grid.crs and grid.crs.to_wkt(), grid.transform[:6], grid.height, grid.width]
     return {
         "scene": digest([*scene, source.indexes, source.dtype]),
-        "model": digest(identity),
+        **{name: digest(value) for name, value in named.items()},
+        "version of geotranslate": geotranslate.__version__,
         "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
         "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
-        "kind of output": digest([output.to_json(), np.atleast_1d(fill).tolist()]),
+        "kind of output": digest([facts, np.atleast_1d(fill).tolist()]),
     }
 
 

@@ -239,7 +239,7 @@ class Predictor(ABC):
                 categorical=target.classes is not None,
                 fill=self.card.source.mean,
                 tags=tags,
-                identity=provenance.identity,
+                identity=provenance.named,
                 **settings,
             )
 

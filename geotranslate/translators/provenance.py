@@ -31,11 +31,19 @@ class Provenance:
     """Arguments of the translation, beside the area."""
 
     @property
+    def named(self) -> dict[str, str]:
+        """All that makes tiles come out as they do, by the names that users know."""
+        card = json.dumps(self.card.to_json(), sort_keys=True)
+        return {
+            "model": "\n".join((self.translator, self.digest, card)),
+            "precision": self.precision,
+            "test-time augmentation": str(self.tta),
+        }
+
+    @property
     def identity(self) -> str:
         """SHA-256 of all that makes tiles come out as they do: weights, card and precision."""
-        card = json.dumps(self.card.to_json(), sort_keys=True)
-        parts = (self.translator, self.digest, card, self.precision, str(self.tta))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
 
     def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
         """Return the tags of the output: the same ones whenever the same file is to be written."""

@@ -185,7 +185,7 @@ def test_identity_changes_with_whatever_changes_tiles(
 ) -> None:
     def identity(model: Pix2Pix = fresh_model, **options: Any) -> str:
         model.predict_raster(scene, **{"precision": "float32", **options})
-        return calls[-1]["identity"]
+        return calls[-1]["tags"]["GEOTRANSLATE_IDENTITY"]
 
     first = identity()
     again = load_model(fresh_model.save(tmp_path / "model"))

@@ -95,11 +95,15 @@ def _halo(reach: Reach | None) -> int | None:
 def _cropped(tile: int, overlap: int | None, padding: int | None, reach: Reach | None) -> Tiling:
     if padding is None and overlap is not None:
         padding = overlap // 2
+    step = 1 if reach is None or reach.radius is None else reach.stride
     if padding is None:
         halo = _halo(reach)
         padding = tile // 8 if halo is None else min(halo, tile // 4)
-    step = 1 if reach is None or reach.radius is None else reach.stride
+        padding = padding // step * step or padding
     rounded_tile, rounded = -(-tile // step) * step, -(-padding // step) * step
+    if 2 * rounded + step > rounded_tile:
+        # No two tiles can lie alike, and cropping is not exact in any case: it stays as it is.
+        rounded_tile, rounded, step = tile, padding, 1
     if (rounded_tile, rounded) != (tile, padding):
         warnings.warn(
             f"Tiles of {tile} px with padding {padding} are not multiples of the {step} px by "

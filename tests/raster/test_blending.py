@@ -121,7 +121,7 @@ def chosen(
     return choose_tiling(tile, overlap, padding, blend, lambda: reach, categorical=categorical)
 
 
-@given(st.integers(1, 1024), st.sampled_from([1, 2, 4, 32, 256]), st.integers(0, 600))
+@given(st.integers(2, 1024), st.sampled_from([1, 2, 4, 32, 256]), st.integers(0, 600))
 def test_auto_crops_a_halo_that_holds_all_that_is_seen_or_blends(
     tile: int, stride: int, radius: int
 ) -> None:
@@ -163,6 +163,23 @@ def test_sizes_that_miss_the_stride_are_rounded_up_and_said() -> None:
     with pytest.warns(GeotranslateWarning, match=sentence):
         found = chosen(Reach(32, 60), tile=250, padding=30)
     assert found == Tiling(256, 64, 32, 32)
+
+
+@given(st.integers(3, 9), st.integers(0, 9), st.integers(0, 2000))
+def test_classes_are_cropped_without_a_word_whatever_the_network_sees(
+    tile: int, stride: int, radius: int
+) -> None:
+    stride = 2 ** min(tile, stride)
+    found = chosen(Reach(stride, radius), tile=2**tile, categorical=True)
+    Axis(10_000, found.tile, found.overlap, found.padding, found.step)
+    assert found.tile == 2**tile
+    assert found.overlap == 2 * found.padding
+    assert found.padding % found.step == 0
+
+
+def test_padding_stays_where_tiles_are_no_larger_than_the_stride() -> None:
+    for blend in ("auto", "crop"):
+        assert chosen(Reach(256, 765), padding=40, blend=blend) == Tiling(256, 80, 40)
 
 
 @pytest.mark.parametrize(

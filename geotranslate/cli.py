@@ -110,7 +110,7 @@ def predict(
 def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:
     from geotranslate.raster.destination import default_output
     from geotranslate.raster.parts import assemble_parts
-    from geotranslate.translators.scenes import outputs_in, several
+    from geotranslate.raster.scenes import outputs_in, several
 
     scenes = several(path)
     if scenes is None:

@@ -146,6 +146,16 @@ def test_parts_are_assembled_without_a_model(
     ]
 
 
+def test_parts_are_assembled_without_torch(tmp_path: Path) -> None:
+    loaded = run(
+        "import sys, click.testing, geotranslate.cli as cli;"
+        f"c = ['predict', 'model', 'a.tif', '-o', {str(tmp_path / 'b.tif')!r}, '--assemble'];"
+        "print(click.testing.CliRunner().invoke(cli.main, c).output, 'torch' in sys.modules)"
+    )
+    assert "There are no parts in" in loaded
+    assert loaded.split()[-1] == "False"
+
+
 def test_missing_model_is_a_sentence() -> None:
     result = CliRunner().invoke(main, ["predict", "nowhere", "scene.tif"])
     assert result.exit_code == 1

@@ -17,6 +17,7 @@ from rasterio.windows import Window
 from geotranslate.chips.classes import ClassFacts, Codes
 from geotranslate.chips.layouts import ChipFile
 from geotranslate.chips.statistics import Statistics
+from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.source import Source
 
@@ -54,6 +55,7 @@ class Chip:
     dtype: str
     nodata: float | None
     band_names: tuple[str, ...]
+    band_facts: BandFacts
     classes: ClassFacts
     statistics: Statistics
     valid_share: float
@@ -81,6 +83,7 @@ class Chip:
                 dtype=source.dtype,
                 nodata=source.nodata,
                 band_names=source.band_names,
+                band_facts=BandFacts.of(file.dataset, file.indexes),
                 classes=ClassFacts.of(file, Codes.of(data, valid)),
                 statistics=Statistics.of(data, valid),
                 valid_share=float(valid.mean()),

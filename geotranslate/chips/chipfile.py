@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetWriter
 
 from geotranslate.chips.classes import TAG
 from geotranslate.chips.scenes import Side
@@ -44,18 +46,32 @@ def write_chip(
                 compress="lzw",
                 **_colour_options(side),
             ) as chip:
+                _describe(chip, side)
                 chip.write(data)
-                chip.descriptions = [name or None for name in side.band_names]
-                if side.colormap is not None:
-                    chip.write_colormap(1, side.colormap)
-                if side.said_classes is not None:
-                    chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
                 if nodata is None and not valid.all():
                     chip.write_mask(valid)
     except (RasterioError, OSError) as error:
         raise RasterFileError(
             f"The chip {path.name} cannot be written: {reason(error, path)}."
         ) from error
+
+
+def _describe(chip: DatasetWriter, side: Side) -> None:
+    """Write what is known of the bands, before their pixels, as GDAL then keeps it in the file."""
+    chip.descriptions = [name or None for name in side.band_names]
+    facts = side.band_facts
+    if facts.scales:
+        chip.scales = facts.scales
+    if facts.offsets:
+        chip.offsets = facts.offsets
+    if facts.units:
+        chip.units = facts.units
+    if side.colormap is not None:
+        chip.write_colormap(1, side.colormap)
+    elif facts.colors:
+        chip.colorinterp = [ColorInterp[name] for name in facts.colors]
+    if side.said_classes is not None:
+        chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
 
 
 def _hidden(
@@ -78,4 +94,4 @@ def _colour_options(side: Side) -> dict[str, str]:
     """Return what keeps GDAL from guessing that three bands are colours, or a fourth is alpha."""
     if side.bands < 3:
         return {}
-    return {"photometric": "RGB" if side.is_rgb else "MINISBLACK", "alpha": "NO"}
+    return {"photometric": "RGB" if side.band_facts.is_rgb else "MINISBLACK", "alpha": "NO"}

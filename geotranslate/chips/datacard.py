@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
+from geotranslate.raster.bandfacts import BandFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a translation: its bands, dtype, nodata value and scaling."""
+    """One side of a translation: its bands, what they hold, and its scaling."""
 
     bands: int
     dtype: str
@@ -28,6 +29,8 @@ class Side:
     """The classes that the values are; None for quantities."""
     mean: tuple[float, ...]
     scaling: Scaling
+    band_facts: BandFacts = field(default_factory=BandFacts)
+    """What the files say of the bands' values: scale, offset, unit and colour."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
@@ -36,6 +39,7 @@ class Side:
             "nodata": nodata,
             "classes": None if self.classes is None else self.classes.to_json(),
             "scaling": self.scaling.to_json(),
+            "band_facts": self.band_facts.to_json(),
         }
 
     @classmethod
@@ -56,6 +60,7 @@ class Side:
             classes=None if classes is None else Classes.from_json(classes),
             mean=tuple(values["mean"]),
             scaling=Scaling.from_json(values["scaling"]),
+            band_facts=BandFacts.from_json(values["band_facts"], int(values["bands"])),
         )
         np.dtype(side.dtype)
         if {len(side.mean), len(side.indexes), len(side.scaling.knots)} != {side.bands}:

@@ -85,7 +85,8 @@ def export_chips(
     `images2/` with the target chips of the same names, the Esri metadata with the statistics of
     both, and `chips.gpkg` with the footprint, scene, window, valid shares and split of every
     pair. The chips are GeoTIFFs on the source's grid, in the dtypes, with the nodata values, band
-    names and colour tables of their rasters. The folder changes when all is complete.
+    names, scales, offsets, units and colours of their rasters. The folder changes when all is
+    complete.
 
     Args:
         source: Raster to translate from: path, URL, VRT or open dataset; or a vector file or

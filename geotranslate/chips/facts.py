@@ -18,10 +18,11 @@ from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.classes import ClassFacts
 from geotranslate.chips.layouts import ChipFile
 from geotranslate.chips.statistics import Statistics
+from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
 
 CACHE_FILE = ".geotranslate-chips.json"
-VERSION = 2
+VERSION = 3
 BESIDE = (".aux.xml", ".msk", "w")
 
 
@@ -120,6 +121,7 @@ def _chip_to_json(chip: Chip) -> dict[str, Any]:
         "dtype": chip.dtype,
         "nodata": nodata,
         "band_names": chip.band_names,
+        "band_facts": chip.band_facts.to_json(),
         "classes": chip.classes.to_json(),
         "statistics": chip.statistics.to_json(),
         "valid_share": chip.valid_share,
@@ -149,6 +151,7 @@ def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
         dtype=values["dtype"],
         nodata=None if nodata is None else float(nodata),
         band_names=tuple(values["band_names"]),
+        band_facts=BandFacts.from_json(values["band_facts"], len(values["indexes"])),
         classes=ClassFacts.from_json(values["classes"]),
         statistics=Statistics.from_json(values["statistics"]),
         valid_share=values["valid_share"],

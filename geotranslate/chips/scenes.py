@@ -13,11 +13,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
+from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, colour_table, warp
 from geotranslate.raster.source import RasterLike, Source
 
@@ -58,8 +59,7 @@ class RasterSide:
         self.nodata: float | None = source.nodata
         self.band_names = source.band_names
         self.colormap, self.said_classes = colour_table(source.dataset), options.classes
-        meanings = [source.dataset.colorinterp[index - 1] for index in source.indexes[:3]]
-        self.is_rgb = meanings == [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+        self.band_facts = BandFacts.of(source.dataset, source.indexes)
 
     def read(self, window: Window) -> Pixels:
         """Read a window of the scene's grid."""
@@ -105,7 +105,8 @@ class VectorSide:
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
         self._grid, self.name = grid, name
-        self.bands, self.band_names, self.is_rgb, self.warped = 1, (burn or "",), False, False
+        self.bands, self.band_names, self.warped = 1, (burn or "",), False
+        self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
 
     def read(self, window: Window) -> Pixels:

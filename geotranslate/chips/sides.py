@@ -20,7 +20,7 @@ def describe(
     scaling: ScalingKind,
     classes: bool | None,
 ) -> Side:
-    """Return what a model has to know of a side; warn where its nodata values differ.
+    """Return what a model has to know of a side; warn where its nodata values or units differ.
 
     Args:
         name: "source" or "target".
@@ -35,6 +35,7 @@ def describe(
     first = chips[training[0]]
     total = Statistics.total([chips[i].statistics for i in training], first.bands)
     found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
+    _warn_of_measures(name, [first, *chips])
     return Side(
         bands=first.bands,
         dtype=first.dtype,
@@ -45,6 +46,7 @@ def describe(
         classes=found,
         mean=tuple(map(float, total.mean)),
         scaling=make_scaling(scaling, total, first.dtype, classes=found is not None),
+        band_facts=first.band_facts,
     )
 
 
@@ -61,6 +63,27 @@ def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
             stacklevel=4,
         )
     return next(iter(values.values()), None)
+
+
+def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
+    """Say it where equal stored values mean different measured ones."""
+    measures = list(dict.fromkeys(chip.band_facts.measure for chip in chips))
+    if len(measures) > 1:
+        shown = (
+            ", ".join(
+                f"{noun} {', '.join(map(str, dict.fromkeys(values)))}"
+                for noun, values in zip(("scale", "offset", "unit"), measure, strict=True)
+                if values
+            )
+            for measure in measures[:2]
+        )
+        warnings.warn(
+            f"The {name} chips differ in scale, offset or unit "
+            f"({' / '.join(text or 'none' for text in shown)}), but their stored values are taken "
+            "as they are. Bring their rasters to one scale and export them again.",
+            GeotranslateWarning,
+            stacklevel=4,
+        )
 
 
 def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip]) -> None:

@@ -21,8 +21,8 @@ from geotranslate.raster.source import Source
 class ChipWriter:
     """Collects pairs in a folder that is not yet the final one.
 
-    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, colours and colour table of
-    their sides.
+    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colours and
+    colour table of their sides.
 
     Args:
         folder: Existing folder to write into.

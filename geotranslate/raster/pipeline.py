@@ -20,7 +20,6 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 from tqdm.auto import tqdm
 
-import geotranslate
 from geotranslate.checks import whole_number
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.assembly import Driver
@@ -375,7 +374,6 @@ def _recipe(
     return {
         "scene": digest([*scene, source.indexes, source.dtype]),
         **{name: digest(value) for name, value in named.items()},
-        "version of geotranslate": geotranslate.__version__,
         "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
         "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
         "kind of output": digest([facts, np.atleast_1d(fill).tolist()]),

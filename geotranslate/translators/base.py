@@ -219,7 +219,12 @@ class Translator(Predictor):
     def _weights(self) -> dict[str, Tensor]:
         return self.pair.state_dict()
 
-    def _saved_folder(self, digest: str) -> Path | None:
+    def saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that the model was loaded from, while it holds just this model.
+
+        Args:
+            digest: SHA-256 of the weights as they are now.
+        """
         if self._folder is None or saved_sha256(self._folder) != digest:
             return None
         with suppress(ModelFileError):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -15,27 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
-from geotranslate.chips.area import AreaLike, area_on
+from geotranslate.chips.area import AreaLike
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.destination import default_output
-from geotranslate.raster.pipeline import translate_raster
-from geotranslate.raster.report import TranslatedRaster
-from geotranslate.raster.source import RasterLike, Source
-from geotranslate.translators.augmentation import TileFunction
-from geotranslate.translators.card import weights_sha256
-from geotranslate.translators.hardware import Precision
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.provenance import Provenance
-from geotranslate.translators.scenes import (
+from geotranslate.raster.scenes import (
     ScenesLike,
     outputs_in,
     scene_name,
     several,
     translate_each,
 )
-from geotranslate.translators.suitability import warn_if_unlike
-from geotranslate.translators.workers import SavedModel, augmented, works_elsewhere
+from geotranslate.raster.source import RasterLike, Source
+from geotranslate.translators.card import weights_sha256
+from geotranslate.translators.hardware import Precision
+from geotranslate.translators.inference import Inference
+from geotranslate.translators.provenance import Provenance
+from geotranslate.translators.translation import Translation
+from geotranslate.translators.workers import shared
 
 
 class Predictor(ABC):
@@ -63,7 +57,7 @@ class Predictor(ABC):
         """Return what is saved of the networks."""
 
     @abstractmethod
-    def _saved_folder(self, digest: str) -> Path | None:
+    def saved_folder(self, digest: str) -> Path | None:
         """Return the folder that holds the model as it is, if there is one."""
 
     def digest(self) -> str:
@@ -121,8 +115,9 @@ class Predictor(ABC):
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
         Where a raster is invalid the output is as well: by its nodata value, NaN in floats, or a
-        mask. Warns of a scene that differs from the training chips: without CRS, with pixels of
-        another size, another dtype, or values far outside of theirs.
+        mask. Band names, scale, offset, units and colours are those of the training targets. Warns
+        of a scene that differs from the training chips: without CRS, with pixels of another size,
+        another dtype, or values far outside of theirs.
 
         Args:
             path: Raster to translate: path, URL, GDAL name or open dataset. For several: a folder,
@@ -169,9 +164,8 @@ class Predictor(ABC):
                 aoi is empty or elsewhere, or an argument is impossible.
         """
         self._refuse_mean_of_classes(tta)
-        inference = self.inference.at(precision)
-        tile = self._tile_size(tile_size)
-        settings: dict[str, Any] = {
+        inference, tile = self.inference.at(precision), self._tile_size(tile_size)
+        asked: dict[str, Any] = {
             "bbox": bbox,
             "tile_size": tile,
             "overlap": overlap,
@@ -181,15 +175,15 @@ class Predictor(ABC):
             "nodata": self.card.target.nodata if nodata is None else nodata,
         }
         provenance = Provenance(
-            type(self).__name__, self.digest(), self.card, inference.precision, tta, dict(settings)
+            type(self).__name__, self.digest(), self.card, inference.precision, tta, asked
         )
         scenes = several(path)
         if scenes is None:
             outputs = [Path(output or default_output(scene_name(path)))]
         else:
             outputs = outputs_in(scenes, output)
-        with self._shared(inference, tta, executor, provenance.digest, outputs[0]) as apply:
-            settings |= {
+        with shared(self, inference, tta, executor, provenance.digest, outputs[0]) as apply:
+            how = {
                 "batch_size": inference.batch_size(batch_size, tile),
                 "driver": driver,
                 "overwrite": overwrite,
@@ -199,70 +193,10 @@ class Predictor(ABC):
                 "max_memory": max_memory,
                 "progress": progress,
             }
-
-            def translate(scene: RasterLike, output: Path) -> TranslatedRaster:
-                return self._translate(scene, output, apply, aoi, provenance, settings)
-
+            write = Translation(inference, apply, self.card, provenance, aoi, asked | how).write
             if scenes is None:
-                return translate(path, outputs[0])
-            return translate_each(scenes, outputs, translate)
-
-    def _translate(
-        self,
-        scene: RasterLike,
-        output: Path,
-        apply: TileFunction,
-        aoi: AreaLike | None,
-        provenance: Provenance,
-        settings: dict[str, Any],
-    ) -> TranslatedRaster:
-        with Source(scene) as source:
-            bands = self.inference.bands_of(source)
-            area = None if aoi is None else area_on(aoi, source.grid)
-            if area is not None and not area.intersects(source.grid.footprint):
-                raise InvalidInputError(
-                    f"The aoi does not touch {source.name}; give an area on its ground, as a "
-                    "geometry in its CRS or as a layer that names its own."
-                )
-            tags = provenance.tags(source.name, area)
-            warn_if_unlike(Source(source.dataset, bands), self.card)
-            target = self.card.target
-            added = ("standard deviation",) if provenance.tta == "std" else ()
-            return translate_raster(
-                scene,
-                output,
-                apply,
-                bands=bands,
-                bands_out=target.bands + len(added),
-                aoi=area,
-                band_names=(*target.band_names, *added),
-                categorical=target.classes is not None,
-                fill=self.card.source.mean,
-                tags=tags,
-                identity=provenance.named,
-                **settings,
-            )
-
-    @contextmanager
-    def _shared(
-        self, inference: Inference, tta: bool | str, executor: object, digest: str, output: Path
-    ) -> Iterator[TileFunction]:
-        """Yield what translates tiles wherever the executor's workers are."""
-        if not works_elsewhere(executor):
-            with inference.eval_mode:
-                yield augmented(inference, tta)
-            return
-        folder = self._saved_folder(digest)
-        if folder is not None:
-            yield SavedModel.of(folder, digest, inference, tta)
-            return
-        if not output.parent.is_dir():
-            raise RasterFileError(
-                f"The folder {output.parent} of the output {output.name} does not exist; create "
-                "it first."
-            )
-        with TemporaryDirectory(prefix=f".{output.name}.model.", dir=output.parent) as made:
-            yield SavedModel.of(self.save(made), digest, inference, tta)
+                return write(path, outputs[0])
+            return translate_each(scenes, outputs, write)
 
     def _refuse_mean_of_classes(self, tta: bool | str) -> None:
         if tta not in (False, True, "std"):

@@ -38,11 +38,12 @@ class Provenance:
             "model": "\n".join((self.translator, self.digest, card)),
             "precision": self.precision,
             "test-time augmentation": str(self.tta),
+            "version of geotranslate": geotranslate.__version__,
         }
 
     @property
     def identity(self) -> str:
-        """SHA-256 of all that makes tiles come out as they do: weights, card and precision."""
+        """SHA-256 of all that makes tiles come out as they do: weights, card, precision."""
         return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
 
     def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:

@@ -41,7 +41,7 @@ def warn_if_unlike(source: Source, card: DataCard) -> None:
     ]
     for sentence in sentences:
         if sentence:
-            warnings.warn(sentence, GeotranslateWarning, stacklevel=5)
+            warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
 
 
 def ground_size(

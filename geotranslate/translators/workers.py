@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.errors import ModelFileError
+from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.translators.augmentation import Symmetric, TileFunction
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
@@ -75,3 +79,52 @@ class SavedModel:
 def works_elsewhere(executor: object) -> bool:
     """Tell whether an executor's workers are other processes, which the model has to be sent to."""
     return executor is not None and not isinstance(executor, ThreadPoolExecutor)
+
+
+class Savable(Protocol):
+    """A model that can be put where workers can read it; see `Predictor`."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it into a folder and return the folder."""
+
+    def saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that holds it as it is, if there is one."""
+
+
+@contextmanager
+def shared(
+    model: Savable,
+    inference: Inference,
+    tta: bool | str,
+    executor: object,
+    digest: str,
+    output: Path,
+) -> Iterator[TileFunction]:
+    """Yield what translates tiles wherever the executor's workers are, as long as the block lasts.
+
+    Args:
+        model: The model, which is saved beside the output if workers could not read it otherwise.
+        inference: Its inference at the precision that is asked for.
+        tta: The test-time augmentation.
+        executor: What computes the parts, None for this process.
+        digest: SHA-256 of its weights.
+        output: What is written.
+
+    Raises:
+        RasterFileError: The folder of the output does not exist.
+    """
+    if not works_elsewhere(executor):
+        with inference.eval_mode:
+            yield augmented(inference, tta)
+        return
+    folder = model.saved_folder(digest)
+    if folder is not None:
+        yield SavedModel.of(folder, digest, inference, tta)
+        return
+    if not output.parent.is_dir():
+        raise RasterFileError(
+            f"The folder {output.parent} of the output {output.name} does not exist; create it "
+            "first."
+        )
+    with TemporaryDirectory(prefix=f".{output.name}.model.", dir=output.parent) as made:
+        yield SavedModel.of(model.save(made), digest, inference, tta)

@@ -32,7 +32,16 @@ def damaged(facts: dict[str, Any], kind: str) -> Any:
     "kind",
     [
         *("gone", "list", "lacking", "mark", "files", "indexes", "crs", "transform", "size"),
-        *("dtype", "nodata", "band_names", "classes", "statistics", "valid_share", "digest"),
+        *(
+            "dtype",
+            "nodata",
+            "band_names",
+            "classes",
+            "band_facts",
+            "statistics",
+            "valid_share",
+            "digest",
+        ),
     ],
 )
 def test_damaged_facts_of_a_chip_are_looked_up_anew(
@@ -55,7 +64,7 @@ def test_damaged_facts_of_a_chip_are_looked_up_anew(
     assert len(looked) == 1
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", '{"version": 2}', '{"version": 2, "chips": 3}'])
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"version": 3}', '{"version": 3, "chips": 3}'])
 def test_damaged_files_are_made_anew(write_chips: WriteChips, content: str) -> None:
     folder = write_chips(count=3)
     first = prepare_data(folder).card

@@ -52,6 +52,21 @@ def test_one_nodata_value_or_none_is_kept_without_a_word(
     assert [kept] == pytest.approx([n for n in numbers if n is not None][:1] or [None], nan_ok=True)
 
 
+def test_different_scales_of_a_side_are_said(write_chips: WriteChips) -> None:
+    folder = write_chips(target=(1, "uint16"))
+    for number, path in enumerate(sorted((folder / "images2").iterdir())):
+        with rasterio.open(path, "r+") as chip:
+            chip.scales, chip.units = (0.5,), ("m",)
+            chip.offsets = (-1000.0 if number else 0.0,)
+    sentence = (
+        r"The target chips differ in scale, offset or unit \(scale 0\.5, (offset -1000\.0, )?"
+        r"unit m / .*\), but their stored values are taken as they are\. Bring their rasters to"
+    )
+    with pytest.warns(GeotranslateWarning, match=sentence) as caught:
+        prepare_data(folder)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("share", [0.0, 0.125, 0.25])
 def test_summary_says_the_share_of_nodata_of_each_side(
     write_raster: WriteRaster, tmp_path: Path, share: float

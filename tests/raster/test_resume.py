@@ -16,7 +16,6 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-import geotranslate
 from geotranslate.errors import (
     GeotranslateWarning,
     InvalidInputError,
@@ -149,15 +148,6 @@ def test_parts_of_another_output_are_refused(
         translate_raster(raster, output, shade, **{**OPTIONS, **options}, resume=True)
     result = translate_raster(raster, output, shade, **OPTIONS, resume=True)
     assert result.path.exists()
-
-
-def test_parts_of_another_version_are_refused(
-    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(raster, tmp_path / "b.tif")
-    monkeypatch.setattr(geotranslate, "__version__", "99")
-    with pytest.raises(InvalidInputError, match=r"made with another version of geotranslate, so"):
-        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
 
 
 def test_raster_that_changed_is_refused(raster: Path, tmp_path: Path) -> None:

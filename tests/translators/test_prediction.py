@@ -28,7 +28,7 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.report import TranslatedRaster
-from geotranslate.translators import prediction
+from geotranslate.translators import translation
 from geotranslate.translators.augmentation import Symmetric
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.workers import SavedModel
@@ -49,7 +49,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             written.update_tags(**options["tags"])
         return TranslatedRaster(output, Grid(None, NORTH_UP, 9, 9))
 
-    monkeypatch.setattr(prediction, "translate_raster", translate)
+    monkeypatch.setattr(translation, "translate_raster", translate)
     return asked
 
 

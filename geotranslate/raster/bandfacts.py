@@ -1,0 +1,81 @@
+"""What a file says of its bands' values beside them: scale, offset, unit and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
+
+
+@dataclass(frozen=True, slots=True)
+class BandFacts:
+    """Scales, offsets, units and colour interpretations, one a band, or none where nothing is said.
+
+    Values stay as they are stored: nothing here is applied to them.
+    """
+
+    scales: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    """Names of rasterio's `ColorInterp`; "gray" for "palette", which the colour table says."""
+
+    @classmethod
+    def of(cls, dataset: DatasetReader, indexes: Sequence[int]) -> BandFacts:
+        """Read them of some bands of a dataset, by number from 1."""
+        scales, offsets, units, colors = (
+            tuple(facts[index - 1] for index in indexes)
+            for facts in (dataset.scales, dataset.offsets, dataset.units, dataset.colorinterp)
+        )
+        return cls(
+            scales if set(scales) != {1.0} else (),
+            offsets if set(offsets) != {0.0} else (),
+            tuple(unit or "" for unit in units) if any(units) else (),
+            tuple("gray" if color is ColorInterp.palette else color.name for color in colors),
+        )
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the first three bands are red, green and blue."""
+        return self.colors[:3] == ("red", "green", "blue")
+
+    @property
+    def measure(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
+        """What turns stored values into measured ones."""
+        return self.scales, self.offsets, self.units
+
+    def with_deviation(self) -> BandFacts:
+        """Return them with a further band, a deviation of all others: without offset or colour."""
+        scales, units = set(self.scales), set(self.units)
+        return BandFacts(
+            (*self.scales, scales.pop() if len(scales) == 1 else 1.0) if scales else (),
+            (*self.offsets, 0.0) if self.offsets else (),
+            (*self.units, units.pop() if len(units) == 1 else "") if units else (),
+            (*self.colors, "undefined") if self.colors else (),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], bands: int) -> BandFacts:
+        """Rebuild them from `to_json`.
+
+        Raises:
+            ValueError: They are not those of so many bands, or a colour is none.
+        """
+        facts = cls(
+            tuple(map(float, values["scales"])),
+            tuple(map(float, values["offsets"])),
+            tuple(map(str, values["units"])),
+            tuple(map(str, values["colors"])),
+        )
+        if any(len(each) not in (0, bands) for each in (*facts.measure, facts.colors)):
+            raise ValueError(f"scales, offsets, units or colours are not those of {bands} bands")
+        if unknown := set(facts.colors) - set(ColorInterp.__members__):
+            raise ValueError(f"{unknown.pop()!r} is no colour interpretation")
+        return facts

@@ -1,0 +1,104 @@
+"""One way to translate scenes: what is asked of `translate_raster` for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.chips.area import AreaLike, area_on
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.dtypes import fits
+from geotranslate.raster.pipeline import translate_raster
+from geotranslate.raster.report import TranslatedRaster
+from geotranslate.raster.source import RasterLike, Source
+from geotranslate.translators.augmentation import TileFunction
+from geotranslate.translators.inference import Inference
+from geotranslate.translators.provenance import Provenance
+from geotranslate.translators.suitability import warn_if_unlike
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A model, and how it is asked to translate scenes."""
+
+    inference: Inference
+    """Which knows the bands that the model takes."""
+    apply: TileFunction
+    """What translates tiles wherever that is done."""
+    card: DataCard
+    provenance: Provenance
+    aoi: AreaLike | None
+    settings: dict[str, Any]
+    """Arguments of `translate_raster` that are the same for all scenes."""
+
+    def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
+        """Translate a scene; warn where it is not like the training chips.
+
+        Raises:
+            GeotranslateError: As `Predictor.predict_raster`.
+        """
+        with Source(scene) as source:
+            bands = self.inference.bands_of(source)
+            area = self._area(source)
+            warn_if_unlike(Source(source.dataset, bands), self.card)
+            return translate_raster(
+                scene,
+                output,
+                self.apply,
+                bands=bands,
+                aoi=area,
+                fill=self.card.source.mean,
+                tags=self.provenance.tags(source.name, area),
+                identity=self.provenance.named,
+                **written_facts(
+                    self.card.target,
+                    self.settings["dtype"],
+                    with_deviation=self.provenance.tta == "std",
+                ),
+                **self.settings,
+            )
+
+    def _area(self, source: Source) -> BaseGeometry | None:
+        if self.aoi is None:
+            return None
+        area = area_on(self.aoi, source.grid)
+        if not area.intersects(source.grid.footprint):
+            raise InvalidInputError(
+                f"The aoi does not touch {source.name}; give an area on its ground, as a "
+                "geometry in its CRS or as a layer that names its own."
+            )
+        return area
+
+
+def written_facts(target: Side, dtype: str, *, with_deviation: bool) -> dict[str, Any]:
+    """Return what an output is told of its bands: all that the training targets said of theirs.
+
+    Args:
+        target: The side of the targets.
+        dtype: dtype of the output; a colour table is not possible with all of them.
+        with_deviation: Whether a band with a standard deviation is added.
+    """
+    facts, names = target.band_facts, target.band_names
+    if with_deviation:
+        facts, names = facts.with_deviation(), (*names, "standard deviation")
+    return {
+        "bands_out": len(names),
+        "band_names": names,
+        "scales": facts.scales,
+        "offsets": facts.offsets,
+        "units": facts.units,
+        "colors": facts.colors,
+        "colormap": _colormap(target, dtype),
+        "categorical": target.classes is not None,
+    }
+
+
+def _colormap(target: Side, dtype: str) -> dict[int, tuple[int, ...]] | None:
+    if target.classes is None or not target.classes.colours or dtype not in ("uint8", "uint16"):
+        return None
+    rows = (row for row in target.classes.colours if fits(row[0], dtype))
+    return {value: tuple(color) for value, *color in rows} or None

@@ -12,7 +12,13 @@ from typing import Any, TypeAlias
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import BufferedDatasetWriter, DatasetReader, DatasetWriter
+from rasterio.io import (
+    BufferedDatasetWriter,
+    DatasetReader,
+    DatasetWriter,
+    MemoryFile,
+    ZipMemoryFile,
+)
 from rasterio.vrt import WarpedVRT
 
 from geotranslate.errors import InvalidInputError, RasterFileError
@@ -21,7 +27,7 @@ Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 CACHE_BYTES = 64 * 2**20
 """More than one row of blocks of most rasters; strips are read once."""
 
-RasterLike: TypeAlias = "str | os.PathLike[str] | Dataset"
+RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
 def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
@@ -34,6 +40,8 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
     if isinstance(raster, DatasetReader | DatasetWriter | BufferedDatasetWriter | WarpedVRT):
         _refuse_unreadable(raster)
         return raster
+    if isinstance(raster, MemoryFile) and not isinstance(raster, ZipMemoryFile):
+        return _open_in_memory(raster, stack)
     if not isinstance(raster, str | os.PathLike):
         raise InvalidInputError(
             f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
@@ -46,6 +54,17 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
             raise RasterFileError(
                 f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
                 "Give the path, URL or GDAL name of an existing raster."
+            ) from error
+
+
+def _open_in_memory(memory: MemoryFile, stack: ExitStack) -> Dataset:
+    with quiet_about_georeference():
+        try:
+            return stack.enter_context(memory.open())
+        except (RasterioError, OSError, ValueError) as error:
+            raise RasterFileError(
+                f"The MemoryFile {memory.name} cannot be opened as a raster: "
+                f"{reason(error, memory.name)}. Give one that holds a raster, and is not closed."
             ) from error
 
 

@@ -83,7 +83,7 @@ class PartsFolder:
             RasterFileError: It cannot be made.
         """
         if not resume:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self.remove()
         try:
             self.path.mkdir(exist_ok=True)
             if not (self.path / PLAN_FILE).exists():
@@ -189,7 +189,19 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Remove the folder and all parts in it."""
+        # The plan goes last: parts that a killed removal leaves are still known by it.
+        for part in self.path.glob("part_*.tif"):
+            part.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_own(self) -> None:
+        """Remove the folder where its parts are those of this output."""
+        try:
+            found = _load(self.path)["recipe"]
+        except RasterFileError:
+            return
+        if self.recipe.items() <= found.items():
+            self.remove()
 
 
 def folder_of(target: Path) -> Path:

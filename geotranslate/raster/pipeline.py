@@ -26,6 +26,7 @@ from geotranslate.raster.assembly import Driver
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach
 from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor, compute_everywhere
+from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.job import Apply, Job, compute
 from geotranslate.raster.opening import RasterLike, files_of, small_cache
@@ -155,7 +156,7 @@ def translate_raster(
         written = Output(
             grid=_grid_of(opened, plan, placed=gcps is not None or bool(rpcs)),
             bands=bands_out,
-            dtype=dtype or opened.dtype,
+            dtype=dtype or _own_dtype(opened),
             nodata=nodata,
             masked=opened.may_have_gaps or aoi is not None,
             categorical=categorical,
@@ -256,6 +257,15 @@ def _factor(scale: float | Fraction) -> Fraction:
             f"scale is {scale!r}; give output pixels per source pixel, such as 2 or 0.5."
         )
     return factor
+
+
+def _own_dtype(source: Source) -> str:
+    if source.dtype not in DTYPES:
+        raise InvalidInputError(
+            f"{source.name} holds {source.dtype}, which is not written; give a dtype for the "
+            f"output, one of {', '.join(DTYPES)}."
+        )
+    return source.dtype
 
 
 def _tiling(

@@ -22,6 +22,9 @@ from geotranslate.raster.opening import reason as reason
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+LARGEST_BLOCK = 2**30
+"""Bytes of a file's block, which is always decoded whole."""
+
 
 class Source:
     """A raster whose windows are read as `(bands, rows, cols)` float32 and `(rows, cols)` bool.
@@ -38,8 +41,8 @@ class Source:
 
     Raises:
         RasterFileError: It cannot be opened; the sentence names it.
-        InvalidInputError: It is no raster or closed, has no band of real numbers, or not the
-            bands that are asked for.
+        InvalidInputError: It is no raster or closed, has no band of real numbers or not the bands
+            that are asked for, or its blocks are too large to be decoded.
     """
 
     def __init__(self, raster: RasterLike, bands: Sequence[int | str] | None = None) -> None:
@@ -51,7 +54,7 @@ class Source:
         self.indexes = tuple(i for i in meanings if meanings[i] is not ColorInterp.alpha)
         self._alphas = tuple(i for i in meanings if meanings[i] is ColorInterp.alpha)
         if not self.indexes:
-            raise InvalidInputError(f"{self.name} has only an alpha band; give one with data.")
+            raise InvalidInputError(f"{self.name} {self._no_data()}")
         self._data_bands = self.indexes
         if bands is not None:
             if isinstance(bands, int | str) or not len(bands):
@@ -65,7 +68,28 @@ class Source:
                 f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
             )
         self.dtype: str = np.result_type(*dtypes).name
+        self._refuse_huge_blocks()
         self._masked_bands = self._find_masked_bands()
+
+    def _no_data(self) -> str:
+        if self.dataset.subdatasets:
+            names = self.dataset.subdatasets
+            return f"is a container of {len(names)} rasters; give one of them, such as {names[0]}."
+        if self.dataset.count:
+            return "has only an alpha band; give one with data."
+        return "has no bands; give a raster with data."
+
+    def _refuse_huge_blocks(self) -> None:
+        rows, cols = self.dataset.block_shapes[0]
+        interleaved = self.dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
+        bands = self.dataset.count if interleaved else 1
+        size = rows * cols * bands * np.dtype(self.dtype).itemsize
+        if size > LARGEST_BLOCK:
+            raise InvalidInputError(
+                f"{self.name} is stored in blocks of {rows} x {cols} px, {size / 1e9:.1f} GB each, "
+                "which can only be read whole; write it in smaller ones first, for example with "
+                "gdal_translate -co TILED=YES."
+            )
 
     def _index(self, band: int | str) -> int:
         names = {self.dataset.descriptions[index - 1] or "": index for index in self.indexes}

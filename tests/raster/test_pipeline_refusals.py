@@ -166,3 +166,16 @@ def test_impossible_options_are_said(
             path, tmp_path / "b.tif", identity, **{"bands_out": 1, "progress": False, **options}
         )
     assert not (tmp_path / "b.tif").exists()
+
+
+def test_dtype_that_is_not_written_has_to_be_chosen(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster("a.tif", np.arange(6, dtype="uint64").reshape(1, 2, 3))
+    with pytest.raises(
+        InvalidInputError, match=r"a\.tif holds uint64, which is not written; give a dtype"
+    ):
+        translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
+    translate_raster(
+        path, tmp_path / "b.tif", identity, bands_out=1, dtype="uint32", progress=False
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     expected = whole.path.read_bytes()
     chance = np.random.default_rng(0)
     finished = set()
-    for number in range(20):
+    for number in range(8):
         output, started = tmp_path / f"{number}.tif", tmp_path / f"{number}.started"
         command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
         with subprocess.Popen(command) as child:
@@ -219,6 +220,37 @@ def test_missing_share_is_named(raster: Path, tmp_path: Path) -> None:
 def test_parts_that_were_never_computed_are_said(tmp_path: Path) -> None:
     with pytest.raises(RasterFileError, match=r"There are no parts in .*b\.tif\.parts"):
         assemble_parts(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("removed", [0, 3, 8])
+def test_parts_that_outlive_their_output_are_removed(
+    raster: Path, tmp_path: Path, removed: int
+) -> None:
+    """A run may be killed when the output is there and its parts are not yet gone."""
+    output, folder, left = (tmp_path / name for name in ("b.tif", "b.tif.parts", "left"))
+    translate_raster(raster, output, shade, **OPTIONS, part="1/1")
+    shutil.copytree(folder, left)
+    before = assemble_parts(output).read_bytes()
+    left.rename(folder)
+    for part in list(folder.glob("part_*"))[:removed]:
+        part.unlink()
+    other = {**OPTIONS, "identity": "another", "overwrite": True}
+    with pytest.raises(InvalidInputError, match="made with another model"):
+        translate_raster(raster, output, shade, **other, resume=True)
+    assert folder.exists(), "parts of another output are not ours to remove"
+    translate_raster(raster, output, shade, **OPTIONS, resume=True)
+    assert output.read_bytes() == before
+    assert not folder.exists()
+
+
+def test_plan_is_the_last_to_be_removed(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts without it would be taken over by a run that makes other ones."""
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/1")
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    assemble_parts(tmp_path / "b.tif")
+    assert [item.name for item in (tmp_path / "b.tif.parts").iterdir()] == ["plan.json"]
 
 
 def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from geotranslate.raster.destination import (
     unwritten,
 )
 from geotranslate.raster.mosaic import mosaic
-from geotranslate.raster.opening import quiet_about_georeference
+from geotranslate.raster.opening import limited_cache, quiet_about_georeference
 from geotranslate.raster.output import Output
 
 Driver = Literal["COG", "GTiff"]
@@ -137,13 +137,16 @@ def _write(path: Path, output: Output, vrt: bytes, driver: Driver) -> None:
             "ZLEVEL": level,
             "PREDICTOR": 1 if categorical else 3 if floating else 2,
         }
-    with rasterio.Env(
-        GDAL_TIFF_INTERNAL_MASK=True,
-        GDAL_PAM_ENABLED=False,  # nothing shall stand beside the file
-        COG_TMP_COMPRESSION="NONE",  # else compressing overviews takes longest of all
-        GDAL_NUM_THREADS="ALL_CPUS",
-        ZLEVEL_OVERVIEW=level,
-        GDAL_TIFF_OVR_BLOCKSIZE=SIDE,
+    with (
+        limited_cache(output.grid.width, 2 * output.bands),
+        rasterio.Env(
+            GDAL_TIFF_INTERNAL_MASK=True,
+            GDAL_PAM_ENABLED=False,  # nothing shall stand beside the file
+            COG_TMP_COMPRESSION="NONE",  # else compressing overviews takes longest of all
+            GDAL_NUM_THREADS="ALL_CPUS",
+            ZLEVEL_OVERVIEW=level,
+            GDAL_TIFF_OVR_BLOCKSIZE=SIDE,
+        ),
     ):
         with rasterio.MemoryFile(vrt, ext=".vrt") as file:
             rasterio.shutil.copy(file.name, path, driver=driver, **options)

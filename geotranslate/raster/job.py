@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
 from geotranslate.raster.merge import RowBand
 from geotranslate.raster.mismatch import Mismatch
-from geotranslate.raster.opening import RasterLike, small_cache
+from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import PartFile
 from geotranslate.raster.plan import Plan, Region
@@ -79,7 +79,8 @@ def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: 
     seconds = Seconds()
     began = time.perf_counter()
     files = _PartFiles(job, parts)
-    with small_cache(), Source(job.raster, job.bands) as source:
+    bands = len(job.bands) + job.output.bands
+    with limited_cache(job.plan.region.width, bands), Source(job.raster, job.bands) as source:
         try:
             for region in job.regions(parts):
                 _compute_region(job, source, region, files, told, seconds)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -24,8 +24,8 @@ from rasterio.vrt import WarpedVRT
 from geotranslate.errors import InvalidInputError, RasterFileError
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
-CACHE_BYTES = 64 * 2**20
-"""More than one row of blocks of most rasters; strips are read once."""
+LARGEST_CACHE = 64 * 2**20
+"""Bytes; GDAL would take 5 % of the machine."""
 
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
@@ -95,11 +95,6 @@ def files_of(dataset: Dataset) -> set[Path]:
     return found
 
 
-def small_cache() -> AbstractContextManager[Any]:
-    """Keep GDAL's cache of blocks from growing with the raster to 5 % of the machine's memory."""
-    return rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES)
-
-
 def quiet_about_georeference() -> AbstractContextManager[None]:
     """Keep rasterio from warning of rasters without georeference, which we say ourselves."""
     return quiet_about(NotGeoreferencedWarning)
@@ -115,6 +110,14 @@ def quiet_about(category: type[Warning]) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category)
         yield
+
+
+def limited_cache(width: int, bands: int) -> rasterio.Env:
+    """Return an environment in which GDAL's cache does not grow with the height of rasters.
+
+    It holds a row of blocks of 512 px, of `bands` bands of 4 bytes that are `width` px wide.
+    """
+    return rasterio.Env(GDAL_CACHEMAX=min(512 * 4 * width * bands + 2**20, LARGEST_CACHE))
 
 
 def reason(error: BaseException, path: str | os.PathLike[str]) -> str:

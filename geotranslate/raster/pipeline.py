@@ -29,7 +29,7 @@ from geotranslate.raster.distribute import Executor, compute_everywhere
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.job import Apply, Job, compute
-from geotranslate.raster.opening import RasterLike, files_of, small_cache
+from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
 from geotranslate.raster.parts import PartsFolder, digest
 from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
@@ -205,7 +205,7 @@ def _run(
     """Compute the parts that are missing and put the output together."""
     share = _share(part, len(parts.rows))
     parts.start(resume=resume or part is not None)
-    with parts.kept(shared=part is not None), small_cache():
+    with parts.kept(shared=part is not None):
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
         with tqdm(

@@ -153,7 +153,7 @@ class Output:
         crs, transform, height, width = (
             rest.pop(name) for name in ("crs", "transform", "height", "width")
         )
-        grid = Grid(crs and CRS.from_wkt(crs), Affine(*transform), height, width)
+        grid = Grid(crs and CRS.from_string(crs), Affine(*transform), height, width)
         nodata, colormap, gcps = (rest.pop(name) for name in ("nodata", "colormap", "gcps"))
         per_band: dict[str, Any] = {name: tuple(rest.pop(name)) for name in PER_BAND}
         return cls(

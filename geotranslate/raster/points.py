@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from rasterio.windows import Window
 
 from geotranslate.raster.opening import Dataset
@@ -40,11 +42,16 @@ class GroundPoints:
     def from_json(cls, values: dict[str, Any]) -> GroundPoints:
         """Return what `to_json` was called on."""
         points = tuple((row, col, x, y, z) for row, col, x, y, z in values["points"])
-        return cls(points, values["crs"] and CRS.from_wkt(values["crs"]))
+        return cls(points, values["crs"] and CRS.from_string(values["crs"]))
 
 
 def crs_text(crs: CRS) -> str:
-    """Return a CRS as WKT 2, the only one that holds all of them."""
+    """Return a CRS as its code, else as WKT 2, the only one that holds all of them."""
+    if code := crs.to_authority():
+        # The WKT of a compound CRS has no codes of its parts: GeoTIFFs lose the vertical datum.
+        with suppress(CRSError):
+            if CRS.from_authority(*code) == crs:
+                return ":".join(code)
     return str(crs.to_wkt(version="WKT2_2019"))
 
 

@@ -20,7 +20,7 @@ from tests.raster.test_partfile import names
 from tests.raster.written import output, write
 
 DRIVERS: list[Driver] = ["COG", "GTiff"]
-CODES = ["EPSG:32633", "EPSG:4326", "EPSG:3857", "EPSG:2193", "EPSG:3031"]
+CODES = ["EPSG:32633", "EPSG:4326", "EPSG:3857", "EPSG:2193", "EPSG:3031", "EPSG:7415"]
 
 
 @pytest.fixture

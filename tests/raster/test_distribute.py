@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import multiprocessing
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,38 @@ def test_any_executor_makes_the_same_file(
     assert result.path.read_bytes() == whole.path.read_bytes()
     assert result.tiles == whole.tiles
     assert result.mismatch == whole.mismatch
+
+
+class Backwards(cf.Executor):
+    """Does nothing until all is asked for, and then the last first."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.waiting: list[tuple[cf.Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> cf.Future[Any]:
+        future: cf.Future[Any] = cf.Future()
+        self.waiting.append((future, partial(function, *args, **kwargs)))
+        if len(self.waiting) == self.count:
+            for other, call in reversed(self.waiting):
+                other.set_result(call())
+        return future
+
+
+def test_order_of_the_parts_does_not_matter(raster: Path, tmp_path: Path) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    result = translate_raster(
+        raster, tmp_path / "b.tif", shade, **OPTIONS, executor=Backwards(len(range(0, 2000, 256)))
+    )
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_workers_may_be_spawned(raster: Path, tmp_path: Path) -> None:
+    """As on Windows and macOS: nothing is inherited, all is pickled."""
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    with cf.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, executor=executor)
+    assert result.path.read_bytes() == whole.path.read_bytes()
 
 
 def fail(batch: Batch) -> Batch:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,31 @@ def interrupted(path: Path, output: Path, **options: Any) -> None:
         translate_raster(path, output, failing_at(150), **{**OPTIONS, **options})
     assert not output.exists()
     assert list(output.with_name(f"{output.name}.parts").glob("part_??????.tif"))
+
+
+def test_interruption_from_the_keyboard_stops_the_threads_and_can_be_resumed(
+    raster: Path, tmp_path: Path
+) -> None:
+    threads = threading.active_count()
+    seen = 0
+
+    def interrupt(batch: Batch) -> Batch:
+        nonlocal seen
+        seen += len(batch)
+        if seen > 150:
+            raise KeyboardInterrupt
+        return shade(batch)
+
+    with (
+        pytest.warns(GeotranslateWarning, match="parts are finished and stay"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        translate_raster(raster, tmp_path / "b.tif", interrupt, **OPTIONS)
+    assert threading.active_count() == threads
+    assert not list(tmp_path.glob("**/*.partial.tif"))
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    assert result.path.read_bytes() == whole.path.read_bytes()
 
 
 @pytest.fixture

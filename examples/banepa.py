@@ -24,7 +24,7 @@ from rasterio.windows import Window
 
 from geotranslate import Pix2Pix, export_chips, prepare_data
 from geotranslate.raster.grid import Grid
-from geotranslate.training.metrics import ErrorSums
+from geotranslate.training.metrics.errors import errors_between
 from geotranslate.training.tensors import draw_table
 
 Picture = NDArray[np.uint8]
@@ -110,9 +110,7 @@ def compare(
     found: NDArray[np.floating | np.uint8], truth: Picture, threshold: float
 ) -> dict[str, float]:
     """Return the L1 and PSNR of 8-bit values and the F1 of what is darker than the threshold."""
-    sums = ErrorSums()
-    sums.add(found, truth)
-    metrics = sums.metrics(255)
+    metrics = errors_between(found, truth, 255)
     ours, theirs = (picture.mean(axis=0) < threshold for picture in (found, truth))
     both, all_found, all_true = (ours & theirs).sum(), ours.sum(), theirs.sum()
     return {

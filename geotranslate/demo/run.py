@@ -22,7 +22,7 @@ from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid
 from geotranslate.training.data import prepare_data
-from geotranslate.training.metrics import ErrorSums
+from geotranslate.training.metrics.errors import errors_between
 from geotranslate.training.tensors import draw_table
 from geotranslate.translators.pix2pix import Pix2Pix
 
@@ -147,14 +147,12 @@ def _write(path: Path, picture: NDArray[np.uint8], grid: Grid) -> None:
 
 
 def _compare(result: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
-    sums, baseline = ErrorSums(), ErrorSums()
-    sums.add(result, truth)
-    baseline.add(np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True), truth.shape), truth)
-    found = sums.metrics(255)
+    found = errors_between(result, truth, 255)
+    mean_colour = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True), truth.shape)
     return {
         "mae": found["mae"],
         "psnr": found["psnr"],
-        "mae_mean_colour": baseline.metrics(255)["mae"],
+        "mae_mean_colour": errors_between(mean_colour, truth, 255)["mae"],
         "agreement": float((_nearest_colour(result) == _nearest_colour(truth)).mean()),
     }
 

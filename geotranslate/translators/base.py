@@ -24,11 +24,11 @@ from torch import Tensor
 from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.raster.dtypes import to_dtype
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.callbacks import History
 from geotranslate.training.losses import masked_l1
-from geotranslate.training.metrics import ErrorSums
+from geotranslate.training.metrics.measures import Measures, Palette, epoch_metrics
+from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import (
     Card,
@@ -38,6 +38,7 @@ from geotranslate.translators.card import (
     save_model,
     saved_sha256,
 )
+from geotranslate.translators.measuring import measure
 from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Translator(Predictor):
         super().__init__(pair.generator, data_card(data), stride, radius)
         self.pair, self.options = pair, options
         self.history: list[dict[str, float]] = []
-        self.metrics: dict[str, float] = {}
+        self.metrics = Metrics()
         self._folder: Path | None = None
         pair.to(default_device() if self.data is None else self.data.device)
         self.learn = Learner(
@@ -158,27 +159,52 @@ class Translator(Predictor):
         figure.tight_layout()
         return figure
 
-    def compute_metrics(self) -> dict[str, float]:
-        """Measure the translations of the validation pairs against their targets.
+    def compute_metrics(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        data: DataLoaders | None = None,
+        palette: Palette | None = None,
+    ) -> Metrics:
+        """Measure the translations of validation pairs against their targets.
 
-        The answer is kept in `metrics` and saved with the model.
+        The answer is kept in `metrics` and saved with the model, unless it is of other data.
 
         Both are in the target's units, translations rounded and clipped to its dtype, over pixels
-        valid on both sides and all bands. The peak of the PSNR is 255 for uint8, else the range
-        that the target's scaling maps to -1..1.
+        valid on both sides. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
+        `Photographs` for what the measures are.
+
+        Args:
+            metrics: Names of measures; by default all that the target has, but not `lpips` and
+                `fid`, whose networks have to be there: geotranslate downloads nothing.
+            data: Loaders of `prepare_data`, to measure on their validation pairs; by default
+                those of the training.
+            palette: For a target that shows classes in colours, those of each class in all
+                bands, in its units: pixels are then assigned to the nearest one, as they are to
+                the nearest value where the target's values are classes.
 
         Returns:
-            `mae`, `rmse`, `bias`, `psnr`, `psnr_range` and `count`, see `ErrorSums.metrics`.
+            The measures by name, with `count`, the number of values compared, among them.
+
+        Raises:
+            InvalidInputError: The model was loaded without data and none is given, the data is
+                unlike that of the training, the target has no such measure, or packages or
+                weights are missing.
         """
-        side = self.card.target
-        sums = ErrorSums()
-        for source, target in self._loaders().valid:
-            translated = side.scaling.unscale(self.inference.scaled(source).numpy())
-            truth = side.scaling.unscale(target.cpu().numpy())
-            sums.add(to_dtype(translated, side.dtype), truth)
-        span = max(np.subtract(side.scaling.high, side.scaling.low))
-        self.metrics = sums.metrics(255.0 if side.dtype == "uint8" else float(span))
-        return self.metrics
+        loaders = self._loaders() if data is None else data
+        measures = Measures(self.card.target, metrics, palette)
+        found = measure(self.inference, loaders, data_card(loaders), measures)
+        if data is None:
+            self.metrics = found
+        return found
+
+    @property
+    def available_metrics(self) -> list[str]:
+        """Names of what is worth following while `fit` runs: `valid_l1` and the epoch's measures.
+
+        They are those of `ValidationMeasures`.
+        """
+        return ["valid_l1", *epoch_metrics(self.card.target)]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.

@@ -10,7 +10,7 @@ import platform
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.training.metrics.report import Metrics
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -40,7 +41,7 @@ class Card:
     data: DataCard
     history: list[dict[str, float]]
     """One row of losses for every epoch."""
-    metrics: dict[str, float]
+    metrics: Metrics
     """Last answer of `compute_metrics`, empty before."""
 
     def to_json(self) -> dict[str, Any]:
@@ -48,8 +49,9 @@ class Card:
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            **asdict(self),
+            **vars(self),
             "data": self.data.to_json(),
+            "metrics": self.metrics.to_json(),
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("geotranslate", "torch", "fastai", "rasterio")},
@@ -64,7 +66,7 @@ class Card:
             options=dict(values["options"]),
             data=DataCard.from_json(values["data"]),
             history=[_numbers(row) for row in values["history"]],
-            metrics=_numbers(values["metrics"]),
+            metrics=Metrics.from_json(values["metrics"]),
         )
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.training.metrics.report import Metrics
 from geotranslate.translators.card import Card, load_weights, read_model, save_model
 
 SIDE = Side(
@@ -30,7 +31,7 @@ CARD = Card(
     {"ngf": 4},
     DataCard(SIDE, SIDE, 64, None, None, None, ("a",), ("b",), 1),
     [{"l1": 0.5}],
-    {"mae": 7.5},
+    Metrics({"mae": 7.5}),
 )
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(7)}
 
@@ -122,7 +123,9 @@ def test_weights_that_do_not_fit_the_networks_are_refused() -> None:
 
 
 def test_infinite_numbers_survive_strict_json(tmp_path: Path) -> None:
-    card = replace(CARD, metrics={"psnr": math.inf}, history=[{"l1": 0.5}, {"l1": math.inf}])
+    card = replace(
+        CARD, metrics=Metrics({"psnr": math.inf}), history=[{"l1": 0.5}, {"l1": math.inf}]
+    )
     save_model(tmp_path / "model", card, WEIGHTS)
     assert read_model(tmp_path / "model")[0] == card
     text = (tmp_path / "model" / "card.json").read_text()

@@ -1,0 +1,131 @@
+"""What was measured: as numbers, as text, and as a table in notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Metrics(Mapping[str, float]):
+    """Measures by name, of all bands together; and of each band and class.
+
+    `print` shows them as text, notebooks as tables. NaN stands for what is not defined for the
+    pixels that were compared.
+    """
+
+    overall: Scores = field(default_factory=dict)
+    """What the mapping holds."""
+    per_band: dict[str, Scores] = field(default_factory=dict)
+    """By the names of the bands, or "band 1" and so on; measures that a single band can have."""
+    per_class: dict[str, Scores] = field(default_factory=dict)
+    """Precision, recall, F1, IoU and pixels in the target, by the values of the class."""
+    confusion: NDArray[np.int64] | None = None
+    """Pixels `(classes, classes)` in the order of `per_class`: rows are the target's, columns the
+    translation's; None where there are no classes."""
+
+    def __getitem__(self, name: str) -> float:
+        return self.overall[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.overall)
+
+    def __len__(self) -> int:
+        return len(self.overall)
+
+    def __eq__(self, other: object) -> bool:
+        # As text, because NaN is not equal to itself.
+        if isinstance(other, Metrics):
+            return repr(self.to_json()) == repr(other.to_json())
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Metrics({self.overall})"
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(_as_text, self._tables()))
+
+    def _repr_html_(self) -> str:
+        return "".join(map(_as_html, self._tables()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values: the measures of all bands, and beside them what else there is."""
+        extra = {
+            "per_band": self.per_band,
+            "per_class": self.per_class,
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+        }
+        return self.overall | {name: value for name, value in extra.items() if value}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Metrics:
+        """Rebuild metrics from `to_json`; numbers may be strings, as infinity has to be in JSON.
+
+        Raises:
+            ValueError: They are no numbers.
+        """
+        extra = ("per_band", "per_class", "confusion")
+        confusion = values.get("confusion")
+        return cls(
+            _numbers({name: value for name, value in values.items() if name not in extra}),
+            {name: _numbers(row) for name, row in values.get("per_band", {}).items()},
+            {name: _numbers(row) for name, row in values.get("per_class", {}).items()},
+            None if confusion is None else np.array(confusion, np.int64),
+        )
+
+    def _tables(self) -> list[list[list[str]]]:
+        """Return tables of texts, each with a row of titles and a column of them."""
+        bands = self.per_band if len(self.per_band) > 1 else {}
+        rows = [["", "all", *bands]] if bands else []
+        for name, value in self.overall.items():
+            cells = [_shown(band[name]) if name in band else "" for band in bands.values()]
+            rows.append([name, _shown(value), *cells])
+        tables = [rows]
+        if self.per_class:
+            names = list(next(iter(self.per_class.values())))
+            scores = [[label, *map(_shown, row.values())] for label, row in self.per_class.items()]
+            tables.append([["class", *names], *scores])
+        if self.confusion is not None:
+            labels = list(self.per_class)
+            counts = zip(labels, self.confusion.tolist(), strict=True)
+            table = [[label, *map(str, row)] for label, row in counts]
+            tables.append([["target \\ translation", *labels], *table])
+        return tables
+
+
+def _numbers(row: dict[str, Any]) -> Scores:
+    return {name: int(v) if name == "count" else float(v) for name, v in row.items()}
+
+
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def _as_text(table: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    )
+
+
+def _as_html(table: list[list[str]]) -> str:
+    rows = (
+        f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+        + "".join(f"<td style='text-align:right'>{html.escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for name, *cells in table
+    )
+    return f"<table>{''.join(rows)}</table>"

@@ -1,0 +1,50 @@
+"""Measure a generator on validation pairs."""
+
+from __future__ import annotations
+
+from fastai.data.core import DataLoaders
+from torch import Tensor, from_numpy
+
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.errors import InvalidInputError
+from geotranslate.training.metrics.measures import Measures
+from geotranslate.training.metrics.report import Metrics
+from geotranslate.translators.inference import Inference
+
+
+def measure(
+    inference: Inference, loaders: DataLoaders, card: DataCard, measures: Measures
+) -> Metrics:
+    """Translate the validation pairs of loaders and compare them with their targets.
+
+    Args:
+        inference: The generator.
+        loaders: Their pairs are in -1..1 by the scalings of their own card.
+        card: That of the loaders.
+        measures: Those of the generator's target.
+
+    Raises:
+        InvalidInputError: The pairs have other bands or dtypes than the generator's card.
+    """
+    ours = inference.card
+    for name, known, given in (
+        ("source", ours.source, card.source),
+        ("target", ours.target, card.target),
+    ):
+        if (known.bands, known.dtype) != (given.bands, given.dtype):
+            raise InvalidInputError(
+                f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
+                f"trained on {known.bands} x {known.dtype}; give pairs like those."
+            )
+    for source, target in loaders.valid:
+        translated = inference.scaled(_rescaled(source, card.source, ours.source))
+        measures.add(translated, _rescaled(target, card.target, ours.target))
+    return measures.results()
+
+
+def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:
+    """Return a batch in -1..1 of one scaling in that of another."""
+    if old.scaling == new.scaling:
+        return scaled
+    values = old.scaling.unscale(scaled.cpu().numpy())
+    return from_numpy(new.scaling.scale(values)).to(scaled.device)

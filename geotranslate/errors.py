@@ -31,5 +31,9 @@ class TranslationError(GeotranslateError, RuntimeError):
     """Translating a tile failed."""
 
 
+class TrainingError(GeotranslateError, RuntimeError):
+    """A training cannot go on."""
+
+
 class GeotranslateWarning(UserWarning):
     """Something that the result depends on and that the user may not expect."""

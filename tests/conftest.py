@@ -137,3 +137,9 @@ def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
         return tmp_path / "chips"
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def _work_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is written to the working directory out of the repository."""
+    monkeypatch.chdir(tmp_path)

@@ -10,8 +10,10 @@ from fastai.callback.core import Callback
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import ValueMetric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from geotranslate.errors import InvalidInputError
+from geotranslate.training.averaging import averaged, moving
 from geotranslate.training.losses import fill_invalid, verdict_loss
 
 
@@ -19,17 +21,31 @@ class AdversarialPair(nn.Module):
     """A generator and its discriminator; called, it is the generator.
 
     So whatever fastai does with a model (predict, validate, hook, save) it does with the
-    generator, while one optimizer with two parameter groups holds both networks.
+    generator, while one optimizer with two parameter groups holds both networks. Where there is an
+    average of the generator's weights, that translates outside of training.
     """
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
+        self.average: AveragedModel | None = None
+
+    @property
+    def translating(self) -> nn.Module:
+        """The network that translates outside of training."""
+        return self.generator if self.average is None else self.average.module
+
+    def average_with(self, decay: float) -> AveragedModel:
+        """Average the generator's weights from now on, or go on with the average there is."""
+        if self.average is None:
+            self.average = averaged(self.generator, decay)
+        self.average.multi_avg_fn = moving(decay)
+        return self.average
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""
-        return self.generator(source)
+        return (self.generator if self.training else self.translating)(source)
 
     def parameter_groups(self) -> list[list[nn.Parameter]]:
         """Return the generator's parameters and, if there is one, the discriminator's."""
@@ -56,7 +72,8 @@ class Adversary(Callback):
 
     def __init__(self, discriminator: nn.Module, lambda_l1: float, lambda_gan: float) -> None:
         self.discriminator, self.lambda_l1, self.lambda_gan = discriminator, lambda_l1, lambda_gan
-        self.losses: dict[str, list[Tensor]] = {"generator": [], "l1": [], "discriminator": []}
+        names = ("generator", "l1", "d_real", "d_fake")
+        self.losses: dict[str, list[Tensor]] = {name: [] for name in names}
 
     @property
     def columns(self) -> list[ValueMetric]:
@@ -98,7 +115,8 @@ class Adversary(Callback):
         self.opt.step()
         self.opt.zero_grad()
         self.discriminator.requires_grad_(False)
-        self.losses["discriminator"].append(loss.detach())
+        self.losses["d_real"].append(on_real.detach())
+        self.losses["d_fake"].append(on_fake.detach())
 
     def after_loss(self) -> None:
         """Weigh the L1 and add how far the translation is from fooling the discriminator."""

@@ -25,11 +25,25 @@ from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import AdversarialPair
-from geotranslate.training.callbacks import History
+from geotranslate.training.averaging import Averaging
+from geotranslate.training.checkpoints import Checkpoint
+from geotranslate.training.fitting import Training, memory_said, quiet
+from geotranslate.training.history import (
+    EpochMean,
+    History,
+    HistoryFile,
+    Patience,
+    Watch,
+    check_monitor,
+)
 from geotranslate.training.losses import masked_l1
-from geotranslate.training.metrics.measures import Measures, Palette, epoch_metrics
+from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.precision import TrainingPrecision
+from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
+from geotranslate.training.schedule import Schedule
 from geotranslate.training.tensors import RgbBands, draw_table
+from geotranslate.training.validation import Validation
 from geotranslate.translators.card import (
     Card,
     load_weights,
@@ -38,6 +52,7 @@ from geotranslate.translators.card import (
     save_model,
     saved_sha256,
 )
+from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import measure
 from geotranslate.translators.prediction import Predictor
 
@@ -80,6 +95,7 @@ class Translator(Predictor):
         self.pair, self.options = pair, options
         self.history: list[dict[str, float]] = []
         self.metrics = Metrics()
+        validation = Validation(self.card.target)
         self._folder: Path | None = None
         pair.to(default_device() if self.data is None else self.data.device)
         self.learn = Learner(
@@ -91,36 +107,212 @@ class Translator(Predictor):
             opt_func=partial(OptimWrapper, opt=torch.optim.Adam, betas=BETAS, fused=True),
             splitter=AdversarialPair.parameter_groups,
             moms=(BETAS[0],) * 3,
-            metrics=[*metrics, ValueMetric(self._validation_l1, "valid_l1")],
-            cbs=[*callbacks, History(self.history)],
+            metrics=[
+                *metrics,
+                ValueMetric(self._validation_l1, "valid_l1"),
+                *validation.columns,
+            ],
+            cbs=[*callbacks, validation, History(self.history)],
             # Not beside the chips, which belong to the user.
             path=Path(),
         )
+        self.learn.recorder.smooth_loss = EpochMean()
 
-    def fit(self, epochs: int = 10, lr: float | None = None, *, progress: bool = True) -> Self:
+    def fit(
+        self,
+        epochs: int = 10,
+        lr: float | Sequence[float] | None = None,
+        *,
+        schedule: Schedule = "constant",
+        early_stopping: bool | int = False,
+        checkpoint: CheckpointKind = True,
+        monitor: str = "valid_l1",
+        precision: TrainingPrecision = "auto",
+        accumulate: int = 1,
+        clip: float | None = None,
+        ema: float = 0.0,
+        compile: bool = False,
+        sample_every: int = 0,
+        tensorboard: bool = False,
+        callbacks: Sequence[Callback] = (),
+        folder: str | os.PathLike[str] = "training",
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
         """Train for so many passes over the training pairs and return the model.
 
-        Shows a progress bar and a row of losses per epoch, which `history` keeps. Called again,
-        it goes on with the same weights and optimizer state.
+        Shows a progress bar and a row of losses and measures per epoch, which `history` keeps.
+        Called again, it goes on with the same weights and optimizer state. The measures of the
+        validation pairs are in the target's units.
 
         Args:
             epochs: Passes over the training pairs.
-            lr: Learning rate of both networks; 2e-4 by default.
+            lr: Learning rate, or those of generator and discriminator; 2e-4 by default.
+            schedule: `constant`; `linear_decay` to 0 over the second half; or `one_cycle`. The
+                momentum stays as it is.
+            early_stopping: True to stop when `monitor` has not become better for 5 epochs, or
+                their number.
+            checkpoint: True to keep in `folder`, after every epoch, all that `resume` needs
+                (`last.safetensors`, and the one before) and the model that is best by `monitor`
+                (`best`); "all" for every epoch's model as well, a number for that of every so
+                many; False for nothing.
+            monitor: Column of the table, see `available_metrics`.
+            precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
+                fastest that the machine multiplies.
+            accumulate: Batches whose gradients make one step.
+            clip: Largest norm of the generator's gradients.
+            ema: Share that a moving average of the generator's weights keeps at every step, for
+                example 0.999; it then translates, validates and is saved beside the generator. 0
+                for none.
+            compile: Whether to compile the networks (torch.compile), which takes a minute first.
+            sample_every: Epochs between pictures of the same validation pairs in
+                `folder/samples`; 0 for none.
+            tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
+            callbacks: Further fastai callbacks.
+            folder: Where checkpoints, `history.csv`, pictures and logs go.
+            resume: Whether to go on where an interrupted training in `folder` was; it ends as it
+                would have. Without a checkpoint there it begins.
             progress: Whether to show the bar and the rows.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `epochs` is below 1 or `lr` is not
-                above 0.
+            InvalidInputError: The model was loaded without data, an argument is impossible, or
+                the memory does not hold a batch.
+            ModelFileError: The checkpoint is that of another model, or damaged.
+            TrainingError: The losses are not finite.
+        """
+        data = self._loaders()
+        training = Training.of(
+            epochs,
+            lr,
+            schedule,
+            early_stopping,
+            checkpoint,
+            monitor,
+            precision,
+            accumulate,
+            clip,
+            default=LEARNING_RATE,
+            groups=len(self.pair.parameter_groups()),
+            device=data.device,
+        )
+        check_monitor(monitor, self.available_metrics)
+        if number("ema", ema, least=0, below=1):
+            self._average(ema)
+        records = Path(folder)
+        done = self._resume(records) if resume else 0
+        if done >= training.epochs:
+            return self
+        first = len(self.history) - done
+        watch = Watch(self.history)
+        extra = [*callbacks, *training.callbacks(self.learn, done), watch]
+        if self.pair.average is not None and ema:
+            extra.append(Averaging(self.pair.average, self.pair.generator))
+        if training.patience:
+            extra.append(Patience(self.history, first, monitor, training.patience))
+        if whole_number("sample_every", sample_every, 0):
+            pictures = records / "samples"
+            extra.append(SampleSheets(self.show_results, pictures, sample_every, self.history))
+        if tensorboard:
+            extra.append(TensorBoard(records / "tensorboard", self.history))
+        if checkpoint:
+            extra += self._keepers(records, checkpoint, first, monitor)
+        if compile:
+            self.pair.generator.compile()
+        with ExitStack() as stack:
+            stack.enter_context(memory_said(getattr(data.train, "bs", 1)))
+            if not progress:
+                stack.enter_context(quiet(self.learn))
+            self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
+        if watch.error is not None:
+            raise watch.error
+        return self
+
+    @property
+    def available_metrics(self) -> list[str]:
+        """Columns of the progress table of `fit`: what `monitor` can be."""
+        return [metric.name for metric in self.learn.metrics]
+
+    def lr_find(self) -> float:
+        """Draw the loss over rising learning rates, and return the rate where it falls steepest.
+
+        The weights stay as they are. In an adversarial game this is a rough guide: both networks
+        get the rate, and the loss is the generator's.
+
+        Raises:
+            InvalidInputError: The model was loaded without data.
         """
         self._loaders()
-        whole_number("epochs", epochs, 1)
-        rate = LEARNING_RATE if lr is None else number("lr", lr, above=0)
-        with ExitStack() as quiet:
-            if not progress:
-                quiet.enter_context(self.learn.no_bar())
-                quiet.enter_context(self.learn.no_logging())
-            self.learn.fit(epochs, rate)
-        return self
+        return float(self.learn.lr_find().valley)
+
+    def _keepers(
+        self, folder: Path, kind: CheckpointKind, first: int, monitor: str
+    ) -> list[Callback]:
+        def write_state(epochs: int) -> None:
+            Checkpoint.of(self.learn, epochs, self._card().to_json()).write(folder)
+
+        keeper = Keeper(write_state, self.save, folder, kind, self.history, first, monitor)
+        return [HistoryFile(self.history, folder / "history.csv"), keeper]
+
+    def _average(self, decay: float) -> None:
+        """Average the generator's weights from now on, and translate with the average."""
+        self.pair.average_with(decay).to(next(self.pair.parameters()).device)
+        self.inference = Inference(
+            self.pair.translating, self.card, self.stride, self.inference.radius
+        )
+
+    @classmethod
+    def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
+        """Return the model of the last checkpoint in a folder of `fit`, to be trained on.
+
+        `fit(..., resume=True)` then goes on where it was.
+
+        Args:
+            folder: The `folder` of the training.
+            data: Loaders of the same data.
+
+        Raises:
+            ModelFileError: There is no checkpoint, it is damaged, or that of other data or another
+                class.
+        """
+        found = Checkpoint.newest(Path(folder))
+        if found is None:
+            raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
+        card = Card.from_json(found.facts["card"])
+        if card.translator != cls.__name__:
+            raise ModelFileError(
+                f"The checkpoint in {folder} is that of a {card.translator}; load it with "
+                f"{card.translator}.from_checkpoint."
+            )
+        model = cls(data, **card.options)
+        model._resume(Path(folder))
+        return model
+
+    def _resume(self, folder: Path) -> int:
+        """Put the model into the state of the last checkpoint; return the epochs that are done."""
+        found = Checkpoint.newest(folder)
+        if found is None:
+            return 0
+        card = Card.from_json(found.facts["card"])
+        mine = self._card()
+        other = [
+            name
+            for name, one, two in (
+                ("translator", card.translator, mine.translator),
+                ("arguments of the model", card.options, mine.options),
+                ("data", card.data, mine.data),
+            )
+            if one != two
+        ]
+        if other:
+            raise ModelFileError(
+                f"The checkpoint in {folder} is that of another training: another "
+                f"{' and another '.join(other)}. Give what it was begun with, or another folder."
+            )
+        if found.has_average and self.pair.average is None:
+            self._average(0.0)
+        found.restore(self.learn)
+        self.history[:] = card.history
+        return int(found.facts["epochs"])
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
@@ -198,14 +390,6 @@ class Translator(Predictor):
             self.metrics = found
         return found
 
-    @property
-    def available_metrics(self) -> list[str]:
-        """Names of what is worth following while `fit` runs: `valid_l1` and the epoch's measures.
-
-        They are those of `ValidationMeasures`.
-        """
-        return ["valid_l1", *epoch_metrics(self.card.target)]
-
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
 
@@ -213,9 +397,11 @@ class Translator(Predictor):
             RasterFileError: The folder cannot be written.
         """
         folder = Path(path)
-        card = Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
-        save_model(folder, card, self._weights())
+        save_model(folder, self._card(), self._weights())
         return folder
+
+    def _card(self) -> Card:
+        return Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
 
     @classmethod
     def from_model(cls, path: str | os.PathLike[str]) -> Self:
@@ -236,6 +422,8 @@ class Translator(Predictor):
                 f"The card of {path} does not describe a {cls.__name__} of this version: {error}. "
                 "Save the model again."
             ) from error
+        if any(name.startswith("average.") for name in weights):
+            model._average(0.0)
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
         model.metrics = card.metrics

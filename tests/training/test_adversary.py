@@ -40,7 +40,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
     discriminator = copy.deepcopy(model.pair.discriminator).train()
     watch = Watch()
     model.learn.add_cb(watch)
-    model.fit(5, progress=False)
+    model.fit(5, precision="float32", progress=False)
     assert len(watch.batches) == 20
 
     of_generator, of_discriminator = (
@@ -85,7 +85,7 @@ def test_discriminator_sees_the_same_on_invalid_pixels_of_real_and_fake(
     monkeypatch.setattr(
         discriminator, "forward", lambda s, t: seen.append(t.detach().clone()) or judge(s, t)
     )
-    model.fit(1, progress=False)
+    model.fit(1, checkpoint=False, progress=False)
     real, fake, again = seen
     assert torch.equal(real[:, :, :20], fake[:, :, :20])
     assert not torch.equal(real[:, :, 20:], fake[:, :, 20:])

@@ -1,0 +1,138 @@
+"""One training: what is asked of it, and the fastai callbacks that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from fastai.callback.core import Callback
+from fastai.callback.training import GradientAccumulation, GradientClip
+from fastai.learner import Learner
+
+from geotranslate.checks import number, whole_number
+from geotranslate.errors import InvalidInputError
+from geotranslate.training.precision import ReducedPrecision, TrainingPrecision, training_precision
+from geotranslate.training.records import CheckpointKind
+from geotranslate.training.schedule import LearningRates, Schedule, rate_at
+
+PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is asked of a training, checked."""
+
+    epochs: int
+    rates: tuple[float, ...]
+    """Learning rates of generator and discriminator."""
+    schedule: Schedule
+    patience: int
+    """Epochs without progress after which to stop, 0 for never."""
+    checkpoint: CheckpointKind
+    monitor: str
+    precision: TrainingPrecision
+    accumulate: int
+    clip: float | None
+
+    @classmethod
+    def of(
+        cls,
+        epochs: int,
+        lr: float | Sequence[float] | None,
+        schedule: Schedule,
+        early_stopping: bool | int,
+        checkpoint: CheckpointKind,
+        monitor: str,
+        precision: TrainingPrecision,
+        accumulate: int,
+        clip: float | None,
+        *,
+        default: float,
+        groups: int,
+        device: torch.device,
+    ) -> Training:
+        """Check what the user gives.
+
+        Raises:
+            InvalidInputError: An argument is impossible; the sentence names it.
+        """
+        rate_at(schedule, 0)
+        if checkpoint not in (True, False, "all"):
+            whole_number("checkpoint", checkpoint, 1)
+        return cls(
+            whole_number("epochs", epochs, 1),
+            _rates(default if lr is None else lr, groups),
+            schedule,
+            {True: PATIENCE, False: 0}[early_stopping]
+            if isinstance(early_stopping, bool)
+            else whole_number("early_stopping", early_stopping, 1),
+            checkpoint,
+            monitor,
+            training_precision(precision, device),
+            whole_number("accumulate", accumulate, 1),
+            None if clip is None else number("clip", clip, above=0),
+        )
+
+    def callbacks(self, learn: Learner, done: int) -> list[Callback]:
+        """Return what trains as asked for.
+
+        Args:
+            learn: The learner.
+            done: Epochs that an interrupted run did.
+        """
+        found: list[Callback] = [LearningRates(self.rates, self.schedule, done, self.epochs)]
+        if self.precision != "float32":
+            found.append(ReducedPrecision(self.precision, learn.dls.device))
+        if self.accumulate > 1:
+            found.append(GradientAccumulation(self.accumulate * learn.dls.train.bs))
+        if self.clip is not None:
+            found.append(GradientClip(self.clip))
+        return found
+
+
+def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
+    rates = tuple(lr) if isinstance(lr, tuple | list) else (lr,) * groups
+    if len(rates) != groups:
+        raise InvalidInputError(
+            f"lr is {lr!r}; give one learning rate, or one for the generator and one for the "
+            "discriminator."
+            if groups > 1
+            else f"lr is {lr!r}; give one learning rate, as there is no discriminator."
+        )
+    return tuple(number("lr", rate, above=0) for rate in rates)
+
+
+@contextmanager
+def quiet(learn: Learner) -> Iterator[None]:
+    """Keep a learner from showing a progress bar and its table."""
+    with ExitStack() as stack:
+        stack.enter_context(learn.no_bar())
+        stack.enter_context(learn.no_logging())
+        yield
+
+
+@contextmanager
+def memory_said(batch_size: int) -> Iterator[None]:
+    """Say in a sentence that the memory does not hold a batch.
+
+    Raises:
+        InvalidInputError: It does not.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        words = str(error).lower()
+        full = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+        if not full and "can't allocate memory" not in words and "not enough memory" not in words:
+            raise
+        smaller = max(batch_size // 2, 1)
+        advice = (
+            f"prepare_data(..., batch_size={smaller}), and fit(accumulate=2) for the same step"
+            if batch_size > 1
+            else "a smaller chip_size, or a Pix2Pix with a smaller ngf"
+        )
+        raise InvalidInputError(
+            f"The memory does not hold a batch of {batch_size} pairs; give {advice}."
+        ) from error

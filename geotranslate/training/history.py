@@ -1,0 +1,196 @@
+"""The rows of losses and measures: remembered, written down, judged."""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from fastai.callback.core import Callback, CancelFitException
+from fastai.learner import AvgLoss, Learner
+
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
+
+RISING = ("psnr", "ssim", "ms_ssim", "r2", "accuracy", "f1", "iou")
+"""Measures of which more is better."""
+
+FROM_EPOCH, LASTING = 5, 3
+"""From when on, and for how many epochs, something has to be wrong before it is said."""
+
+CHECK_EVERY = 50
+"""Batches after which losses are looked at; looking at each would make a GPU wait."""
+
+
+class EpochMean(AvgLoss):
+    """The mean loss of an epoch, in place of fastai's, which smooths over all epochs of a run."""
+
+    def accumulate(self, learn: Learner) -> None:
+        """Add a batch; the first one of an epoch begins anew."""
+        if learn.iter == 0:
+            self.reset()
+        super().accumulate(learn)
+
+
+class History(Callback):
+    """Remember every epoch's row of the progress table, over all calls of `fit`.
+
+    Args:
+        rows: List that the rows are appended to, as name -> value.
+    """
+
+    # After Recorder (50), which computes the row.
+    order = 51
+
+    def __init__(self, rows: list[dict[str, float]]) -> None:
+        self.rows = rows
+
+    def after_epoch(self) -> None:
+        """Append the finished epoch, unless it is a search for a learning rate."""
+        if hasattr(self.learn, "lr_finder"):
+            return
+        names = list(self.recorder.metric_names)[1:]
+        values = self.learn.final_record
+        # The last column of the table is the time, which the record does not hold.
+        self.rows.append({name: float(value) for name, value in zip(names, values, strict=False)})
+
+
+class HistoryFile(Callback):
+    """Write all rows to a table of comma separated values after every epoch.
+
+    Args:
+        rows: The rows.
+        path: The file.
+    """
+
+    order = 52
+
+    def __init__(self, rows: Sequence[dict[str, float]], path: Path) -> None:
+        self.rows, self.path = rows, path
+
+    def after_epoch(self) -> None:
+        """Write the table anew, so that it is right after an interruption as well."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ["epoch", *names])
+            table.writeheader()
+            for number, row in enumerate(self.rows, 1):
+                table.writerow({"epoch": number, **row})
+
+
+def is_better(monitor: str, one: float, other: float) -> bool:
+    """Tell whether one value of a column is better than another; NaN is worse than any."""
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(other) and not math.isnan(one)
+    return one > other if monitor in RISING else one < other
+
+
+def best_row(monitor: str, rows: Sequence[dict[str, float]]) -> int:
+    """Return the position of the row that is best in a column, the first of equal ones."""
+    best = 0
+    for number, row in enumerate(rows):
+        if is_better(monitor, row.get(monitor, math.nan), rows[best].get(monitor, math.nan)):
+            best = number
+    return best
+
+
+def check_monitor(monitor: str, columns: Sequence[str]) -> None:
+    """Refuse a column that the table does not have.
+
+    Raises:
+        InvalidInputError: There is no such column; the sentence lists them.
+    """
+    if monitor not in columns:
+        raise InvalidInputError(
+            f"monitor is {monitor!r}, which is not measured; give one of {', '.join(columns)}."
+        )
+
+
+class Patience(Callback):
+    """Stop when a column has not become better for some epochs.
+
+    Args:
+        rows: Rows of the history.
+        first: Position of this training's first row.
+        monitor: Column to look at.
+        patience: Epochs to wait.
+    """
+
+    order = 63
+
+    def __init__(
+        self, rows: Sequence[dict[str, float]], first: int, monitor: str, patience: int
+    ) -> None:
+        self.rows, self.first, self.monitor, self.patience = rows, first, monitor, patience
+
+    def after_epoch(self) -> None:
+        """Compare the last row with the best one."""
+        mine = self.rows[self.first :]
+        best = best_row(self.monitor, mine)
+        if len(mine) - 1 - best >= self.patience:
+            print(  # noqa: T201
+                f"Stopped: {self.monitor} has not become better for {self.patience} epochs."
+            )
+            raise CancelFitException
+
+
+class Watch(Callback):
+    """Say in plain words when a training goes wrong, and end it where it cannot go on.
+
+    Args:
+        rows: Rows of the history.
+    """
+
+    order = 62
+
+    def __init__(self, rows: Sequence[dict[str, float]]) -> None:
+        self.rows = rows
+        self.error: TrainingError | None = None
+        """Why the training was ended; fastai would put its own words before it."""
+        self._said: set[str] = set()
+
+    def after_loss(self) -> None:
+        """Look at the loss now and then."""
+        if self.training and self.iter % CHECK_EVERY == CHECK_EVERY - 1:
+            self._check()
+
+    def after_train(self) -> None:
+        """Look at the last loss of the epoch."""
+        self._check()
+
+    def _check(self) -> None:
+        if torch.isfinite(self.learn.loss.detach()):
+            return
+        rate = max(hyper["lr"] for hyper in self.opt.hypers)
+        self.error = TrainingError(
+            f"The losses are not finite in epoch {self.learn.epoch + 1}: the learning rate "
+            f"{rate:.2g} is too high, or the chips hold extreme values. Train anew with a tenth "
+            "of it, or go on from the last checkpoint with resume=True and a lower lr."
+        )
+        raise CancelFitException
+
+    def after_epoch(self) -> None:
+        """Judge the rows of the last epochs; the first ones tell nothing."""
+        rows = self.rows[-LASTING:] if len(self.rows) >= FROM_EPOCH else [{}]
+        if all(max(row.get("d_real", 1.0), row.get("d_fake", 1.0)) < 0.02 for row in rows):
+            self._say(
+                "discriminator",
+                "The discriminator has won: it tells all translations from real targets, so the "
+                "generator learns nothing from it. Give it a lower rate, fit(lr=(2e-4, 5e-5)), or "
+                "the Pix2Pix label_smoothing=0.1 or a smaller lambda_gan.",
+            )
+        if all(row.get("spread", 1.0) < 0.01 for row in rows):
+            self._say(
+                "generator",
+                "The generator has collapsed: its translations hardly differ from a constant "
+                "colour. Train anew with a lower lr or lambda_gan, and check that source and "
+                "target show the same place.",
+            )
+
+    def _say(self, what: str, sentence: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(f"Epoch {self.learn.epoch + 1}: {sentence}", GeotranslateWarning, 2)

@@ -1,0 +1,82 @@
+"""Train in half precision where the machine has it, on a CPU too."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from fastai.callback.fp16 import MixedPrecision
+from fastcore.foundation import L
+
+from geotranslate.errors import InvalidInputError
+
+TrainingPrecision = Literal["float32", "bfloat16", "float16", "auto"]
+
+
+def training_precision(precision: TrainingPrecision, device: torch.device) -> TrainingPrecision:
+    """Return the precision to train in, "auto" as the fastest that the device multiplies.
+
+    That is bfloat16 on CPUs with AVX512-BF16 or AMX and on GPUs from 2020 on, float16 with a
+    gradient scaler on older GPUs, else float32.
+
+    Raises:
+        InvalidInputError: There is no such precision.
+    """
+    if precision not in get_args(TrainingPrecision):
+        raise InvalidInputError(
+            f"precision is {precision!r}; give one of {', '.join(get_args(TrainingPrecision))}."
+        )
+    if precision != "auto":
+        return precision
+    if multiplies_bfloat16(device):
+        return "bfloat16"
+    return "float16" if device.type == "cuda" else "float32"
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bfloat16; torch may emulate it elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch do not tell: then it is float32.
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, bool)() for test in tests)
+
+
+class ReducedPrecision(MixedPrecision):
+    """fastai's mixed precision for every device; theirs knows CUDA alone.
+
+    Args:
+        precision: "bfloat16", or "float16", whose gradients are scaled.
+        device: What is trained on.
+    """
+
+    def __init__(self, precision: TrainingPrecision, device: torch.device) -> None:
+        super().__init__()
+        self._dtype, self._device = getattr(torch, precision), device.type
+
+    def before_fit(self) -> None:
+        """Make the scaler, idle in bfloat16, which has the range of float32."""
+        self.autocast = torch.autocast(self._device, self._dtype)
+        scaled = self._dtype == torch.float16
+        self.learn.scaler, self.scales = torch.amp.GradScaler(self._device, enabled=scaled), L()
+        self._inside = False
+
+    def before_batch(self) -> None:
+        """Begin to cast."""
+        self.autocast.__enter__()
+        self._inside = True
+
+    def after_loss(self) -> None:
+        """End to cast."""
+        self._leave()
+
+    def after_batch(self) -> None:
+        """End to cast, also where the batch was cancelled before its loss."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self.autocast.__exit__(None, None, None)

@@ -1,0 +1,66 @@
+"""How learning rates change over a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from fastai.callback.core import Callback
+
+from geotranslate.errors import InvalidInputError
+
+Schedule = Literal["constant", "linear_decay", "one_cycle"]
+
+RISE = 0.25
+"""Share of a cycle in which the rate rises, from `FIRST` times its peak; it ends at `LAST`."""
+FIRST, LAST = 1 / 25, 1e-5
+
+
+def rate_at(schedule: Schedule, share: float) -> float:
+    """Return the factor of the learning rate when a share, 0 to 1, of the training is done.
+
+    `linear_decay` holds the rate for one half and brings it to 0 in the other (Isola et al.
+    2017); `one_cycle` rises and falls by cosines (Smith 2018, arXiv:1803.09820).
+
+    Raises:
+        InvalidInputError: There is no such schedule.
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "linear_decay":
+        return min(1.0, 2 * (1 - share))
+    if schedule == "one_cycle":
+        if share < RISE:
+            return _cosine(FIRST, 1.0, share / RISE)
+        return _cosine(1.0, LAST, (share - RISE) / (1 - RISE))
+    raise InvalidInputError(
+        f"schedule is {schedule!r}; give one of {', '.join(get_args(Schedule))}."
+    )
+
+
+def _cosine(first: float, last: float, share: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+class LearningRates(Callback):
+    """Set the learning rate of every network before every batch; momentum stays as it is.
+
+    Args:
+        rates: One for each parameter group.
+        schedule: How they change.
+        done: Epochs of the training that an interrupted run did.
+        total: Epochs of the whole training.
+    """
+
+    run_valid = False
+
+    def __init__(self, rates: Sequence[float], schedule: Schedule, done: int, total: int) -> None:
+        rate_at(schedule, 0)
+        self.rates, self.schedule, self.done, self.total = list(rates), schedule, done, total
+
+    def before_batch(self) -> None:
+        """Set the rates."""
+        epochs = self.done + self.learn.epoch + self.iter / len(self.dl)
+        factor = rate_at(self.schedule, epochs / self.total)
+        self.opt.set_hyper("lr", [rate * factor for rate in self.rates])

@@ -1,0 +1,198 @@
+"""A training that is interrupted ends as it would have."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastai.callback.core import Callback
+
+from geotranslate import Pix2Pix, prepare_data
+from geotranslate.errors import GeotranslateWarning, ModelFileError
+from geotranslate.training.checkpoints import BEFORE, LAST
+
+WriteChips = Callable[..., Path]
+FIT: dict[str, Any] = {"precision": "float32", "progress": False, "ema": 0.99}
+
+
+def train(chips: Path, folder: Path, epochs: int = 6, **options: Any) -> Pix2Pix:
+    """Train a small model, always from the same start."""
+    torch.manual_seed(0)
+    data = prepare_data(chips, batch_size=2, num_workers=options.pop("num_workers", None))
+    model = Pix2Pix(data, ngf=4, ndf=4)
+    return model.fit(epochs, **{**FIT, "folder": folder, **options})
+
+
+def assert_same(one: Pix2Pix, other: Pix2Pix) -> None:
+    """Compare all weights, to the last bit, and the rows of the history."""
+    theirs = other.pair.state_dict()
+    for name, value in one.pair.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+    assert one.history == other.history
+
+
+class Interrupt(Callback):
+    """Stops a training in the middle of an epoch, as a user does."""
+
+    order = 95
+
+    def __init__(self, epoch: int) -> None:
+        self.at = epoch
+
+    def after_batch(self) -> None:
+        if self.learn.epoch == self.at and self.training and self.iter == 1:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear_decay", "one_cycle"])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_interrupted_training_ends_with_the_same_weights(
+    write_chips: WriteChips, tmp_path: Path, schedule: str, num_workers: int
+) -> None:
+    chips = write_chips(count=9)
+    options = {"schedule": schedule, "num_workers": num_workers, "epochs": 4}
+    whole = train(chips, tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(chips, tmp_path / "broken", **options, callbacks=[Interrupt(2)])
+    resumed = train(chips, tmp_path / "broken", **options, resume=True)
+    assert_same(resumed, whole)
+    assert len(resumed.history) == 4
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.training.test_resume import train
+
+chips, folder, started = map(Path, sys.argv[1:])
+started.write_text("")
+train(chips, folder, 40, resume=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_ten_times_it_ends_with_the_same_weights(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 40)
+    chance = np.random.default_rng(0)
+    for number in range(10):
+        started = tmp_path / f"started{number}"
+        command = [sys.executable, "-c", CHILD, str(chips), str(tmp_path / "killed"), str(started)]
+        with subprocess.Popen(command) as child:
+            while not started.exists() and child.poll() is None:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.5, 2.5))
+            child.send_signal(signal.SIGKILL)
+    assert_same(train(chips, tmp_path / "killed", 40, resume=True), whole)
+
+
+def test_from_checkpoint_goes_on_too(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 4)
+    train(chips, tmp_path / "half", 2)
+    data = prepare_data(chips, batch_size=2)
+    model = Pix2Pix.from_checkpoint(tmp_path / "half", data)
+    assert len(model.history) == 2
+    model.fit(4, **FIT, folder=tmp_path / "half", resume=True)
+    assert_same(model, whole)
+
+
+def test_what_is_finished_is_not_trained_again(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 2)
+    assert_same(train(chips, tmp_path / "whole", 2, resume=True), whole)
+
+
+def test_without_a_checkpoint_it_begins(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 2)
+    assert_same(train(chips, tmp_path / "other", 2, resume=True), whole)
+
+
+def test_second_fit_goes_on_with_the_optimizer_and_can_be_resumed(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    one = train(chips, tmp_path / "a", 2).fit(3, **FIT, folder=tmp_path / "a")
+    other = train(chips, tmp_path / "b", 2)
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(3, **FIT, folder=tmp_path / "b", callbacks=[Interrupt(1)])
+    data = prepare_data(chips, batch_size=2)
+    resumed = Pix2Pix(data, ngf=4, ndf=4).fit(3, **FIT, folder=tmp_path / "b", resume=True)
+    assert_same(resumed, one)
+    assert len(resumed.history) == 5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_checkpoint_cut_off_is_said_and_the_one_before_is_used(
+    write_chips: WriteChips, tmp_path: Path, share: float
+) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 4)
+    train(chips, tmp_path / "cut", 3)
+    last = tmp_path / "cut" / LAST
+    content = last.read_bytes()
+    last.write_bytes(content[: int(share * len(content))])
+    with pytest.warns(GeotranslateWarning, match="last.safetensors is damaged.*after epoch 2"):
+        resumed = train(chips, tmp_path / "cut", 4, resume=True)
+    assert_same(resumed, whole)
+
+
+def test_kill_between_two_names_loses_nothing(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 3)
+    train(chips, tmp_path / "cut", 2)
+    (tmp_path / "cut" / LAST).unlink()
+    assert_same(train(chips, tmp_path / "cut", 3, resume=True), whole)
+
+
+def test_checkpoints_that_are_all_damaged_are_said(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    train(chips, tmp_path / "cut", 2)
+    for name in (LAST, BEFORE):
+        (tmp_path / "cut" / name).write_text("no checkpoint")
+    with pytest.raises(ModelFileError, match=r"last.*damaged.*previous.*Remove the folder"):
+        train(chips, tmp_path / "cut", 3, resume=True)
+
+
+def test_checkpoint_of_other_data_or_another_model_is_refused(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    train(chips, tmp_path / "run", 1)
+    data = prepare_data(chips, batch_size=2)
+    with pytest.raises(ModelFileError, match="another arguments of the model"):
+        Pix2Pix(data, ngf=8, ndf=4).fit(2, **FIT, folder=tmp_path / "run", resume=True)
+    other = prepare_data(chips, batch_size=2, seed=7)
+    with pytest.raises(ModelFileError, match="of another training: another data"):
+        Pix2Pix(other, ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path / "run", resume=True)
+
+
+def test_full_disk_loses_the_newest_checkpoint_alone(
+    write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 4)
+    train(chips, tmp_path / "full", 2)
+    with monkeypatch.context() as full:
+        from geotranslate.training import checkpoints
+
+        def no_room(*args: Any, **options: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        full.setattr(checkpoints, "save_file", no_room)
+        with pytest.warns(GeotranslateWarning, match="No space left.*checkpoint before it stays"):
+            assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
+    assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
+    assert not list((tmp_path / "full").glob(".*.partial"))

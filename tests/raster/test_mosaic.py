@@ -63,27 +63,6 @@ def test_points_and_rpcs_are_carried_over(
     carry_over(path, out, driver)
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-@pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "test_rpcs.tif",
-        "test_rpcs_ext_file.tif",
-        "gcp.tif",
-        "cog_gcps.tif",
-        "arcgis93_geodataxform_gcp.tif",
-    ],
-)
-def test_points_of_real_rasters_are_carried_over(
-    shared_data: Path, out: Path, driver: Driver, name: str
-) -> None:
-    path = shared_data / "corpus" / "georef" / name
-    if not path.exists():
-        pytest.skip(f"{name} is not here")
-    carry_over(path, out, driver)
-
-
 def carry_over(source: Path, out: Path, driver: Driver) -> None:
     with rasterio.open(source) as dataset:
         gcps, rpcs = points_of(dataset)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
 from shapely import make_valid, prepare
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.scenes import in_crs, read_layer
+from geotranslate.chips.vectors import in_crs, read_layer, shapes_of, spread_over
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
 AreaLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry"
+EMPTY = "The aoi is empty; give a polygon that holds chips or pixels."
 
 
 def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:
     """Return an area as one valid geometry in the CRS of a grid.
+
+    Of a layer in another CRS it is what lies near the grid, which may be empty.
 
     Args:
         area: Vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry in the grid's.
@@ -31,14 +35,17 @@ def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:
     if isinstance(area, str | os.PathLike):
         area = read_layer(area)
     if isinstance(area, gpd.GeoDataFrame | gpd.GeoSeries):
-        area = _in_crs(area.geometry, grid).union_all()
+        shapes = shapes_of(area, "the aoi")
+        if shapes.is_empty.all():
+            raise InvalidInputError(EMPTY)
+        return make_valid(_in_crs(shapes, grid).make_valid().union_all())
     if not isinstance(area, BaseGeometry):
         raise InvalidInputError(
             f"aoi is {type(area).__name__}; give a vector file, a GeoDataFrame or a shapely "
             "geometry, for example shapely.geometry.box(left, bottom, right, top)."
         )
     if area.is_empty:
-        raise InvalidInputError("The aoi is empty; give a polygon that holds chips or pixels.")
+        raise InvalidInputError(EMPTY)
     return make_valid(area)
 
 
@@ -51,13 +58,29 @@ def _in_crs(shapes: gpd.GeoSeries, grid: Grid) -> gpd.GeoSeries:
         )
     if shapes.crs is None:
         return shapes
-    moved = in_crs(shapes, grid.crs, "The aoi")
-    if not np.isfinite(moved.total_bounds).all() and not shapes.is_empty.all():
+    moved = in_crs(shapes, grid.crs, spread_over(grid), "The aoi")
+    if not np.isfinite(moved.total_bounds).all() and not moved.is_empty.all():
         raise InvalidInputError(
             "The aoi has no place in the raster's CRS; check the CRS of both, and that they are "
             "of one place."
         )
     return moved
+
+
+def where(area: AreaLike, grid: Grid) -> str:
+    """Return what an area covers, and in which CRS, as sentences say it."""
+    if isinstance(area, str | os.PathLike):
+        area = read_layer(area)
+    if isinstance(area, BaseGeometry):
+        return covered(area.bounds, grid.crs)
+    return covered(area.total_bounds, area.crs)
+
+
+def covered(bounds: Sequence[float], crs: Any) -> str:
+    """Return left, bottom, right and top, and the CRS that they are in, as sentences say it."""
+    left, bottom, right, top = (f"{edge:.6g}" for edge in bounds)
+    named = "" if crs is None else f" in {crs.to_string()}"
+    return f"{left} to {right} east, {bottom} to {top} north{named}"
 
 
 class Area:
@@ -81,6 +104,10 @@ class Area:
         prepare(self._shape)
         # A chip that ends at the border is inside, whatever the last digits say.
         self._slack = 1e-3 * min(grid.resolution)
+
+    def meets(self, grid: Grid) -> bool:
+        """Tell whether any of a grid lies in the area."""
+        return bool(self._shape.intersects(grid.footprint))
 
     def holds(self, chip: Grid) -> bool:
         """Tell whether enough of a chip lies in the area."""

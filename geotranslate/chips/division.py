@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import geopandas as gpd
+from shapely import get_coordinates
 
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.footprints import read_labels
 from geotranslate.chips.ground import footprints
-from geotranslate.chips.scenes import in_crs
 from geotranslate.chips.split import (
     TRAIN,
     VALIDATION,
@@ -19,12 +20,13 @@ from geotranslate.chips.split import (
     split_by_polygons,
     split_pairs,
 )
+from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 
 
 def divide(
     folder: ChipFolder,
-    split: SplitMethod | gpd.GeoDataFrame,
+    split: SplitMethod | str | os.PathLike[str] | gpd.GeoDataFrame,
     column: str,
     share: float,
     seed: int,
@@ -34,9 +36,9 @@ def divide(
 
     Args:
         folder: The pairs.
-        split: Method, or polygons with labels. `folder` takes the folder's own parts; `auto` does
-            so where it has a sub-folder for validation, and else looks at the ground of what is
-            not kept for tests.
+        split: Method, or polygons with labels or their file. `folder` takes the folder's own
+            parts; `auto` does so where it has a sub-folder for validation, and else looks at the
+            ground of what is not kept for tests.
         column: Column of the polygons that holds the labels.
         share: Share of the pairs to validate on, where the method chooses.
         seed: Seed of the choice.
@@ -46,6 +48,8 @@ def divide(
         InvalidInputError: The split leaves no pair for one of the two, or needs what the chips do
             not say.
     """
+    if isinstance(split, os.PathLike) or (isinstance(split, str) and is_layer(split)):
+        split = read_layer(split)
     _check_split(split, column)
     pairs = folder.pairs
     outlines = ground_of(folder)
@@ -57,8 +61,7 @@ def divide(
     if isinstance(split, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
-        areas = split if split.crs is None else in_crs(split, outlines.crs, "The split polygons")
-        found = split_by_polygons(outlines, areas, column, buffer)
+        found = split_by_polygons(outlines, _areas(split, outlines), column, buffer)
     elif split == "folder" or (split == "auto" and _says_which(folder)):
         found = Split.of_labels(_labels(folder))
         # What the folder itself keeps for tests needs no warning.
@@ -88,11 +91,21 @@ def divide(
     return found
 
 
+def _areas(split: gpd.GeoDataFrame, outlines: gpd.GeoSeries) -> gpd.GeoDataFrame:
+    """Return the polygons in the CRS of the outlines."""
+    shapes = shapes_of(split, "the split polygons")
+    if shapes.crs is None:
+        return split
+    near = get_coordinates(outlines.array)
+    moved = in_crs(shapes, outlines.crs, near, "The split polygons")
+    return split.set_geometry(moved)
+
+
 def _check_split(split: object, column: str) -> None:
     if not isinstance(split, str | gpd.GeoDataFrame):
         raise InvalidInputError(
-            f"split is a {type(split).__name__}; give the name of a method, or a GeoDataFrame of "
-            f"polygons whose column {column!r} says {TRAIN!r} or {VALIDATION!r}."
+            f"split is a {type(split).__name__}; give the name of a method, or a vector file "
+            f"or GeoDataFrame of polygons whose column {column!r} says {TRAIN!r} or {VALIDATION!r}."
         )
 
 

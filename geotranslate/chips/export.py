@@ -17,8 +17,9 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path, number, whole_number
-from geotranslate.chips.area import Area, AreaLike
+from geotranslate.chips.area import Area, AreaLike, covered, where
 from geotranslate.chips.classes import resampling_for
+from geotranslate.chips.files import counted
 from geotranslate.chips.ground import footprints
 from geotranslate.chips.placing import put_in_place, refuse_inputs_inside, sole_writer
 from geotranslate.chips.scenes import (
@@ -27,10 +28,10 @@ from geotranslate.chips.scenes import (
     SceneLike,
     SideOptions,
     VectorSide,
-    is_layer,
     open_scene,
     turned,
 )
+from geotranslate.chips.vectors import is_layer
 from geotranslate.chips.writer import ChipWriter
 from geotranslate.errors import (
     GeotranslateWarning,
@@ -172,9 +173,7 @@ def export_chips(
                 written += 1
         if not written:
             raise InvalidInputError(
-                f"No pair to write: of {len(tiles)} tiles {len(tiles) - len(inside)} reach out of "
-                f"the aoi and {len(inside)} have less than {min_valid:.0%} valid pixels on one "
-                "side. Check that both rasters have data in the same place, or lower min_valid."
+                f"No pair to write: {_why_none(tiles, inside, aoi, min_cover, min_valid)}"
             )
         writer.finish()
         _check_folder(path, overwrite=overwrite, append=append)
@@ -221,6 +220,36 @@ def _inside(tiles: Sequence[_Tile], aoi: AreaLike, min_cover: float) -> list[_Ti
         if id(tile.scene) not in areas:
             areas[id(tile.scene)] = Area(aoi, tile.scene.grid, min_cover)
     return [tile for tile in tiles if areas[id(tile.scene)].holds(tile.grid)]
+
+
+def _why_none(
+    tiles: Sequence[_Tile],
+    inside: Sequence[_Tile],
+    aoi: AreaLike | None,
+    min_cover: float,
+    min_valid: float,
+) -> str:
+    """Return why no tile was written, and what may help."""
+    if aoi is not None and not inside:
+        grids = list(dict.fromkeys(tile.scene.grid for tile in tiles))
+        if not any(Area(aoi, grid, min_cover).meets(grid) for grid in grids):
+            return (
+                f"the aoi covers {where(aoi, grids[0])}, which does not touch the raster "
+                f"({covered(grids[0].footprint.bounds, grids[0].crs)}). Check the CRS of both, and "
+                "that they are of one place."
+            )
+        share = "" if min_cover == 1 else f" to {min_cover:.0%}"
+        return (
+            f"none of {counted(tiles, 'tile')} lies in the aoi{share or ' wholly'}; give a larger "
+            "aoi, a smaller tile_size or stride, or a lower min_cover."
+        )
+    out = len(tiles) - len(inside)
+    beside = f"{out} reach out of the aoi and " if out else ""
+    return (
+        f"of {counted(tiles, 'tile')} {beside}{len(inside)} have less than {min_valid:.0%} valid "
+        "pixels on one side. Check that both rasters have data in the same place, or lower "
+        "min_valid."
+    )
 
 
 def _scenes(

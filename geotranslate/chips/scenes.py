@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
+from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of, spread_over
+from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, colour_table, warp
 from geotranslate.raster.source import RasterLike, Source
 
-VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
-
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
-Layer = TypeVar("Layer", gpd.GeoDataFrame, gpd.GeoSeries)
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 
 
@@ -93,14 +89,19 @@ class VectorSide:
         name: str,
         classes: bool | None = None,
     ) -> None:
-        if (layer.crs is None) != (grid.crs is None):
+        shapes = shapes_of(layer, name)
+        if shapes.is_empty.all():
+            raise InvalidInputError(f"{name} is empty; give a layer with shapes to burn.")
+        if (shapes.crs is None) != (grid.crs is None):
             raise GridMismatchError(
-                f"{name} cannot be burnt: {'it' if layer.crs is None else 'the raster'} has no "
+                f"{name} cannot be burnt: {'it' if shapes.crs is None else 'the raster'} has no "
                 "CRS and the other side has one. Assign the CRS first."
             )
-        self._layer = in_crs(layer, grid.crs, name) if layer.crs is not None else layer
+        if shapes.crs is not None:
+            shapes = in_crs(shapes, grid.crs, spread_over(grid), name)
+        self._shapes = shapes
         self._values, self.dtype = _burnt_values(layer, burn, name)
-        if not self._layer.intersects(grid.footprint).any():
+        if not shapes.intersects(grid.footprint).any():
             raise GridMismatchError(
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
@@ -115,8 +116,8 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Burn the ground under another grid."""
-        near = np.flatnonzero(self._layer.intersects(grid.footprint))
-        shapes = [(self._layer.geometry.iloc[i], self._values[i]) for i in near]
+        near = np.flatnonzero(self._shapes.intersects(grid.footprint))
+        shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
         size = (grid.height, grid.width)
         valid = np.ones(size, bool)
         if not shapes:
@@ -195,46 +196,6 @@ def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
     return side if isinstance(side, gpd.GeoDataFrame) else read_layer(side)
 
 
-def is_layer(side: SceneLike) -> bool:
-    """Tell whether a side is a vector layer, as far as its type and name say."""
-    if isinstance(side, str | os.PathLike):
-        return Path(side).suffix.lower() in VECTOR_SUFFIXES
-    return isinstance(side, gpd.GeoDataFrame)
-
-
-def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
-    """Read a vector file.
-
-    Raises:
-        RasterFileError: It cannot be read; the sentence names it.
-    """
-    try:
-        if Path(path).suffix.lower() == ".parquet":
-            return gpd.read_parquet(path)
-        return gpd.read_file(path)
-    except Exception as error:  # pyogrio and pyarrow raise errors of many kinds
-        raise RasterFileError(
-            f"{os.fspath(path)} cannot be read as a vector layer: {error}. Give a file that "
-            "geopandas reads, or a GeoDataFrame."
-        ) from error
-
-
-def in_crs(layer: Layer, crs: CRS | None, name: str) -> Layer:
-    """Return a layer in another CRS.
-
-    Raises:
-        GridMismatchError: There is none, or no way leads to it; the sentence names the layer.
-    """
-    try:
-        return layer.to_crs(crs)
-    except Exception as error:  # pyproj and geopandas raise errors of several kinds
-        there = "no CRS" if crs is None else gpd.GeoSeries(crs=crs).crs.name
-        raise GridMismatchError(
-            f"{name} cannot be brought from {layer.crs.name} into {there}: no way from one to the "
-            "other is known. Check that both name the CRS that they are really in."
-        ) from error
-
-
 def _burnt_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
     """Return what every shape burns and the smallest dtype that holds it beside 0."""
     if burn is None:
@@ -243,10 +204,13 @@ def _burnt_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple
         columns = ", ".join(str(column) for column in layer.columns if column != "geometry")
         raise InvalidInputError(f"burn is {burn!r} but {name} has the columns {columns or 'none'}.")
     values = layer[burn].to_numpy()
-    if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values.astype(float)).all():
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    real = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
+    if not real or not np.isfinite(values.astype(float)).all():
         raise InvalidInputError(
             f"Column {burn!r} of {name} does not hold a number for every shape; give a column of "
-            "numbers, for example class codes."
+            "real numbers, for example class codes."
         )
     if not np.issubdtype(values.dtype, np.integer):
         return values.astype(float).tolist(), "float32"

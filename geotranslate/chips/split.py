@@ -63,7 +63,7 @@ def split_pairs(
     footprints: Sequence[Polygon] | None = None,
     chip_size: int = 1,
     *,
-    method: SplitMethod = "auto",
+    method: str = "auto",
     buffer: float = 0.0,
 ) -> Split:
     """Choose validation pairs reproducibly: at least one, and at least one for training.

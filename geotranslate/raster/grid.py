@@ -117,6 +117,7 @@ def align(
         raise GridMismatchError(_no_grid_sentence(dataset))
     if own.crs is None or grid.crs is None:
         raise GridMismatchError(_no_crs_sentence(dataset.name, own, grid))
+    own = _beside(own, grid)
     if _apart(dataset.name, own, grid):
         raise GridMismatchError(
             f"{dataset.name} does not overlap the source on the ground: it covers "
@@ -135,8 +136,11 @@ def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = Non
     # GDAL takes a nodata value in one band of several for a number and mixes it with its
     # neighbours, unless it is told to look at every band alone. In a picture it is a colour.
     picture = all(dtype == "uint8" for dtype in dataset.dtypes)
+    own = Grid.of(dataset)
+    beside = _beside(own, grid)
     return WarpedVRT(
         dataset,
+        src_transform=None if beside is own else beside.transform,
         add_alpha=not has_mask,
         crs=grid.crs,
         transform=grid.transform,
@@ -145,6 +149,18 @@ def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = Non
         resampling=resampling,
         UNIFIED_SRC_NODATA="YES" if picture else "NO",
     )
+
+
+def _beside(own: Grid, grid: Grid) -> Grid:
+    """Return a grid in degrees as one a whole turn of the globe away, where that is by another."""
+    if own.crs is None or own.crs != grid.crs or not own.crs.is_geographic:
+        return own
+    here, there = own.footprint, grid.footprint
+    turns = round((there.centroid.x - here.centroid.x) / 360)
+    if not turns or here.intersects(there):
+        return own
+    moved = Affine.translation(360 * turns, 0) @ own.transform
+    return Grid(own.crs, moved, own.height, own.width)
 
 
 def _apart(name: str, own: Grid, grid: Grid) -> bool:

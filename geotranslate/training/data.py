@@ -68,7 +68,7 @@ def prepare_data(
     batch_size: int = 4,
     val_split_pct: float = 0.1,
     seed: int = 42,
-    split: SplitMethod | gpd.GeoDataFrame = "auto",
+    split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
     buffer: float = 0.0,
     source_scaling: ScalingKind = "auto",
@@ -106,10 +106,10 @@ def prepare_data(
         seed: Seed of the split and of the order of the batches.
         split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
             train and val that the folder itself has (sub-folders, or the column `split` of its
-            `chips.gpkg`); or polygons. `auto` is `folder` where there is a sub-folder for
-            validation, `block` where chips overlap on the ground, else `random`; pairs in test/
-            are used for neither. Training never shares ground with validation: pairs between
-            are left out, with a warning.
+            `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is
+            `folder` where there is a sub-folder for validation, `block` where chips overlap on
+            the ground, else `random`; pairs in test/ are used for neither. Training never shares
+            ground with validation: pairs between are left out, with a warning.
         split_column: Column of the polygons that says "train" or "val".
         buffer: Least distance between training and validation chips, whatever the split, in CRS
             units; in metres where the chips differ in CRS or reach over the 180th meridian.

@@ -81,10 +81,24 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
         assert all(outlines[a].intersection(outlines[b]).area < 1e-6 for b in found.validation)
 
 
+@pytest.mark.parametrize("crs", [32633, 4326, 3035])
+@pytest.mark.parametrize("kind", ["frame", "file", "path"])
+def test_polygons_of_any_crs_may_be_a_file(
+    chips: ChipFolder, tmp_path: Path, crs: int, kind: str
+) -> None:
+    expected = divided(chips, halves())
+    frame = halves()
+    moved = frame.set_geometry(frame.buffer(0.1).segmentize(1)).to_crs(crs)
+    moved.to_file(tmp_path / "halves.gpkg")
+    path = tmp_path / "halves.gpkg"
+    assert divided(chips, {"frame": moved, "file": str(path), "path": path}[kind]) == expected
+
+
 @pytest.mark.parametrize(
     ("split", "options", "sentence"),
     [
-        (halves().geometry, {}, "split is a GeoSeries; give the name of a method, or a GeoDataFra"),
+        (gpd.GeoDataFrame({"split": ["val"]}), {}, "No column of the split polygons holds shapes"),
+        (halves().geometry, {}, "split is a GeoSeries; give the name of a method, or a vector fil"),
         (None, {}, "split is a NoneType; give the name of a method"),
         (halves(), {"buffer": -1}, "buffer is -1; give a distance of 0 or more"),
         ("folder", {"buffer": float("inf")}, "buffer is inf; give a distance"),

@@ -211,7 +211,19 @@ def test_rasters_of_different_places_are_refused(write_raster: WriteRaster, tmp_
         ({"tile_size": 32, "resampling": "best"}, "resampling is 'best'; give one of nearest, bil"),
         ({"tile_size": 32, "resampling": "gauss"}, "resampling is 'gauss'; give one of nearest"),
         ({"tile_size": 32, "aoi": (1, 2, 3, 4)}, "aoi is tuple; give a vector file"),
-        ({"tile_size": 32, "aoi": box(0, 0, 1, 1)}, "No pair to write: of 12 tiles 12 reach out"),
+        (
+            {"tile_size": 32, "aoi": box(0, 0, 1, 1)},
+            "No pair to write: the aoi covers 0 to 1 east, 0 to 1 north in EPSG:32633, which does "
+            r"not touch the raster \(500000 to 500260 east, .* Check the CRS of both, and",
+        ),
+        (
+            {"tile_size": 32, "aoi": box(500_000, 4_999_950, 500_050, 5_000_000)},
+            "No pair to write: none of 12 tiles lies in the aoi wholly; give a larger aoi, a small",
+        ),
+        (
+            {"tile_size": 32, "aoi": gpd.GeoDataFrame(geometry=[box(1, 2, 3, 4)], crs=4326)},
+            "the aoi covers 1 to 3 east, 2 to 4 north in EPSG:4326, which does not touch",
+        ),
         ({"tile_size": 32, "min_valid": 1.5}, "min_valid is 1.5; give a number of at least 0"),
     ],
 )
@@ -383,7 +395,13 @@ def test_layers_in_a_crs_without_a_way_to_the_raster_are_said(
 
 @pytest.mark.parametrize(
     ("column", "dtype"),
-    [([1, 200], "uint8"), ([-1, 200], "int16"), ([0, 60_000], "uint16"), ([0.5, 2], "float32")],
+    [
+        ([1, 200], "uint8"),
+        ([-1, 200], "int16"),
+        ([0, 60_000], "uint16"),
+        ([0.5, 2], "float32"),
+        ([False, True], "uint8"),
+    ],
 )
 def test_burnt_numbers_take_the_smallest_dtype(
     write_raster: WriteRaster, tmp_path: Path, column: list[float], dtype: str
@@ -407,6 +425,9 @@ def test_layers_that_cannot_be_burnt_are_said(write_raster: WriteRaster, tmp_pat
         (good, {"burn": "kind"}, "burn is 'kind' but the vector layer has the columns name"),
         (good, {"burn": "name"}, "does not hold a number for every shape"),
         (good.set_geometry([far], crs="EPSG:32633"), {}, "No shape of the vector layer lies on"),
+        (good.iloc[:0], {"burn": "name"}, "the vector layer is empty; give a layer with shapes"),
+        (good.assign(name=[1j]), {"burn": "name"}, "does not hold a number for every shape; give"),
+        (gpd.GeoDataFrame({"a": [1]}), {}, "No column of the vector layer holds shapes"),
         (good.set_crs(None, allow_override=True), {}, "it has no CRS and the other side has one"),
     ]
     for layer, options, sentence in cases:
@@ -643,3 +664,35 @@ def test_folders_and_classes_that_are_none_are_said(
     ):
         with pytest.raises(InvalidInputError, match=sentence):
             export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **options)
+
+
+def test_area_in_degrees_is_the_same_whatever_the_length_of_its_sides(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    place = Affine(100, 0, 465_000, 0, -100, 5_004_000)
+    raster = write_raster("a.tif", values((1, 400, 400), "uint8"), transform=place)
+    counts = []
+    for number, bounds in enumerate([(14, 45, 16, 46), (10, 45, 20, 46), (-180, -90, 180, 90)]):
+        area = gpd.GeoDataFrame(geometry=[box(*bounds)], crs="EPSG:4326")
+        export = export_chips(
+            raster, raster, tmp_path / str(number), tile_size=10, aoi=area, progress=False
+        )
+        counts.append(export.pairs)
+    assert counts == [830, 830, 1600]
+
+
+@pytest.mark.parametrize("left", [-180.1, 179.9, 0])
+def test_rasters_in_degrees_that_differ_by_a_turn_of_the_globe_are_of_one_place(
+    write_raster: WriteRaster, tmp_path: Path, left: float
+) -> None:
+    data = values((2, 1, 64, 64), "uint8")
+    turn = 360 if left <= 0 else -360
+    rasters = [
+        write_raster(f"{n}.tif", side, crs="EPSG:4326", transform=Affine(0.01, 0, x, 0, -0.01, 10))
+        for n, (side, x) in enumerate(zip(data, (left, left + turn), strict=True))
+    ]
+    export_chips(*rasters, tmp_path / "c", tile_size=64, progress=False)
+    for folder, side in zip(("images", "images2"), data, strict=True):
+        with rasterio.open(tmp_path / "c" / folder / "000000000.tif") as chip:
+            np.testing.assert_array_equal(chip.read(), side)
+            assert chip.bounds.left == pytest.approx(left)

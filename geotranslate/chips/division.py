@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 
 import geopandas as gpd
 from shapely import get_coordinates
@@ -12,11 +13,13 @@ from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.footprints import read_labels
 from geotranslate.chips.ground import footprints
 from geotranslate.chips.split import (
+    TEST,
     TRAIN,
     VALIDATION,
     Split,
     SplitMethod,
     keep_apart,
+    known_label,
     split_by_polygons,
     split_pairs,
 )
@@ -63,8 +66,8 @@ def divide(
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
         found = split_by_polygons(outlines, _areas(split, outlines), column, buffer)
     elif split == "folder" or (split == "auto" and _says_which(folder)):
-        found = Split.of_labels(_labels(folder))
-        # What the folder itself keeps for tests needs no warning.
+        found = _labelled(folder)
+        # What the folder itself keeps for tests needs no warning, and others have one by now.
         unused = len(found.left_out)
         found = found if outlines is None else keep_apart(found, outlines, buffer)
     else:
@@ -153,13 +156,35 @@ def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:
     return footprints(grids)
 
 
-def _labels(folder: ChipFolder) -> list[str | None]:
+def _labelled(folder: ChipFolder) -> Split:
+    """Return the split that the folder itself names; warn of pairs that it gives no part."""
+    labels = _labels(folder)
+    found = Split.of_labels(labels)
+    odd = Counter(label for label in labels if known_label(label) is None)
+    if odd:
+        counts = ", ".join(
+            f"{count} labelled {label!r}" if isinstance(label, str) else f"{count} without a label"
+            for label, count in odd.most_common(5)
+        )
+        warnings.warn(
+            f"{odd.total()} of {len(labels)} pairs are used for neither training nor validation, "
+            f"as the folder's own split does not place them: {counts}. Label them {TRAIN!r}, "
+            f"{VALIDATION!r} or {TEST!r}.",
+            GeotranslateWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _labels(folder: ChipFolder) -> list[object]:
     """Return the part of each pair that the folder names: by sub-folders, else by footprints."""
     if any(pair.subset for pair in folder.pairs):
         return [pair.subset for pair in folder.pairs]
     homes = [pair.source.path.parent.parent for pair in folder.pairs]
     known = {home: read_labels(home) for home in set(homes)}
-    return [
+    labels = [
         known[home].get(pair.source.path.stem)
         for home, pair in zip(homes, folder.pairs, strict=True)
     ]
+    # Empty fields are None or NaN.
+    return [label if isinstance(label, str) and label.strip() else None for label in labels]

@@ -9,6 +9,7 @@ lack them or hold placeholders where numbers belong.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from rasterio.crs import CRS
 
+from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.statistics import Statistics
 
 SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
@@ -54,6 +56,8 @@ features = 0
 features per image = [min = 0, mean = 0.00, max = 0]
 classes = 0
 """
+_ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
+_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+\.(?:{_ENDINGS}))", re.IGNORECASE)
 _BAND_NAMES_KEY = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
 
 
@@ -72,8 +76,14 @@ def read_map(path: Path) -> list[tuple[str, str]]:
     name a pair twice where an export was appended to.
     """
     lines = path.read_text(encoding="utf-8-sig").replace("\\", "/").splitlines()
-    columns = (line.split() for line in lines)
+    columns = (_columns(line.strip()) for line in lines)
     return list(dict.fromkeys((row[0], row[1]) for row in columns if len(row) >= 2))
+
+
+def _columns(line: str) -> Sequence[str]:
+    # Names may hold blanks: the first one ends with the ending of a chip.
+    found = _PAIR.fullmatch(line)
+    return found.groups() if found else line.split()
 
 
 def write_metadata(

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from geotranslate.errors import InvalidInputError, RasterFileError
 
-CHIP_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".img", ".mrf", ".vrt"}
+CHIP_SUFFIXES = {
+    *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".img", ".mrf", ".vrt"),
+    *(".bmp", ".gif", ".webp"),
+}
+BESIDE_SUFFIXES = {
+    *("", ".aux", ".cpg", ".csv", ".db", ".dbf", ".emd", ".gpkg", ".hdr", ".html", ".ini", ".json"),
+    *(".log", ".md", ".msk", ".ovr", ".pdf", ".prj", ".rrd", ".txt", ".wld", ".xml", ".yaml"),
+}
+"""Endings of files that lie beside chips and are none, as world files (.tfw, .pgw) do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,19 @@ class Folder:
             for chip in Folder.of(self.path / folder)._deep_chips():
                 yield f"{folder}/{chip}"
 
+    def unread(self, *, deep: bool = False) -> list[str]:
+        """Return the files that may be meant as chips but have none of their endings.
+
+        Args:
+            deep: Whether those in sub-folders count as well, as `sub/1.npy`.
+        """
+        found = [name for name in self.others if not _lies_beside(name)]
+        for folder in self.folders if deep else ():
+            found += [
+                f"{folder}/{name}" for name in Folder.of(self.path / folder).unread(deep=True)
+            ]
+        return found
+
     @property
     def content(self) -> str:
         """What is in it, in the words of a sentence."""
@@ -100,6 +121,20 @@ class Folder:
         if self.chips:
             shown.insert(0, f"{counted(self.chips)} such as {self.chips[0]}")
         return ", ".join(shown) or "nothing"
+
+
+def _lies_beside(name: str) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in BESIDE_SUFFIXES or (suffix.endswith("w") and suffix != ".raw")
+
+
+def not_read(files: Sequence[str], place: str = "") -> str:
+    """Return how many files are not read as chips, and why, as sentences say it."""
+    kinds = ", ".join(sorted(suffix[1:] for suffix in CHIP_SUFFIXES))
+    return (
+        f"{counted(files, 'file')} such as {place}{files[0]}: no chip by its ending (chips end in "
+        f"{kinds})"
+    )
 
 
 def counted(things: Sequence[object], noun: str = "chip") -> str:

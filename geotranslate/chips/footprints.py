@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from geotranslate.raster.grid import Grid
 
 FOOTPRINTS_FILE = "chips.gpkg"
 NAME, LABEL = "name", "split"
+DIGITS = 9
+"""Of the numbers that an export names its pairs by."""
 VALIDATION_SHARE, SEED = 0.1, 42
 """Defaults of `prepare_data`, with which the footprints are labelled."""
 
@@ -58,7 +61,16 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
             "restore it, or delete the file."
         )
     rows = frame.drop(columns="geometry", errors="ignore").to_dict("records")
+    for row in rows:
+        row[NAME] = _stem(row[NAME])
     return {row[NAME]: row for row in rows}
+
+
+def _stem(name: object) -> str:
+    """Return the name of a pair; programs that take it for a number drop its zeros."""
+    if isinstance(name, numbers.Real) and float(name).is_integer():
+        return f"{int(float(name)):0{DIGITS}d}"
+    return str(name)
 
 
 def write_footprints(

@@ -105,9 +105,11 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 def _list_folder(path: Path) -> Listing:
     if not path.is_dir():
         whole = _whole(path) if path.exists() else None
+        advice = f", probably {whole}" if whole else ""
+        if path.is_file() and not whole:
+            advice = ", or beside a raster also target, the raster to translate it to"
         raise RasterFileError(
-            f"{path} is not a folder; give the folder that holds the chips"
-            f"{f', probably {whole}' if whole else ''}."
+            f"{path} is not a folder; give the folder that holds the chips{advice}."
         )
     folder = Folder.of(path)
     found = _complete(folder)

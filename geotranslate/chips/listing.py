@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from geotranslate.chips.esri import MAP_FILE, read_map
-from geotranslate.chips.files import Folder, counted
+from geotranslate.chips.files import Folder, counted, not_read
 from geotranslate.errors import InvalidInputError, RasterFileError
 
 
@@ -85,7 +85,24 @@ def list_pairs(sides: Sides, layout: str, *, deep: bool) -> Listing:
     entries, left_out = _by_map(sides, rows) if by_map else _by_name(sides, deep=deep)
     if named and not by_map:
         left_out.append(f"{MAP_FILE}: it is about other folders, so pairs are made by name")
+    left_out += unread_lines((sides.source, sides.target), sides.folder, deep=deep)
     return Listing(sides.folder.path, layout, tuple(entries), None, tuple(left_out))
+
+
+def unread_lines(held: Sequence[Folder], folder: Folder, *, deep: bool = False) -> list[str]:
+    """Return a line for each folder in which files are not read though they may be chips.
+
+    Args:
+        held: The folders.
+        folder: The chip folder that they are in.
+        deep: Whether their sub-folders count.
+    """
+    found = [(each, each.unread(deep=deep)) for each in held]
+    return [
+        not_read(files, f"{each.path.relative_to(folder.path).as_posix()}/")
+        for each, files in found
+        if files
+    ]
 
 
 def map_rows(folder: Folder) -> list[tuple[str, str]]:
@@ -166,9 +183,13 @@ def _by_name(sides: Sides, *, deep: bool) -> tuple[list[Entry], list[str]]:
             f"{name} has {side.content}"
             for name, side in zip(names, (sides.source, sides.target), strict=True)
         )
+        unread = unread_lines((sides.source, sides.target), sides.folder, deep=deep)
+        advice = "A source chip and its target chip need one name."
+        if unread and not (source and target):
+            advice = f"{'; '.join(unread)}. Convert them to GeoTIFF."
         raise InvalidInputError(
             f"{sides.folder.path} holds no pairs: no chip in {names[0]} has a partner in "
-            f"{names[1]} ({found}). A source chip and its target chip need one name."
+            f"{names[1]} ({found}). {advice}"
         )
     lonely = [
         names[0] + source[name] if name in source else names[1] + target[name]
@@ -190,6 +211,7 @@ def list_sides(sides: Sides, layout: str) -> Listing:
         for held, _ in found
     )
     left_out = [line for _, lines in found for line in lines]
+    left_out += unread_lines([held for held, _ in found], sides.folder)
     return Listing(sides.folder.path, layout, (), (source, target), tuple(left_out))
 
 

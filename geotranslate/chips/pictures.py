@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from geotranslate.chips.files import Folder, counted
-from geotranslate.chips.listing import ChipFile, Entry, Listing
+from geotranslate.chips.listing import ChipFile, Entry, Listing, unread_lines
+from geotranslate.chips.split import known_label
 from geotranslate.raster.source import Source
 
-SUBSETS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""What the folders' names say of the side-by-side pictures in them."""
 SAMPLE = 3
 """Pictures of a folder whose size is looked at."""
 
 
 def pictures_in(folder: Folder) -> dict[str, Folder]:
     """Return the folders that may hold side-by-side pictures, by name; "" for the folder itself."""
-    subsets = {n: Folder.of(folder.path / n) for n in folder.folders if n.lower() in SUBSETS}
+    subsets = {n: Folder.of(folder.path / n) for n in folder.folders if known_label(n)}
     held = {name: subset for name, subset in subsets.items() if subset.chips}
     return held or ({"": folder} if folder.chips else {})
 
@@ -50,13 +49,15 @@ def list_pictures(folder: Folder, pictures: Mapping[str, Folder]) -> Listing:
             f"{place}/{name}" if place else name,
             ChipFile(held.path / picture, "left"),
             ChipFile(held.path / picture, "right"),
-            SUBSETS.get(place.lower()),
+            known_label(place),
         )
         for place, held in pictures.items()
         for name, picture in held.named_chips().items()
     ]
     places = " and ".join(name for name in pictures if name)
     direct = () if "" in pictures else folder.chips
-    left_out = (f"{counted(direct)} beside {places}: not used",) if direct else ()
+    left_out = [f"{counted(direct)} beside {places}: not used"] if direct else []
+    if places:
+        left_out += unread_lines(list(pictures.values()), folder)
     layout = f"side-by-side pictures in {places}" if places else "side-by-side pictures"
-    return Listing(folder.path, layout, tuple(entries), None, left_out)
+    return Listing(folder.path, layout, tuple(entries), None, tuple(left_out))

@@ -19,6 +19,17 @@ SplitMethod = Literal["auto", "random", "block", "folder"]
 
 TRAIN, VALIDATION = "train", "val"
 """What the `split` column of polygons and footprints says."""
+TEST = "test"
+LABELS = {
+    **{"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST},
+    **{"val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION},
+}
+"""What labels mean, in any case and with blanks around them."""
+
+
+def known_label(value: object) -> str | None:
+    """Return what a label means; None for none of ours."""
+    return LABELS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class Split:
     left_out: tuple[int, ...] = ()
 
     @classmethod
-    def of_labels(cls, labels: Sequence[str | None]) -> Split:
+    def of_labels(cls, labels: Sequence[object]) -> Split:
         """Return the split that a label for each pair says; others than ours are left out.
 
         Raises:
@@ -38,7 +49,8 @@ class Split:
         """
         places: dict[str | None, list[int]] = {TRAIN: [], VALIDATION: [], None: []}
         for position, label in enumerate(labels):
-            places[label if label in places else None].append(position)
+            meant = known_label(label)
+            places[meant if meant in places else None].append(position)
         for label in (TRAIN, VALIDATION):
             if not places[label]:
                 found = ", ".join(sorted({repr(found) for found in labels})[:5])
@@ -126,7 +138,7 @@ def split_by_polygons(
     Args:
         footprints: Outlines of the chips, in the CRS of the areas.
         areas: Polygons.
-        column: Their column of labels, "train" or "val".
+        column: Their column of labels, "train" or "val", in any case.
         buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
@@ -138,7 +150,8 @@ def split_by_polygons(
             f"The split polygons have no column {column!r} (but {names}); add one that says "
             f"{TRAIN!r} or {VALIDATION!r}."
         )
-    merged = {label: areas[areas[column] == label].union_all() for label in (VALIDATION, TRAIN)}
+    meant = areas[column].map(known_label)
+    merged = {label: areas[meant == label].union_all() for label in (VALIDATION, TRAIN)}
     for area in merged.values():
         prepare(area)
     inner = [outline.buffer(-1e-6 * outline.length) for outline in footprints]

@@ -9,7 +9,7 @@ from rasterio.windows import Window
 
 from geotranslate.chips.chipfile import write_chip
 from geotranslate.chips.esri import ExportSide, write_metadata
-from geotranslate.chips.footprints import read_rows, write_footprints
+from geotranslate.chips.footprints import DIGITS, read_rows, write_footprints
 from geotranslate.chips.placing import FOLDERS, mapped_pairs, remove_unnamed
 from geotranslate.chips.scenes import Pixels, Scene, Side
 from geotranslate.chips.statistics import Statistics
@@ -86,7 +86,7 @@ class ChipWriter:
         self, scene: Scene, window: Window, angle: float, grid: Grid, pixels: tuple[Pixels, Pixels]
     ) -> None:
         """Write one pair, numbered after the highest number so far."""
-        stem = f"{self._next:09d}"
+        stem = f"{self._next:0{DIGITS}d}"
         self._next += 1
         sides = (scene.source, scene.target)
         for folder, side, (data, valid), parts in zip(

@@ -81,6 +81,39 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
         assert all(outlines[a].intersection(outlines[b]).area < 1e-6 for b in found.validation)
 
 
+def test_labels_are_known_however_they_are_written(chips: ChipFolder) -> None:
+    expected = divided(chips, "folder")
+    path = chips.path / "chips.gpkg"
+    frame = gpd.read_file(path)
+    spelt = {"train": ["Train", " train", "TRAINING"], "val": ["validation", "Valid ", "val"]}
+    frame["split"] = [spelt[label][i % 3] for i, label in enumerate(frame["split"])]
+    # What a table program makes of the names.
+    frame["name"] = frame["name"].astype(int)
+    path.unlink()
+    frame.to_file(path)
+    assert divided(chips, "folder") == expected
+    areas = halves()
+    areas["split"] = ["Validation", "train "]
+    assert divided(chips, areas) == divided(chips, halves())
+
+
+def test_pairs_that_the_folder_gives_no_part_are_said(chips: ChipFolder) -> None:
+    path = chips.path / "chips.gpkg"
+    frame = gpd.read_file(path)
+    frame["split"] = frame["split"].astype(object)
+    frame.loc[frame.index[:10], "split"] = [*["spare"] * 3, *["test"] * 4, None, "", "Spare"]
+    path.unlink()
+    frame.iloc[:-2].to_file(path)
+    sentence = (
+        "^8 of 64 pairs are used for neither training nor validation, as the folder's own split "
+        "does not place them: 4 without a label, 3 labelled 'spare', 1 labelled 'Spare'. Label them"
+    )
+    with pytest.warns(GeotranslateWarning, match=sentence) as said:
+        found = divided(chips, "folder")
+    assert len(said) == 1
+    assert len(found.left_out) == 12
+
+
 @pytest.mark.parametrize("crs", [32633, 4326, 3035])
 @pytest.mark.parametrize("kind", ["frame", "file", "path"])
 def test_polygons_of_any_crs_may_be_a_file(

@@ -23,6 +23,10 @@ PAIRED = {
 }
 UNPAIRED = {("trainA", "trainB"): "trainA + trainB, unpaired", ("A", "B"): "A + B, unpaired"}
 CASES: tuple[Callable[[str], str], ...] = (str, str.lower, str.upper, str.title)
+ENDING = (
+    "no chip by its ending (chips end in bmp, gif, img, jp2, jpeg, jpg, mrf, png, tif, tiff, vrt, "
+    "webp)"
+)
 SIDECARS = (".DS_Store", "._1.tif", "1.tfw", "1.tif.aux.xml", "1.tif.ovr", "Thumbs.db", "readme")
 
 
@@ -50,7 +54,7 @@ def names(listing: Listing) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("sides", PAIRED)
-@pytest.mark.parametrize("endings", [(".tif", ".tif"), (".JPG", ".png"), (".mrf", ".tiff")])
+@pytest.mark.parametrize("endings", [(".tif", ".BMP"), (".JPG", ".png"), (".webp", ".gif")])
 def test_pairs_are_chips_of_one_name(
     tmp_path: Path, sides: tuple[str, str], case: Callable[[str], str], endings: tuple[str, str]
 ) -> None:
@@ -194,8 +198,26 @@ def test_map_decides_pairs(tmp_path: Path, target: str, place: str) -> None:
     )
 
 
+@pytest.mark.parametrize("between", [" ", "  ", "\t", "   "])
+@pytest.mark.parametrize("names", [("chip 1", "chip 1"), ("a.b c", "a  b"), ("1", "chip 1")])
+def test_names_in_a_map_may_hold_blanks(
+    tmp_path: Path, names: tuple[str, str], between: str
+) -> None:
+    fill(tmp_path, f"images/{names[0]}.tif", f"images2/{names[1]}.TIF")
+    fill(tmp_path, "images/2.tif", "images2/2.tif")
+    lines = [
+        f"images\\{names[0]}.tif{between}images2\\{names[1]}.TIF ",
+        "images/2.tif images2/2.tif",
+    ]
+    (tmp_path / "map.txt").write_text("\r\n".join(lines))
+    listing = list_chips(tmp_path)
+    assert not listing.left_out
+    found = {(entry.source.path.stem, entry.target.path.stem) for entry in listing.entries}
+    assert found == {names, ("2", "2")}
+
+
 @pytest.mark.parametrize(
-    "text", ["images\\1.tif labels\\1.tif", "images\\a b.tif images2\\a b.tif", "x y"]
+    "text", ["images\\1.tif labels\\1.tif", "images\\a b.tif c\\a b.tif", "x y"]
 )
 def test_map_of_other_folders_is_left_out(tmp_path: Path, text: str) -> None:
     fill(tmp_path, "images/1.tif", "images2/1.tif")
@@ -226,6 +248,14 @@ def test_map_without_pairs_says_nothing(tmp_path: Path, text: str) -> None:
         (
             ("trainA/1.tif", "trainB/1.tif", "testA/1.tif", "TestB/1.tif"),
             ("testA/: not for training", "TestB/: not for training"),
+        ),
+        (
+            ("images/1.tif", "images2/1.tif", "images/2.npy", "images/3.hdf", "images2/4.raw"),
+            (f"2 files such as images/2.npy: {ENDING}", f"1 file such as images2/4.raw: {ENDING}"),
+        ),
+        (
+            ("A/1.tif", "B/1.tif", "B/2.npy", "c.npy"),
+            (f"1 file such as B/2.npy: {ENDING}",),
         ),
         (
             ("A/images/1.tif", "A/preview.png", "B/1.tif"),
@@ -294,7 +324,7 @@ def test_several_folders_that_cannot_be_joined_are_named(tmp_path: Path) -> None
     ("files", "sentence"),
     [
         ((), r"images and images2 missing \(found nothing\)\. A chip folder has"),
-        (("pictures/1.bmp",), r"images and images2 missing \(found pictures\)\. A chip folder has"),
+        (("pictures/1.npy",), r"images and images2 missing \(found pictures\)\. A chip folder has"),
         (("a.txt", "b.csv"), r"\(found a\.txt, b\.csv\)\. .* export_chips writes one from two"),
         (("images/1.tif",), r"holds no pairs: images2 missing \(found images\)\. A chip"),
         (("labels/1.tif",), r"holds no pairs: images missing \(found labels\)"),
@@ -308,8 +338,10 @@ def test_several_folders_that_cannot_be_joined_are_named(tmp_path: Path) -> None
             r"images2/ has 1 chip such as 2\.tif\)\. A source chip and its target chip need one",
         ),
         (
-            ("Images/Train_A/x/1.bmp", "Images/Train_B/1.tif"),
-            r"no chip in Images/Train_A/ has a partner .*\(Images/Train_A/ has x; Images/Train_B/",
+            ("Images/Train_A/x/1.npy", "Images/Train_B/1.tif"),
+            r"no chip in Images/Train_A/ has a partner .*\(Images/Train_A/ has x; .* "
+            r"1 file such as Images/Train_A/x/1\.npy: no chip by its ending \(chips end in bmp, .* "
+            r"Convert them to GeoTIFF\.$",
         ),
         (
             ("images/a.tif", "images/a.png", "images2/a.tif"),
@@ -447,7 +479,10 @@ def test_level_above_is_told_the_folder_that_is_meant(
 def test_path_that_is_no_folder_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "chips", "images/1.tif", "images2/1.tif", "map.txt")
     fill(tmp_path, "scene.tif")
-    for name in ("nowhere", "scene.tif", "chips/images3"):
+    sentence = r"holds the chips, or beside a raster also target, the raster to translate it to\.$"
+    with pytest.raises(RasterFileError, match=sentence):
+        list_chips(tmp_path / "scene.tif")
+    for name in ("nowhere", "chips/images3"):
         with pytest.raises(RasterFileError, match=r"is not a folder; .* that holds the chips\.$"):
             list_chips(tmp_path / name)
     for name in ("chips/map.txt", "chips/images/1.tif"):

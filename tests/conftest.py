@@ -72,7 +72,6 @@ def write_raster(tmp_path: Path) -> WriteRaster:
             rasterio.open(
                 path,
                 "w",
-                driver="GTiff",
                 count=data.shape[0],
                 height=data.shape[1],
                 width=data.shape[2],
@@ -80,7 +79,11 @@ def write_raster(tmp_path: Path) -> WriteRaster:
                 crs=crs,
                 transform=transform,
                 nodata=nodata,
-                **{"alpha": "NO", **profile},
+                **{
+                    "driver": "GTiff",
+                    **({} if "driver" in profile else {"alpha": "NO"}),
+                    **profile,
+                },
             ) as dataset,
         ):
             dataset.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
 
-from geotranslate.chips.classes import TAG
+from geotranslate.chips.classes import COLOURS_TAG, TAG, colours_of
 from geotranslate.chips.scenes import Side
 from geotranslate.errors import RasterFileError
 from geotranslate.raster.grid import Grid
@@ -66,10 +67,13 @@ def _describe(chip: DatasetWriter, side: Side) -> None:
         chip.offsets = facts.offsets
     if facts.units:
         chip.units = facts.units
-    if side.colormap is not None:
+    if side.colormap is not None and chip.dtypes[0] in ("uint8", "uint16"):
         chip.write_colormap(1, side.colormap)
     elif facts.colors:
         chip.colorinterp = [ColorInterp[name] for name in facts.colors]
+    if side.colormap is not None and chip.dtypes[0] not in ("uint8", "uint16"):
+        # TIFF has tables for these two alone.
+        chip.update_tags(**{COLOURS_TAG: json.dumps(colours_of(side.colormap))})
     if side.said_classes is not None:
         chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -22,6 +23,8 @@ SURE_CLASSES = 4
 """Different values up to which no quantity is that coarse."""
 TAG = "GEOTRANSLATE_CLASSES"
 """Metadata of a chip: "yes" or "no", as whoever exported it said."""
+COLOURS_TAG = "GEOTRANSLATE_COLOURS"
+"""Metadata of a chip: its colour table as JSON, where a TIFF of its dtype holds none."""
 LOOKS, LOOK = 6, 256
 """Windows in each direction, and their side in px, by which a raster is judged."""
 
@@ -85,6 +88,19 @@ class Codes:
         return 2 * self.different <= self.neighbours and self.by_one < 0.9 * self.different
 
 
+def colours_of(table: Mapping[int, tuple[int, ...]]) -> Colours:
+    """Return a colour table as rows."""
+    rows = ((value, *table[value]) for value in table)
+    return tuple(row for row in rows if row[1:] != (0, 0, 0, 255))
+
+
+def _colours_in(text: str | None) -> Colours | None:
+    try:
+        return None if text is None else tuple(tuple(map(int, row)) for row in json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
     """All that a file tells of whether its values are classes."""
@@ -98,11 +114,9 @@ class ClassFacts:
     @classmethod
     def of(cls, source: Source, codes: Codes) -> ClassFacts:
         """Read the header of a file whose values are known."""
-        table = colour_table(source.dataset)
-        colours = None if table is None else tuple((value, *table[value]) for value in table)
-        if colours is not None:
-            colours = tuple(row for row in colours if row[1:] != (0, 0, 0, 255))
-        said = {"yes": True, "no": False}.get(source.dataset.tags().get(TAG, ""))
+        table, tags = colour_table(source.dataset), source.dataset.tags()
+        colours = _colours_in(tags.get(COLOURS_TAG)) if table is None else colours_of(table)
+        said = {"yes": True, "no": False}.get(tags.get(TAG, ""))
         return cls(codes, colours, said)
 
     def to_json(self) -> dict[str, Any]:

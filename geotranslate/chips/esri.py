@@ -92,7 +92,7 @@ def write_metadata(
     *,
     tile_size: int,
     crs: CRS | None,
-    resolution: tuple[float, float],
+    resolutions: Sequence[tuple[float, float]],
     source: ExportSide,
     target: ExportSide,
 ) -> None:
@@ -103,18 +103,19 @@ def write_metadata(
         names: File names of the pairs, equal on both sides.
         tile_size: Side of the chips, px.
         crs: Their CRS.
-        resolution: Their pixel size in CRS units.
+        resolutions: Pixel sizes of all pairs in CRS units.
         source: What is in `images/`.
         target: What is in `images2/`.
     """
     stems = [Path(name).stem for name in names]
     pairs = (f"{SOURCE_FOLDER}/{name}  {TARGET_FOLDER}/{name}\n" for name in names)
     (folder / MAP_FILE).write_text("".join(pairs), encoding="utf-8")
-    cell = {"x": resolution[0], "y": resolution[1], "spatialReference": _spatial_reference(crs)}
+    reference = _spatial_reference(crs)
+    across, down = zip(*resolutions, strict=True)
     shared = {
         "MetaDataMode": "Export_Tiles",
-        "MinCellSize": cell,
-        "MaxCellSize": cell,
+        "MinCellSize": {"x": min(across), "y": min(down), "spatialReference": reference},
+        "MaxCellSize": {"x": max(across), "y": max(down), "spatialReference": reference},
         "InputRastersProps": _raster_properties(source),
         "InputRastersProps2": _raster_properties(target),
     }

@@ -21,13 +21,21 @@ from geotranslate.chips.area import Area, AreaLike, covered, where
 from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.files import counted
 from geotranslate.chips.ground import footprints
-from geotranslate.chips.placing import put_in_place, refuse_inputs_inside, sole_writer
+from geotranslate.chips.leftovers import clear_leftovers
+from geotranslate.chips.placing import (
+    put_in_place,
+    refuse_inputs_inside,
+    refuse_other_case,
+    sole_writer,
+)
 from geotranslate.chips.scenes import (
     Pixels,
     Scene,
     SceneLike,
     SideOptions,
     VectorSide,
+    bands_of,
+    differ_in_names,
     open_scene,
     turned,
 )
@@ -134,7 +142,8 @@ def export_chips(
     number("min_cover", min_cover, least=0, most=1)
     method = _resampling(resampling)
     with ExitStack() as stack:
-        stack.enter_context(sole_writer(path))
+        if stack.enter_context(sole_writer(path)):
+            clear_leftovers(path)
         # Another export may have ended since.
         _check_folder(path, overwrite=overwrite, append=append)
         sides = _scenes(source, target)
@@ -278,8 +287,14 @@ def _check_scenes(scenes: Sequence[Scene], burn: str | None) -> None:
         for side, usual in ((scene.source, first.source), (scene.target, first.target)):
             if (side.bands, side.dtype) != (usual.bands, usual.dtype):
                 raise InvalidInputError(
-                    f"{side.name} has {side.bands} bands of {side.dtype} but {usual.name} "
-                    f"{usual.bands} of {usual.dtype}; all scenes of a folder need the same."
+                    f"{side.name} has {bands_of(side)} but {usual.name} has {bands_of(usual)}; all "
+                    "scenes of a folder need the same."
+                )
+            if differ_in_names(side, usual):
+                raise InvalidInputError(
+                    f"The bands of {side.name} are {', '.join(side.band_names)} but those of "
+                    f"{usual.name} are {', '.join(usual.band_names)}; all scenes of a folder need "
+                    "the same bands, of the same names and in the same order."
                 )
 
 
@@ -332,6 +347,8 @@ def _check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
             f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "
             "replaces the chips in it, or append=True, which adds to them."
         )
+    if folder.is_dir():
+        refuse_other_case(folder)
     return folder.absolute()
 
 

@@ -15,13 +15,19 @@ from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.locks import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
+EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
+"""What an export replaces."""
+FORMER = "former_"
+"""Before the names of what is replaced, while it is aside."""
 ARRIVING_FILE = ".geotranslate-arriving"
 """Names the files that an append is moving in; what a killed one leaves is known by it."""
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path) -> Iterator[bool]:
     """Keep other exports out of a folder, until the block ends or the process dies.
+
+    Yields whether it is sure that there is no other: some file systems have no locks.
 
     Raises:
         RasterFileError: Another export writes into it, or the lock file beside it cannot be
@@ -37,8 +43,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
             f"{folder} cannot be written: {why} in {path.parent}. Give a folder in one that you "
             "may write to."
         ),
-    ):
-        yield
+    ) as sure:
+        yield sure
 
 
 def put_in_place(
@@ -99,12 +105,13 @@ def remove_unnamed(folder: Path) -> None:
 
 def _exchange(written: Path, folder: Path) -> None:
     """Put new chips and metadata where old ones may be, or everything back if that fails."""
-    names = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
     # The old ones first, all of them: what is aside goes with the temporary folder.
     moves = [
-        (folder / name, written / f"former_{name}") for name in names if (folder / name).exists()
+        (folder / name, written / f"{FORMER}{name}")
+        for name in EXCHANGED
+        if (folder / name).exists()
     ]
-    moves += [(written / name, folder / name) for name in names]
+    moves += [(written / name, folder / name) for name in EXCHANGED]
     done: list[tuple[Path, Path]] = []
     try:
         for before, after in moves:
@@ -130,6 +137,20 @@ def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
                     f"{file} lies among the chips of {folder} that overwrite=True would replace; "
                     "move it, or export into another folder."
                 )
+
+
+def refuse_other_case(folder: Path) -> None:
+    """Refuse to write chips where folders of theirs are there in another case.
+
+    Raises:
+        InvalidInputError: One is; beside it or instead of it the new chips could not be read.
+    """
+    for name in sorted(path.name for path in folder.iterdir()):
+        if name.lower() in FOLDERS and name not in FOLDERS:
+            raise InvalidInputError(
+                f"{folder} has {name}/, and {name.lower()}/, into which chips go, differs from it "
+                "in case alone; export into another folder, or rename it."
+            )
 
 
 def mapped_pairs(folder: Path) -> list[tuple[str, str]]:

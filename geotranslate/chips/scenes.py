@@ -15,6 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
+from geotranslate.chips.files import counted
 from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of, spread_over
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
@@ -183,6 +184,17 @@ def turned(grid: Grid, degrees: float) -> Grid:
         @ Affine.translation(-across, -down)
     )
     return Grid(grid.crs, grid.transform @ turn, grid.height, grid.width)
+
+
+def bands_of(side: Side | Source) -> str:
+    """Return number and dtype of a side's bands as sentences say it."""
+    return f"{counted(range(side.bands), 'band')} of {side.dtype}"
+
+
+def differ_in_names(side: Side | Source, other: Side | Source) -> bool:
+    """Tell whether both name all their bands, and differently."""
+    named = all(side.band_names) and all(other.band_names)
+    return named and side.band_names != other.band_names
 
 
 def _name(side: SceneLike) -> str:

@@ -11,7 +11,7 @@ from geotranslate.chips.chipfile import write_chip
 from geotranslate.chips.esri import ExportSide, write_metadata
 from geotranslate.chips.footprints import DIGITS, read_rows, write_footprints
 from geotranslate.chips.placing import FOLDERS, mapped_pairs, remove_unnamed
-from geotranslate.chips.scenes import Pixels, Scene, Side
+from geotranslate.chips.scenes import Pixels, Scene, Side, bands_of, differ_in_names
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
@@ -77,9 +77,14 @@ class ChipWriter:
         if (width, height, chip.bands, chip.dtype) != expected:
             raise InvalidInputError(
                 f"The chips in the folder are not like the new ones: {chip.name} has {width} x "
-                f"{height} px and {chip.bands} bands of {chip.dtype}, the new ones "
-                f"{self.tile_size} x {self.tile_size} px and {side.bands} bands of {side.dtype}. "
-                "Export into another folder."
+                f"{height} px and {bands_of(chip)}, the new ones {self.tile_size} x "
+                f"{self.tile_size} px and {bands_of(side)}. Export into another folder."
+            )
+        if differ_in_names(chip, side):
+            raise InvalidInputError(
+                "The chips in the folder are not like the new ones: the bands of "
+                f"{chip.name} are {', '.join(chip.band_names)}, those of {side.name} are "
+                f"{', '.join(side.band_names)}. Export into another folder."
             )
 
     def add(
@@ -114,7 +119,6 @@ class ChipWriter:
 
         The split of new pairs is the one that `prepare_data` makes by default.
         """
-        grid = self.scene.grid
         sides = [
             ExportSide(side.band_names, Statistics.total(parts, side.bands))
             for side, parts in zip(
@@ -125,8 +129,8 @@ class ChipWriter:
             self.folder,
             self.files,
             tile_size=self.tile_size,
-            crs=grid.crs,
-            resolution=grid.resolution,
+            crs=self.scene.grid.crs,
+            resolutions=[grid.resolution for grid in self.grids],
             source=sides[0],
             target=sides[1],
         )

@@ -20,8 +20,10 @@ _held: set[int] = set()
 
 
 @contextmanager
-def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> Iterator[None]:
+def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> Iterator[bool]:
     """Hold a lock file until the block ends or the process dies, and remove it then.
+
+    Yields whether it is held for sure: some file systems have no locks.
 
     Args:
         path: The lock file.
@@ -32,14 +34,14 @@ def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> I
         RasterFileError: Somebody else holds it, or it cannot be written.
     """
     try:
-        descriptor = _locked(path)
+        descriptor, sure = _locked(path)
     except OSError as error:
         raise RasterFileError(unwritable(str(error.strerror))) from error
     if descriptor is None:
         raise RasterFileError(busy)
     _held.add(descriptor)
     try:
-        yield
+        yield sure
     finally:
         # A forked process that leaves the block has let go of it already.
         if descriptor in _held:
@@ -50,30 +52,33 @@ def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> I
             os.close(descriptor)
 
 
-def _locked(path: Path) -> int | None:
-    """Return an open lock file that is held, and still the one of that name; None if it is not."""
+def _locked(path: Path) -> tuple[int | None, bool]:
+    """Return an open lock file of that name, None if another has it, and if it is surely held."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if not _lock(descriptor):
+        held = _lock(descriptor)
+        if held is False:
             os.close(descriptor)
-            return None
+            return None, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
+                return descriptor, held is True
         # Whoever held it removed it in between.
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the system's lock on an open file, which ends with the process; tell if that worked."""
+def _lock(descriptor: int) -> bool | None:
+    """Take the system's lock on an open file, which ends with the process; tell if that worked.
+
+    None where there are no locks, as on some network file systems.
+    """
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        # Some network file systems have no locks; there the last look at the folder has to do.
-        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+        return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
     return True
 
 

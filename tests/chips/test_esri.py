@@ -22,7 +22,7 @@ def written(tmp_path: Path) -> Path:
         ["000000000.tif", "000000001.tif"],
         tile_size=8,
         crs=CRS.from_epsg(3857),
-        resolution=(0.5, 0.5),
+        resolutions=[(0.5, 0.7), (0.6, 0.5), (0.5, 0.5)],
         source=ExportSide(("red", "green"), Statistics.of(values((2, 8, 8), "uint8"), everywhere)),
         target=ExportSide(("",), Statistics.of(values((1, 8, 8), "float32"), everywhere)),
     )
@@ -60,6 +60,14 @@ def test_statistics_are_consistent(written: Path) -> None:
             assert tile["StdDev"] == pytest.approx((state["M2"] / state["Num"]) ** 0.5)
             assert tile["Min"] == state["Min"]
             assert tile["Max"] == state["Max"]
+
+
+def test_cell_sizes_are_the_least_and_the_greatest(written: Path) -> None:
+    for name in ("esri_model_definition.emd", "esri_accumulated_stats.json"):
+        found = json.loads((written / name).read_text())
+        for key, size in (("MinCellSize", 0.5), ("MaxCellSize", 0.7)):
+            assert found[key]["y"] == size
+        assert (found["MinCellSize"]["x"], found["MaxCellSize"]["x"]) == (0.5, 0.6)
 
 
 def test_files_and_keys_are_those_of_a_real_export(written: Path, shared_data: Path) -> None:
@@ -116,7 +124,7 @@ def test_next_index_follows_the_highest_number(tmp_path: Path) -> None:
     side = ExportSide(("",), Statistics.of(values((1, 8, 8), "uint8"), np.ones((8, 8), bool)))
     for names, following in ((["3.tif", "000000025.tif"], 26), (["a.tif", "b.tif"], 2)):
         write_metadata(
-            tmp_path, names, tile_size=8, crs=None, resolution=(1, 1), source=side, target=side
+            tmp_path, names, tile_size=8, crs=None, resolutions=[(1, 1)], source=side, target=side
         )
         state = json.loads((tmp_path / "esri_accumulated_stats.json").read_text())
         assert (state["NumTiles"], state["NextTileIndex"]) == (2, following)

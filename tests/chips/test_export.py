@@ -283,10 +283,71 @@ def test_several_scenes_go_into_one_folder(write_raster: WriteRaster, tmp_path: 
 
 def test_scenes_that_differ_are_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
     a, b = (write_raster(f"{n}.tif", values((n, 64, 64), "uint8")) for n in (1, 2))
-    with pytest.raises(InvalidInputError, match=r"2\.tif has 2 bands of uint8 but .* 1 of uint8"):
+    with pytest.raises(
+        InvalidInputError, match=r"2\.tif has 2 bands of uint8 but .* has 1 band of uint8"
+    ):
         export_chips([a, b], [a, a], tmp_path / "chips", tile_size=32, progress=False)
     with pytest.raises(InvalidInputError, match="There are 2 sources and 1 targets"):
         export_chips([a, b], a, tmp_path / "chips", tile_size=32, progress=False)
+
+
+def test_bands_of_other_names_are_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
+    a, b, c = (
+        write_raster(f"{i}.tif", values((2, 64, 64), "uint8", i), names=names)
+        for i, names in enumerate([("red", "nir"), ("nir", "red"), ()])
+    )
+    chips = tmp_path / "chips"
+    with pytest.raises(
+        InvalidInputError, match=r"bands of \S*1\.tif are nir, red but those of .*0\.t"
+    ):
+        export_chips([a, b], [a, a], chips, tile_size=32, progress=False)
+    export_chips([a, c], [a, a], chips, tile_size=32, progress=False)
+    with pytest.raises(
+        InvalidInputError, match=r"are red, nir, those of \S*1\.tif are nir, red\. E"
+    ):
+        export_chips(b, a, chips, tile_size=32, append=True, progress=False)
+    assert len(ChipFolder.read(chips).pairs) == 8
+
+
+def test_appended_chips_count_for_the_cell_sizes(write_raster: WriteRaster, tmp_path: Path) -> None:
+    for number, size in enumerate((2, 10, 5)):
+        place = Affine(size, 0, 500_000 + 9000 * number, 0, -size, 5_000_000)
+        raster = write_raster("a.tif", values((1, 32, 32), "uint8", number), transform=place)
+        export_chips(raster, raster, tmp_path / "c", tile_size=32, append=True, progress=False)
+    found = json.loads((tmp_path / "c" / "esri_model_definition.emd").read_text())
+    assert (found["MinCellSize"]["x"], found["MaxCellSize"]["x"]) == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["Images", "IMAGES2"])
+@pytest.mark.parametrize("option", ["overwrite", "append"])
+def test_folders_that_differ_in_case_are_neither_joined_nor_replaced(
+    pair: tuple[Path, Path], tmp_path: Path, name: str, option: str
+) -> None:
+    (tmp_path / "chips" / name / "train_a").mkdir(parents=True)
+    sentence = rf"chips has {name}/, and {name.lower()}/, into which chips go, differs from it in"
+    with pytest.raises(InvalidInputError, match=sentence):
+        export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **{option: True})
+    assert [path.name for path in (tmp_path / "chips").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32"])
+def test_classes_of_a_colour_table_are_the_same_on_both_ways_whatever_the_dtype(
+    write_raster: WriteRaster, tmp_path: Path, dtype: str
+) -> None:
+    table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255), 200: (0, 0, 255, 255)}
+    numbers = np.array([1, 2, 200], dtype)[values((1, 128, 128), "uint8") % 3]
+    source = write_raster("a.tif", values((3, 128, 128), "uint8"))
+    target = write_raster("b.img", numbers, colormap=table, driver="HFA")
+    export = export_chips(source, target, tmp_path / "c", tile_size=32, progress=False)
+    with pytest.warns(GeotranslateWarning, match="taken for 3 classes"):
+        cards = [
+            prepare_data(export).card,
+            prepare_data(source, target, chip_size=32).card,
+        ]
+    known = [{row[0]: row[1:] for row in card.target.classes.colours} for card in cards]
+    for value, colour in table.items():
+        assert known[0][value] == known[1][value] == colour
+    assert cards[0].target.dtype == cards[1].target.dtype == dtype
 
 
 def test_appended_pairs_follow_the_old_ones(pair: tuple[Path, Path], tmp_path: Path) -> None:

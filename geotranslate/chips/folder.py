@@ -22,7 +22,7 @@ from geotranslate.chips.files import counted
 from geotranslate.chips.layouts import list_chips
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid, align
-from geotranslate.raster.source import Source
+from geotranslate.raster.source import Source, band_choice
 from geotranslate.raster.tiles import tile_windows
 
 PROGRESS_FROM = 300
@@ -52,8 +52,10 @@ class Pair:
 class ChipFolder:
     """The pairs that can be trained on, and a line for each thing left out."""
 
-    path: Path
+    path: Path | str
+    """The folder; of two rasters the source as it was given, which may be a URL."""
     layout: str
+    """What it was recognised as, in words; of two rasters also whether the target is warped."""
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...]
 
@@ -90,6 +92,7 @@ class ChipFolder:
                 "Give a folder of pairs, in which a source chip and its target chip share a name."
             )
         cache = FactsCache(listing.path)
+        source_bands, target_bands = _chosen(source_bands), _chosen(target_bands)
 
         def look(number: int) -> Pair:
             entry = listing.entries[number]
@@ -135,9 +138,11 @@ class ChipFolder:
             GridMismatchError: They do not overlap, or one of them has no CRS.
             InvalidInputError: The source is smaller than a tile, or nothing is valid.
         """
+        source_bands, target_bands = _chosen(source_bands), _chosen(target_bands)
         with Source(source) as left, Source(target) as right:
             grid = left.grid
-            with align(right.dataset, grid):
+            with align(right.dataset, grid) as laid:
+                warped = laid is not right.dataset
                 windows = list(tile_windows(grid.height, grid.width, tile_size, stride))
         if not windows:
             raise InvalidInputError(
@@ -159,11 +164,14 @@ class ChipFolder:
         enough = [p for p in pairs if min(p.source.valid_share, p.target.valid_share) >= min_valid]
         few = len(pairs) - len(enough)
         left_out = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
-        return cls._checked(Path(source), "two rasters", enough, left_out if few else [])
+        layout = "two rasters"
+        if warped:
+            layout += f", the target laid onto the source's grid ({method.name} resampling)"
+        return cls._checked(os.fspath(source), layout, enough, left_out if few else [])
 
     @classmethod
     def _checked(
-        cls, path: Path, layout: str, pairs: Sequence[Pair], left_out: list[str]
+        cls, path: Path | str, layout: str, pairs: Sequence[Pair], left_out: list[str]
     ) -> ChipFolder:
         kept: list[Pair] = []
         known: dict[tuple[Any, ...], str] = {}
@@ -192,6 +200,10 @@ class ChipFolder:
                 stacklevel=4,
             )
         return cls(path, layout, tuple(kept), tuple(left_out))
+
+
+def _chosen(bands: Bands | None) -> Bands | None:
+    return None if bands is None else band_choice(bands)
 
 
 def _look_into(look: Callable[[int], Pair], count: int) -> list[Pair]:

@@ -12,6 +12,7 @@ import numpy as np
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.folder import ChipFolder
+from geotranslate.raster.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def summarise(folder: ChipFolder, card: DataCard, buffered: int) -> Summary:
             f"{_counted(chip.size for chip in sources)} px, used as {card.chip_size} x "
             f"{card.chip_size}",
         ),
-        ("CRS", _counted(_crs(chip) for chip in sources)),
-        ("pixel", _counted(_pixel(chip) for chip in sources)),
+        ("CRS", _counted(_crs(pair.ground) for pair in folder.pairs)),
+        ("pixel", _counted(_pixel(pair.ground) for pair in folder.pairs)),
         ("source", _side(card.source, sources)),
         ("target", _side(card.target, targets)),
     ]
@@ -79,15 +80,15 @@ def _side(side: Side, chips: Sequence[Chip]) -> str:
     )
 
 
-def _crs(chip: Chip) -> str:
-    return "none" if chip.grid.crs is None else chip.grid.crs.to_string()
+def _crs(grid: Grid) -> str:
+    return "none" if grid.crs is None else grid.crs.to_string()
 
 
-def _pixel(chip: Chip) -> str:
-    if chip.grid.crs is None:
+def _pixel(grid: Grid) -> str:
+    if grid.crs is None:
         return "unknown"
-    across, down = chip.grid.resolution
-    return f"{across:.6g} x {down:.6g} {chip.grid.crs.linear_units or 'units'}"
+    across, down = grid.resolution
+    return f"{across:.6g} x {down:.6g} {grid.crs.units_factor[0]}"
 
 
 def _counted(values: Iterable[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -57,16 +58,13 @@ class Source:
             raise InvalidInputError(f"{self.name} {self._no_data()}")
         self._data_bands = self.indexes
         if bands is not None:
-            if isinstance(bands, int | str) or not len(bands):
-                raise InvalidInputError(
-                    f"The bands to use are {bands!r}; give a list of numbers from 1 or of names."
-                )
-            self.indexes = tuple(self._index(band) for band in bands)
+            self.indexes = tuple(self._index(band) for band in band_choice(bands))
         dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
         if any("complex" in dtype for dtype in dtypes):
             raise InvalidInputError(
                 f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
             )
+        self._mixed = len(dtypes) > 1
         self.dtype: str = np.result_type(*dtypes).name
         self._refuse_huge_blocks()
         self._masked_bands = self._find_masked_bands()
@@ -92,11 +90,16 @@ class Source:
             )
 
     def _index(self, band: int | str) -> int:
-        names = {self.dataset.descriptions[index - 1] or "": index for index in self.indexes}
         if band in self.indexes:
             return int(band)
-        if isinstance(band, str) and band and band in names:
-            return names[band]
+        named = [i for i in self.indexes if band and self.dataset.descriptions[i - 1] == band]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise InvalidInputError(
+                f"{self.name} has {len(named)} bands named {band!r}; give the number of the one "
+                f"that is meant: {' or '.join(map(str, named))}."
+            )
         known = ", ".join(
             f"{index} ({name})" if (name := self.dataset.descriptions[index - 1]) else str(index)
             for index in self.indexes
@@ -184,7 +187,7 @@ class Source:
         self, window: Window, dtype: str | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:
-            data = self.dataset.read(self.indexes, window=window, out_dtype=dtype)
+            data = self._read_bands(window, dtype)
             if not self.may_have_gaps:
                 return data, np.ones(data.shape[1:], bool)
             valid = self._mask(window)
@@ -195,6 +198,17 @@ class Source:
                 "it again."
             ) from error
         return data, valid & np.isfinite(data).all(axis=0)
+
+    def _read_bands(self, window: Window, dtype: str | None) -> NDArray[Any]:
+        if not self._mixed:
+            return self.dataset.read(self.indexes, window=window, out_dtype=dtype)
+        # rasterio reads no bands of several dtypes at once.
+        return np.stack(
+            [
+                self.dataset.read(i, window=window, out_dtype=dtype or self.dtype)
+                for i in self.indexes
+            ]
+        )
 
     def _mask(self, window: Window) -> NDArray[np.bool_]:
         """Return where the file's mask, alpha and nodata value say that pixels are valid."""
@@ -222,6 +236,23 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
+    """Return the bands that someone chose, numbers as ints, after checking that they may be bands.
+
+    Raises:
+        InvalidInputError: They are no series of numbers and names.
+    """
+    chosen: list[Any] = []
+    if isinstance(bands, Iterable) and not isinstance(bands, str | bytes | Set | Mapping):
+        chosen = list(bands)
+    whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
+    if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
+        raise InvalidInputError(
+            f"The bands to use are {bands!r}; give a list of numbers from 1 or of names."
+        )
+    return tuple(int(b) if i else str(b) for b, i in zip(chosen, whole, strict=True))
 
 
 def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:

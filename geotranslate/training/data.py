@@ -5,58 +5,27 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import geopandas as gpd
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import TfmdDL
 from fastai.torch_core import default_device
 
 from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.datacard import DataCard
-from geotranslate.chips.division import divide, ground_of
+from geotranslate.chips.division import divide
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.scaling import ScalingKind
 from geotranslate.chips.sides import describe, warn_of_target
-from geotranslate.chips.split import TRAIN, VALIDATION, Split, SplitMethod
-from geotranslate.chips.summary import Summary, summarise
+from geotranslate.chips.split import SplitMethod
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
+from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
 
 PathLike = str | os.PathLike[str]
-
-
-class PairLoaders(DataLoaders):
-    """Training and validation loaders, with what is known of their data.
-
-    `card` holds what a model has to know, `folder` the pairs that were found, `split` which of
-    them train and which validate.
-    """
-
-    card: DataCard
-    folder: ChipFolder
-    split: Split
-
-    def summary(self) -> Summary:
-        """Say what was found: counts, sizes, CRS, bands, nodata, and what was left out and why."""
-        return summarise(self.folder, self.card, len(self.split.left_out))
-
-    def plot_split(self) -> Any:
-        """Draw the footprints of training, validation and left-out pairs; return the axes.
-
-        Raises:
-            InvalidInputError: The chips have no CRS.
-        """
-        outlines = ground_of(self.folder)
-        if outlines is None:
-            raise InvalidInputError("The chips have no CRS, so there is no map of the split.")
-        labels = ["left out"] * len(outlines)
-        for label, positions in ((TRAIN, self.split.train), (VALIDATION, self.split.validation)):
-            for position in positions:
-                labels[position] = label
-        frame = gpd.GeoDataFrame({"split": labels}, geometry=outlines)
-        return frame.plot(column="split", legend=True, alpha=0.5, edgecolor="black")
 
 
 def prepare_data(
@@ -95,7 +64,8 @@ def prepare_data(
     Args:
         path: Folder of pairs in one of the known layouts, or several; or a raster, whose windows
             are then read as they are needed.
-        target: The raster to translate to, where `path` is a raster.
+        target: The raster to translate to, where `path` is a raster; laid onto the grid of the
+            source where its own is another one, which `summary()` says.
         chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
             training pairs are cropped at random places; validation pairs stay whole, unless they
             differ in size. With two rasters the side of the windows, 256 by default.
@@ -209,12 +179,18 @@ def prepare_data(
             bs=max(1, int(batch_size / larger**2)),
             num_workers=num_workers,
         ),
-        path=folder.path if folder.path.is_dir() else folder.path.parent,
+        path=_home(folder.path),
         device=default_device(),
     )
     data.train.rng = random.Random(seed)
     data.card, data.folder, data.split = card, folder, parts
     return data
+
+
+def _home(path: PathLike) -> Path:
+    """Return the folder that fastai keeps its files in: the chips' own, or that of a raster."""
+    near = [place for place in (Path(path), Path(path).parent) if place.is_dir()]
+    return near[0] if near else Path()
 
 
 def _find(
@@ -251,6 +227,11 @@ def _find(
         )
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
+    if not isinstance(target, str | os.PathLike):
+        raise InvalidInputError(
+            f"target is {type(target).__name__}; give the path of a raster, which is opened when "
+            "its pixels are needed."
+        )
     side = 256 if chip_size is None else whole_number("chip_size", chip_size, 1)
     return ChipFolder.of_rasters(
         target if swap else path,

@@ -15,6 +15,7 @@ from torch import Tensor
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.folder import Pair
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.source import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget
 
@@ -45,7 +46,35 @@ class Augmentation:
         if self.jitter:
             contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
             source = source * (1 + contrast) + brightness
-        return (source, target) if self.transform is None else self.transform(source, target)
+        return (source, target) if self.transform is None else self._transformed(source, target)
+
+    def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the user's function makes of a pair.
+
+        Raises:
+            InvalidInputError: It is something else than two tensors like those given.
+        """
+        assert self.transform is not None
+        given, found = (source, target), self.transform(source, target)
+        fits = isinstance(found, tuple | list) and len(found) == 2
+        if not fits or not all(
+            isinstance(new, Tensor) and new.shape == old.shape and new.is_floating_point()
+            for new, old in zip(found, given, strict=True)
+        ):
+            raise InvalidInputError(
+                f"The function transforms returned {_shown(found)}; it has to return a source and "
+                f"a target of the shapes that it was given, {_shown(given)}."
+            )
+        return found[0].to(source.dtype), found[1].to(target.dtype)
+
+
+def _shown(value: object) -> str:
+    """Return the kind of a value, with dtypes and shapes of tensors, as sentences say it."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, tuple | list) and 0 < len(value) <= 4:
+        return " and ".join(map(_shown, value))
+    return type(value).__name__
 
 
 class PixelMemory:

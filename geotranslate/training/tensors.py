@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import Side
 from geotranslate.errors import InvalidInputError
@@ -97,10 +99,9 @@ def show_batch(
     ctxs: Any = None,
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
-    **_: Any,
 ) -> Any:
     """Draw the pairs of a batch side by side (what `data.show_batch()` calls)."""
-    rows = list(samples)[:max_n]
+    rows = list(samples)[: whole_number("max_n", max_n, 1)]
     sides = [chip.side for chip in rows[0]]
     return draw_table(rows, ("source", "target"), sides=sides, rgb_bands=rgb_bands)
 
@@ -114,10 +115,9 @@ def show_results(
     ctxs: Any = None,
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
-    **_: Any,
 ) -> Any:
     """Draw sources, translations and targets of a batch (what `learn.show_results()` calls)."""
-    pairs = list(zip(samples, outs, strict=True))[:max_n]
+    pairs = list(zip(samples, outs, strict=True))[: whole_number("max_n", max_n, 1)]
     rows = [(source, out[0], target) for (source, target), out in pairs]
     sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]
     titles = ("source", "translation", "target")
@@ -224,15 +224,18 @@ def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
     """Return the numbers from 0 of the bands to show, none where they are not chosen."""
     if bands is None:
         return ()
-    numbers = (bands,) if isinstance(bands, int) else tuple(bands)
-    if len(numbers) not in (1, 3) or not all(
-        isinstance(number, int) and 1 <= number <= most for number in numbers
-    ):
+    given = tuple(bands) if isinstance(bands, Iterable) else (bands,)
+    numbers = [int(band) for band in given if _is_whole(band) and 1 <= band <= most]
+    if len(numbers) != len(given) or len(numbers) not in (1, 3):
         raise InvalidInputError(
             f"rgb_bands is {bands!r}; give three numbers of bands, or one to see it in grey, from "
             f"1 to {most}."
         )
     return tuple(number - 1 for number in numbers)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_whole_range(side: Side) -> bool:

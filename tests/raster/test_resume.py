@@ -68,7 +68,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     expected = whole.path.read_bytes()
     chance = np.random.default_rng(0)
     finished = set()
-    for number in range(8):
+    for number in range(20):
         output, started = tmp_path / f"{number}.tif", tmp_path / f"{number}.started"
         command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
         with subprocess.Popen(command) as child:

@@ -276,3 +276,34 @@ def test_masks_of_real_rasters_are_seen(shared_data: Path) -> None:
         assert 0 < valid.mean() < 1, name
     with Source(folder / "nodata" / "all-nodata.tif") as source:
         assert not source.read()[1].any()
+
+
+def test_names_that_bands_share_are_ambiguous(write_raster: WriteRaster) -> None:
+    path = write_raster("a.tif", values((4, 8, 8), "uint8"), names=("red", "nir", "red", ""))
+    for bands in (["red"], ["nir", "red"]):
+        sentence = r"a\.tif has 2 bands named 'red'; give the number of the one .*: 1 or 3\.$"
+        with pytest.raises(InvalidInputError, match=sentence):
+            Source(path, bands)
+    assert Source(path, ["nir", 3]).indexes == (2, 3)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_bands_of_several_dtypes_are_read_in_one_that_holds_them(
+    write_raster: WriteRaster, tmp_path: Path, dtype: str | None
+) -> None:
+    kinds = ("uint8", "int16", "float32")
+    bands = [values((1, 8, 8), kind, i) for i, kind in enumerate(kinds)]
+    parts = "".join(
+        f'<VRTRasterBand dataType="{name}" band="{i + 1}"><SimpleSource><SourceFilename>'
+        f"{write_raster(f'{i}.tif', data)}</SourceFilename><SourceBand>1</SourceBand>"
+        "</SimpleSource></VRTRasterBand>"
+        for i, (name, data) in enumerate(zip(("Byte", "Int16", "Float32"), bands, strict=True))
+    )
+    vrt = tmp_path / "a.vrt"
+    vrt.write_text(f'<VRTDataset rasterXSize="8" rasterYSize="8">{parts}</VRTDataset>')
+    with Source(vrt) as source:
+        data, valid = source.read(dtype=dtype)
+    assert source.dtype == data.dtype == "float32"
+    np.testing.assert_array_equal(data, np.concatenate(bands))
+    assert valid.all()

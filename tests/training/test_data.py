@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -235,6 +236,47 @@ def test_bands_are_chosen_by_number_or_name(
         InvalidInputError, match=r"has no band 'swir'; it has 1 \(blue\), 2 \(green"
     ):
         prepare_data(folder, source_bands=["swir"])
+
+
+CHOICES = [range(2, 4), np.array([2, 3]), (np.int64(2), 3), ["b2", np.str_("b3")], iter([2, 3])]
+
+
+@pytest.mark.parametrize("bands", CHOICES, ids=str)
+def test_bands_may_be_any_series(write_raster: WriteRaster, bands: Any) -> None:
+    chips = write_raster("c/images/0.tif", values((3, 8, 8), "uint8"), names=("b1", "b2", "b3"))
+    for number in range(3):
+        for side in ("images", "images2"):
+            data = values((3, 8, 8), "uint8", number)
+            write_raster(
+                f"c/{side}/{number}.tif",
+                data,
+                names=("b1", "b2", "b3"),
+                transform=NORTH_UP @ Affine.translation(9 * number, 0),
+            )
+    assert prepare_data(chips.parents[1], source_bands=bands).card.source.indexes == (2, 3)
+
+
+@pytest.mark.parametrize("bands", [{1, 2}, {1: 2}, 5.0, "red", [1.0], [True], [None], b"ab"])
+@pytest.mark.parametrize("rasters", [False, True])
+def test_bands_that_are_no_series_are_said(
+    write_chips: WriteChips, write_raster: WriteRaster, bands: Any, rasters: bool
+) -> None:
+    if rasters:
+        given = [write_raster(f"{n}.tif", values((1, 64, 64), "uint8")) for n in (1, 2)]
+    else:
+        given = [write_chips(count=2)]
+    sentence = r"^The bands to use are .*; give a list of numbers from 1 or of names\.$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        prepare_data(*given, target_bands=bands)
+
+
+def test_open_target_is_said(write_raster: WriteRaster) -> None:
+    raster = write_raster("a.tif", values((1, 64, 64), "uint8"))
+    with (
+        rasterio.open(raster) as opened,
+        pytest.raises(InvalidInputError, match="target is DatasetReader; give the path of a rast"),
+    ):
+        prepare_data(raster, opened)
 
 
 def test_chips_are_resampled_and_then_cropped(write_chips: WriteChips) -> None:

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from geotranslate import prepare_data
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.training.pairs import Augmentation, PixelMemory, decoded_bytes, resize, turn
+from geotranslate.errors import InvalidInputError
+from geotranslate.training.pairs import (
+    Augmentation,
+    PairTransform,
+    PixelMemory,
+    decoded_bytes,
+    resize,
+    turn,
+)
 
 WriteChips = Callable[..., Path]
 
@@ -50,6 +58,34 @@ def test_transform_of_the_user_comes_last() -> None:
 
     one, other = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
     assert Augmentation(turns=False, transform=swap)(one, other) == (other, one)
+
+
+@pytest.mark.parametrize(
+    ("transform", "shown"),
+    [
+        (lambda a, b: None, "NoneType"),
+        (lambda a, b: a, r"float32 \(1, 4, 4\)"),
+        (lambda a, b: (a, b, b), "float32 .* and float32 .* and float32 .*"),
+        (lambda a, b: (a.numpy(), b), r"ndarray and float32 \(2, 4, 4\)"),
+        (lambda a, b: (b, a), r"float32 \(2, 4, 4\) and float32 \(1, 4, 4\)"),
+        (lambda a, b: (a[:, 1:], b[:, 1:]), r"float32 \(1, 3, 4\) and float32 \(2, 3, 4\)"),
+        (lambda a, b: (a.int(), b), r"int32 \(1, 4, 4\) and .*"),
+    ],
+)
+def test_what_a_transform_must_not_return_is_said(transform: PairTransform, shown: str) -> None:
+    sentence = (
+        rf"^The function transforms returned {shown}; it has to return a source and a target of "
+        r"the shapes that it was given, float32 \(1, 4, 4\) and float32 \(2, 4, 4\)\.$"
+    )
+    with pytest.raises(InvalidInputError, match=sentence):
+        Augmentation(transform=transform)(torch.zeros(1, 4, 4), torch.zeros(2, 4, 4))
+
+
+def test_transforms_may_return_other_precisions() -> None:
+    augmentation = Augmentation(transform=lambda a, b: [a.double() + 1, b])
+    source, target = augmentation(torch.zeros(1, 4, 4), torch.zeros(2, 4, 4))
+    assert source.dtype == target.dtype == torch.float32
+    assert (source == 1).all()
 
 
 @pytest.mark.parametrize("side", [16, 50, 100])

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from matplotlib import pyplot
+from matplotlib.colors import to_rgb
+
+from geotranslate import prepare_data
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.training.loaders import SPLIT_COLOURS, PairLoaders
+from tests.conftest import NORTH_UP, WriteRaster, values
+
+WriteChips = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Any:
+    yield
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [({}, 4), ({"rows": 2}, 2), ({"max_n": 1}, 1), ({"rows": np.int64(3), "unique": True}, 3)],
+)
+def test_as_many_pairs_are_drawn_as_are_asked_for(
+    write_chips: WriteChips, options: dict[str, Any], rows: int
+) -> None:
+    prepare_data(write_chips()).show_batch(**options)
+    assert len(pyplot.gcf().axes) == 2 * rows
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"row": 2}, "show_batch has no argument 'row'; it has rows and rgb_bands"),
+        ({"rows": 0}, "rows is 0; give a whole number of at least 1"),
+        ({"max_n": 0}, "max_n is 0; give a whole number of at least 1"),
+        ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to see it in"),
+        ({"rgb_bands": True}, "rgb_bands is True; give three numbers"),
+        ({"rgb_bands": [True, 2, 3]}, "rgb_bands is .*; give three numbers"),
+        ({"rgb_bands": "red"}, "rgb_bands is 'red'; give three numbers"),
+    ],
+)
+def test_pictures_that_cannot_be_drawn_are_said(
+    write_chips: WriteChips, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        prepare_data(write_chips()).show_batch(**options)
+
+
+def test_bands_to_draw_may_be_numpys(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips())
+    for bands in (np.array([3, 2, 1]), np.int64(2), range(1, 4)):
+        data.show_batch(rows=1, rgb_bands=bands)
+
+
+@pytest.mark.parametrize("step", [1, 0.5])
+def test_colours_of_the_split_are_those_of_their_labels(
+    write_chips: WriteChips, step: float
+) -> None:
+    folder = write_chips(count=10, step=step)
+    data = prepare_data(folder) if step == 1 else with_warning(folder)
+    axes = data.plot_split()
+    drawn = [to_rgb(colour) for colour in axes.collections[0].get_facecolor()]
+    parts = (data.split.train, data.split.validation, data.split.left_out)
+    for positions, colour in zip(parts, SPLIT_COLOURS.values(), strict=True):
+        assert {drawn[i] for i in positions} <= {to_rgb(colour)}
+    legend = axes.get_legend()
+    shown = {
+        text.get_text(): to_rgb(patch.get_facecolor())
+        for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)
+    }
+    present = [label for label, part in zip(SPLIT_COLOURS, parts, strict=True) if part]
+    assert shown == {label: to_rgb(SPLIT_COLOURS[label]) for label in present}
+
+
+def with_warning(folder: Path) -> PairLoaders:
+    with pytest.warns(GeotranslateWarning, match="left out of training"):
+        return prepare_data(folder)
+
+
+@pytest.mark.parametrize(
+    ("crs", "lines"),
+    [
+        (("EPSG:4326", "EPSG:4326"), ("CRS     EPSG:4326", "pixel   2 x 2 degree")),
+        (("EPSG:32633", "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 metre")),
+        ((None, "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 metre")),
+        ((None, None), ("CRS     none", "pixel   unknown")),
+    ],
+)
+def test_summary_says_where_pairs_lie_whichever_side_knows(
+    write_raster: WriteRaster, tmp_path: Path, crs: tuple[str | None, ...], lines: tuple[str, ...]
+) -> None:
+    place = NORTH_UP if crs[1] != "EPSG:4326" else Affine(2, 0, 9, 0, -2, 80)
+    for number in range(3):
+        for side, known in zip(("images", "images2"), crs, strict=True):
+            write_raster(
+                f"{side}/{number}.tif",
+                values((1, 8, 8), "uint8", number),
+                crs=known,
+                transform=place @ Affine.translation(number * 8, 0),
+            )
+    text = str(prepare_data(tmp_path).summary())
+    for line in lines:
+        assert line in text.splitlines()
+
+
+@pytest.mark.parametrize("shift", [0, 0.5])
+def test_summary_says_whether_a_raster_was_warped(write_raster: WriteRaster, shift: float) -> None:
+    source = write_raster("a.tif", values((1, 64, 64), "uint8"))
+    place = NORTH_UP @ Affine.translation(shift, shift)
+    target = write_raster("b.tif", values((1, 64, 64), "float32"), transform=place)
+    summary = str(prepare_data(source, target, chip_size=16).summary())
+    warped = "the target laid onto the source's grid (bilinear resampling)"
+    assert (warped in summary) == bool(shift)
+
+
+def test_names_of_rasters_are_kept_as_they_are(
+    write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rasters = [
+        write_raster(f"{n}.tif", values((1, 64, 64), "uint8", i)).as_uri().replace("///", "////")
+        for i, n in enumerate("ab")
+    ]
+    data = prepare_data(*rasters, chip_size=16)
+    assert f"folder  {rasters[0]}" in str(data.summary()).splitlines()
+    assert data.path.is_dir()

@@ -6,13 +6,15 @@ import math
 import numbers
 import os
 import reprlib
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from geotranslate.errors import InvalidInputError
 
 
-def whole_number(name: str, value: object, least: int) -> int:
-    """Return `value` as an int after checking that it is a whole number of at least `least`.
+def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return `value` as an int after checking that it is a whole number between bounds.
 
     numpy's integers pass; floats, strings and booleans do not, even where they could be converted.
 
@@ -20,15 +22,15 @@ def whole_number(name: str, value: object, least: int) -> int:
         name: The argument's name, as the caller wrote it.
         value: What was given for it.
         least: Smallest value that it may have.
+        most: Largest value that it may have.
 
     Raises:
         InvalidInputError: It is something else; the sentence says what.
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or int(value) < least:  # type: ignore[call-overload]
-        raise InvalidInputError(
-            f"{name} is {_shown(value)}; give a whole number of at least {least}."
-        )
+    if not whole or not least <= int(value) <= (math.inf if most is None else most):  # type: ignore[call-overload]
+        bounds = f"of at least {least}" + ("" if most is None else f" and at most {most}")
+        raise InvalidInputError(f"{name} is {_shown(value)}; give a whole number {bounds}.")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -70,6 +72,17 @@ def number(
         words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
         raise InvalidInputError(f"{name} is {_shown(value)}; give a number {' and '.join(words)}.")
     return given
+
+
+def choice(name: str, value: Any, choices: Collection[str]) -> Any:
+    """Return `value` after checking that it is one of some names.
+
+    Raises:
+        InvalidInputError: It is something else; the sentence lists them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(f"{name} is {_shown(value)}; give one of {', '.join(choices)}.")
+    return value
 
 
 def folder_path(name: str, value: object) -> Path:

@@ -27,6 +27,10 @@ class ModelFileError(GeotranslateError, ValueError):
     """A model folder is missing, damaged or was not written by geotranslate."""
 
 
+class MissingPackageError(GeotranslateError, ImportError):
+    """A package of an extra is needed and cannot be imported."""
+
+
 class TranslationError(GeotranslateError, RuntimeError):
     """Translating a tile failed."""
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.checks import folder_path, number
+from geotranslate.checks import choice, folder_path, number, whole_number
 from geotranslate.errors import InvalidInputError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -52,3 +52,22 @@ def test_what_is_no_path_is_refused_in_a_sentence() -> None:
     assert folder_path("folder", "a") == folder_path("folder", Path("a")) == Path("a")
     with pytest.raises(InvalidInputError, match=r"^folder is None; give the path of a folder\.$"):
         folder_path("folder", None)
+
+
+@given(st.integers(), st.integers(-9, 9), st.integers(-9, 9))
+def test_whole_numbers_within_their_bounds_pass(value: int, one: int, other: int) -> None:
+    low, high = sorted((one, other))
+    if low <= value <= high:
+        assert whole_number("x", value, low, high) == value
+    else:
+        sentence = rf"^x is {value}; give a whole number of at least {low} and at most {high}\.$"
+        with pytest.raises(InvalidInputError, match=sentence):
+            whole_number("x", value, low, high)
+
+
+@pytest.mark.parametrize("value", ["c", "", None, 1, ["a"]])
+def test_names_that_are_no_choice_are_refused_with_the_choices(value: Any) -> None:
+    assert choice("x", "a", ("a", "b")) == "a"
+    sentence = rf"^x is {re.escape(repr(value))}; give one of a, b\.$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        choice("x", value, ("a", "b"))

@@ -5,18 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Norm, init_weights, make_norm
 
 
+def check_chip_size(n_layers: int, chip_size: int) -> None:
+    """Refuse chips of which a discriminator makes no logit.
+
+    Raises:
+        InvalidInputError: The chips are smaller than `3 * 2**n_layers` px.
+    """
+    least = 3 * 2**n_layers
+    if n_layers and chip_size < least:
+        raise InvalidInputError(
+            f"Chips of {chip_size} px leave no logit of a PatchGAN with n_layers={n_layers}; use "
+            f"chips of {least} px or more, or fewer layers."
+        )
+
+
 class PatchGAN(nn.Module):
-    """Judge source and target together: one logit for each 70 x 70 px patch, positive for real.
+    """Judge source and target together: one logit for each patch, positive for real.
 
     `n_layers` 4 x 4 convolutions of stride 2 and two of stride 1 (Isola et al. 2017). Images of
-    side s give `s / 2**n_layers - 2` logits a side: 30 x 30 for 256 px.
+    side s give `s // 2**n_layers - 2` logits a side: 30 x 30 for 256 px. The patches are 16, 34,
+    70, 142 or 286 px for 1 to 5 layers. With 0 layers, three 1 x 1 convolutions judge every pixel
+    by itself (PixelGAN).
 
     Args:
         bands: Bands of source and target together.
-        ndf: Filters of the first layer.
+        ndf: Filters of the first layer; the next ones have twice as many, at most 8 ndf.
         n_layers: Layers of stride 2.
         norm: Normalisation of all but the first and the last layer.
     """
@@ -25,18 +42,30 @@ class PatchGAN(nn.Module):
         self, bands: int, *, ndf: int = 64, n_layers: int = 3, norm: Norm = "batch"
     ) -> None:
         super().__init__()
-        widths = [ndf * min(2**level, 8) for level in range(n_layers + 1)]
-        layers: list[nn.Module] = [nn.Conv2d(bands, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for level in range(1, n_layers + 1):
-            stride = 2 if level < n_layers else 1
+        kernel, padding = (4, 1) if n_layers else (1, 0)
+        strides = [2] * n_layers + [1] if n_layers else [1, 1]
+        layers: list[nn.Module] = []
+        for level, stride in enumerate(strides):
+            width = ndf * min(2**level, 8)
+            bias = not level or norm == "instance"
             layers += [
-                nn.Conv2d(widths[level - 1], widths[level], 4, stride, 1, bias=norm == "instance"),
-                make_norm(norm, widths[level]),
+                nn.Conv2d(bands, width, kernel, stride, padding, bias=bias),
+                *([make_norm(norm, width)] if level else []),
                 nn.LeakyReLU(0.2),
             ]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+            bands = width
+        self.layers = nn.Sequential(*layers, nn.Conv2d(bands, 1, kernel, 1, padding))
         self.apply(init_weights)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Return logits `(n, 1, rows, cols)` for pairs in -1..1, source bands first."""
         return self.layers(torch.cat([source, target], dim=1))
+
+    def features(self, source: Tensor, target: Tensor) -> list[Tensor]:
+        """Return what every layer makes of the pairs, after its activation; last the logits."""
+        found, hidden = [], torch.cat([source, target], dim=1)
+        for layer in self.layers:
+            hidden = layer(hidden)
+            if isinstance(layer, nn.LeakyReLU):
+                found.append(hidden)
+        return [*found, hidden]

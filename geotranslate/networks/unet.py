@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import (
     Norm,
     Span,
+    Upsample,
+    decode,
     init_weights,
     make_norm,
+    output_block,
     pad_to_multiple,
     reach,
+    sees_image,
+    up_block,
 )
 
 MAX_DEPTH = 8
@@ -47,6 +51,7 @@ class UNet(nn.Module):
         depth: Number of levels, at least 2.
         ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
         norm: Normalisation of the inner levels.
+        upsample: How the decoder doubles the sides, see `enlarge`.
         dropout: Probability in the three innermost decoder blocks, when training.
     """
 
@@ -58,6 +63,7 @@ class UNet(nn.Module):
         depth: int = MAX_DEPTH,
         ngf: int = 64,
         norm: Norm = "batch",
+        upsample: Upsample = "transposed",
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -75,17 +81,16 @@ class UNet(nn.Module):
             for level in range(depth)
         )
         self.decoder = nn.ModuleList(
-            _up(
+            up_block(
                 widths[level] if level == depth - 1 else 2 * widths[level],
                 widths[level - 1],
                 norm=norm,
+                upsample=upsample,
                 dropout=dropout if level >= depth - DROPOUT_BLOCKS else 0.0,
             )
             for level in range(depth - 1, 0, -1)
         )
-        self.head = nn.Sequential(
-            nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], bands_out, 4, 2, 1), nn.Tanh()
-        )
+        self.head = output_block(2 * widths[0], bands_out, upsample=upsample)
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
@@ -96,13 +101,7 @@ class UNet(nn.Module):
         for down in self.encoder:
             hidden = down(hidden)
             skips.append(hidden)
-        skips.pop()
-        for up in self.decoder:
-            hidden = torch.cat([up(hidden), skips.pop()], dim=1)
-        # Under autocast too: bfloat16 has only 256 steps from 0.5 to 1, which float targets show.
-        dtype = next(self.head.parameters()).dtype
-        with torch.autocast(hidden.device.type, enabled=False):
-            return self.head(hidden.to(dtype))[..., :rows, :cols]
+        return decode(skips.pop(), skips, self.decoder, self.head)[..., :rows, :cols]
 
     @property
     def radius(self) -> int | None:
@@ -110,7 +109,7 @@ class UNet(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        if any(isinstance(module, nn.InstanceNorm2d) for module in self.modules()):
+        if sees_image(self):
             return None
         # Pixels differ in where they lie between the pixels of the levels below.
         spans = {pixel: self._reach((pixel, pixel)) for pixel in range(self.stride)}
@@ -127,8 +126,3 @@ def _down(bands_in: int, bands_out: int, *, norm: Norm, activate: bool, bias: bo
     activation = nn.LeakyReLU(0.2) if activate else nn.Identity()
     convolution = nn.Conv2d(bands_in, bands_out, 4, 2, 1, bias=bias)
     return nn.Sequential(activation, convolution, make_norm(norm, bands_out))
-
-
-def _up(bands_in: int, bands_out: int, *, norm: Norm, dropout: float) -> nn.Module:
-    convolution = nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 1, bias=norm == "instance")
-    return nn.Sequential(nn.ReLU(), convolution, make_norm(norm, bands_out), nn.Dropout(dropout))

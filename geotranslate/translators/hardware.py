@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.checks import choice
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -52,10 +52,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
     Raises:
         InvalidInputError: There is no such precision.
     """
-    if precision not in get_args(Precision):
-        raise InvalidInputError(
-            f"precision is {precision!r}; give one of {', '.join(get_args(Precision))}."
-        )
+    choice("precision", precision, get_args(Precision))
     if precision != "auto":
         return precision
     return "bfloat16" if _multiplies_bfloat16(device) else "float32"
@@ -75,6 +72,10 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
         convolutions = [module for module in copied.modules() if isinstance(module, kinds)]
         for convolution in convolutions[:-1]:
             convolution.to(torch.bfloat16)
+        for module in copied.modules():
+            # Inside it computes in float32 as well, but CUDA wants weights of its input's dtype.
+            if isinstance(module, nn.GroupNorm):
+                module.to(torch.bfloat16)
     return copied
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import pad_to_multiple
+from geotranslate.networks.layers import enlarge, make_norm, pad_to_multiple
 from geotranslate.networks.unet import UNet, depth_for
 
 
@@ -32,11 +32,13 @@ def test_chips_below_64_px_are_refused() -> None:
 
 @pytest.mark.parametrize("size", [64, 65, 90, 100, 127, 128, 150])
 @pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (3, 3), (2, 12), (13, 1)])
-@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_any_chip_size_and_bands_train_and_predict(
-    size: int, bands_in: int, bands_out: int, norm: str
+    size: int, bands_in: int, bands_out: int, norm: str, upsample: str
 ) -> None:
-    network = UNet(bands_in, bands_out, depth=depth_for(size), ngf=2, norm=norm)
+    depth = depth_for(size)
+    network = UNet(bands_in, bands_out, depth=depth, ngf=2, norm=norm, upsample=upsample)
     image = torch.rand(1, bands_in, size, size) * 2 - 1
     translated = network(image)
     assert translated.shape == (1, bands_out, size, size)
@@ -115,10 +117,10 @@ def test_other_sizes_are_the_upper_left_of_the_padded_translation(size: int) -> 
         assert torch.equal(network(image), whole[..., :size, :size])
 
 
-def exact_unet(depth: int, norm: str) -> UNet:
+def exact_unet(depth: int, norm: str, upsample: str) -> UNet:
     """Return a float64 network in eval mode whose every weight matters."""
     torch.manual_seed(depth)
-    network = UNet(1, 1, depth=depth, ngf=2, norm=norm).double().eval()
+    network = UNet(1, 1, depth=depth, ngf=2, norm=norm, upsample=upsample).double().eval()
     for name, value in network.state_dict().items():
         if value.ndim == 4:
             value.normal_(0, 0.3)
@@ -128,12 +130,13 @@ def exact_unet(depth: int, norm: str) -> UNet:
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
 @pytest.mark.parametrize("depth", [2, 3, 4, 5, 6])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
-    depth: int, norm: str, axis: int
+    depth: int, norm: str, upsample: str, axis: int
 ) -> None:
-    network = exact_unet(depth, norm)
+    network = exact_unet(depth, norm, upsample)
     radius, stride = network.radius, network.stride
     assert radius is not None
     size = -(-(2 * radius + 3 * stride) // stride) * stride
@@ -150,8 +153,49 @@ def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
     assert radius - stride <= reached <= radius
 
 
-def test_radius_is_unknown_where_a_normalisation_sees_the_image() -> None:
-    assert UNet(1, 1, depth=4, ngf=2, norm="instance").radius is None
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+def test_shifts_by_the_stride_shift_the_translation(depth: int, upsample: str) -> None:
+    network = exact_unet(depth, "batch", upsample)
+    radius, stride = network.radius, network.stride
+    assert radius is not None
+    size = -(-(2 * radius + 2 * stride) // stride) * stride
+    image = torch.rand(1, 1, stride, size + stride, dtype=torch.float64)
+    with torch.inference_mode():
+        before = network(image)[0, 0, 0, radius + stride : -radius]
+        after = network(image[..., stride:])[0, 0, 0, radius:-radius]
+    torch.testing.assert_close(after[: len(before)], before, atol=1e-12, rtol=0)
+    assert before.unique().numel() > 1
+
+
+@pytest.mark.parametrize("norm", ["instance", "group"])
+def test_radius_is_unknown_where_a_normalisation_sees_the_image(norm: str) -> None:
+    network = UNet(1, 1, depth=4, ngf=2, norm=norm).eval()
+    assert network.radius is None
+    image = torch.rand(1, 1, 16, 400)
+    with torch.inference_mode():
+        before = network(image)
+        image[..., -1] += 9
+        assert (network(image) != before)[..., 0].any()
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(64, 32), (512, 32), (96, 32), (48, 16), (20, 4), (7, 1), (1, 1)]
+)
+def test_group_norm_has_32_groups_or_as_many_as_divide_both(channels: int, groups: int) -> None:
+    norm = make_norm("group", channels)
+    assert norm.num_groups == groups
+    assert norm(torch.rand(1, channels, 4, 4)).shape == (1, channels, 4, 4)
+
+
+def test_resized_blocks_of_one_value_stay_blocks_of_one_value() -> None:
+    torch.manual_seed(0)
+    flat = torch.rand(1, 3, 1, 1).expand(1, 3, 8, 8)
+    for upsample, even in (("resize", True), ("transposed", False)):
+        grown = nn.Sequential(*enlarge(upsample, 3, 1, bias=True))(flat)
+        assert grown.shape == (1, 1, 16, 16)
+        inside = grown[..., 2:-2, 2:-2]
+        assert torch.allclose(inside, inside[..., :1, :1], atol=1e-6) == even
 
 
 @pytest.mark.parametrize("bands_out", [1, 3])

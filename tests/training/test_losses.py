@@ -3,8 +3,15 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from geotranslate.training.losses import fill_invalid, masked_l1, verdict_loss
+from geotranslate.training.losses import (
+    feature_loss,
+    fill_invalid,
+    fooling_loss,
+    masked_l1,
+    verdict_loss,
+)
 
 
 @given(st.integers(0, 2**31), st.floats(0, 0.9))
@@ -43,6 +50,45 @@ def test_invalid_target_is_replaced_by_the_prediction_as_a_constant() -> None:
     assert not filled.requires_grad
     assert filled[0, 0, 0, 1] == prediction[0, 0, 0, 1]
     assert filled[0, 0, 1, 1] == 4
+
+
+LOGITS = st.lists(st.floats(-30, 30), min_size=1, max_size=9).map(torch.tensor)
+
+
+@given(LOGITS, st.floats(0, 0.9))
+def test_verdicts_are_those_of_the_papers(logits: Tensor, smoothing: float) -> None:
+    label, chance = 1 - smoothing, torch.sigmoid(logits.double())
+    entropy = -(label * chance.log() + (1 - label) * (1 - chance).log()).mean()
+    expected = {
+        ("vanilla", True): entropy,
+        ("vanilla", False): -(1 - chance).log().mean(),
+        ("lsgan", True): ((logits - label) ** 2).mean(),
+        ("lsgan", False): (logits**2).mean(),
+        ("hinge", True): (1 - logits).clamp(min=0).mean(),
+        ("hinge", False): (1 + logits).clamp(min=0).mean(),
+    }
+    for (mode, real), value in expected.items():
+        found = verdict_loss(logits, real=real, mode=mode, smoothing=smoothing)
+        torch.testing.assert_close(found.double(), value.double(), atol=1e-4, rtol=1e-4)
+
+
+@given(LOGITS)
+def test_a_generator_fools_by_higher_logits(logits: Tensor) -> None:
+    torch.testing.assert_close(fooling_loss(logits, mode="hinge"), -logits.mean())
+    for mode in ("vanilla", "lsgan"):
+        assert fooling_loss(logits, mode=mode) == verdict_loss(logits, real=True, mode=mode)
+
+
+def test_features_of_the_real_pair_are_constants_and_layers_count_alike() -> None:
+    fake = [torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(2, 6, 2, 2, requires_grad=True)]
+    real = [torch.rand_like(layer).requires_grad_() for layer in fake]
+    loss = feature_loss(fake, real)
+    loss.backward()
+    expected = sum((one - other).abs().mean() for one, other in zip(fake, real, strict=True))
+    torch.testing.assert_close(loss, expected)
+    assert all(layer.grad is not None for layer in fake)
+    assert all(layer.grad is None for layer in real)
+    assert feature_loss(fake, fake) == 0
 
 
 def test_verdict_is_low_when_the_logits_are_right() -> None:

@@ -385,7 +385,7 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
         ({"lambda_gan": -1}, "lambda_gan is -1; give a number of at least 0"),
         ({"ngf": 0}, "ngf is 0; give a whole number of at least 1"),
         ({"dropout": 2}, "dropout is 2; give a number of at least 0 and below 1"),
-        ({"norm": "layer"}, "norm is 'layer'; give one of batch, instance, none"),
+        ({"norm": "layer"}, "norm is 'layer'; give one of batch, instance, group, none"),
     ],
 )
 def test_impossible_options_are_said(

@@ -1,0 +1,192 @@
+"""A generator on an encoder of segmentation-models-pytorch, which also wraps those of timm."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from geotranslate.errors import InvalidInputError, MissingPackageError
+from geotranslate.networks.layers import (
+    Norm,
+    Upsample,
+    decode,
+    init_weights,
+    output_block,
+    pad_to_multiple,
+    up_block,
+)
+
+LEVELS = 5
+DROPOUT_BLOCKS = 3
+TIMM = "tu-"
+
+
+def supported_backbones() -> list[str]:
+    """Return the names of the encoders that `Pix2Pix(backbone=...)` takes.
+
+    Those of timm are not listed: any that has features at strides up to 32 and takes images of any
+    size, with `tu-` before its name.
+
+    Raises:
+        MissingPackageError: segmentation-models-pytorch is not installed.
+    """
+    return list(_library().get_encoder_names())
+
+
+class BackboneUNet(nn.Module):
+    """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
+
+    The encoder halves the image five times and has its own normalisation; it starts with random
+    weights. The decoder is that of `UNet`. Images whose sides are no multiple of 32 are extended by
+    reflection and the result is cut back.
+
+    Args:
+        backbone: Name of the encoder.
+        bands_in: Bands of the source; the encoder's first convolution takes as many.
+        bands_out: Bands of the target.
+        ngf: Filters of the decoder's last level; a level inwards has twice as many, at most 8 ngf.
+        norm: Normalisation of the decoder.
+        upsample: How the decoder doubles the sides, see `enlarge`.
+        dropout: Probability in the three innermost decoder blocks, when training.
+
+    Raises:
+        InvalidInputError: There is no such encoder.
+        MissingPackageError: segmentation-models-pytorch is not installed.
+    """
+
+    stride = 2**LEVELS
+    """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+    radius = None
+    """How far a pixel can change others is not known."""
+
+    def __init__(
+        self,
+        backbone: str,
+        bands_in: int,
+        bands_out: int,
+        *,
+        ngf: int = 64,
+        norm: Norm = "batch",
+        upsample: Upsample = "transposed",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.encoder = _encoder(backbone, bands_in)
+        skips = list(self.encoder.out_channels[1:])
+        widths = [ngf * min(2**level, 8) for level in range(LEVELS - 1)]
+        self.decoder = nn.ModuleList(
+            up_block(
+                skips[-1] if level == LEVELS - 1 else widths[level] + skips[level],
+                widths[level - 1],
+                norm=norm,
+                upsample=upsample,
+                dropout=dropout if level >= LEVELS - DROPOUT_BLOCKS else 0.0,
+            )
+            for level in range(LEVELS - 1, 0, -1)
+        )
+        self.head = output_block(widths[0] + skips[0], bands_out, upsample=upsample)
+        self.decoder.apply(init_weights)
+        self.head.apply(init_weights)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate; sides of at least 17 px."""
+        rows, cols = source.shape[-2:]
+        with self._mixed(source.device.type):
+            # The first is the image, or at its full size.
+            _, *skips, hidden = self.encoder(pad_to_multiple(source, self.stride))
+            translated = decode(hidden, skips, self.decoder, self.head)
+        return translated[..., :rows, :cols]
+
+    def freeze(self) -> None:
+        """Keep the encoder's weights as they are, all but those of batch normalisations."""
+        for module in self.encoder.modules():
+            if not isinstance(module, nn.BatchNorm2d):
+                for parameter in module.parameters(recurse=False):
+                    parameter.requires_grad_(False)
+
+    def unfreeze(self) -> None:
+        """Make the encoder's weights trainable."""
+        self.encoder.requires_grad_(True)
+
+    def load_encoder(self, weights: dict[str, Tensor]) -> None:
+        """Put weights into the encoder and leave aside what it lacks, such as a classifier.
+
+        A first convolution for other bands is spread over ours: they take its bands in turn, those
+        that are taken more than once in shares, so that bands that are all alike give what they
+        gave.
+
+        Raises:
+            InvalidInputError: Weights are missing or of other shapes.
+        """
+        own = self.encoder.state_dict()
+        # What wraps timm's encoders has them as its part.
+        found = weights | {f"model.{name}": value for name, value in weights.items()}
+        found = {name: found[name] for name in own if name in found}
+        first = next((name for name in own if own[name].ndim == 4), None)
+        if first in found and found[first].ndim == 4:
+            found[first] = _spread(found[first], own[first].shape[1])
+        for name, value in own.items():
+            if not name.endswith("num_batches_tracked") and (
+                name not in found or found[name].shape != value.shape
+            ):
+                raise InvalidInputError(
+                    f"{name} is {_shape(found.get(name))} where the encoder needs {_shape(value)}"
+                )
+        nn.Module.load_state_dict(self.encoder, own | found)
+
+    def _mixed(self, device: str) -> contextlib.AbstractContextManager[Any]:
+        """Return an autocast where the convolutions are in bfloat16 and the linear layers not."""
+        if any(parameter.dtype == torch.bfloat16 for parameter in self.encoder.parameters()):
+            return torch.autocast(device, torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+def _spread(value: Tensor, bands: int) -> Tensor:
+    given = value.shape[1]
+    places = torch.arange(max(given, bands))
+    times = torch.bincount(places % given)[places % given]
+    shares = value[:, places % given] / times[:, None, None]
+    return value.new_zeros(len(value), bands, *value.shape[2:]).index_add_(
+        1, places % bands, shares
+    )
+
+
+def _shape(value: Tensor | None) -> str:
+    return "missing" if value is None else " x ".join(map(str, value.shape)) or "a number"
+
+
+def _library() -> Any:
+    try:
+        from segmentation_models_pytorch import encoders
+    # A torchvision that is not made for this torch raises a RuntimeError.
+    except (ImportError, RuntimeError) as error:
+        raise MissingPackageError(
+            f"A backbone needs segmentation-models-pytorch, which cannot be imported ({error}); "
+            "install it by: pip install 'geotranslate[backbones]'."
+        ) from error
+    return encoders
+
+
+def _encoder(name: str, bands: int) -> Any:
+    library = _library()
+    names = library.get_encoder_names()
+    if name not in names and not str(name).startswith(TIMM):
+        near = difflib.get_close_matches(str(name), names) or names[:3]
+        raise InvalidInputError(
+            f"backbone is {name!r}; give one of supported_backbones(), such as "
+            f"{', '.join(near)}, or {TIMM} and the name of an encoder of timm."
+        )
+    try:
+        encoder = library.get_encoder(name, in_channels=bands, depth=LEVELS, weights=None)
+        with torch.no_grad():
+            encoder.eval()(torch.zeros(1, bands, 2 * BackboneUNet.stride, 2 * BackboneUNet.stride))
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"backbone is {name!r}, which does not encode images of any size at strides up to 32 "
+            f"({error}); give one of supported_backbones()."
+        ) from error
+    return encoder.train()

@@ -74,7 +74,7 @@ def test_without_adversarial_weight_there_is_no_discriminator(write_chips: Write
     assert "generator" not in model.history[0]
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
 @pytest.mark.parametrize(
     ("source", "target"),
     [
@@ -386,6 +386,20 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
         ({"ngf": 0}, "ngf is 0; give a whole number of at least 1"),
         ({"dropout": 2}, "dropout is 2; give a number of at least 0 and below 1"),
         ({"norm": "layer"}, "norm is 'layer'; give one of batch, instance, group, none"),
+        ({"upsample": "nearest"}, "upsample is 'nearest'; give one of transposed, resize"),
+        ({"gan_mode": "wgan"}, "gan_mode is 'wgan'; give one of vanilla, lsgan, hinge"),
+        ({"n_layers": 6}, "n_layers is 6; give a whole number of at least 0 and at most 5"),
+        ({"n_layers": 5}, "Chips of 64 px leave no logit of a PatchGAN with n_layers=5; use chips"),
+        ({"label_smoothing": 1}, "label_smoothing is 1; give a number of at least 0 and below 1"),
+        (
+            {"label_smoothing": 0.1, "gan_mode": "hinge"},
+            "label_smoothing is 0.1 but gan_mode='hinge' has a margin and no labels; give label_",
+        ),
+        ({"perceptual_loss": -1}, "perceptual_loss is -1; give a number of at least 0"),
+        (
+            {"perceptual_loss": True, "lambda_gan": 0},
+            "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves out",
+        ),
     ],
 )
 def test_impossible_options_are_said(

@@ -1,0 +1,108 @@
+"""Start from weights that are there: of a saved model, or of an encoder alone."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.unet import depth_for
+from geotranslate.training.adversary import AdversarialPair
+from geotranslate.translators.card import CARD_FILE, Card, read_model
+
+ARCHITECTURE = ("backbone", "ngf", "ndf", "n_layers", "norm", "upsample")
+
+
+def start_from(
+    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
+) -> None:
+    """Put the weights of a saved model, or an encoder's into a backbone, which is then frozen.
+
+    Nothing in the files is run.
+
+    Args:
+        path: Folder that `save` wrote, or the card in it; else a file with an encoder's state dict,
+            by torch or safetensors.
+        pair: The networks.
+        card: What the new model is trained on.
+        options: What it is made of.
+
+    Raises:
+        ModelFileError: The file cannot be read, or its weights do not fit.
+        InvalidInputError: It holds an encoder and the generator has none.
+    """
+    if Path(path).is_dir() or Path(path).name == CARD_FILE:
+        _continue(path, pair, card, options)
+        return
+    if not isinstance(pair.generator, BackboneUNet):
+        raise InvalidInputError(
+            f"pretrained_path is {path}, which is no folder of a saved model; give one, or say "
+            "with backbone which encoder the file is for."
+        )
+    try:
+        pair.generator.load_encoder(_state_dict(Path(path)))
+    except InvalidInputError as error:
+        raise ModelFileError(
+            f"The weights of {path} are not those of the backbone {options['backbone']}: {error}."
+        ) from error
+    pair.generator.freeze()
+
+
+def _continue(
+    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
+) -> None:
+    former, weights = read_model(path)
+    fitting: dict[str, Tensor] = {}
+    for name, network in pair.named_children():
+        own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
+        found = {key: value for key, value in weights.items() if key.startswith(f"{name}.")}
+        # A former model without a discriminator leaves the new one's as it is.
+        if name != "discriminator" or found:
+            if _shapes(own) != _shapes(found):
+                raise ModelFileError(
+                    f"The {name} of {path} has other weights than this model's: "
+                    f"{_differences(former, card, options) or 'it is of another version'}. "
+                    "Give the same arguments and bands, or another pretrained_path."
+                )
+            fitting |= found
+    pair.load_state_dict(fitting, strict=False)
+
+
+def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
+
+
+def _differences(former: Card, card: DataCard, options: dict[str, Any]) -> str:
+    there, here = (
+        {name: made[name] for name in ARCHITECTURE if name in made}
+        | {"source bands": data.source.bands, "target bands": data.target.bands}
+        | ({} if made.get("backbone") else {"depth by chip size": depth_for(data.chip_size)})
+        for made, data in ((former.options, former.data), (options, card))
+    )
+    names = [name for name in there if name in here and there[name] != here[name]]
+    return ", ".join(f"{name} is {there[name]} there and {here[name]} here" for name in names)
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(values, dict) and all(isinstance(one, Tensor) for one in values.values()):
+            return values
+        reason = "it holds something else"
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    raise ModelFileError(
+        f"No weights can be read from {path} ({reason}); give a file with the state dict of an "
+        "encoder, or the folder of a saved model."
+    )

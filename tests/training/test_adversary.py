@@ -21,19 +21,23 @@ from geotranslate.training.adversary import Adversary
 
 
 class Watch(Callback):
-    """Keeps the batches that are trained on."""
+    """Keeps the batches that are trained on, in double precision."""
 
-    run_valid = False
+    # After fastai has made plain tensors of them.
+    order = 10
 
     def __init__(self) -> None:
         self.batches: list[tuple[Tensor, Tensor]] = []
 
     def before_batch(self) -> None:
-        self.batches.append((self.xb[0].as_subclass(Tensor), self.yb[0].as_subclass(Tensor)))
+        self.learn.xb, self.learn.yb = ((side[0].double(),) for side in (self.xb, self.yb))
+        if self.training:
+            self.batches.append((self.xb[0], self.yb[0]))
 
+    def after_batch(self) -> None:
+        # As fastai's table wants it.
+        self.learn.loss = self.learn.loss.float()
 
-# Of Adam, so that what is 0 but for rounding does not move weights by the learning rate.
-EPSILON = 1e-5
 
 VANILLA = {
     "real": lambda logits, s: F.binary_cross_entropy_with_logits(
@@ -68,7 +72,7 @@ class Loop:
 
     def train(self, batches: list[tuple[Tensor, Tensor]]) -> None:
         of_generator, of_discriminator = (
-            torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), EPSILON)
+            torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
             for network in (self.generator, self.discriminator)
         )
         for number, (source, target) in enumerate(batches, 1):
@@ -113,12 +117,11 @@ def trained_both_ways(
 ) -> None:
     """Check that a model's training ends with the weights of the loop."""
     torch.manual_seed(0)
-    # Normalisations of what is flat make differences of rounding large.
-    options = {"ngf": 4, "ndf": 4, "dropout": 0, "norm": "none", **options}
-    model = Pix2Pix(prepare_data(folder, batch_size=2), **options)
+    model = Pix2Pix(prepare_data(folder, batch_size=2), ngf=4, ndf=4, dropout=0, **options)
+    # Normalisations of what is flat, and Adam, make differences of rounding large.
+    model.pair.double()
     generator = copy.deepcopy(model.pair.generator).train()
     discriminator = copy.deepcopy(model.pair.discriminator).train()
-    model.learn.opt_func = partial(model.learn.opt_func, eps=EPSILON)
     watch = Watch()
     model.learn.add_cbs([watch, *callbacks])
     model.fit(5, precision="float32", progress=False)
@@ -127,23 +130,21 @@ def trained_both_ways(
     for name, ours in (("generator", generator), ("discriminator", discriminator)):
         theirs = dict(getattr(model.pair, name).named_parameters())
         for key, value in ours.named_parameters():
-            torch.testing.assert_close(theirs[key], value, atol=1e-6, rtol=0, msg=f"{name} {key}")
+            torch.testing.assert_close(theirs[key], value, atol=1e-9, rtol=0, msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize(
-    ("norm", "gan_mode", "game", "smoothing"),
+    ("gan_mode", "game", "smoothing"),
     [
-        ("batch", "vanilla", VANILLA, 0),
-        ("none", "vanilla", VANILLA, 0),
-        ("none", "vanilla", VANILLA, 0.1),
-        ("none", "lsgan", LSGAN, 0),
-        ("none", "lsgan", LSGAN, 0.2),
-        ("none", "hinge", HINGE, 0),
+        ("vanilla", VANILLA, 0),
+        ("vanilla", VANILLA, 0.1),
+        ("lsgan", LSGAN, 0),
+        ("lsgan", LSGAN, 0.2),
+        ("hinge", HINGE, 0),
     ],
 )
 def test_training_equals_a_hand_written_loop_with_two_optimizers(
     write_chips: Callable[..., Path],
-    norm: str,
     gan_mode: str,
     game: dict[str, Callable[..., Tensor]],
     smoothing: float,
@@ -151,7 +152,6 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
     trained_both_ways(
         write_chips(count=9),
         partial(Loop, game=game, smoothing=smoothing),
-        norm=norm,
         gan_mode=gan_mode,
         label_smoothing=smoothing,
     )

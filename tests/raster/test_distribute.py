@@ -131,6 +131,7 @@ def test_dask_cluster_survives_the_death_of_a_worker(
     assert not list(tmp_path.glob("*.parts"))
 
 
+@pytest.mark.filterwarnings("ignore:.*parts are finished and stay")
 def test_process_pool_that_breaks_can_be_resumed(
     raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,12 +75,13 @@ def cut(whole: Any, bounds: Sequence[float]) -> tuple[NDArray[Any], Affine]:
 
 # On the grid's lines, so that the bounds are clear to the last bit.
 BOUNDS = (500_060, 4_998_800, 500_330, 4_999_530)
+# No edge runs through the centres of pixels, where a rounding would decide.
 HOLED = MultiPolygon(
     [
-        box(500_061, 4_998_801, 500_201, 4_999_201).difference(
-            box(500_101, 4_998_901, 500_151, 4_999_101)
+        box(500_061.5, 4_998_801.5, 500_201.5, 4_999_201.5).difference(
+            box(500_101.5, 4_998_901.5, 500_151.5, 4_999_101.5)
         ),
-        box(500_251, 4_999_301, 500_329, 4_999_529),
+        box(500_251.5, 4_999_301.5, 500_329.5, 4_999_529.5),
     ]
 )
 

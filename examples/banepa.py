@@ -56,7 +56,8 @@ def main() -> None:
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)
     # A quarter of the epochs at a fifth of the rate settles what the game keeps moving.
     settling = options.epochs // 4
-    model.fit(options.epochs - settling).fit(settling, lr=4e-5).save(out / "model")
+    model.fit(options.epochs - settling, folder=out / "training")
+    model.fit(settling, lr=4e-5, folder=out / "settling").save(out / "model")
     model.plot_losses().savefig(out / "losses.png")
     translated = model.predict_raster(options.image, out / "translated.tif", overwrite=True)
 

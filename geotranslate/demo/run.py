@@ -86,7 +86,8 @@ def run_demo(
     data = prepare_data(export, seed=seed)
     torch.manual_seed(seed)
     model = Pix2Pix(data, ngf=16, ndf=16)
-    model.fit(epochs - 1, LEARNING_RATE).fit(1, LEARNING_RATE / 5)
+    model.fit(epochs - 1, LEARNING_RATE, checkpoint=False)
+    model.fit(1, LEARNING_RATE / 5, checkpoint=False)
     model.save(place / "model")
     say("4/5 Translating the quarter that it never saw")
     translated = model.predict_raster(

@@ -60,15 +60,16 @@ translate_raster(source, output, slowly, **{**OPTIONS, "resume": True})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    write_raster: WriteRaster, tmp_path: Path
+    write_raster: WriteRaster, tmp_path: Path, kills: int
 ) -> None:
     path = write_raster("a.tif", values((1, 2000, 300), "uint8"))
     whole = translate_raster(path, tmp_path / "whole.tif", shade, **OPTIONS)
     expected = whole.path.read_bytes()
     chance = np.random.default_rng(0)
     finished = set()
-    for number in range(20):
+    for number in range(kills):
         output, started = tmp_path / f"{number}.tif", tmp_path / f"{number}.started"
         command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
         with subprocess.Popen(command) as child:
@@ -81,7 +82,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
         assert output.read_bytes() == expected
         assert (result.tiles, result.mismatch) == (whole.tiles, pytest.approx(whole.mismatch))
         assert not (tmp_path / f"{number}.tif.parts").exists()
-    assert len(finished) > 2, "the kills should come at different moments"
+    assert len(finished) > min(kills // 4, 2), "the kills should come at different moments"
 
 
 def failing_at(tile: int) -> Any:

@@ -103,7 +103,8 @@ def translate_raster(
         blend: `hann` blends overlapping tiles by Hann ramps, `crop` cuts them without a ramp, at
             half the overlap; `auto` crops where that is exact by what `apply` declares (`stride`,
             `radius`) or shows when probed, and classes, and blends otherwise.
-        scale: Output pixels per source pixel along an axis: 2, 4, 1/2 and the like.
+        scale: Output pixels per source pixel along an axis: 2, 1/2, 3/2 and the like. What is cut
+            begins where pixels of both do, at 3/2 at every second one of the source.
         batch_size: Tiles per call of `apply`; the last call gets what is left.
         dtype: Output dtype, the source's by default; integers are rounded half to even and
             clipped.
@@ -148,10 +149,11 @@ def translate_raster(
     path = check_output(output, overwrite=overwrite or resume)
     with Source(source, bands) as opened:
         _refuse_same_file(opened, path)
+        region = region_of(opened.grid, aoi, bbox, factor)
         tiling = _tiling(
             opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical
         )
-        plan = _plan(opened, tiling, factor, region_of(opened.grid, aoi, bbox, factor), part_rows)
+        plan = _plan(opened, tiling, factor, region, part_rows)
         gcps, rpcs = points_of(opened.dataset, plan.window, float(factor))
         written = Output(
             grid=_grid_of(opened, plan, placed=gcps is not None or bool(rpcs)),

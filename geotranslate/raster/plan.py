@@ -100,7 +100,10 @@ class Plan:
 
     @property
     def window(self) -> Window:
-        """The source pixels under the region; where it is rounded, they reach beyond the scene."""
+        """The source pixels under the region, which begins at a whole one.
+
+        Where an output pixel is larger, the last ones may reach beyond the scene.
+        """
         edges = (self.region.left, self.region.top, self.region.width, self.region.height)
         return Window(*(int(edge / self.factor) for edge in edges))
 

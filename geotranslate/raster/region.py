@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -25,6 +26,9 @@ def region_of(
 ) -> Region:
     """Return the output pixels, of a whole scene's output, that cover an area.
 
+    It begins where a pixel of the source and one of the output do: with 3 output pixels for 2 of
+    the source, at every second pixel of the source.
+
     Args:
         grid: The scene's grid.
         aoi: Area in the grid's CRS, everything by default.
@@ -34,7 +38,7 @@ def region_of(
     Raises:
         InvalidInputError: The area is empty or outside of the scene, or `bbox` is no box.
     """
-    areas = [] if aoi is None else [("aoi", aoi)]
+    areas = [] if aoi is None else [("aoi", _geometry(aoi))]
     if bbox is not None:
         areas.append(("bbox", _box(bbox)))
     top, bottom, left, right = 0, grid.height, 0, grid.width
@@ -47,9 +51,29 @@ def region_of(
                 f"The {name} ({_shown(area)}) does not overlap the raster "
                 f"({_shown(grid.footprint)}); give an area on it, in its CRS."
             )
-    low = [int(edge * factor) for edge in (top, left)]
-    high = [-int(-edge * factor // 1) for edge in (bottom, right)]
-    return Region(low[0], high[0], low[1], high[1])
+    return Region(
+        *_scaled(top, bottom, grid.height, factor), *_scaled(left, right, grid.width, factor)
+    )
+
+
+def _scaled(first: int, last: int, size: int, factor: Fraction) -> tuple[int, int]:
+    """Return output pixels over pixels of an axis, both ends on edges of source and output."""
+    grown, shrunk = factor.numerator, factor.denominator
+    end = -(-size * grown // shrunk)  # the last pixel may reach beyond the axis
+    return first // shrunk * grown, min(-(-last // shrunk) * grown, end)
+
+
+def _geometry(aoi: object) -> BaseGeometry:
+    if not isinstance(aoi, BaseGeometry):
+        raise InvalidInputError(
+            f"aoi is {reprlib.repr(aoi)}; give a shapely geometry in the raster's CRS."
+        )
+    if not np.isfinite(get_coordinates(aoi)).all():
+        raise InvalidInputError(
+            "The aoi has coordinates that are NaN or infinite; give an area of finite coordinates, "
+            "or none for the whole raster."
+        )
+    return aoi
 
 
 def _box(bbox: Sequence[float]) -> BaseGeometry:
@@ -57,7 +81,7 @@ def _box(bbox: Sequence[float]) -> BaseGeometry:
         left, bottom, right, top = map(float, bbox)
     except (TypeError, ValueError):
         left = right = bottom = top = np.nan
-    if not (left < right and bottom < top):
+    if not (-np.inf < left < right < np.inf and -np.inf < bottom < top < np.inf):
         raise InvalidInputError(
             f"bbox is {bbox!r}; give (left, bottom, right, top) in the raster's CRS."
         )

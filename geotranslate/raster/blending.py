@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.windows import Window
 
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.source import Source, fill_gaps
 
 Blend = Literal["auto", "hann", "crop"]
 Apply = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 EXACT = 1e-6
 """Change of the output, as a share of its range, that counts as none."""
+
+ANSWERING = 0.25
+"""Share of the output's pixels that have to follow a change, for a probe to tell something."""
+
+PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
+"""Where along an axis a sample is looked for."""
 
 
 @dataclass(frozen=True)
@@ -120,20 +129,38 @@ def _cropped(tile: int, overlap: int | None, padding: int | None, reach: Reach |
     return Tiling(rounded_tile, 2 * rounded, rounded, step)
 
 
-def find_reach(apply: Apply, sample: NDArray[np.float32], factor: Fraction) -> Reach | None:
+def sample_of(source: Source, tile: int, fill: float | Sequence[float]) -> NDArray[np.float32]:
+    """Return a tile of a scene, gaps filled: the first that is mostly valid, else the most so."""
+    best, most = None, -1.0
+    spare = (max(source.grid.height - tile, 0), max(source.grid.width - tile, 0))
+    for down, right in itertools.product(PLACES, PLACES):
+        window = Window(int(right * spare[1]), int(down * spare[0]), tile, tile)
+        data, valid = source.read(window)
+        if (share := float(valid.mean())) > most:
+            best, most = fill_gaps(data, valid, fill), share
+        if share > 0.5:
+            break
+    assert best is not None
+    return best
+
+
+def find_reach(
+    apply: Apply, sample: Callable[[], NDArray[np.float32]], factor: Fraction
+) -> Reach | None:
     """Return what `apply` declares by its attributes `stride` and `radius`, else probe it.
 
     Args:
         apply: Function of tiles.
-        sample: One tile of the scene, `(bands, tile, tile)`.
+        sample: Returns one tile of the scene, `(bands, tile, tile)`.
         factor: Output pixels per source pixel.
     """
     stride = getattr(apply, "stride", None)
     if stride is not None:
         return Reach(int(stride), getattr(apply, "radius", None))
+    tile = sample()
     try:
         with np.errstate(all="ignore"):
-            return probe(apply, sample, factor)
+            return probe(apply, tile, factor)
     except Exception:
         # What fails on noise may work on the raster; if not, it fails there and names the tile.
         return None
@@ -144,7 +171,7 @@ def probe(apply: Apply, sample: NDArray[np.float32], factor: Fraction) -> Reach 
 
     One half of a tile is changed, for each of the four sides: as far as the change reaches into
     the other half, pixels see. Then the tile is shifted by powers of two until the output
-    follows.
+    follows. An output that hardly changes says nothing of either.
     """
     side = sample.shape[-1]
     chance = np.random.default_rng(0)
@@ -159,6 +186,8 @@ def probe(apply: Apply, sample: NDArray[np.float32], factor: Fraction) -> Reach 
     for axis in (1, 2):
         for upper in (False, True):
             reached = _seen_across(apply, base, other, plain, axis, upper, limit)
+            if reached is None:
+                return None
             radius = max(radius, math.ceil(reached / factor))
     if radius >= side // 2 - 1:
         return Reach(1, None)
@@ -178,18 +207,26 @@ def _seen_across(
     axis: int,
     upper: bool,
     limit: float,
-) -> int:
-    """Return how many output pixels a change of one half of the tile reaches into the other."""
+) -> int | None:
+    """Return how many output pixels a change of one half of the tile reaches into the other.
+
+    None where few pixels answer to it, as with a search for rare things: what was not found in the
+    sample may be found in the scene, and reach further.
+    """
     middle = base.shape[axis] // 2
     changed = base.copy()
     half = [slice(None)] * 3
     half[axis] = slice(middle, None) if upper else slice(middle)
     changed[tuple(half)] = other[tuple(half)]
-    apart = np.abs(apply(changed[None])[0] - plain) > limit
-    lines = apart.any(axis=tuple({0, 1, 2} - {axis}))
-    edge = middle * plain.shape[axis] // base.shape[axis]
-    rest = lines[:edge][::-1] if upper else lines[edge:]
-    return int(np.flatnonzero(rest)[-1]) + 1 if rest.any() else 0
+    apart = (np.abs(apply(changed[None])[0] - plain) > limit).any(axis=0)
+    if axis == 2:
+        apart = apart.T
+    edge = middle * len(apart) // base.shape[axis]
+    rest, own = (apart[:edge][::-1], apart[edge:]) if upper else (apart[edge:], apart[:edge])
+    reached = np.where(rest.any(axis=0), len(rest) - rest[::-1].argmax(axis=0), 0)
+    if own.mean() < ANSWERING or 2 * np.quantile(reached, 0.25) < reached.max():
+        return None
+    return int(reached.max())
 
 
 def _follows(

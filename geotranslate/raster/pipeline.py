@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 import psutil
-from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 from tqdm.auto import tqdm
 
 from geotranslate.checks import whole_number
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.assembly import Driver
-from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach
+from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach, sample_of
 from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor, compute_everywhere
 from geotranslate.raster.dtypes import DTYPES
@@ -36,7 +35,7 @@ from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
 from geotranslate.raster.points import points_of
 from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
-from geotranslate.raster.source import Source, fill_gaps
+from geotranslate.raster.source import Source
 from geotranslate.raster.tiles import Axis
 
 
@@ -288,9 +287,7 @@ def _tiling(
     def reach() -> Reach | None:
         if max(source.grid.height, source.grid.width) <= tile:
             return None  # a single tile meets no other
-        top, left = ((size - tile) // 2 for size in (source.grid.height, source.grid.width))
-        sample = fill_gaps(*source.read(Window(max(left, 0), max(top, 0), tile, tile)), fill)
-        return find_reach(apply, sample, factor)
+        return find_reach(apply, lambda: sample_of(source, tile, fill), factor)
 
     return choose_tiling(tile, overlap, padding, blend, reach, categorical=categorical)
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from geotranslate.raster.blending import Reach, Tiling, choose_tiling, find_reach
+from geotranslate.raster.blending import Reach, Tiling, choose_tiling, find_reach, sample_of
+from geotranslate.raster.pipeline import translate_raster
+from geotranslate.raster.source import Source
 from geotranslate.raster.tiles import Axis
+from tests.conftest import WriteRaster
 
 Batch = NDArray[np.float32]
 
@@ -48,12 +53,12 @@ SAMPLE = np.random.default_rng(0).normal(size=(2, 64, 64)).astype(np.float32)
 
 @pytest.mark.parametrize("radius", [0, 1, 5, 12])
 def test_radius_of_a_filter_is_found(radius: int) -> None:
-    assert find_reach(box_filter(radius), SAMPLE, Fraction(1)) == Reach(1, radius)
+    assert find_reach(box_filter(radius), lambda: SAMPLE, Fraction(1)) == Reach(1, radius)
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8])
 def test_stride_of_a_network_is_found(stride: int) -> None:
-    found = find_reach(blocks(stride), SAMPLE, Fraction(1))
+    found = find_reach(blocks(stride), lambda: SAMPLE, Fraction(1))
     assert found is not None
     assert found.stride == stride
     assert found.radius is not None
@@ -70,7 +75,7 @@ def test_reach_of_an_output_of_another_scale_is_in_source_pixels(factor: Fractio
             return found.repeat(2, axis=2).repeat(2, axis=3)
         return found[:, :, ::2, ::2]
 
-    reach = find_reach(apply, SAMPLE, factor)
+    reach = find_reach(apply, lambda: SAMPLE, factor)
     assert reach is not None
     assert reach.radius in (3, 4)
     assert reach.stride == (1 if factor > 1 else 2)
@@ -81,7 +86,7 @@ def normalise(batch: Batch) -> Batch:
 
 
 def test_normalisation_that_sees_the_tile_is_found() -> None:
-    found = find_reach(normalise, SAMPLE, Fraction(1))
+    found = find_reach(normalise, lambda: SAMPLE, Fraction(1))
     assert found is not None
     assert found.radius is None
 
@@ -89,14 +94,14 @@ def test_normalisation_that_sees_the_tile_is_found() -> None:
 def test_what_differs_from_call_to_call_is_unknown() -> None:
     chance = np.random.default_rng(0)
     noisy = lambda batch: batch + chance.normal(size=batch.shape)  # noqa: E731
-    assert find_reach(noisy, SAMPLE, Fraction(1)) is None
+    assert find_reach(noisy, lambda: SAMPLE, Fraction(1)) is None
 
 
 def test_what_fails_is_unknown() -> None:
     def fail(batch: Batch) -> Batch:
         raise ZeroDivisionError
 
-    assert find_reach(fail, SAMPLE, Fraction(1)) is None
+    assert find_reach(fail, lambda: SAMPLE, Fraction(1)) is None
 
 
 def test_what_is_declared_is_not_probed() -> None:
@@ -106,7 +111,7 @@ def test_what_is_declared_is_not_probed() -> None:
         def __call__(self, batch: Batch) -> Batch:
             raise AssertionError("probed")
 
-    assert find_reach(Network(), SAMPLE, Fraction(1)) == Reach(32, 79)
+    assert find_reach(Network(), lambda: SAMPLE, Fraction(1)) == Reach(32, 79)
 
 
 def chosen(
@@ -194,3 +199,55 @@ def test_padding_stays_where_tiles_are_no_larger_than_the_stride() -> None:
 def test_what_contradicts_itself_is_said(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         chosen(**options)
+
+
+def found_by(radius: int, threshold: float) -> Any:
+    """Return a search for things above a threshold, which marks what is near them."""
+    spread = box_filter(radius)
+
+    def apply(batch: Batch) -> Batch:
+        found: Batch = spread((batch > threshold).astype(np.float32))
+        return found
+
+    return apply
+
+
+@pytest.mark.parametrize("threshold", [6.0, 7.0, np.inf])
+def test_what_answers_seldom_is_unknown(threshold: float) -> None:
+    assert find_reach(found_by(9, threshold), lambda: SAMPLE, Fraction(1)) is None
+
+
+@pytest.mark.parametrize("threshold", np.arange(-1, 7.1, 0.2))
+def test_what_answers_at_times_is_known_rightly_or_unknown(threshold: float) -> None:
+    found = find_reach(found_by(9, threshold), lambda: SAMPLE, Fraction(1))
+    assert found == Reach(1, 9) or (found is None and threshold > 4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("first", [True, False])
+def test_sample_is_taken_where_the_scene_is_valid(
+    write_raster: WriteRaster, axis: int, first: bool
+) -> None:
+    data = np.zeros((1, 400, 600), np.int16)
+    strip = [slice(None)] * 3
+    strip[1 + axis] = slice(0, 100) if first else slice(-100, None)
+    data[tuple(strip)] = 7
+    with Source(write_raster("a.tif", data, nodata=0)) as source:
+        assert (sample_of(source, 64, -5) == 7).mean() > 0.5
+    with Source(write_raster("b.tif", np.zeros_like(data), nodata=0)) as source:
+        np.testing.assert_array_equal(sample_of(source, 64, -5), np.full((1, 64, 64), -5))
+
+
+def test_rare_things_are_seen_across_the_edges_of_tiles(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = np.random.default_rng(0).integers(400, 600, (1, 700, 700)).astype("int16")
+    data[0, 300, 250] = 3000  # beside where tiles without overlap would meet, far from the sample
+    search = found_by(15, 2500)
+    result = translate_raster(
+        write_raster("a.tif", data), tmp_path / "b.tif", search, bands_out=1, progress=False
+    )
+    with rasterio.open(result) as dataset:
+        found = dataset.read()
+    beyond = (slice(None), slice(280, 320), slice(256, 300))
+    np.testing.assert_array_equal(found[beyond], search(data[None].astype(np.float32))[0][beyond])

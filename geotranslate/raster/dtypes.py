@@ -7,15 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geotranslate.errors import InvalidInputError
+
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
+def dtype_name(dtype: Any) -> str:
+    """Return numpy's name of a dtype that can be written, given by name or as numpy's own.
+
+    Raises:
+        InvalidInputError: It is none of them.
+    """
+    try:
+        name = "" if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in DTYPES:
+        raise InvalidInputError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}.")
+    return name
+
+
 def fits(value: float, dtype: str) -> bool:
-    """Tell whether a dtype holds a value, NaN and infinity in floats included."""
+    """Tell whether a dtype holds a value, NaN and infinity in floats included.
+
+    What is rounded to a finite float fits: float32's lowest value is often printed as a lower one.
+    """
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         return bool(limits.min <= value <= limits.max) and float(value).is_integer()
-    return not np.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+    with np.errstate(over="ignore"):
+        return bool(not np.isfinite(value) or np.isfinite(np.dtype(dtype).type(value)))
 
 
 def to_dtype(data: NDArray[np.float32], dtype: str) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -70,7 +70,7 @@ def _add_gcps(root: Element, gcps: GroundPoints) -> None:
         SubElement(gathered, "GCP", {"Id": str(number), **numbers})
 
 
-def _add_metadata(root: Element, values: dict[str, str], **domain: str) -> None:
+def _add_metadata(root: Element, values: Mapping[str, str], **domain: str) -> None:
     element = SubElement(root, "Metadata", domain)
     for key, value in values.items():
         _add_text(element, "MDI", value, key=NOT_IN_XML.sub("", key))

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
 
-from geotranslate.errors import InvalidInputError
-from geotranslate.raster.dtypes import DTYPES, fits
+from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.plain import (
+    Color as Color,
+)
+from geotranslate.raster.plain import (
+    each_of,
+    plain_color,
+    plain_colormap,
+    plain_nodata,
+    plain_number,
+    plain_tags,
+    plain_text,
+)
 from geotranslate.raster.points import GroundPoints, crs_text
 from geotranslate.raster.points import points_of as points_of
 
-Color = tuple[int, int, int, int]
-
-PER_BAND = {
-    "band_names": "name",
-    "colors": "colour interpretation",
-    "scales": "scale",
-    "offsets": "offset",
-    "units": "unit",
+PER_BAND: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
+    "band_names": ("name", plain_text),
+    "colors": ("colour interpretation", plain_color),
+    "scales": ("scale", plain_number),
+    "offsets": ("offset", plain_number),
+    "units": ("unit", plain_text),
 }
-"""Facts with one value a band, and what a value is called."""
+"""Facts with one value a band: what a value is called, and how it becomes a plain one."""
 
 
 @dataclass(frozen=True)
 class Output:
     """What a written raster is, apart from its pixels and its path.
 
+    Values of numpy and rasterio become plain ones, the values of tags text.
+
     Args:
         grid: Its grid.
         bands: Its number of bands.
         dtype: numpy name of its dtype.
-        nodata: Its nodata value, which has to fit the dtype.
+        nodata: Its nodata value, which has to fit the dtype; in float32 one that rounds to what it
+            holds, as its lowest value is often printed.
         masked: Whether pixels may be invalid. Where there is no nodata value, NaN marks them in
             floats and a mask inside the file in integers.
         categorical: Whether its values are classes, which are never averaged.
@@ -68,49 +78,22 @@ class Output:
     scales: Sequence[float] = ()
     offsets: Sequence[float] = ()
     units: Sequence[str] = ()
-    colormap: dict[int, Color] | None = None
+    colormap: Mapping[int, Color] | None = None
     gcps: GroundPoints | None = None
     rpcs: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise InvalidInputError(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}.")
-        if self.nodata is not None and not fits(self.nodata, self.dtype):
-            raise InvalidInputError(
-                f"nodata is {self.nodata:g}, which {self.dtype} cannot hold; "
-                "give another nodata or dtype."
-            )
-        for name, noun in PER_BAND.items():
-            given = getattr(self, name)
-            if isinstance(given, str) or len(given) not in (0, self.bands):
-                raise InvalidInputError(
-                    f"{name} is {reprlib.repr(given)}; give one {noun} for each of the "
-                    f"{self.bands} bands of the output, or none."
-                )
-        for name in self.colors:
-            if name not in ColorInterp.__members__:
-                raise InvalidInputError(
-                    f"colors has {name!r}; give names of rasterio's ColorInterp, "
-                    "such as 'red', 'nir' or 'undefined'."
-                )
+        dtype = dtype_name(self.dtype)
+        plain: dict[str, Any] = {"dtype": dtype, "nodata": plain_nodata(self.nodata, dtype)}
+        for name, (noun, kind) in PER_BAND.items():
+            given = each_of(name, noun, getattr(self, name), self.bands)
+            plain[name] = tuple(kind(name, value) for value in given)
         if self.colormap is not None:
-            self._check_colormap(self.colormap)
-
-    def _check_colormap(self, colormap: dict[int, Color]) -> None:
-        if self.bands != 1 or self.dtype not in ("uint8", "uint16"):
-            raise InvalidInputError(
-                f"colormap is given for {self.bands} bands of {self.dtype}; "
-                "only one band of uint8 or uint16 can have one."
-            )
-        for value, color in colormap.items():
-            if not (
-                fits(value, self.dtype) and len(color) == 4 and all(fits(c, "uint8") for c in color)
-            ):
-                raise InvalidInputError(
-                    f"colormap maps {value!r} to {color!r}; give for values that {self.dtype} "
-                    "holds red, green, blue and alpha of 0 to 255."
-                )
+            plain["colormap"] = plain_colormap(self.colormap, self.bands, dtype)
+        plain["tags"] = plain_tags(self.tags)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @property
     def marker(self) -> float | None:

@@ -63,7 +63,7 @@ def translate_raster(
     units: Sequence[str] = (),
     colormap: Mapping[int, Color] | None = None,
     categorical: bool = False,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, Any] | None = None,
     fill: float | Sequence[float] = 0.0,
     driver: Driver = "COG",
     overwrite: bool = False,
@@ -73,7 +73,7 @@ def translate_raster(
     part_rows: int | None = None,
     max_memory: int | None = None,
     progress: bool = True,
-    identity: str | Mapping[str, str] = "",
+    identity: str | Mapping[str, str] | None = None,
 ) -> TranslatedRaster:
     """Run `apply` over a raster tile by tile and write the merged result on the same grid.
 
@@ -116,7 +116,7 @@ def translate_raster(
         units: Units of the bands.
         colormap: Colours of an output of classes, red, green, blue and alpha by value.
         categorical: Whether the output is classes, which are never mixed.
-        tags: Further metadata of the output.
+        tags: Further metadata of the output, written as text.
         fill: What `apply` sees where the source is invalid, in source units, one or one a band.
         driver: `COG` for a cloud optimised GeoTIFF, `GTiff` for a tiled one, both with overviews.
         overwrite: Whether an existing output may be replaced.
@@ -157,7 +157,7 @@ def translate_raster(
         written = Output(
             grid=_grid_of(opened, plan, placed=gcps is not None or bool(rpcs)),
             bands=bands_out,
-            dtype=dtype or _own_dtype(opened),
+            dtype=_own_dtype(opened) if dtype is None else dtype,
             nodata=nodata,
             masked=opened.may_have_gaps or aoi is not None,
             categorical=categorical,
@@ -166,12 +166,12 @@ def translate_raster(
             scales=scales,
             offsets=offsets,
             units=units,
-            colormap=None if colormap is None else dict(colormap),
+            colormap=colormap,
             gcps=gcps,
             rpcs=rpcs,
-            tags=dict(tags or {}),
+            tags={} if tags is None else tags,
         )
-        recipe = _recipe(opened, plan, written, aoi, fill, identity)
+        recipe = _recipe(opened, plan, written, aoi, fill, identity or "")
         files = files_of(opened.dataset)
         parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
         if resume and _is_newer(path, files) and (summary := parts.assembled()):

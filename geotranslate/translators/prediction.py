@@ -16,6 +16,7 @@ from geotranslate.chips.area import AreaLike
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.destination import default_output
+from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.scenes import (
     ScenesLike,
     outputs_in,
@@ -171,7 +172,7 @@ class Predictor(ABC):
             "overlap": overlap,
             "padding": padding,
             "blend": blend,
-            "dtype": dtype or self.card.target.dtype,
+            "dtype": dtype_name(self.card.target.dtype if dtype is None else dtype),
             "nodata": self.card.target.nodata if nodata is None else nodata,
         }
         provenance = Provenance(

@@ -9,6 +9,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.dtypes import DTYPES
@@ -134,3 +135,62 @@ def test_colormap_where_none_can_be_is_refused(facts: dict[str, Any]) -> None:
 def test_colormap_that_does_not_fit_is_refused(colormap: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"colormap maps .* to \(1, 2, .*; give for values"):
         output(colormap=colormap)
+
+
+def test_lowest_float32_may_be_given_as_it_is_printed() -> None:
+    lowest = float(np.finfo("float32").min)
+    for printed in (-3.40282346638529e38, -3.4028235e38, lowest):
+        assert output(nodata=printed, dtype="float32").marker == lowest
+    with pytest.raises(InvalidInputError, match="float32 cannot hold"):
+        output(nodata=-3.41e38, dtype="float32")
+
+
+@pytest.mark.parametrize("dtype", [np.dtype("uint8"), np.uint8, "u1", "uint8"])
+def test_dtype_of_numpy_is_its_name(dtype: Any) -> None:
+    assert output(dtype=dtype).dtype == "uint8"
+
+
+def test_values_of_numpy_and_rasterio_become_plain() -> None:
+    facts = output(
+        bands=2,
+        dtype=np.float32,
+        nodata=np.int16(-1),
+        band_names=("a", None),
+        units=[None, "m"],
+        scales=np.array([0.5, 2], "float32"),
+        offsets=np.array([1, 2]),
+        colors=[ColorInterp.red, "nir"],
+        tags={"epoch": 3, 5: np.float32(0.5), "none": None},
+    )
+    assert (facts.band_names, facts.units) == (("a", ""), ("", "m"))
+    assert (facts.scales, facts.offsets) == ((0.5, 2.0), (1.0, 2.0))
+    assert facts.colors == ("red", "nir")
+    assert facts.tags == {"epoch": "3", "5": "0.5", "none": "None"}
+    json.dumps(facts.to_json(), allow_nan=False)
+    table = output(colormap={np.uint8(1): np.array([1, 2, 3, 4])}).colormap
+    assert table == {1: (1, 2, 3, 4)}
+    json.dumps(output(colormap=table).to_json())
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"band_names": [1, 2]}, "band_names has 1; give a text for every band"),
+        ({"units": [1, 2]}, "units has 1; give a text for every band"),
+        ({"scales": [1, None]}, "scales has None; give a finite number for every band"),
+        ({"offsets": [1, float("nan")]}, "offsets has nan; give a finite number"),
+        ({"scales": 2}, "scales is 2; give one scale for each of the 2 bands"),
+        ({"colors": [1, 2]}, "colors has 1; give names of rasterio's ColorInterp"),
+        ({"tags": "epoch=3"}, "tags is 'epoch=3'; give a dict"),
+        ({"nodata": "nan"}, r"nodata is 'nan'; give a number, float\('nan'\) for NaN"),
+        ({"nodata": True}, "nodata is True; give a number"),
+        ({"dtype": 7}, "dtype is 7; give one of"),
+        ({"bands": 1, "colormap": [1]}, r"colormap is \[1\]; give a dict"),
+        ({"bands": 1, "colormap": {"a": (1, 2, 3, 4)}}, "colormap maps 'a'"),
+        ({"bands": 1, "colormap": {1: 2}}, "colormap maps 1 to 2"),
+        ({"bands": 1, "colormap": {1: "abcd"}}, "colormap maps 1 to 'abcd'"),
+    ],
+)
+def test_values_that_are_none_are_said(facts: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidInputError, match=sentence):
+        output(**{"bands": 2, **facts})

@@ -399,3 +399,25 @@ def test_progress_ends_at_its_total_with_tiles_that_are_skipped(
     assert whole.skipped > 0
     assert [bar.n for bar in BARS] == [bar.total for bar in BARS] == [*totals, whole.tiles]
     assert sum(totals) == whole.tiles
+
+
+def test_values_of_numpy_and_rasterio_are_taken(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    result = translate_raster(
+        path,
+        tmp_path / "b.tif",
+        lambda batch: batch,
+        bands_out=1,
+        dtype=np.dtype("float32"),
+        nodata=-3.40282346638529e38,
+        band_names=[None],
+        scales=np.array([0.5], "float32"),
+        tags={"epoch": 3},
+        identity=None,
+        progress=False,
+    )
+    with rasterio.open(result) as dataset:
+        assert dataset.dtypes == ("float32",)
+        assert dataset.nodata == np.finfo("float32").min
+        assert dataset.scales == (0.5,)
+        assert dataset.tags()["epoch"] == "3"

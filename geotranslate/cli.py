@@ -67,7 +67,13 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto")
 @click.option("--dtype", help="Output dtype; the training targets' by default.")
 @click.option("--nodata", type=float, help="Nodata value; the training targets' by default.")
-@click.option("--driver", default="COG", show_default=True, help="GDAL's format of the output.")
+@click.option(
+    "--driver",
+    type=click.Choice(["COG", "GTiff"], case_sensitive=False),
+    default="COG",
+    show_default=True,
+    help="Cloud optimised GeoTIFF or a tiled one; both end in .tif.",
+)
 @click.option("--tta", type=click.Choice(["mean", "std"]), help="Average eight turned tiles.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--resume", is_flag=True, help="Go on with what an interrupted run has left.")

@@ -126,6 +126,19 @@ def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["gtiff", "GTIFF", "GTiff"])
+def test_driver_may_be_named_in_any_case(asked: list[Any], name: str) -> None:
+    assert CliRunner().invoke(main, ["predict", "model", "a.tif", "--driver", name]).exit_code == 0
+    assert asked[0][2]["driver"] == "GTiff"
+
+
+def test_driver_that_is_none_is_said(asked: list[Any]) -> None:
+    result = CliRunner().invoke(main, ["predict", "model", "a.tif", "--driver", "PNG"])
+    assert result.exit_code == 2
+    assert "'PNG' is not one of" in result.output
+    assert not asked
+
+
 def test_parts_are_assembled_without_a_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

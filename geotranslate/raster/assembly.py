@@ -27,6 +27,7 @@ from geotranslate.raster.opening import limited_cache, quiet_about_georeference
 from geotranslate.raster.output import Output
 
 Driver = Literal["COG", "GTiff"]
+DRIVERS: tuple[Driver, ...] = ("COG", "GTiff")
 
 SIDE = 512
 """Side of the blocks of outputs, px; larger outputs have overviews down to it."""
@@ -34,6 +35,18 @@ SIDE = 512
 LEVEL, CLASSES_LEVEL = 1, 6
 """Of deflate. Higher ones take a multiple of the time and save a hundredth of imagery; of classes,
 which are compressed fast in any case, they save a third."""
+
+
+def driver_named(name: Any) -> Driver:
+    """Return a driver by its name in any case.
+
+    Raises:
+        InvalidInputError: There is none of that name.
+    """
+    for driver in DRIVERS:
+        if isinstance(name, str) and name.lower() == driver.lower():
+            return driver
+    raise InvalidInputError(f"driver is {name!r}; give 'COG' or 'GTiff'.")
 
 
 def assemble(
@@ -59,8 +72,7 @@ def assemble(
         InvalidInputError: The parts are not the rows of the output, or there is no such driver.
         RasterFileError: A part is missing or damaged, or the file cannot be written.
     """
-    if driver not in ("COG", "GTiff"):
-        raise InvalidInputError(f"driver is {driver!r}; give 'COG' or 'GTiff'.")
+    driver = driver_named(driver)
     _check_rows(output, parts)
     for part, rows in parts:
         _check_part(part, output, rows)

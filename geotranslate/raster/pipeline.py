@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from geotranslate.checks import whole_number
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from geotranslate.raster.assembly import Driver
+from geotranslate.raster.assembly import Driver, driver_named
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach, sample_of
 from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor, compute_everywhere
@@ -118,7 +118,8 @@ def translate_raster(
         categorical: Whether the output is classes, which are never mixed.
         tags: Further metadata of the output, written as text.
         fill: What `apply` sees where the source is invalid, in source units, one or one a band.
-        driver: `COG` for a cloud optimised GeoTIFF, `GTiff` for a tiled one, both with overviews.
+        driver: `COG` for a cloud optimised GeoTIFF, `GTiff` for a tiled one, both with overviews
+            and of the same names.
         overwrite: Whether an existing output may be replaced.
         resume: Whether to go on with the parts that an interrupted run left.
         executor: `concurrent.futures` executor or `dask.distributed.Client` that computes the
@@ -142,7 +143,7 @@ def translate_raster(
             has to.
         TranslationError: `apply` failed; the sentence names the tile.
     """
-    factor = _factor(scale)
+    factor, driver = _factor(scale), driver_named(driver)
     batch_size = whole_number("batch_size", batch_size, 1)
     bands_out = whole_number("bands_out", bands_out, 1)
     path = check_output(output, overwrite=overwrite or resume)
@@ -172,6 +173,7 @@ def translate_raster(
             tags={} if tags is None else tags,
         )
         recipe = _recipe(opened, plan, written, aoi, fill, identity or "")
+        recipe["driver"] = driver
         files = files_of(opened.dataset)
         parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
         if resume and _is_newer(path, files) and (summary := parts.assembled()):

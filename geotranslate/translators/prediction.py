@@ -15,6 +15,7 @@ from geotranslate.checks import whole_number
 from geotranslate.chips.area import AreaLike
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.assembly import driver_named
 from geotranslate.raster.destination import default_output
 from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.scenes import (
@@ -141,7 +142,8 @@ class Predictor(ABC):
                 is the same, byte for byte, for every batch size.
             dtype: Output dtype; that of the training targets by default.
             nodata: Output nodata value; that of the training targets by default.
-            driver: GDAL's format of the output.
+            driver: "COG" for a cloud optimised GeoTIFF, "GTiff" for a tiled one; the name of the
+                output is the same.
             overwrite: Whether an existing output may be replaced.
             resume: Whether to go on with what an interrupted run with the same arguments has
                 left, and to keep outputs that it finished.
@@ -186,7 +188,7 @@ class Predictor(ABC):
         with shared(self, inference, tta, executor, provenance.digest, outputs[0]) as apply:
             how = {
                 "batch_size": inference.batch_size(batch_size, tile),
-                "driver": driver,
+                "driver": driver_named(driver),
                 "overwrite": overwrite,
                 "resume": resume,
                 "executor": executor,

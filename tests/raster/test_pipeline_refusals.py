@@ -114,6 +114,20 @@ def test_full_disk_is_said_and_nothing_is_lost(
     assert result.path.read_bytes() != b"old"
 
 
+@pytest.mark.parametrize("driver", ["PNG", None, "", 3])
+def test_driver_that_is_none_is_said_before_anything_is_computed(
+    write_raster: WriteRaster, tmp_path: Path, driver: Any
+) -> None:
+    def never(batch: Batch) -> Batch:
+        raise AssertionError("computed")
+
+    path = write_raster("a.tif", values((1, 300, 300), "uint8"))
+    with pytest.raises(InvalidInputError, match=f"driver is {driver!r}; give 'COG' or 'GTiff'"):
+        translate_raster(
+            path, tmp_path / "b.tif", never, bands_out=1, driver=driver, progress=False
+        )
+
+
 @pytest.mark.parametrize("name", ["tile_size", "overlap", "batch_size", "bands_out"])
 @pytest.mark.parametrize(
     ("value", "given"),

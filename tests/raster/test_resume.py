@@ -164,6 +164,7 @@ def test_finished_parts_are_not_computed_again(raster: Path, tmp_path: Path) -> 
         ({"overlap": 8}, "tiling"),
         ({"fill": 3}, "kind of output"),
         ({"dtype": "int16"}, "kind of output"),
+        ({"driver": "GTiff"}, "driver"),
         ({"bbox": (500_000, 4_999_000, 500_100, 5_000_000)}, "area"),
     ],
 )
@@ -210,6 +211,20 @@ def test_resume_does_not_overwrite_another_output(raster: Path, tmp_path: Path) 
     with pytest.raises(OutputExistsError):
         translate_raster(raster, output, shade, **OPTIONS, resume=True)
     assert output.read_text() == "precious"
+
+
+def test_output_of_another_driver_is_not_taken_for_finished(raster: Path, tmp_path: Path) -> None:
+    output = tmp_path / "b.tif"
+    translate_raster(raster, output, shade, **OPTIONS)
+    options: dict[str, Any] = {**OPTIONS, "driver": "gtiff", "resume": True}
+    with pytest.raises(OutputExistsError):
+        translate_raster(raster, output, shade, **options)
+    translate_raster(raster, output, shade, **options, overwrite=True)
+    with rasterio.open(output) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") != "COG"
+    made = output.stat().st_mtime_ns
+    translate_raster(raster, output, shade, **options)
+    assert output.stat().st_mtime_ns == made
 
 
 @pytest.mark.parametrize("shares", [1, 2, 3, 20])

@@ -6,13 +6,14 @@ import base64
 import html
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.mismatch import Mismatch
@@ -103,6 +104,7 @@ class TranslatedRaster(os.PathLike[str]):
     seconds: Seconds = field(default_factory=Seconds)
     """Times of this run, parts that an earlier one left aside."""
     warnings: tuple[str, ...] = ()
+    """What was warned of while it was made."""
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -130,11 +132,18 @@ class TranslatedRaster(os.PathLike[str]):
             f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>"
             for name, value in facts.items()
         )
-        picture = base64.b64encode(thumbnail(self.path)).decode()
-        return (
-            f"<p>{html.escape(str(self.path))}</p>"
-            f"<img src='data:image/png;base64,{picture}'><table>{rows}</table>"
-        )
+        return f"<p>{html.escape(str(self.path))}</p>{self._picture()}<table>{rows}</table>"
+
+    def _picture(self) -> str:
+        try:
+            picture = base64.b64encode(thumbnail(self.path)).decode()
+        except (RasterioError, OSError):
+            return ""  # parts that are not put together yet, or a file that is gone
+        return f"<img src='data:image/png;base64,{picture}'>"
+
+    def with_warnings(self, said: Iterable[str]) -> TranslatedRaster:
+        """Return the result with warnings that were given before its own."""
+        return replace(self, warnings=(*said, *self.warnings))
 
 
 def thumbnail(path: str | os.PathLike[str]) -> bytes:

@@ -247,3 +247,19 @@ def test_seconds_and_waiting_are_measured(write_raster: WriteRaster, tmp_path: P
     assert min(seconds.read, seconds.apply, seconds.write) > 0
     assert "data:image/png;base64" in result._repr_html_()
     assert "700 x 600 px" in result._repr_html_()
+
+
+def test_result_without_a_file_is_shown_without_a_picture(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster("a.tif", values((1, 700, 600), "uint8"))
+    options: dict[str, Any] = {"bands_out": 1, "progress": False, "part_rows": 256}
+    share = translate_raster(path, tmp_path / "b.tif", shade, part="1/2", **options)
+    gone = translate_raster(path, tmp_path / "c.tif", shade, **options)
+    gone.path.unlink()
+    torn = translate_raster(path, tmp_path / "d.tif", shade, **options)
+    torn.path.write_text("no raster")
+    for result in (share, gone, torn):
+        shown = result._repr_html_()
+        assert "600 x 700 px" in shown
+        assert "<img" not in shown

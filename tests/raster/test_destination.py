@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 def test_existing_output_needs_consent(tmp_path: Path) -> None:
     path = tmp_path / "out.tif"
     path.write_text("")
-    with pytest.raises(OutputExistsError, match=r"out\.tif exists; .* overwrite=True"):
+    with pytest.raises(OutputExistsError, match=r"exists; .* overwrite=True \(--overwrite\)"):
         check_output(path, overwrite=False)
     assert check_output(path, overwrite=True) == path
 
@@ -94,3 +95,48 @@ def test_only_what_belongs_to_the_raster_is_removed(tmp_path: Path) -> None:
     remove_sidecars(path)
     remove_sidecars(path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+@pytest.mark.parametrize("length", [199, 200, 201, 234, 239])
+@pytest.mark.parametrize("letter", ["a", "\u00e4", "\u6728"])
+def test_long_names_have_temporary_ones_that_can_be_made(
+    tmp_path: Path, length: int, letter: str
+) -> None:
+    stem = letter * (length // len(letter.encode()))
+    path = check_output(tmp_path / f"{stem}.tif", overwrite=False)
+    temporary = temporary_for(path)
+    left = [temporary, Path(f"{temporary}.msk.ovr.tmp")]
+    kept = temporary_for(path.with_name(f"{stem[:-1]}b.tif"))
+    for file in (*left, kept, path.with_name(f".{path.name}.parts.lock")):
+        file.write_text("")
+    remove_temporaries(path, tmp_path)
+    assert not any(file.exists() for file in left)
+    assert kept.exists()
+    remove_sidecars(path)
+
+
+def test_name_that_is_too_long_is_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"aaa\.\.\. has 244 bytes; give one of at most 243"
+    ):
+        check_output(tmp_path / f"{'a' * 240}.tif", overwrite=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_links_are_followed(tmp_path: Path) -> None:
+    link, other, target = tmp_path / "link.tif", tmp_path / "other.tif", tmp_path / "target.bin"
+    link.symlink_to(other)
+    other.symlink_to(target)
+    assert check_output(link, overwrite=False) == target
+    target.write_text("precious")
+    with pytest.raises(OutputExistsError, match=r"target\.bin exists"):
+        check_output(link, overwrite=False)
+    assert check_output(link, overwrite=True) == target
+    target.unlink()
+    target.symlink_to(link)
+    with pytest.raises(RasterFileError, match="is a link that leads to itself"):
+        check_output(link, overwrite=True)
+    lost = tmp_path / "lost.tif"
+    lost.symlink_to(tmp_path / "no" / "b.tif")
+    with pytest.raises(RasterFileError, match=r"folder .*no of the output b\.tif does not exist"):
+        check_output(lost, overwrite=True)

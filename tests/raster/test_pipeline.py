@@ -421,3 +421,36 @@ def test_values_of_numpy_and_rasterio_are_taken(write_raster: WriteRaster, tmp_p
         assert dataset.nodata == np.finfo("float32").min
         assert dataset.scales == (0.5,)
         assert dataset.tags()["epoch"] == "3"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+@pytest.mark.parametrize("there", [True, False])
+def test_link_leads_to_the_output_and_stays(
+    write_raster: WriteRaster, tmp_path: Path, there: bool
+) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "uint8"))
+    (tmp_path / "far").mkdir()
+    target, link = tmp_path / "far" / "b.tif", tmp_path / "link.tif"
+    link.symlink_to(target)
+    if there:
+        target.write_text("old")
+    options: dict[str, Any] = {"bands_out": 1, "progress": False, "overwrite": there}
+    result = translate_raster(path, link, lambda batch: batch, **options)
+    assert link.is_symlink()
+    assert result.path == target
+    with rasterio.open(link) as dataset:
+        assert dataset.shape == (50, 60)
+    assert [item.name for item in (tmp_path / "far").iterdir()] == ["b.tif"]
+
+
+@pytest.mark.parametrize("length", [234, 243])
+def test_names_near_the_limit_are_written(
+    write_raster: WriteRaster, tmp_path: Path, length: int
+) -> None:
+    path = write_raster("a.tif", values((1, 50, 60), "float32"))
+    output = tmp_path / f"{'b' * (length - 4)}.tif"
+    for _ in range(2):
+        translate_raster(
+            path, output, lambda batch: batch, bands_out=1, overwrite=True, progress=False
+        )
+    assert sorted(tmp_path.iterdir()) == [path, output]

@@ -90,13 +90,16 @@ def predict(
     tta: str | None,
     **options: Any,
 ) -> None:
-    """Translate SCENES (files, folders or a glob pattern) with the saved MODEL.
+    """Translate SCENES (files, a folder or a glob pattern) with the saved MODEL.
+
+    Among several, translations of earlier calls, such as a_translated.tif beside a.tif, are left
+    out.
 
     On several machines that share a disk, run it with --part 1/8 to --part 8/8 and then once with
     --assemble, all else the same.
     """
-    path = scenes[0] if len(scenes) == 1 else list(scenes)
     with _sentences():
+        path = _scenes(scenes)
         if assemble:
             _assemble(path, output, overwrite=options["overwrite"])
             return
@@ -111,6 +114,15 @@ def predict(
         )
         for raster in written if isinstance(written, list) else [written]:
             click.echo(raster)
+
+
+def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
+    if len(scenes) == 1:
+        return scenes[0]
+    from geotranslate.raster.scenes import without_translations
+
+    # Most shells expand a pattern, whose files would include the translations of an earlier call.
+    return without_translations(scenes)
 
 
 def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:

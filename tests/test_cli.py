@@ -126,6 +126,21 @@ def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
     )
 
 
+def test_translations_that_a_shell_expands_are_left_out(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ["s0.tif", "s0_translated.tif", "s1.tif", "s2_translated.tif"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    for given in (names, [str(tmp_path / name) for name in names]):
+        CliRunner().invoke(main, ["predict", "model", *given])
+        assert asked.pop()[0] == [given[0], *given[2:]]
+    # More than one was given, so that the output stays a folder.
+    CliRunner().invoke(main, ["predict", "model", *names[:2]])
+    assert asked.pop()[0] == ["s0.tif"]
+
+
 @pytest.mark.parametrize("name", ["gtiff", "GTIFF", "GTiff"])
 def test_driver_may_be_named_in_any_case(asked: list[Any], name: str) -> None:
     assert CliRunner().invoke(main, ["predict", "model", "a.tif", "--driver", name]).exit_code == 0

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import geopandas as gpd
 
@@ -20,12 +20,15 @@ PATH_COLUMNS = ("path", "location")
 
 ScenesLike: TypeAlias = "RasterLike | Sequence[RasterLike] | gpd.GeoDataFrame"
 
+PathT = TypeVar("PathT", str, Path)
+
 
 def several(scenes: ScenesLike) -> list[RasterLike] | None:
     """Return the rasters of a folder, glob pattern, list or GeoDataFrame; None for one raster.
 
     A GeoDataFrame has their paths in a column `path` or `location`, as gdaltindex writes. Of a
-    folder, what is the translation of another raster in it by name is not a scene.
+    folder or a pattern, what is the translation of another of its rasters by name is not a scene;
+    lists and tables are taken as they are.
 
     Raises:
         InvalidInputError: There is none, or the GeoDataFrame has no such column.
@@ -43,7 +46,7 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
         if not found:
             return None
     elif _is_pattern(os.fspath(scenes)):
-        found = list(sorted(glob.glob(os.fspath(scenes), recursive=True)))
+        found = list(without_translations(sorted(glob.glob(os.fspath(scenes), recursive=True))))
         if not found:
             raise InvalidInputError(f"No file matches {scenes}; check the pattern.")
     else:
@@ -51,6 +54,12 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
     if not found:
         raise InvalidInputError("The list of scenes is empty; give at least one raster.")
     return found
+
+
+def without_translations(files: Sequence[PathT]) -> list[PathT]:
+    """Return files without those that are translations of others among them, by their names."""
+    translations = {default_output(os.fspath(file)) for file in files}
+    return [file for file in files if Path(file) not in translations]
 
 
 def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | None) -> list[Path]:
@@ -120,9 +129,9 @@ def _column(frame: gpd.GeoDataFrame) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in RASTER_SUFFIXES)
-    translations = {default_output(str(file)) for file in files}
-    return [file for file in files if file not in translations]
+    return without_translations(
+        sorted(file for file in folder.iterdir() if file.suffix.lower() in RASTER_SUFFIXES)
+    )
 
 
 def _is_pattern(path: str) -> bool:

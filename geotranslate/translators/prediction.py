@@ -123,7 +123,8 @@ class Predictor(ABC):
 
         Args:
             path: Raster to translate: path, URL, GDAL name or open dataset. For several: a folder,
-                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`.
+                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`. Of
+                a folder or pattern, what is named as the translation of another is left out.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
                 working directory for a remote one. For several scenes the folder of such files.
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry

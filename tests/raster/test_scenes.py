@@ -30,6 +30,23 @@ def test_pattern_gives_the_files_that_match(folder: Path) -> None:
     assert several(str(folder / "**" / "*.vrt")) == [str(folder / "d.vrt")]
 
 
+@pytest.mark.parametrize("pattern", ["*.[tT]*", "**/*.[tT][iI]*"])
+@pytest.mark.parametrize("here", [True, False])
+def test_pattern_gives_no_translations_of_its_own_files(
+    folder: Path, pattern: str, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "notes.txt").unlink()
+    found = several(pattern if here else str(folder / pattern))
+    assert found is not None
+    assert [Path(str(file)).name for file in found] == ["a.TIF", "b.tif", "c_translated.tif"]
+
+
+def test_list_is_taken_as_it_is(folder: Path) -> None:
+    files = [folder / "a.TIF", folder / "a_translated.tif"]
+    assert several(files) == files
+
+
 @pytest.mark.parametrize("column", ["path", "location"])
 def test_table_gives_its_column(column: str) -> None:
     table = gpd.GeoDataFrame({column: ["x.tif", Path("y.tif")]}, geometry=[Point(), Point()])

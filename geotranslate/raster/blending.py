@@ -58,6 +58,7 @@ def choose_tiling(
     reach: Callable[[], Reach | None],
     *,
     categorical: bool = False,
+    said: list[str] | None = None,
 ) -> Tiling:
     """Return how tiles are laid, from what the user says and what `apply` sees.
 
@@ -72,6 +73,7 @@ def choose_tiling(
         blend: `hann`, `crop`, or `auto` to choose.
         reach: Finds out what `apply` sees, None where that is unknown; asked only if it decides.
         categorical: Whether the output is classes.
+        said: Gets what is warned of.
 
     Raises:
         InvalidInputError: The values contradict each other.
@@ -86,11 +88,11 @@ def choose_tiling(
         found = reach()
         halo = _halo(found)
         if found is not None and halo is not None and 2 * halo + found.stride <= 0.6 * tile:
-            return _cropped(tile, None, halo, found)
+            return _cropped(tile, None, halo, found, said)
         return Tiling(tile, max(tile // 4, min(32, tile // 2)), 0)
     crop = blend == "crop" or categorical or (blend == "auto" and overlap is None)
     if crop:
-        return _cropped(tile, overlap, padding, reach())
+        return _cropped(tile, overlap, padding, reach(), said)
     return Tiling(tile, tile // 4 if overlap is None else overlap, padding or 0)
 
 
@@ -101,7 +103,13 @@ def _halo(reach: Reach | None) -> int | None:
     return -(-reach.radius // reach.stride) * reach.stride
 
 
-def _cropped(tile: int, overlap: int | None, padding: int | None, reach: Reach | None) -> Tiling:
+def _cropped(
+    tile: int,
+    overlap: int | None,
+    padding: int | None,
+    reach: Reach | None,
+    said: list[str] | None,
+) -> Tiling:
     if padding is None and overlap is not None:
         padding = overlap // 2
     step = 1 if reach is None or reach.radius is None else reach.stride
@@ -114,17 +122,18 @@ def _cropped(tile: int, overlap: int | None, padding: int | None, reach: Reach |
         # No two tiles can lie alike, and cropping is not exact in any case: it stays as it is.
         rounded_tile, rounded, step = tile, padding, 1
     if (rounded_tile, rounded) != (tile, padding):
-        warnings.warn(
+        sentence = (
             f"Tiles of {tile} px with padding {padding} are not multiples of the {step} px by "
             f"which the model shrinks them: tiles of {rounded_tile} px with padding {rounded} are "
-            "used, so that cropping leaves no trace.",
-            GeotranslateWarning,
-            stacklevel=4,
+            "used, so that cropping leaves no trace."
         )
+        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        if said is not None:
+            said.append(sentence)
     if overlap is not None and overlap not in (2 * padding, 2 * padding + 1):
         raise InvalidInputError(
             f"overlap is {overlap} and padding {padding}, but cropped tiles overlap by twice the "
-            "padding; give one of the two, or blend='hann'."
+            "padding; give one of the two, or blend='hann' (--blend hann)."
         )
     return Tiling(rounded_tile, 2 * rounded, rounded, step)
 

@@ -147,11 +147,12 @@ def translate_raster(
     batch_size = whole_number("batch_size", batch_size, 1)
     bands_out = whole_number("bands_out", bands_out, 1)
     path = check_output(output, overwrite=overwrite or resume)
+    said: list[str] = []
     with Source(source, bands) as opened:
         _refuse_same_file(opened, path)
         region = region_of(opened.grid, aoi, bbox, factor)
         tiling = _tiling(
-            opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical
+            opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical, said
         )
         plan = _plan(opened, tiling, factor, region, part_rows)
         gcps, rpcs = points_of(opened.dataset, plan.window, float(factor))
@@ -178,7 +179,7 @@ def translate_raster(
         parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
         if resume and _is_newer(path, files) and (summary := parts.assembled()):
             _remove_left_parts(parts, part)
-            return _result(parts, summary, Seconds())
+            return _result(parts, summary, Seconds()).with_warnings(said)
         job = Job(
             raster=opened.dataset if executor is None else _for_workers(source),
             bands=opened.indexes,
@@ -194,7 +195,7 @@ def translate_raster(
         # Shares of one output are computed at the same time.
         with nullcontext() if part is not None else parts.alone():
             check_output(output, overwrite=overwrite)
-            return _run(job, parts, executor, part, progress, resume)
+            return _run(job, parts, executor, part, progress, resume).with_warnings(said)
 
 
 def _run(
@@ -281,6 +282,7 @@ def _tiling(
     factor: Fraction,
     fill: float | Sequence[float],
     categorical: bool,
+    said: list[str],
 ) -> Tiling:
     tile = whole_number("tile_size", tile_size, 1)
     overlap = None if overlap is None else whole_number("overlap", overlap, 0)
@@ -291,7 +293,7 @@ def _tiling(
             return None  # a single tile meets no other
         return find_reach(apply, lambda: sample_of(source, tile, fill), factor)
 
-    return choose_tiling(tile, overlap, padding, blend, reach, categorical=categorical)
+    return choose_tiling(tile, overlap, padding, blend, reach, categorical=categorical, said=said)
 
 
 def _plan(

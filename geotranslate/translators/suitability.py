@@ -27,21 +27,23 @@ EARTH_RADIUS = 6_371_008.8
 WEB_MERCATOR = 3857
 
 
-def warn_if_unlike(source: Source, card: DataCard) -> None:
+def warn_if_unlike(source: Source, card: DataCard) -> list[str]:
     """Warn of a scene without CRS, with other pixel sizes, another dtype or other values.
 
-    Of the values a few small windows are looked at. What is not known is not compared.
+    Of the values a few small windows are looked at. What is not known is not compared. What was
+    said is returned.
     """
     name = os.path.basename(source.name)
-    sentences = [
+    found = (
         _no_crs(source, name),
         _other_pixels(source.grid, card, name),
         _other_dtype(source, card.source, name),
         _other_values(source, card.source, name),
-    ]
-    for sentence in sentences:
-        if sentence:
-            warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+    )
+    said = [sentence for sentence in found if sentence]
+    for sentence in said:
+        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+    return said
 
 
 def ground_size(

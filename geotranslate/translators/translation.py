@@ -44,8 +44,8 @@ class Translation:
         with Source(scene) as source:
             bands = self.inference.bands_of(source)
             area = self._area(source)
-            warn_if_unlike(Source(source.dataset, bands), self.card)
-            return translate_raster(
+            said = warn_if_unlike(Source(source.dataset, bands), self.card)
+            written = translate_raster(
                 scene,
                 output,
                 self.apply,
@@ -61,6 +61,7 @@ class Translation:
                 ),
                 **self.settings,
             )
+            return written.with_warnings(said)
 
     def _area(self, source: Source) -> BaseGeometry | None:
         if self.aoi is None:

@@ -126,5 +126,5 @@ def shared(
             f"The folder {output.parent} of the output {output.name} does not exist; create it "
             "first."
         )
-    with TemporaryDirectory(prefix=f".{output.name}.model.", dir=output.parent) as made:
+    with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
         yield SavedModel.of(model.save(made), digest, inference, tta)

@@ -165,6 +165,10 @@ def test_sizes_that_miss_the_stride_are_rounded_up_and_said() -> None:
     sentence = "Tiles of 250 px with padding 30 .* the 32 px .* tiles of 256 px with padding 32"
     with pytest.warns(GeotranslateWarning, match=sentence):
         found = chosen(Reach(32, 60), tile=250, padding=30)
+    said: list[str] = []
+    with pytest.warns(GeotranslateWarning, match=sentence) as caught:
+        choose_tiling(250, None, 30, "crop", lambda: Reach(32, 60), said=said)
+    assert said == [str(warning.message) for warning in caught]
     assert found == Tiling(256, 64, 32, 32)
 
 

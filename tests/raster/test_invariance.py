@@ -263,3 +263,24 @@ def test_result_without_a_file_is_shown_without_a_picture(
         shown = result._repr_html_()
         assert "600 x 700 px" in shown
         assert "<img" not in shown
+
+
+@pytest.mark.filterwarnings("ignore:Tiles of:geotranslate.errors.GeotranslateWarning")
+@pytest.mark.filterwarnings("ignore:.*NaN:geotranslate.errors.GeotranslateWarning")
+def test_all_that_is_warned_of_stands_in_the_result(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    class Network:
+        stride, radius = 32, 60
+
+        def __call__(self, batch: Batch) -> Batch:
+            return np.where(batch == batch.max(), np.float32("nan"), batch)
+
+    path = write_raster("a.tif", values((1, 700, 600), "uint8"))
+    options: dict[str, Any] = {"tile_size": 250, "padding": 30, "bands_out": 1, "progress": False}
+    for resume in (False, True):
+        result = translate_raster(path, tmp_path / "b.tif", Network(), **options, resume=resume)
+        rounded, lost = result.warnings
+        assert rounded.startswith("Tiles of 250 px")
+        assert "NaN or infinity" in lost
+        assert all(sentence[:9] in result._repr_html_() for sentence in result.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import html
 import json
 import multiprocessing
 import signal
@@ -467,11 +468,13 @@ def test_scene_unlike_the_chips_is_warned_of_at_the_call(
         "coarse.tif", smooth(80, 80).astype("int16"), transform=NORTH_UP @ Affine.scale(3)
     )
     with pytest.warns(GeotranslateWarning) as caught:
-        fresh_model.predict_raster(coarse, tmp_path / "o.tif", **OPTIONS)
+        result = fresh_model.predict_raster(coarse, tmp_path / "o.tif", **OPTIONS)
     text = "\n".join(str(warning.message) for warning in caught)
     assert "coarse.tif has pixels of 6 m but the model was trained on 2 m" in text
     assert "coarse.tif is int16 but the model was trained on uint8" in text
     assert {warning.filename for warning in caught} == {__file__}
+    assert result.warnings == tuple(str(warning.message) for warning in caught)
+    assert all(html.escape(sentence) in result._repr_html_() for sentence in result.warnings)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

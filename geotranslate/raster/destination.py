@@ -24,7 +24,10 @@ SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
 
 
 def default_output(source: str) -> Path:
-    """Return `<stem>_translated.tif` beside a local source, in the working directory for others."""
+    """Return `<stem>_translated.tif` beside a local source, in the working directory for others.
+
+    Both drivers write GeoTIFFs, so the name is the same.
+    """
     name = f"{PurePosixPath(source.split('?')[0]).stem}_translated.tif"
     local = Path(source)
     return local.with_name(name) if local.is_file() else Path(name)

@@ -225,6 +225,57 @@ def test_parts_of_the_command_line_make_the_same_file(
     assert not list(tmp_path.glob("*.parts"))
 
 
+def test_command_line_from_a_scene_to_an_output_and_again(
+    saved: Path, scene: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "o.tif"
+    command = arguments(saved, scene, output)
+    assert CliRunner().invoke(main, [*command, "--driver", "gtiff"]).output == f"{output}\n"
+    made = output.read_bytes()
+    for more in ([], ["--resume"]):
+        done = CliRunner().invoke(main, [*command, *more])
+        assert done.exit_code == 1
+        assert done.output.startswith("Error: The output")
+        assert "pass overwrite=True (--overwrite)." in done.output
+        assert output.read_bytes() == made
+    done = CliRunner().invoke(main, [*command, "--overwrite"])
+    assert (done.exit_code, done.output) == (0, f"{output}\n")
+    with rasterio.open(output) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert dataset.tags()["GEOTRANSLATE_SOURCE"] == "scene.tif"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--dtype rgb", "Error: dtype is 'rgb'; give one of uint8, int8"),
+        ("--nodata nan", "Error: nodata is nan, which uint8 cannot hold; give another nodata"),
+        (
+            "--bbox 0 0 inf 1",
+            "Error: bbox is (0.0, 0.0, inf, 1.0); give (left, bottom, right, top)",
+        ),
+        (
+            "--bbox 0 0 1 1",
+            "Error: The bbox (0 to 1 east, 0 to 1 north) does not overlap the raster",
+        ),
+        ("--part 3/2", "Error: part is '3/2'; give the share to compute and their number"),
+        (
+            "--overlap 9 --padding 9 --blend crop",
+            "give one of the two, or blend='hann' (--blend hann)",
+        ),
+    ],
+)
+def test_errors_of_the_command_line_are_sentences(
+    saved: Path, scene: Path, tmp_path: Path, options: str, sentence: str
+) -> None:
+    command = arguments(saved, scene, tmp_path / "o.tif", *options.split())
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "o.tif").exists()
+
+
 def test_parts_of_processes_at_the_same_time_make_the_same_file(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from geotranslate.raster.destination import check_output, remove_temporaries
 from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import read_tags
+from geotranslate.raster.recipe import digest
 from geotranslate.raster.report import REPORT_TAG, PartReport
 
 PLAN_FILE = "plan.json"
@@ -93,11 +93,12 @@ class PartsFolder:
                 f"{self.path}, where the parts of the output go, cannot be written: "
                 f"{error.strerror}. Make room or give an output in another folder."
             ) from error
-        self._refuse_other_parts(_load(self.path)["recipe"])
+        self._refuse_other_parts(_load(self.path))
 
     def _write_plan(self) -> None:
         values = {
-            "recipe": {**self.recipe, "raster": self.state},
+            "recipe": self.recipe,
+            "state": self.state,
             "output": self.output.to_json(),
             "driver": self.driver,
             "edges": [0, *(rows.stop for rows in self.rows)],
@@ -107,9 +108,13 @@ class PartsFolder:
         partial.write_text(json.dumps(values), encoding="utf-8")
         os.replace(partial, self.path / PLAN_FILE)
 
-    def _refuse_other_parts(self, found: dict[str, str]) -> None:
-        wanted = {**self.recipe, "raster": self.state}
+    def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
+        found, wanted = plan["recipe"], self.recipe
         other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+        if "area" in other and "raster" in other:
+            other.remove("raster")  # it is looked at within the area
+        if not other and plan["state"] != self.state:
+            other = ["raster"]
         if other:
             raise InvalidInputError(
                 f"The parts in {self.path} were made with another {' and another '.join(other)}, "
@@ -128,7 +133,7 @@ class PartsFolder:
     def assembled(self) -> dict[str, Any] | None:
         """Return the summary of the output where it is there already, made by this recipe.
 
-        That tells nothing of the raster's files, whose times differ from machine to machine.
+        A raster that was changed in few places may pass: the times of its files tell more.
         """
         try:
             tags = read_tags(self.target)
@@ -194,15 +199,6 @@ class PartsFolder:
             part.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def remove_own(self) -> None:
-        """Remove the folder where its parts are those of this output."""
-        try:
-            found = _load(self.path)["recipe"]
-        except RasterFileError:
-            return
-        if self.recipe.items() <= found.items():
-            self.remove()
-
 
 def folder_of(target: Path) -> Path:
     """Return where the parts of an output are kept until they are put together."""
@@ -222,7 +218,7 @@ def open_parts(target: Path) -> PartsFolder:
         tuple(range(top, bottom) for top, bottom in pairwise(values["edges"])),
         values["driver"],
         values["recipe"],
-        values["recipe"].pop("raster"),
+        values["state"],
     )
 
 
@@ -239,11 +235,6 @@ def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -
     with parts.alone():
         parts.assemble()
     return path
-
-
-def digest(values: Any) -> str:
-    """Return a fingerprint of plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _load(folder: Path) -> dict[str, Any]:

@@ -7,14 +7,13 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
@@ -31,9 +30,10 @@ from geotranslate.raster.grid import Grid
 from geotranslate.raster.job import Apply, Job, compute
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
-from geotranslate.raster.parts import PartsFolder, digest
+from geotranslate.raster.parts import PartsFolder
 from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
 from geotranslate.raster.points import points_of
+from geotranslate.raster.recipe import is_newer, recipe_of, state_of
 from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
 from geotranslate.raster.source import Source, fill_gaps
@@ -170,10 +170,10 @@ def translate_raster(
             rpcs=rpcs,
             tags=dict(tags or {}),
         )
-        recipe = _recipe(opened, plan, written, aoi, fill, identity)
+        recipe = recipe_of(opened, plan, written, aoi, fill, identity)
         files = files_of(opened.dataset)
-        parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
-        if resume and _is_newer(path, files) and (summary := parts.assembled()):
+        parts = PartsFolder(path, written, _from_top(plan), driver, recipe, state_of(files))
+        if resume and is_newer(path, files) and (summary := parts.assembled()):
             _remove_left_parts(parts, part)
             return _result(parts, summary, Seconds())
         job = Job(
@@ -366,42 +366,6 @@ def _share(part: str | tuple[int, int] | None, count: int) -> range:
             f"part is {part!r}; give the share to compute and their number, for example '3/16'."
         )
     return range(count * (index - 1) // shares, count * index // shares)
-
-
-def _recipe(
-    source: Source,
-    plan: Plan,
-    output: Output,
-    aoi: BaseGeometry | None,
-    fill: float | Sequence[float],
-    identity: str | Mapping[str, str],
-) -> dict[str, str]:
-    """Return what the written pixels depend on, by the names that users know."""
-    named = {"model": identity} if isinstance(identity, str) else identity
-    facts = {name: fact for name, fact in output.to_json().items() if name != "tags"}
-    grid = source.grid
-    scene = [grid.crs and grid.crs.to_wkt(), grid.transform[:6], grid.height, grid.width]
-    return {
-        "scene": digest([*scene, source.indexes, source.dtype]),
-        **{name: digest(value) for name, value in named.items()},
-        "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
-        "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
-        "kind of output": digest([facts, np.atleast_1d(fill).tolist()]),
-    }
-
-
-def _state(files: Iterable[Path]) -> str:
-    """Return a fingerprint of files as they are now."""
-    states = {(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files}
-    return digest(sorted(states))
-
-
-def _is_newer(path: Path, files: Iterable[Path]) -> bool:
-    """Tell whether a file is there and none of the others was changed after it."""
-    if not path.exists():
-        return False
-    made = path.stat().st_mtime_ns
-    return all(file.stat().st_mtime_ns <= made for file in files)
 
 
 def _for_workers(raster: RasterLike) -> str:

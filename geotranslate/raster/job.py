@@ -117,25 +117,32 @@ def _compute_region(
 
 
 def _translate(job: Job, batch: TileBatch) -> Batch:
-    row, col = batch.places[0]
-    tile = f"the tile in tile row {row}, tile column {col}"
-    if len(batch.places) > 1:
-        tile += f" or one of the {len(batch.places) - 1} after it"
     try:
-        returned = np.asarray(job.apply(batch.values), np.float32)
+        given = job.apply(batch.values)
+        # What is written behind may wait while `apply` fills the same memory anew.
+        returned = given if given is batch.values else np.array(given, np.float32)
     except GeotranslateError:
         raise
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(". ")
-        raise TranslationError(f"Translating {tile} failed: {what}.") from error
+        raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
     side = job.plan.out_rows.tile
     expected = (len(batch.places), job.output.bands, side, side)
     if returned.shape != expected:
         raise InvalidInputError(
-            f"apply returned {returned.shape} for {batch.values.shape}; it has to return "
-            f"{expected}."
+            f"apply returned {returned.shape} for {batch.values.shape}, {_named(batch)}; it has "
+            f"to return {expected}."
         )
     return returned
+
+
+def _named(batch: TileBatch) -> str:
+    """Return the words for the tiles of a batch."""
+    row, col = batch.places[0]
+    tile = f"the tile in tile row {row}, tile column {col}"
+    if len(batch.places) > 1:
+        tile += f" or one of the {len(batch.places) - 1} after it"
+    return tile
 
 
 class _Merger:
@@ -225,8 +232,9 @@ class _PartFiles:
             report.mismatch.merge(mismatches.pop(part, Mismatch()))
             if part not in self._open:
                 rows_in_output = range(rows.start - plan.region.top, rows.stop - plan.region.top)
-                self._open[part] = PartFile(self._job.path(part), self._job.output, rows_in_output)
-                self._open[part].open()
+                file = PartFile(self._job.path(part), self._job.output, rows_in_output)
+                file.open()
+                self._open[part] = file
             self._open[part].write(
                 first - plan.region.top,
                 left - plan.region.left,

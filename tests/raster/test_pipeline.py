@@ -399,3 +399,30 @@ def test_progress_ends_at_its_total_with_tiles_that_are_skipped(
     assert whole.skipped > 0
     assert [bar.n for bar in BARS] == [bar.total for bar in BARS] == [*totals, whole.tiles]
     assert sum(totals) == whole.tiles
+
+
+@pytest.mark.parametrize("returned", ["buffer", "view", "batch"])
+def test_apply_may_use_its_memory_again(
+    write_raster: WriteRaster, tmp_path: Path, returned: str
+) -> None:
+    """What is written lags behind: it must not see the next batch."""
+    data = values((1, 700, 700), "uint8") // 2
+    buffer = np.empty((1, 1, 64, 64), np.float32)
+
+    def add(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.add(batch, 1, out=batch if returned == "batch" else buffer)
+        return found[:] if returned == "view" else found
+
+    result = translate_raster(
+        write_raster("a.tif", data),
+        tmp_path / "b.tif",
+        add,
+        bands_out=1,
+        tile_size=64,
+        overlap=0,
+        blend="crop",
+        batch_size=1,
+        progress=False,
+    )
+    with rasterio.open(result) as dataset:
+        np.testing.assert_array_equal(dataset.read(), data + 1)

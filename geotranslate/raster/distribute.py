@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
 from geotranslate.raster.job import Job, compute
 from geotranslate.raster.report import Seconds
+
+GO_ON = "go on with resume=True (--resume)"
 
 
 class Future(Protocol):
@@ -49,25 +53,44 @@ def compute_everywhere(
             "concurrent.futures executor or a dask.distributed.Client."
         )
     done: queue.Queue[Future] = queue.Queue()
-    futures = []
-    for part in parts:
-        future = executor.submit(_compute_one, job, part)
-        future.add_done_callback(done.put)
-        futures.append(future)
+    futures: list[Future] = []
     seconds = Seconds()
+    # Dask takes equal calls for one, and a failed one for failed for ever.
+    call = uuid.uuid4().hex
     try:
+        for part in parts:
+            futures.append(_submit(executor, job, part, call))
+            futures[-1].add_done_callback(done.put)
         for _ in futures:
             tiles, taken = _result(done.get())
             seconds.add(taken)
             told(tiles)
     except BaseException:
-        for future in futures:
-            future.cancel()
+        _stop(futures)
         raise
     return seconds
 
 
-def _compute_one(job: Job, part: int) -> tuple[int, Seconds]:
+def _submit(executor: Executor, job: Job, part: int, call: str) -> Future:
+    try:
+        return executor.submit(_compute_one, job, part, call)
+    except Exception as error:
+        raise TranslationError(
+            f"The executor takes no work: {type(error).__name__}: {error}. Give one that is "
+            f"running; {GO_ON}."
+        ) from error
+
+
+def _stop(futures: Sequence[Future]) -> None:
+    """Cancel what has not begun and wait for the rest, which would write into a later run."""
+    # Dask says nothing as it cancels, and lets nobody wait for what still runs.
+    running = [future for future in futures if future.cancel() is False]
+    for future in running:
+        with suppress(Exception):
+            future.result()
+
+
+def _compute_one(job: Job, part: int, call: str) -> tuple[int, Seconds]:
     """Compute one part; return its number of tiles and the time it took."""
     tiles = 0
 
@@ -88,5 +111,5 @@ def _result(future: Future) -> tuple[int, Seconds]:
     except Exception as error:
         raise TranslationError(
             f"A worker of the executor failed: {type(error).__name__}: {error}. The parts that "
-            "are finished stay: go on with resume=True."
+            f"are finished stay: {GO_ON}."
         ) from error

@@ -20,6 +20,7 @@ from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import PartFile
 from geotranslate.raster.plan import Plan, Region
+from geotranslate.raster.recipe import RECIPE_TAG
 from geotranslate.raster.report import REPORT_TAG, PartReport, Seconds
 from geotranslate.raster.source import Source
 from geotranslate.raster.stages import Ahead, Behind
@@ -46,6 +47,8 @@ class Job:
     batch_size: int = 4
     stripes: int = 1
     """Stripes that a part is cut into, so that a wide scene fits into memory."""
+    mark: str = ""
+    """What the parts are parts of: it goes with their files."""
 
     def path(self, part: int) -> Path:
         """Return the file of a part."""
@@ -247,7 +250,8 @@ class _PartFiles:
 
     def _complete(self, part: int) -> None:
         file = self._open.pop(part)
-        file.describe({REPORT_TAG: json.dumps(self.reports[part].to_json())})
+        report = json.dumps(self.reports[part].to_json())
+        file.describe({REPORT_TAG: report, RECIPE_TAG: self._job.mark})
         file.close()
 
     def discard(self) -> None:

@@ -8,7 +8,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +20,10 @@ from geotranslate.raster.destination import check_output, remove_temporaries
 from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import read_tags
-from geotranslate.raster.recipe import digest
+from geotranslate.raster.recipe import RECIPE_TAG, digest
 from geotranslate.raster.report import REPORT_TAG, PartReport
 
 PLAN_FILE = "plan.json"
-RECIPE_TAG = "GEOTRANSLATE_RECIPE"
-"""Tag of an output that says what its pixels depend on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,11 @@ class PartsFolder:
     def file(self, part: int) -> Path:
         """Return where a part is, or will be."""
         return self.path / f"part_{part:06d}.tif"
+
+    @property
+    def mark(self) -> str:
+        """What every part says it is a part of, with the state that the raster's files had."""
+        return digest([self.recipe, self.state])
 
     @property
     def missing(self) -> list[int]:
@@ -103,10 +106,12 @@ class PartsFolder:
             "driver": self.driver,
             "edges": [0, *(rows.stop for rows in self.rows)],
         }
-        # Several machines may start at a time: each writes the whole plan under the name.
+        # Several machines may start at a time: the whole plan of the first one is that of all.
         partial = self.path / f"{PLAN_FILE}.{uuid.uuid4().hex[:8]}"
         partial.write_text(json.dumps(values), encoding="utf-8")
-        os.replace(partial, self.path / PLAN_FILE)
+        with suppress(FileExistsError):
+            _name_first(partial, self.path / PLAN_FILE)
+        partial.unlink(missing_ok=True)
 
     def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
         found, wanted = plan["recipe"], self.recipe
@@ -123,8 +128,28 @@ class PartsFolder:
             )
 
     def report(self, part: int) -> PartReport:
-        """Return what is known of a part."""
-        return PartReport.from_json(json.loads(read_tags(self.file(part))[REPORT_TAG]))
+        """Return what is known of a part.
+
+        Raises:
+            RasterFileError: It is damaged, or one of another output.
+        """
+        tags = read_tags(self.file(part))
+        if tags.get(RECIPE_TAG) != self.mark:
+            raise RasterFileError(
+                f"The part {self.file(part)} is not of this output: another run has put it there. "
+                "Go on with resume=True (--resume), or compute its share again, to have it made "
+                "anew."
+            )
+        return PartReport.from_json(json.loads(tags[REPORT_TAG]))
+
+    def remove_others(self, share: Iterable[int]) -> None:
+        """Remove those parts of a share that are damaged or of another output."""
+        for part in share:
+            try:
+                if self.file(part).exists():
+                    self.report(part)
+            except RasterFileError:
+                self.file(part).unlink(missing_ok=True)
 
     def total(self, parts: Iterable[int]) -> PartReport:
         """Return what is known of several parts together."""
@@ -160,7 +185,7 @@ class PartsFolder:
             elif there:
                 warnings.warn(
                     f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
-                    "resume=True goes on with them.",
+                    "go on with resume=True (--resume).",
                     GeotranslateWarning,
                     stacklevel=4,
                 )
@@ -198,6 +223,21 @@ class PartsFolder:
         for part in self.path.glob("part_*.tif"):
             part.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _name_first(file: Path, name: Path) -> None:
+    """Give a file a further name, unless a file has it.
+
+    Raises:
+        FileExistsError: One has it.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with name.open("x", encoding="utf-8") as copy:
+            copy.write(file.read_text(encoding="utf-8"))
 
 
 def folder_of(target: Path) -> Path:
@@ -243,7 +283,8 @@ def _load(folder: Path) -> dict[str, Any]:
         return values
     except FileNotFoundError as error:
         raise RasterFileError(
-            f"There are no parts in {folder}; compute them first with part='1/2' and so on."
+            f"There are no parts in {folder}; compute them first, with part='1/2' (--part 1/2) "
+            "and so on."
         ) from error
     except (OSError, ValueError) as error:
         raise RasterFileError(

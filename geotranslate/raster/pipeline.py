@@ -178,11 +178,12 @@ def translate_raster(
             return _result(parts, summary, Seconds())
         job = Job(
             raster=opened.dataset if executor is None else _for_workers(source),
+            mark=parts.mark,
             bands=opened.indexes,
             apply=apply,
             plan=plan,
             output=written,
-            folder=parts.path,
+            folder=parts.path.absolute(),
             fill=fill,
             aoi=aoi,
             batch_size=batch_size,
@@ -205,6 +206,7 @@ def _run(
     """Compute the parts that are missing and put the output together."""
     share = _share(part, len(parts.rows))
     parts.start(resume=resume or part is not None)
+    parts.remove_others(share)
     with parts.kept(shared=part is not None):
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
@@ -363,15 +365,16 @@ def _share(part: str | tuple[int, int] | None, count: int) -> range:
         index = shares = 0
     if not 1 <= index <= shares:
         raise InvalidInputError(
-            f"part is {part!r}; give the share to compute and their number, for example '3/16'."
+            f"part is {part!r}; give the share to compute and their number, such as 3/16."
         )
     return range(count * (index - 1) // shares, count * index // shares)
 
 
 def _for_workers(raster: RasterLike) -> str:
-    """Return the name by which workers can open a raster."""
+    """Return the name by which workers can open a raster, whatever folder they work in."""
     if isinstance(raster, str | os.PathLike):
-        return os.fspath(raster)
+        name = os.fspath(raster)
+        return os.path.abspath(name) if os.path.exists(name) else name
     raise InvalidInputError(
         f"The raster is an open {type(raster).__name__}, which an executor cannot hand to its "
         "workers; give its path or URL."

@@ -18,6 +18,9 @@ from geotranslate.raster.output import Output
 from geotranslate.raster.plan import Plan
 from geotranslate.raster.source import Source, fill_gaps
 
+RECIPE_TAG = "GEOTRANSLATE_RECIPE"
+"""Tag of an output, and of its parts, that says what the pixels depend on."""
+
 LOOKS, LOOK = 4, 64
 """A raster is known by so many windows along an axis, and by so many px of each."""
 

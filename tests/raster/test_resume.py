@@ -26,6 +26,7 @@ from geotranslate.errors import (
     TranslationError,
 )
 from geotranslate.raster import assemble_parts, translate_raster
+from geotranslate.raster.parts import PartsFolder
 from tests.conftest import WriteRaster, values
 
 Batch = NDArray[np.float32]
@@ -101,7 +102,10 @@ def failing_at(tile: int) -> Any:
 def interrupted(path: Path, output: Path, **options: Any) -> None:
     """Leave some parts of an output and not all."""
     with (
-        pytest.warns(GeotranslateWarning, match="parts are finished and stay in .*resume=True"),
+        pytest.warns(
+            GeotranslateWarning,
+            match=r"finished and stay in .*: go on with resume=True \(--resume\)",
+        ),
         pytest.raises(TranslationError, match="out of memory"),
     ):
         translate_raster(path, output, failing_at(150), **{**OPTIONS, **options})
@@ -290,3 +294,39 @@ def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:
 def test_share_that_is_none_is_said(raster: Path, tmp_path: Path, part: Any) -> None:
     with pytest.raises(InvalidInputError, match="give the share to compute and their number"):
         translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part=part)
+
+
+@pytest.mark.parametrize("kind", ["another output's", "damaged"])
+def test_part_that_is_not_of_the_output_is_refused_and_computed_anew(
+    raster: Path, tmp_path: Path, kind: str
+) -> None:
+    """A worker of an earlier run may put it there at any time."""
+    output, other = tmp_path / "b.tif", tmp_path / "c.tif"
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    translate_raster(raster, output, shade, **OPTIONS, part="1/1")
+    translate_raster(raster, other, shade, **OPTIONS, identity="another", part="1/1")
+    name = "part_000003.tif"
+    if kind == "damaged":
+        (tmp_path / "c.tif.parts" / name).write_text("")
+    shutil.copy(tmp_path / "c.tif.parts" / name, tmp_path / "b.tif.parts" / name)
+    with pytest.raises(RasterFileError, match=f"The part .*{name} (is not of this|cannot be read)"):
+        assemble_parts(output)
+    result = translate_raster(raster, output, shade, **OPTIONS, resume=True)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_of_two_shares_that_start_together_the_second_takes_the_plan_of_the_first(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "b.tif"
+    write = PartsFolder._write_plan
+
+    def late(parts: PartsFolder) -> None:
+        monkeypatch.undo()
+        translate_raster(raster, output, shade, **OPTIONS, part="1/2")
+        write(parts)
+
+    monkeypatch.setattr(PartsFolder, "_write_plan", late)
+    with pytest.raises(InvalidInputError, match="made with another model"):
+        translate_raster(raster, output, shade, **OPTIONS, identity="another", part="2/2")
+    assert [file.name for file in (tmp_path / "b.tif.parts").glob("plan*")] == ["plan.json"]

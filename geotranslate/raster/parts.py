@@ -61,8 +61,11 @@ class PartsFolder:
         return [part for part in range(len(self.rows)) if not self.file(part).exists()]
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, *, shared: bool = False) -> Iterator[None]:
         """Keep other runs out that write the same output, until the block ends.
+
+        Args:
+            shared: Whether other shares of it may be computed at the same time.
 
         Raises:
             RasterFileError: Another one writes it, or the folder cannot be written.
@@ -71,6 +74,7 @@ class PartsFolder:
             self.target.with_name(f".{self.path.name}.lock"),
             busy=f"Another run is writing {self.target}; wait until it has ended, give another "
             "output, or share the work by part.",
+            shared=shared,
             unwritable=lambda why: (
                 f"{self.path}, where the parts of the output go, cannot be written: {why}. Make "
                 "room or give an output in another folder."

@@ -8,7 +8,6 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -189,8 +188,7 @@ def translate_raster(
             batch_size=batch_size,
             stripes=_stripes(opened, plan, bands_out, max_memory),
         )
-        # Shares of one output are computed at the same time.
-        with nullcontext() if part is not None else parts.alone():
+        with parts.alone(shared=part is not None):
             check_output(output, overwrite=overwrite)
             return _run(job, parts, executor, part, progress, resume)
 

@@ -30,8 +30,6 @@ class Seam:
 
     keep: int
     shares: NDArray[np.float32]
-    covered: int
-    """How many of its first pixels earlier tiles cover, whether or not they count there."""
 
     @property
     def own(self) -> int:
@@ -40,10 +38,10 @@ class Seam:
 
     @property
     def meeting(self) -> tuple[int, int]:
-        """Pixels where this tile and the earlier ones are compared: the ramp, or its place."""
+        """Pixels where this tile and the earlier ones are compared: the ramp, or before its own."""
         if len(self.shares):
             return self.keep, self.own
-        return max(self.keep - 1, 0), min(self.keep + 1, self.covered)
+        return max(self.keep - 1, 0), self.keep
 
 
 @dataclass(frozen=True)
@@ -156,17 +154,21 @@ class Axis:
             covered = start + self.tile
             keep = int(np.argmax(np.append(shares, 1) > 0))
             own = lead - int(np.argmax(np.append(shares[::-1], 0) < 1))
-            seams.append(Seam(keep, shares[keep : max(own, keep)].astype(np.float32), lead))
+            seams.append(Seam(keep, shares[keep : max(own, keep)].astype(np.float32)))
         return tuple(seams)
 
     @cached_property
     def reaches(self) -> tuple[tuple[int, int], ...]:
-        """For every tile, the first pixel that it counts for and the one after the last."""
+        """For every tile, the first pixel that it counts for and the one after the last.
+
+        Without a ramp it counts for the one pixel more where it is compared: whoever has a pixel
+        that is compared has both tiles.
+        """
         ends = [
             start + seam.own for start, seam in zip(self.starts[1:], self.seams[1:], strict=True)
         ]
         return tuple(
-            (start + seam.keep, end)
+            (start + seam.meeting[0], end)
             for start, seam, end in zip(self.starts, self.seams, (*ends, self.padded), strict=True)
         )
 

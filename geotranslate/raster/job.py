@@ -159,7 +159,7 @@ class _Merger:
         self.plan, self.region, self.files, self.told = plan, region, files, told
         self._rows: deque[TileRow] = deque()
         self._missing = 0
-        self._owned: set[int] = set()
+        self._own_rows, self._own_cols = plan.owned(region)
 
     def take(self, item: TileRow | TileBatch) -> None:
         # A network may return NaN or infinity: they are counted where they would be written.
@@ -171,7 +171,7 @@ class _Merger:
                 return
             for (row, col), tile in zip(item.places, item.values, strict=True):
                 self.band.add(row, col, tile)
-                self.told(col in self._owned)
+                self.told(row in self._own_rows and col in self._own_cols)
                 self._missing -= 1
                 if not self._missing:
                     self._finish()
@@ -193,13 +193,13 @@ class _Merger:
             self.files.write(top, self.region.left, data, valid, self.band.mismatches)
 
     def _count(self, row: TileRow) -> None:
-        self._owned = self.plan.owned(self.region, row.row)
-        if not self._owned:
+        if row.row not in self._own_rows:
             return
         first = max(self.plan.out_rows.reaches[row.row][0], self.plan.region.top)
         report = self.files.reports[self.plan.part_of(first)]
-        skipped = len(self._owned - set(row.wanted))
-        report.tiles += len(self._owned)
+        own = len(self._own_cols)
+        skipped = own - sum(col in self._own_cols for col in row.wanted)
+        report.tiles += own
         report.skipped += skipped
         self.told(skipped)
 

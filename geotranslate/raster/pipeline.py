@@ -209,7 +209,10 @@ def _run(
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
         with tqdm(
-            total=_tiles(job.plan, share), initial=known, unit="tile", disable=not progress
+            total=sum(map(job.plan.tiles_of, share)),
+            initial=known,
+            unit="tile",
+            disable=not progress,
         ) as bar:
             if executor is not None:
                 seconds = compute_everywhere(job, missing, executor, bar.update)
@@ -322,16 +325,6 @@ def _grid_of(source: Source, plan: Plan, *, placed: bool) -> Grid:
 def _from_top(plan: Plan) -> tuple[range, ...]:
     top = plan.region.top
     return tuple(range(rows.start - top, rows.stop - top) for rows in plan.parts)
-
-
-def _tiles(plan: Plan, share: range) -> int:
-    """Return the number of tiles that a share of the parts counts as its own."""
-    total = 0
-    for number in share:
-        rows = plan.parts[number]
-        region = Region(rows.start, rows.stop, plan.region.left, plan.region.right)
-        total += sum(len(plan.owned(region, row)) for row in plan.tiles_in(region)[0])
-    return total
 
 
 def _stripes(source: Source, plan: Plan, bands_out: int, max_memory: int | None) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,8 +175,25 @@ class Axis:
 
     def touching(self, begin: int, end: int) -> range:
         """Return which tiles count for the pixels from `begin` to before `end`."""
-        found = [i for i, (first, stop) in enumerate(self.reaches) if first < end and stop > begin]
-        return range(found[0], found[-1] + 1)
+        firsts, stops = self._bounds
+        return range(
+            int(np.searchsorted(stops, begin, side="right")), int(np.searchsorted(firsts, end))
+        )
+
+    def beginning(self, begin: int, end: int) -> range:
+        """Return which tiles begin to count from `begin` to before `end`."""
+        first, stop = np.searchsorted(self._bounds[0], [begin, end]).tolist()
+        return range(first, stop)
+
+    @cached_property
+    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First pixels that tiles count for, and those after the last; both rise."""
+        firsts, stops = np.array(self.reaches, np.int64).T
+        return firsts, stops
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is cached is larger than all else, and soon made anew.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def tile_windows(height: int, width: int, tile: int, stride: int) -> Iterator[Window]:

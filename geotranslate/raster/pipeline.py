@@ -125,7 +125,7 @@ def translate_raster(
             one that they can write.
         part: "i/n" computes the i-th of n shares of the parts and leaves them for
             `assemble_parts`, also on another machine.
-        part_rows: Rows of a part, by default about 16 million pixels and 8 tiles.
+        part_rows: Rows of a part, by default about 4 million pixels and at least 4 tiles.
         max_memory: Bytes that strips and bands may take, a quarter of the free memory by default;
             wider scenes are computed in stripes.
         progress: Whether to show a progress bar.
@@ -221,7 +221,8 @@ def _run(
                 for run in _runs(missing):
                     seconds.add(compute(job, run, bar.update))
         if part is not None:
-            return _result(parts, parts.total(share).summary(), seconds)
+            idle = "" if share else _idle(parts, part)
+            return _result(parts, parts.total(share).summary(), seconds, idle)
         began = time.perf_counter()
         summary = parts.assemble()
         seconds.assemble = time.perf_counter() - began
@@ -236,15 +237,28 @@ def _remove_left_parts(parts: PartsFolder, part: object) -> None:
             parts.remove()
 
 
-def _result(parts: PartsFolder, summary: dict[str, Any], seconds: Seconds) -> TranslatedRaster:
-    said = []
+def _idle(parts: PartsFolder, part: str | tuple[int, int]) -> str:
+    """Return the sentence for a share that has nothing to compute."""
+    share = part if isinstance(part, str) else "/".join(map(str, part))
+    return (
+        f"Share {share} of {parts.target} has nothing to compute, as the output has "
+        f"{len(parts.rows)} part{'s' if len(parts.rows) > 1 else ''}; more shares than parts make "
+        "nothing faster."
+    )
+
+
+def _result(
+    parts: PartsFolder, summary: dict[str, Any], seconds: Seconds, idle: str = ""
+) -> TranslatedRaster:
+    said = [idle] if idle else []
     if lost := summary["lost"]:
         said.append(
             f"{lost} valid pixels of {parts.target} were translated to NaN or infinity and are "
             "invalid in the output. Look at the source there, and at the model: did its losses "
             "stay finite?"
         )
-        warnings.warn(said[-1], GeotranslateWarning, stacklevel=4)
+    for sentence in said:
+        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
     return TranslatedRaster(
         parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
     )

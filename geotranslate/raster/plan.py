@@ -17,10 +17,11 @@ from geotranslate.raster.tiles import Axis
 BLOCK = 256
 """Side of the blocks of written rasters, px; parts and stripes are whole blocks."""
 
-PART_PIXELS = 2**24
-"""Pixels of a part where its height does not ask for more: what a kill may cost."""
+PART_PIXELS = 2**22
+"""Pixels of a part where its height does not ask for more: what a kill may cost. As one run's parts
+flow into each other, small ones cost it nothing, and give many workers something to do."""
 
-PART_TILES = 8
+PART_TILES = 4
 """Least height of a part, tiles: a part computed alone repeats one row of them."""
 
 

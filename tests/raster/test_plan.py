@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.raster.plan import Plan, Region
+from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
 from geotranslate.raster.tiles import Axis
 
 
@@ -48,3 +48,12 @@ def test_plan_of_a_huge_scene_is_small_on_its_way_to_workers(tile: int) -> None:
     sent = pickle.dumps(plan)
     assert len(sent) < 1000
     assert pickle.loads(sent) == plan
+
+
+@pytest.mark.parametrize("side", [1_000, 10_000, 40_000, 300_000])
+@pytest.mark.parametrize("tile", [64, 256, 512])
+def test_parts_are_many_enough_to_share_and_not_too_small_to_pay(side: int, tile: int) -> None:
+    height = part_height(side, tile)
+    assert height % BLOCK == 0
+    assert height >= 4 * tile
+    assert height * side < 2 * max(2**22, 4 * tile * side)

@@ -215,6 +215,7 @@ def test_resume_does_not_overwrite_another_output(raster: Path, tmp_path: Path) 
     assert output.read_text() == "precious"
 
 
+@pytest.mark.filterwarnings("ignore:Share .* has nothing to compute")
 @pytest.mark.parametrize("shares", [1, 2, 3, 20])
 def test_shares_computed_apart_make_the_same_file(
     raster: Path, tmp_path: Path, shares: int
@@ -239,6 +240,14 @@ def test_share_computed_twice_changes_nothing(raster: Path, tmp_path: Path) -> N
     before = [part.stat().st_mtime_ns for part in parts]
     translate_raster(raster, output, shade, **OPTIONS, part=(1, 2))
     assert [part.stat().st_mtime_ns for part in parts] == before
+
+
+@pytest.mark.parametrize("part", ["1/9", (1, 9)])
+def test_share_without_a_part_is_said(raster: Path, tmp_path: Path, part: Any) -> None:
+    sentence = r"Share 1/9 of .*b\.tif has nothing to compute, as the output has 8 parts;"
+    with pytest.warns(GeotranslateWarning, match=sentence):
+        result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part=part)
+    assert (result.tiles, len(result.warnings)) == (0, 1)
 
 
 def test_missing_share_is_named(raster: Path, tmp_path: Path) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import psutil
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
-from tqdm.auto import tqdm
 
 from geotranslate.checks import whole_number
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import Driver
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach
 from geotranslate.raster.destination import check_output
-from geotranslate.raster.distribute import Executor, compute_everywhere
+from geotranslate.raster.distribute import Executor
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.job import Apply, Job, compute
+from geotranslate.raster.job import Apply, Job
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
 from geotranslate.raster.parts import PartsFolder
@@ -35,6 +30,7 @@ from geotranslate.raster.points import points_of
 from geotranslate.raster.recipe import is_newer, recipe_of, state_of
 from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
+from geotranslate.raster.shares import remove_left_parts, result_of, run
 from geotranslate.raster.source import Source, fill_gaps
 from geotranslate.raster.tiles import Axis
 
@@ -173,8 +169,8 @@ def translate_raster(
         files = files_of(opened.dataset)
         parts = PartsFolder(path, written, _from_top(plan), driver, recipe, state_of(files))
         if resume and is_newer(path, files) and (summary := parts.assembled()):
-            _remove_left_parts(parts, part)
-            return _result(parts, summary, Seconds())
+            remove_left_parts(parts, part)
+            return result_of(parts, summary, Seconds())
         job = Job(
             raster=opened.dataset if executor is None else _for_workers(source),
             mark=parts.mark,
@@ -190,78 +186,7 @@ def translate_raster(
         )
         with parts.alone(shared=part is not None):
             check_output(output, overwrite=overwrite)
-            return _run(job, parts, executor, part, progress, resume)
-
-
-def _run(
-    job: Job,
-    parts: PartsFolder,
-    executor: Executor | None,
-    part: str | tuple[int, int] | None,
-    progress: bool,
-    resume: bool,
-) -> TranslatedRaster:
-    """Compute the parts that are missing and put the output together."""
-    share = _share(part, len(parts.rows))
-    parts.start(resume=resume or part is not None)
-    parts.remove_others(share)
-    with parts.kept(shared=part is not None):
-        missing = [number for number in parts.missing if number in share]
-        known = parts.total(set(share) - set(missing)).tiles
-        with tqdm(
-            total=sum(map(job.plan.tiles_of, share)),
-            initial=known,
-            unit="tile",
-            disable=not progress,
-        ) as bar:
-            if executor is not None:
-                seconds = compute_everywhere(job, missing, executor, bar.update)
-            else:
-                seconds = Seconds()
-                for run in _runs(missing):
-                    seconds.add(compute(job, run, bar.update))
-        if part is not None:
-            idle = "" if share else _idle(parts, part)
-            return _result(parts, parts.total(share).summary(), seconds, idle)
-        began = time.perf_counter()
-        summary = parts.assemble()
-        seconds.assemble = time.perf_counter() - began
-        seconds.total += seconds.assemble
-    return _result(parts, summary, seconds)
-
-
-def _remove_left_parts(parts: PartsFolder, part: object) -> None:
-    """Remove the parts of an output that was complete when its run was killed."""
-    if part is None and parts.path.exists():
-        with parts.alone():
-            parts.remove()
-
-
-def _idle(parts: PartsFolder, part: str | tuple[int, int]) -> str:
-    """Return the sentence for a share that has nothing to compute."""
-    share = part if isinstance(part, str) else "/".join(map(str, part))
-    return (
-        f"Share {share} of {parts.target} has nothing to compute, as the output has "
-        f"{len(parts.rows)} part{'s' if len(parts.rows) > 1 else ''}; more shares than parts make "
-        "nothing faster."
-    )
-
-
-def _result(
-    parts: PartsFolder, summary: dict[str, Any], seconds: Seconds, idle: str = ""
-) -> TranslatedRaster:
-    said = [idle] if idle else []
-    if lost := summary["lost"]:
-        said.append(
-            f"{lost} valid pixels of {parts.target} were translated to NaN or infinity and are "
-            "invalid in the output. Look at the source there, and at the model: did its losses "
-            "stay finite?"
-        )
-    for sentence in said:
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
-    return TranslatedRaster(
-        parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
-    )
+            return run(job, parts, executor, part, progress, resume)
 
 
 def _factor(scale: float | Fraction) -> Fraction:
@@ -350,29 +275,6 @@ def _stripes(source: Source, plan: Plan, bands_out: int, max_memory: int | None)
     # A strip is held twice while the next one is read, and finished rows while they are converted.
     column = 4 * (source.bands * 2 * tile_in / plan.factor + bands_out * (4 * tile_out + 2 * BLOCK))
     return max(1, math.ceil(plan.region.width * column / max_memory))
-
-
-def _runs(parts: Sequence[int]) -> Iterator[range]:
-    """Yield numbers as ranges without gaps."""
-    for _, group in itertools.groupby(enumerate(parts), lambda pair: pair[1] - pair[0]):
-        numbers = [number for _, number in group]
-        yield range(numbers[0], numbers[-1] + 1)
-
-
-def _share(part: str | tuple[int, int] | None, count: int) -> range:
-    """Return which of `count` parts a share is, all where none is asked for."""
-    if part is None:
-        return range(count)
-    try:
-        numbers = part.split("/") if isinstance(part, str) else part
-        index, shares = (int(number) for number in numbers)
-    except (TypeError, ValueError):
-        index = shares = 0
-    if not 1 <= index <= shares:
-        raise InvalidInputError(
-            f"part is {part!r}; give the share to compute and their number, such as 3/16."
-        )
-    return range(count * (index - 1) // shares, count * index // shares)
 
 
 def _for_workers(raster: RasterLike) -> str:

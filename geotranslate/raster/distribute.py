@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import queue
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.raster.destination import unwritten
 from geotranslate.raster.job import Job, compute
 from geotranslate.raster.report import Seconds
+
+LOOK = 1.0
+"""Seconds after which a worker looks whether its part is still asked for."""
 
 GO_ON = "go on with resume=True (--resume)"
 
@@ -55,25 +62,31 @@ def compute_everywhere(
     done: queue.Queue[Future] = queue.Queue()
     futures: list[Future] = []
     seconds = Seconds()
-    # Dask takes equal calls for one, and a failed one for failed for ever.
-    call = uuid.uuid4().hex
+    # A name of its own: Dask takes equal calls for one, and a failed one for failed for ever.
+    asked = job.folder / f"{uuid.uuid4().hex}.asked"
+    try:
+        asked.touch()
+    except OSError as error:
+        raise unwritten(job.folder, "written", error, asked) from error
     try:
         for part in parts:
-            futures.append(_submit(executor, job, part, call))
+            futures.append(_submit(executor, job, part, asked))
             futures[-1].add_done_callback(done.put)
         for _ in futures:
             tiles, taken = _result(done.get())
             seconds.add(taken)
             told(tiles)
     except BaseException:
+        asked.unlink(missing_ok=True)
         _stop(futures)
         raise
+    asked.unlink(missing_ok=True)
     return seconds
 
 
-def _submit(executor: Executor, job: Job, part: int, call: str) -> Future:
+def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:
     try:
-        return executor.submit(_compute_one, job, part, call)
+        return executor.submit(_compute_one, job, part, asked)
     except Exception as error:
         raise TranslationError(
             f"The executor takes no work: {type(error).__name__}: {error}. Give one that is "
@@ -90,14 +103,19 @@ def _stop(futures: Sequence[Future]) -> None:
             future.result()
 
 
-def _compute_one(job: Job, part: int, call: str) -> tuple[int, Seconds]:
-    """Compute one part; return its number of tiles and the time it took."""
-    tiles = 0
+def _compute_one(job: Job, part: int, asked: Path) -> tuple[int, Seconds]:
+    """Compute one part as long as a file is there; return its number of tiles and its time."""
+    tiles, looked = 0, -math.inf
 
     def count(more: int) -> None:
-        nonlocal tiles
+        nonlocal tiles, looked
         tiles += more
+        if time.monotonic() - looked > LOOK:
+            looked = time.monotonic()
+            if not asked.exists():
+                raise TranslationError("The run that asked for this part has ended; start it anew.")
 
+    count(0)
     seconds = compute(job, range(part, part + 1), count)
     return tiles, seconds
 

@@ -189,6 +189,38 @@ def test_failed_run_ends_when_its_workers_have(raster: Path, tmp_path: Path) -> 
     assert result.path.read_bytes() == whole.path.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:.*parts are finished and stay")
+def test_failure_of_one_worker_stops_the_others_in_their_parts(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part may take an hour."""
+    monkeypatch.setattr("geotranslate.raster.distribute.LOOK", 0)
+    first: list[threading.Thread] = []
+
+    def slow_or_fail(batch: Batch) -> Batch:
+        if first and threading.current_thread() is not first[0]:
+            raise RuntimeError("out of memory")
+        first.append(threading.current_thread())
+        time.sleep(0.05)
+        return shade(batch)
+
+    with (
+        cf.ThreadPoolExecutor(2) as executor,
+        pytest.raises(TranslationError, match="out of memory"),
+    ):
+        translate_raster(
+            raster,
+            tmp_path / "b.tif",
+            slow_or_fail,
+            **OPTIONS,
+            blend="hann",
+            batch_size=1,
+            executor=executor,
+        )
+    assert len(first) < 15, "a part has 30 tiles and more"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
 def test_executor_that_is_shut_down_is_said(raster: Path, tmp_path: Path) -> None:
     executor = cf.ThreadPoolExecutor(1)
     executor.shutdown()

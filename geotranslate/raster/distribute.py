@@ -54,11 +54,7 @@ def compute_everywhere(
         executor: What calls functions.
         told: Called with the number of tiles that are done.
     """
-    if not callable(getattr(executor, "submit", None)):
-        raise InvalidInputError(
-            f"executor is {type(executor).__name__}, which has no submit(); give a "
-            "concurrent.futures executor or a dask.distributed.Client."
-        )
+    _refuse_what_executes_nothing(executor)
     done: queue.Queue[Future] = queue.Queue()
     futures: list[Future] = []
     seconds = Seconds()
@@ -82,6 +78,14 @@ def compute_everywhere(
         raise
     asked.unlink(missing_ok=True)
     return seconds
+
+
+def _refuse_what_executes_nothing(executor: Executor) -> None:
+    if not callable(getattr(executor, "submit", None)):
+        raise InvalidInputError(
+            f"executor is {type(executor).__name__}, which has no submit(); give a "
+            "concurrent.futures executor or a dask.distributed.Client."
+        )
 
 
 def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:

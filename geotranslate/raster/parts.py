@@ -189,7 +189,7 @@ class PartsFolder:
             elif there:
                 warnings.warn(
                     f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
-                    "go on with resume=True (--resume).",
+                    "resume=True goes on with them (on the command line, --resume).",
                     GeotranslateWarning,
                     stacklevel=4,
                 )

@@ -86,7 +86,7 @@ def test_tile_mismatch_does_not_depend_on_memory_or_parts(
             shade,
             bands_out=2,
             tile_size=128,
-            overlap=40,
+            overlap=60,
             blend=blend,
             part_rows=256,
             overwrite=True,

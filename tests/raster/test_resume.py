@@ -104,7 +104,7 @@ def interrupted(path: Path, output: Path, **options: Any) -> None:
     with (
         pytest.warns(
             GeotranslateWarning,
-            match=r"finished and stay in .*: go on with resume=True \(--resume\)",
+            match=r"finished and stay in .*: resume=True goes on with them .*--resume",
         ),
         pytest.raises(TranslationError, match="out of memory"),
     ):

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import queue
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.raster.destination import unwritten
 from geotranslate.raster.job import Job, compute
 from geotranslate.raster.report import Seconds
+
+LOOK = 1.0
+"""Seconds after which a worker looks whether its part is still asked for."""
+
+GO_ON = "go on with resume=True (--resume)"
 
 
 class Future(Protocol):
@@ -43,38 +54,72 @@ def compute_everywhere(
         executor: What calls functions.
         told: Called with the number of tiles that are done.
     """
-    if not callable(getattr(executor, "submit", None)):
-        raise InvalidInputError(
-            f"executor is {type(executor).__name__}, which has no submit(); give a "
-            "concurrent.futures executor or a dask.distributed.Client."
-        )
+    _refuse_what_executes_nothing(executor)
     done: queue.Queue[Future] = queue.Queue()
-    futures = []
-    for part in parts:
-        future = executor.submit(_compute_one, job, part)
-        future.add_done_callback(done.put)
-        futures.append(future)
+    futures: list[Future] = []
     seconds = Seconds()
+    # A name of its own: Dask takes equal calls for one, and a failed one for failed for ever.
+    asked = job.folder / f"{uuid.uuid4().hex}.asked"
     try:
+        asked.touch()
+    except OSError as error:
+        raise unwritten(job.folder, "written", error, asked) from error
+    try:
+        for part in parts:
+            futures.append(_submit(executor, job, part, asked))
+            futures[-1].add_done_callback(done.put)
         for _ in futures:
             tiles, taken = _result(done.get())
             seconds.add(taken)
             told(tiles)
     except BaseException:
-        for future in futures:
-            future.cancel()
+        asked.unlink(missing_ok=True)
+        _stop(futures)
         raise
+    asked.unlink(missing_ok=True)
     return seconds
 
 
-def _compute_one(job: Job, part: int) -> tuple[int, Seconds]:
-    """Compute one part; return its number of tiles and the time it took."""
-    tiles = 0
+def _refuse_what_executes_nothing(executor: Executor) -> None:
+    if not callable(getattr(executor, "submit", None)):
+        raise InvalidInputError(
+            f"executor is {type(executor).__name__}, which has no submit(); give a "
+            "concurrent.futures executor or a dask.distributed.Client."
+        )
+
+
+def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:
+    try:
+        return executor.submit(_compute_one, job, part, asked)
+    except Exception as error:
+        raise TranslationError(
+            f"The executor takes no work: {type(error).__name__}: {error}. Give one that is "
+            f"running; {GO_ON}."
+        ) from error
+
+
+def _stop(futures: Sequence[Future]) -> None:
+    """Cancel what has not begun and wait for the rest, which would write into a later run."""
+    # Dask says nothing as it cancels, and lets nobody wait for what still runs.
+    running = [future for future in futures if future.cancel() is False]
+    for future in running:
+        with suppress(Exception):
+            future.result()
+
+
+def _compute_one(job: Job, part: int, asked: Path) -> tuple[int, Seconds]:
+    """Compute one part as long as a file is there; return its number of tiles and its time."""
+    tiles, looked = 0, -math.inf
 
     def count(more: int) -> None:
-        nonlocal tiles
+        nonlocal tiles, looked
         tiles += more
+        if time.monotonic() - looked > LOOK:
+            looked = time.monotonic()
+            if not asked.exists():
+                raise TranslationError("The run that asked for this part has ended; start it anew.")
 
+    count(0)
     seconds = compute(job, range(part, part + 1), count)
     return tiles, seconds
 
@@ -88,5 +133,5 @@ def _result(future: Future) -> tuple[int, Seconds]:
     except Exception as error:
         raise TranslationError(
             f"A worker of the executor failed: {type(error).__name__}: {error}. The parts that "
-            "are finished stay: go on with resume=True."
+            f"are finished stay: {GO_ON}."
         ) from error

@@ -20,6 +20,7 @@ from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import PartFile
 from geotranslate.raster.plan import Plan, Region
+from geotranslate.raster.recipe import RECIPE_TAG
 from geotranslate.raster.report import REPORT_TAG, PartReport, Seconds
 from geotranslate.raster.source import Source
 from geotranslate.raster.stages import Ahead, Behind
@@ -46,6 +47,8 @@ class Job:
     batch_size: int = 4
     stripes: int = 1
     """Stripes that a part is cut into, so that a wide scene fits into memory."""
+    mark: str = ""
+    """What the parts are parts of: it goes with their files."""
 
     def path(self, part: int) -> Path:
         """Return the file of a part."""
@@ -117,25 +120,32 @@ def _compute_region(
 
 
 def _translate(job: Job, batch: TileBatch) -> Batch:
-    row, col = batch.places[0]
-    tile = f"the tile in tile row {row}, tile column {col}"
-    if len(batch.places) > 1:
-        tile += f" or one of the {len(batch.places) - 1} after it"
     try:
-        returned = np.asarray(job.apply(batch.values), np.float32)
+        given = job.apply(batch.values)
+        # What is written behind may wait while `apply` fills the same memory anew.
+        returned = given if given is batch.values else np.array(given, np.float32)
     except GeotranslateError:
         raise
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(". ")
-        raise TranslationError(f"Translating {tile} failed: {what}.") from error
+        raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
     side = job.plan.out_rows.tile
     expected = (len(batch.places), job.output.bands, side, side)
     if returned.shape != expected:
         raise InvalidInputError(
-            f"apply returned {returned.shape} for {batch.values.shape}; it has to return "
-            f"{expected}."
+            f"apply returned {returned.shape} for {batch.values.shape}, {_named(batch)}; it has "
+            f"to return {expected}."
         )
     return returned
+
+
+def _named(batch: TileBatch) -> str:
+    """Return the words for the tiles of a batch."""
+    row, col = batch.places[0]
+    tile = f"the tile in tile row {row}, tile column {col}"
+    if len(batch.places) > 1:
+        tile += f" or one of the {len(batch.places) - 1} after it"
+    return tile
 
 
 class _Merger:
@@ -149,7 +159,7 @@ class _Merger:
         self.plan, self.region, self.files, self.told = plan, region, files, told
         self._rows: deque[TileRow] = deque()
         self._missing = 0
-        self._owned: set[int] = set()
+        self._own_rows, self._own_cols = plan.owned(region)
 
     def take(self, item: TileRow | TileBatch) -> None:
         # A network may return NaN or infinity: they are counted where they would be written.
@@ -161,7 +171,7 @@ class _Merger:
                 return
             for (row, col), tile in zip(item.places, item.values, strict=True):
                 self.band.add(row, col, tile)
-                self.told(col in self._owned)
+                self.told(row in self._own_rows and col in self._own_cols)
                 self._missing -= 1
                 if not self._missing:
                     self._finish()
@@ -183,13 +193,13 @@ class _Merger:
             self.files.write(top, self.region.left, data, valid, self.band.mismatches)
 
     def _count(self, row: TileRow) -> None:
-        self._owned = self.plan.owned(self.region, row.row)
-        if not self._owned:
+        if row.row not in self._own_rows:
             return
         first = max(self.plan.out_rows.reaches[row.row][0], self.plan.region.top)
         report = self.files.reports[self.plan.part_of(first)]
-        skipped = len(self._owned - set(row.wanted))
-        report.tiles += len(self._owned)
+        own = len(self._own_cols)
+        skipped = own - sum(col in self._own_cols for col in row.wanted)
+        report.tiles += own
         report.skipped += skipped
         self.told(skipped)
 
@@ -225,8 +235,9 @@ class _PartFiles:
             report.mismatch.merge(mismatches.pop(part, Mismatch()))
             if part not in self._open:
                 rows_in_output = range(rows.start - plan.region.top, rows.stop - plan.region.top)
-                self._open[part] = PartFile(self._job.path(part), self._job.output, rows_in_output)
-                self._open[part].open()
+                file = PartFile(self._job.path(part), self._job.output, rows_in_output)
+                file.open()
+                self._open[part] = file
             self._open[part].write(
                 first - plan.region.top,
                 left - plan.region.left,
@@ -239,7 +250,8 @@ class _PartFiles:
 
     def _complete(self, part: int) -> None:
         file = self._open.pop(part)
-        file.describe({REPORT_TAG: json.dumps(self.reports[part].to_json())})
+        report = json.dumps(self.reports[part].to_json())
+        file.describe({REPORT_TAG: report, RECIPE_TAG: self._job.mark})
         file.close()
 
     def discard(self) -> None:

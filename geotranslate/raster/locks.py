@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,8 +20,14 @@ else:
 _held: set[int] = set()
 
 
+PATIENCE = 2.0
+"""Seconds in which one who holds a lock with others waits for another one who is removing it."""
+
+
 @contextmanager
-def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> Iterator[bool]:
+def sole_holder(
+    path: Path, *, busy: str, unwritable: Callable[[str], str], shared: bool = False
+) -> Iterator[bool]:
     """Hold a lock file until the block ends or the process dies, and remove it then.
 
     Yields whether it is held for sure: some file systems have no locks.
@@ -29,12 +36,14 @@ def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> I
         path: The lock file.
         busy: What to say where somebody else holds it.
         unwritable: What to say where it cannot be written, from the system's reason.
+        shared: Whether to hold it together with others who do so, and keep out those who do not.
+            Windows has no such locks, so that it keeps nobody out there.
 
     Raises:
         RasterFileError: Somebody else holds it, or it cannot be written.
     """
     try:
-        descriptor, sure = _locked(path)
+        descriptor, sure = _locked(path, shared)
     except OSError as error:
         raise RasterFileError(unwritable(str(error.strerror))) from error
     if descriptor is None:
@@ -46,19 +55,24 @@ def sole_holder(path: Path, *, busy: str, unwritable: Callable[[str], str]) -> I
         # A forked process that leaves the block has let go of it already.
         if descriptor in _held:
             # Removed while it is held; Windows keeps open files, which does no harm.
-            with suppress(OSError):
-                path.unlink()
+            if not shared or _lock(descriptor, shared=False) is True:
+                with suppress(OSError):
+                    path.unlink()
             _held.discard(descriptor)
             os.close(descriptor)
 
 
-def _locked(path: Path) -> tuple[int | None, bool]:
+def _locked(path: Path, shared: bool) -> tuple[int | None, bool]:
     """Return an open lock file of that name, None if another has it, and if it is surely held."""
+    patience = time.monotonic() + (PATIENCE if shared else 0)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        held = _lock(descriptor)
+        held = _lock(descriptor, shared)
         if held is False:
             os.close(descriptor)
+            if time.monotonic() < patience:
+                time.sleep(0.01)
+                continue
             return None, False
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
@@ -67,16 +81,18 @@ def _locked(path: Path) -> tuple[int | None, bool]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool | None:
+def _lock(descriptor: int, shared: bool) -> bool | None:
     """Take the system's lock on an open file, which ends with the process; tell if that worked.
 
     None where there are no locks, as on some network file systems.
     """
     try:
         if sys.platform == "win32":
+            if shared:
+                return None
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK) else None
     return True

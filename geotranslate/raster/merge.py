@@ -115,9 +115,12 @@ class RowBand:
             self.band[:, at] = strip[:, own:high]
 
     def _compare_sideways(self, row: int, start: int, seam: Seam, tile: Floats) -> None:
-        across = slice(start + seam.meeting[0], start + seam.meeting[1])
+        # Beyond the region it is the neighbour's to count, who has all tiles there.
+        left, right = (edge - self.left for edge in (self.region.left, self.region.right))
+        first, last = (min(max(start + at, left), right) for at in seam.meeting)
+        across, inside = slice(first, last), slice(first - start, last - start)
         for part, lines in self._lines(row, *self.rows.reaches[row], EVERY):
-            one, other = self.strip[:, lines, across], tile[:, lines, slice(*seam.meeting)]
+            one, other = self.strip[:, lines, across], tile[:, lines, inside]
             self.mismatches[part].add(one, other, self.valid[lines, across])
 
     def _compare_downwards(self, row: int, strip: Floats, left: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,24 @@ SHIFT = 17
 
 BINS = 0x7F800000 >> SHIFT
 
+MANTISSA = 23
+"""Bits of a float32 after its exponent."""
+
+EXPONENTS = 0x7F800000 >> MANTISSA
+
 EVERY = 8
 """Of the rows where tiles overlap, one in so many is looked at, which costs next to nothing."""
 
 
 @dataclass
 class Mismatch:
-    """Absolute differences |p - q| of tiles where they overlap, over valid pixels of all bands."""
+    """Absolute differences |p - q| of tiles where they overlap, over valid pixels of all bands.
 
-    total: float = 0.0
+    All of it is whole numbers, so that the order in which they are counted does not matter.
+    """
+
+    sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros(EXPONENTS, np.int64))
+    """Sums of the mantissas of the differences that have the same exponent."""
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(
@@ -30,14 +40,19 @@ class Mismatch:
         """Count the differences of two pieces `(bands, rows, cols)` that should be equal."""
         apart = np.abs(one - other)[:, valid]
         apart = np.ascontiguousarray(apart[np.isfinite(apart)], np.float32)
-        self.total += float(apart.sum(dtype=np.float64))
+        bits = apart.view(np.uint32)
         # The bits of positive floats rise with them: the leading ones are a logarithmic bin.
-        found = np.bincount(apart.view(np.uint32) >> SHIFT)
+        found = np.bincount(bits >> SHIFT)
         self.bins[: len(found)] += found
+        exponents = bits >> MANTISSA
+        mantissas = (bits & ((1 << MANTISSA) - 1)) | ((exponents > 0) << MANTISSA)
+        # Sums of whole numbers are exact in float64 up to 2**53, which is more than tiles hold.
+        sums = np.bincount(exponents, mantissas).astype(np.int64)
+        self.sums[: len(sums)] += sums
 
     def merge(self, other: Mismatch) -> None:
         """Take over what another one counted."""
-        self.total += other.total
+        self.sums += other.sums
         self.bins += other.bins
 
     @property
@@ -48,7 +63,11 @@ class Mismatch:
     @property
     def mean(self) -> float | None:
         """Mean difference; None where no tiles overlap."""
-        return self.total / self.count if self.count else None
+        if not self.count:
+            return None
+        # The smallest exponents, 0 and 1, stand for the same power of two.
+        total = sum(int(self.sums[e]) << max(int(e) - 1, 0) for e in np.flatnonzero(self.sums))
+        return float(Fraction(total, self.count << 149))
 
     def percentile(self, share: float) -> float | None:
         """Return the difference that `share` (0 to 1) of all stay below, to 1.6 percent."""
@@ -59,14 +78,18 @@ class Mismatch:
         return 0.0 if bin == 0 else float(edges.mean())
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, the bins that hold something alone."""
-        used = np.flatnonzero(self.bins)
-        return {"total": self.total, "bins": [used.tolist(), self.bins[used].tolist()]}
+        """Return plain values, those that are not 0 alone."""
+        return {name: _sparse(values) for name, values in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Mismatch:
         """Rebuild it from `to_json`."""
-        found = cls(float(values["total"]))
-        used, counts = values["bins"]
-        found.bins[used] = counts
+        found = cls()
+        for name, (used, numbers) in values.items():
+            getattr(found, name)[used] = numbers
         return found
+
+
+def _sparse(values: NDArray[np.int64]) -> list[list[int]]:
+    used = np.flatnonzero(values)
+    return [used.tolist(), values[used].tolist()]

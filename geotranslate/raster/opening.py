@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import rasterio
+from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import (
     BufferedDatasetWriter,
@@ -112,12 +113,48 @@ def quiet_about(category: type[Warning]) -> Iterator[None]:
         yield
 
 
-def limited_cache(width: int, bands: int) -> rasterio.Env:
-    """Return an environment in which GDAL's cache does not grow with the height of rasters.
+class _CacheLimits:
+    """Limits of GDAL's cache, which the whole process shares, and what it was before them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limits: list[int] = []
+        self._former = 0
+
+    def add(self, limit: int) -> None:
+        with self._lock:
+            if not self._limits:
+                self._former = get_gdal_config("GDAL_CACHEMAX")
+            self._limits.append(limit)
+            self._set()
+
+    def remove(self, limit: int) -> None:
+        with self._lock:
+            self._limits.remove(limit)
+            self._set()
+
+    def _set(self) -> None:
+        most = min(sum(self._limits), self._former) if self._limits else self._former
+        set_gdal_config("GDAL_CACHEMAX", most)
+
+
+_cache_limits = _CacheLimits()
+
+
+@contextmanager
+def limited_cache(width: int, bands: int) -> Iterator[None]:
+    """Keep GDAL's cache from growing with the height of rasters, until the block ends.
 
     It holds a row of blocks of 512 px, of `bands` bands of 4 bytes that are `width` px wide.
     """
-    return rasterio.Env(GDAL_CACHEMAX=min(512 * 4 * width * bands + 2**20, LARGEST_CACHE))
+    limit = min(512 * 4 * width * bands + 2**20, LARGEST_CACHE)
+    with rasterio.Env():
+        _cache_limits.add(limit)
+        try:
+            yield
+        finally:
+            # Leaving an environment does not give it back where there is one around it.
+            _cache_limits.remove(limit)
 
 
 def reason(error: BaseException, path: str | os.PathLike[str]) -> str:

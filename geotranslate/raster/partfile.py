@@ -44,6 +44,7 @@ class PartFile:
     def __init__(self, path: Path, output: Output, rows: range) -> None:
         self.path, self.output, self.rows = path, output, rows
         self._temporary = temporary_for(path)
+        self._dataset: Any = None
         self._masked = False
 
     def open(self) -> None:
@@ -143,7 +144,8 @@ class PartFile:
     def discard(self) -> None:
         """Remove what was written."""
         with suppress(RasterioError, OSError):
-            self._dataset.close()
+            if self._dataset is not None:
+                self._dataset.close()
         self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:

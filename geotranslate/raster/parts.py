@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +20,10 @@ from geotranslate.raster.destination import check_output, remove_temporaries
 from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import read_tags
+from geotranslate.raster.recipe import RECIPE_TAG, digest
 from geotranslate.raster.report import REPORT_TAG, PartReport
 
 PLAN_FILE = "plan.json"
-RECIPE_TAG = "GEOTRANSLATE_RECIPE"
-"""Tag of an output that says what its pixels depend on."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,21 @@ class PartsFolder:
         return self.path / f"part_{part:06d}.tif"
 
     @property
+    def mark(self) -> str:
+        """What every part says it is a part of, with the state that the raster's files had."""
+        return digest([self.recipe, self.state])
+
+    @property
     def missing(self) -> list[int]:
         """Numbers of the parts that are not there."""
         return [part for part in range(len(self.rows)) if not self.file(part).exists()]
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, *, shared: bool = False) -> Iterator[None]:
         """Keep other runs out that write the same output, until the block ends.
+
+        Args:
+            shared: Whether other shares of it may be computed at the same time.
 
         Raises:
             RasterFileError: Another one writes it, or the folder cannot be written.
@@ -68,6 +74,7 @@ class PartsFolder:
             self.target.with_name(f".{self.path.name}.lock"),
             busy=f"Another run is writing {self.target}; wait until it has ended, give another "
             "output, or share the work by part.",
+            shared=shared,
             unwritable=lambda why: (
                 f"{self.path}, where the parts of the output go, cannot be written: {why}. Make "
                 "room or give an output in another folder."
@@ -93,23 +100,30 @@ class PartsFolder:
                 f"{self.path}, where the parts of the output go, cannot be written: "
                 f"{error.strerror}. Make room or give an output in another folder."
             ) from error
-        self._refuse_other_parts(_load(self.path)["recipe"])
+        self._refuse_other_parts(_load(self.path))
 
     def _write_plan(self) -> None:
         values = {
-            "recipe": {**self.recipe, "raster": self.state},
+            "recipe": self.recipe,
+            "state": self.state,
             "output": self.output.to_json(),
             "driver": self.driver,
             "edges": [0, *(rows.stop for rows in self.rows)],
         }
-        # Several machines may start at a time: each writes the whole plan under the name.
+        # Several machines may start at a time: the whole plan of the first one is that of all.
         partial = self.path / f"{PLAN_FILE}.{uuid.uuid4().hex[:8]}"
         partial.write_text(json.dumps(values), encoding="utf-8")
-        os.replace(partial, self.path / PLAN_FILE)
+        with suppress(FileExistsError):
+            _name_first(partial, self.path / PLAN_FILE)
+        partial.unlink(missing_ok=True)
 
-    def _refuse_other_parts(self, found: dict[str, str]) -> None:
-        wanted = {**self.recipe, "raster": self.state}
+    def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
+        found, wanted = plan["recipe"], self.recipe
         other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+        if "area" in other and "raster" in other:
+            other.remove("raster")  # it is looked at within the area
+        if not other and plan["state"] != self.state:
+            other = ["raster"]
         if other:
             raise InvalidInputError(
                 f"The parts in {self.path} were made with another {' and another '.join(other)}, "
@@ -118,8 +132,28 @@ class PartsFolder:
             )
 
     def report(self, part: int) -> PartReport:
-        """Return what is known of a part."""
-        return PartReport.from_json(json.loads(read_tags(self.file(part))[REPORT_TAG]))
+        """Return what is known of a part.
+
+        Raises:
+            RasterFileError: It is damaged, or one of another output.
+        """
+        tags = read_tags(self.file(part))
+        if tags.get(RECIPE_TAG) != self.mark:
+            raise RasterFileError(
+                f"The part {self.file(part)} is not of this output: another run has put it there. "
+                "Go on with resume=True (--resume), or compute its share again, to have it made "
+                "anew."
+            )
+        return PartReport.from_json(json.loads(tags[REPORT_TAG]))
+
+    def remove_others(self, share: Iterable[int]) -> None:
+        """Remove those parts of a share that are damaged or of another output."""
+        for part in share:
+            try:
+                if self.file(part).exists():
+                    self.report(part)
+            except RasterFileError:
+                self.file(part).unlink(missing_ok=True)
 
     def total(self, parts: Iterable[int]) -> PartReport:
         """Return what is known of several parts together."""
@@ -128,7 +162,7 @@ class PartsFolder:
     def assembled(self) -> dict[str, Any] | None:
         """Return the summary of the output where it is there already, made by this recipe.
 
-        That tells nothing of the raster's files, whose times differ from machine to machine.
+        A raster that was changed in few places may pass: the times of its files tell more.
         """
         try:
             tags = read_tags(self.target)
@@ -155,7 +189,7 @@ class PartsFolder:
             elif there:
                 warnings.warn(
                     f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
-                    "resume=True goes on with them.",
+                    "resume=True goes on with them (on the command line, --resume).",
                     GeotranslateWarning,
                     stacklevel=4,
                 )
@@ -194,14 +228,20 @@ class PartsFolder:
             part.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def remove_own(self) -> None:
-        """Remove the folder where its parts are those of this output."""
-        try:
-            found = _load(self.path)["recipe"]
-        except RasterFileError:
-            return
-        if self.recipe.items() <= found.items():
-            self.remove()
+
+def _name_first(file: Path, name: Path) -> None:
+    """Give a file a further name, unless a file has it.
+
+    Raises:
+        FileExistsError: One has it.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with name.open("x", encoding="utf-8") as copy:
+            copy.write(file.read_text(encoding="utf-8"))
 
 
 def folder_of(target: Path) -> Path:
@@ -222,7 +262,7 @@ def open_parts(target: Path) -> PartsFolder:
         tuple(range(top, bottom) for top, bottom in pairwise(values["edges"])),
         values["driver"],
         values["recipe"],
-        values["recipe"].pop("raster"),
+        values["state"],
     )
 
 
@@ -241,18 +281,14 @@ def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -
     return path
 
 
-def digest(values: Any) -> str:
-    """Return a fingerprint of plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
-
-
 def _load(folder: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
         return values
     except FileNotFoundError as error:
         raise RasterFileError(
-            f"There are no parts in {folder}; compute them first with part='1/2' and so on."
+            f"There are no parts in {folder}; compute them first, with part='1/2' (--part 1/2) "
+            "and so on."
         ) from error
     except (OSError, ValueError) as error:
         raise RasterFileError(

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 from shapely.geometry.base import BaseGeometry
-from tqdm.auto import tqdm
 
 from geotranslate.checks import whole_number
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import Driver, driver_named
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach, sample_of
 from geotranslate.raster.destination import check_output
-from geotranslate.raster.distribute import Executor, compute_everywhere
+from geotranslate.raster.distribute import Executor
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.job import Apply, Job, compute
+from geotranslate.raster.job import Apply, Job
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
-from geotranslate.raster.parts import PartsFolder, digest
+from geotranslate.raster.parts import PartsFolder
 from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
 from geotranslate.raster.points import points_of
+from geotranslate.raster.recipe import is_newer, recipe_of, state_of
 from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
+from geotranslate.raster.shares import remove_left_parts, result_of, run
 from geotranslate.raster.source import Source
 from geotranslate.raster.tiles import Axis
 
@@ -127,7 +123,7 @@ def translate_raster(
             one that they can write.
         part: "i/n" computes the i-th of n shares of the parts and leaves them for
             `assemble_parts`, also on another machine.
-        part_rows: Rows of a part, by default about 16 million pixels and 8 tiles.
+        part_rows: Rows of a part, by default about 4 million pixels and at least 4 tiles.
         max_memory: Bytes that strips and bands may take, a quarter of the free memory by default;
             wider scenes are computed in stripes.
         progress: Whether to show a progress bar.
@@ -173,82 +169,29 @@ def translate_raster(
             rpcs=rpcs,
             tags={} if tags is None else tags,
         )
-        recipe = _recipe(opened, plan, written, aoi, fill, identity or "")
+        recipe = recipe_of(opened, plan, written, aoi, fill, identity or "")
         recipe["driver"] = driver
         files = files_of(opened.dataset)
-        parts = PartsFolder(path, written, _from_top(plan), driver, recipe, _state(files))
-        if resume and _is_newer(path, files) and (summary := parts.assembled()):
-            _remove_left_parts(parts, part)
-            return _result(parts, summary, Seconds()).with_warnings(said)
+        parts = PartsFolder(path, written, _from_top(plan), driver, recipe, state_of(files))
+        if resume and is_newer(path, files) and (summary := parts.assembled()):
+            remove_left_parts(parts, part)
+            return result_of(parts, summary, Seconds()).with_warnings(said)
         job = Job(
             raster=opened.dataset if executor is None else _for_workers(source),
+            mark=parts.mark,
             bands=opened.indexes,
             apply=apply,
             plan=plan,
             output=written,
-            folder=parts.path,
+            folder=parts.path.absolute(),
             fill=fill,
             aoi=aoi,
             batch_size=batch_size,
             stripes=_stripes(opened, plan, bands_out, max_memory),
         )
-        # Shares of one output are computed at the same time.
-        with nullcontext() if part is not None else parts.alone():
+        with parts.alone(shared=part is not None):
             check_output(output, overwrite=overwrite)
-            return _run(job, parts, executor, part, progress, resume).with_warnings(said)
-
-
-def _run(
-    job: Job,
-    parts: PartsFolder,
-    executor: Executor | None,
-    part: str | tuple[int, int] | None,
-    progress: bool,
-    resume: bool,
-) -> TranslatedRaster:
-    """Compute the parts that are missing and put the output together."""
-    share = _share(part, len(parts.rows))
-    parts.start(resume=resume or part is not None)
-    with parts.kept(shared=part is not None):
-        missing = [number for number in parts.missing if number in share]
-        known = parts.total(set(share) - set(missing)).tiles
-        with tqdm(
-            total=_tiles(job.plan, share), initial=known, unit="tile", disable=not progress
-        ) as bar:
-            if executor is not None:
-                seconds = compute_everywhere(job, missing, executor, bar.update)
-            else:
-                seconds = Seconds()
-                for run in _runs(missing):
-                    seconds.add(compute(job, run, bar.update))
-        if part is not None:
-            return _result(parts, parts.total(share).summary(), seconds)
-        began = time.perf_counter()
-        summary = parts.assemble()
-        seconds.assemble = time.perf_counter() - began
-        seconds.total += seconds.assemble
-    return _result(parts, summary, seconds)
-
-
-def _remove_left_parts(parts: PartsFolder, part: object) -> None:
-    """Remove the parts of an output that was complete when its run was killed."""
-    if part is None and parts.path.exists():
-        with parts.alone():
-            parts.remove()
-
-
-def _result(parts: PartsFolder, summary: dict[str, Any], seconds: Seconds) -> TranslatedRaster:
-    said = []
-    if lost := summary["lost"]:
-        said.append(
-            f"{lost} valid pixels of {parts.target} were translated to NaN or infinity and are "
-            "invalid in the output. Look at the source there, and at the model: did its losses "
-            "stay finite?"
-        )
-        warnings.warn(said[-1], GeotranslateWarning, stacklevel=4)
-    return TranslatedRaster(
-        parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
-    )
+            return run(job, parts, executor, part, progress, resume).with_warnings(said)
 
 
 def _factor(scale: float | Fraction) -> Fraction:
@@ -327,16 +270,6 @@ def _from_top(plan: Plan) -> tuple[range, ...]:
     return tuple(range(rows.start - top, rows.stop - top) for rows in plan.parts)
 
 
-def _tiles(plan: Plan, share: range) -> int:
-    """Return the number of tiles that a share of the parts counts as its own."""
-    total = 0
-    for number in share:
-        rows = plan.parts[number]
-        region = Region(rows.start, rows.stop, plan.region.left, plan.region.right)
-        total += sum(len(plan.owned(region, row)) for row in plan.tiles_in(region)[0])
-    return total
-
-
 def _stripes(source: Source, plan: Plan, bands_out: int, max_memory: int | None) -> int:
     """Return into how many stripes a part is cut so that strips and bands fit into memory."""
     if max_memory is None:
@@ -348,69 +281,11 @@ def _stripes(source: Source, plan: Plan, bands_out: int, max_memory: int | None)
     return max(1, math.ceil(plan.region.width * column / max_memory))
 
 
-def _runs(parts: Sequence[int]) -> Iterator[range]:
-    """Yield numbers as ranges without gaps."""
-    for _, group in itertools.groupby(enumerate(parts), lambda pair: pair[1] - pair[0]):
-        numbers = [number for _, number in group]
-        yield range(numbers[0], numbers[-1] + 1)
-
-
-def _share(part: str | tuple[int, int] | None, count: int) -> range:
-    """Return which of `count` parts a share is, all where none is asked for."""
-    if part is None:
-        return range(count)
-    try:
-        numbers = part.split("/") if isinstance(part, str) else part
-        index, shares = (int(number) for number in numbers)
-    except (TypeError, ValueError):
-        index = shares = 0
-    if not 1 <= index <= shares:
-        raise InvalidInputError(
-            f"part is {part!r}; give the share to compute and their number, for example '3/16'."
-        )
-    return range(count * (index - 1) // shares, count * index // shares)
-
-
-def _recipe(
-    source: Source,
-    plan: Plan,
-    output: Output,
-    aoi: BaseGeometry | None,
-    fill: float | Sequence[float],
-    identity: str | Mapping[str, str],
-) -> dict[str, str]:
-    """Return what the written pixels depend on, by the names that users know."""
-    named = {"model": identity} if isinstance(identity, str) else identity
-    facts = {name: fact for name, fact in output.to_json().items() if name != "tags"}
-    grid = source.grid
-    scene = [grid.crs and grid.crs.to_wkt(), grid.transform[:6], grid.height, grid.width]
-    return {
-        "scene": digest([*scene, source.indexes, source.dtype]),
-        **{name: digest(value) for name, value in named.items()},
-        "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
-        "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
-        "kind of output": digest([facts, np.atleast_1d(fill).tolist()]),
-    }
-
-
-def _state(files: Iterable[Path]) -> str:
-    """Return a fingerprint of files as they are now."""
-    states = {(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files}
-    return digest(sorted(states))
-
-
-def _is_newer(path: Path, files: Iterable[Path]) -> bool:
-    """Tell whether a file is there and none of the others was changed after it."""
-    if not path.exists():
-        return False
-    made = path.stat().st_mtime_ns
-    return all(file.stat().st_mtime_ns <= made for file in files)
-
-
 def _for_workers(raster: RasterLike) -> str:
-    """Return the name by which workers can open a raster."""
+    """Return the name by which workers can open a raster, whatever folder they work in."""
     if isinstance(raster, str | os.PathLike):
-        return os.fspath(raster)
+        name = os.fspath(raster)
+        return os.path.abspath(name) if os.path.exists(name) else name
     raise InvalidInputError(
         f"The raster is an open {type(raster).__name__}, which an executor cannot hand to its "
         "workers; give its path or URL."

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from rasterio.windows import Window
 
@@ -15,10 +17,11 @@ from geotranslate.raster.tiles import Axis
 BLOCK = 256
 """Side of the blocks of written rasters, px; parts and stripes are whole blocks."""
 
-PART_PIXELS = 2**24
-"""Pixels of a part where its height does not ask for more: what a kill may cost."""
+PART_PIXELS = 2**22
+"""Pixels of a part where its height does not ask for more: what a kill may cost. As one run's parts
+flow into each other, small ones cost it nothing, and give many workers something to do."""
 
-PART_TILES = 8
+PART_TILES = 4
 """Least height of a part, tiles: a part computed alone repeats one row of them."""
 
 
@@ -82,17 +85,24 @@ class Plan:
             self.out_cols.touching(region.left, region.right),
         )
 
-    def owned(self, region: Region, row: int) -> set[int]:
-        """Return which tile columns of a tile row a region counts as its own.
+    def owned(self, region: Region) -> tuple[range, range]:
+        """Return the tile rows and the tile columns that a region counts as its own.
 
         Where regions meet, both need the tiles on their border: each tile belongs to the region
         that holds the first pixel it counts for.
         """
-        if max(self.out_rows.reaches[row][0], self.region.top) < region.top:
-            return set()
-        cols = self.tiles_in(region)[1]
-        firsts = {col: max(self.out_cols.reaches[col][0], self.region.left) for col in cols}
-        return {col for col, first in firsts.items() if first >= region.left}
+        rows, cols = self.tiles_in(region)
+        if region.top > self.region.top:
+            rows = self.out_rows.beginning(region.top, region.bottom)
+        if region.left > self.region.left:
+            cols = self.out_cols.beginning(region.left, region.right)
+        return rows, cols
+
+    def tiles_of(self, part: int) -> int:
+        """Return the number of tiles that a part counts as its own."""
+        rows = self.parts[part]
+        region = Region(rows.start, rows.stop, self.region.left, self.region.right)
+        return math.prod(map(len, self.owned(region)))
 
     def part_of(self, row: int) -> int:
         """Return the number of the part that a row of the output is in."""
@@ -106,6 +116,10 @@ class Plan:
         """
         edges = (self.region.left, self.region.top, self.region.width, self.region.height)
         return Window(*(int(edge / self.factor) for edge in edges))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A plan goes to the workers with every part: without what they can work out.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def stripes(self, region: Region, count: int) -> Iterator[Region]:
         """Cut a region into at most `count` stripes of whole blocks, left to right."""

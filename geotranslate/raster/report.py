@@ -48,7 +48,7 @@ class PartReport:
     def summary(self) -> dict[str, Any]:
         """Return what users want to know; it goes with the output's file.
 
-        Mismatches have four digits: the last ones depend on the order in which they were added.
+        Mismatches have four digits, which is more than they tell.
         """
         apart = {"mismatch": self.mismatch.mean, "mismatch_p99": self.mismatch.percentile(0.99)}
         rounded = {name: None if v is None else float(f"{v:.4g}") for name, v in apart.items()}

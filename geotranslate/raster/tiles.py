@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,6 @@ class Seam:
 
     keep: int
     shares: NDArray[np.float32]
-    covered: int
-    """How many of its first pixels earlier tiles cover, whether or not they count there."""
 
     @property
     def own(self) -> int:
@@ -40,10 +39,10 @@ class Seam:
 
     @property
     def meeting(self) -> tuple[int, int]:
-        """Pixels where this tile and the earlier ones are compared: the ramp, or its place."""
+        """Pixels where this tile and the earlier ones are compared: the ramp, or before its own."""
         if len(self.shares):
             return self.keep, self.own
-        return max(self.keep - 1, 0), min(self.keep + 1, self.covered)
+        return max(self.keep - 1, 0), self.keep
 
 
 @dataclass(frozen=True)
@@ -156,24 +155,45 @@ class Axis:
             covered = start + self.tile
             keep = int(np.argmax(np.append(shares, 1) > 0))
             own = lead - int(np.argmax(np.append(shares[::-1], 0) < 1))
-            seams.append(Seam(keep, shares[keep : max(own, keep)].astype(np.float32), lead))
+            seams.append(Seam(keep, shares[keep : max(own, keep)].astype(np.float32)))
         return tuple(seams)
 
     @cached_property
     def reaches(self) -> tuple[tuple[int, int], ...]:
-        """For every tile, the first pixel that it counts for and the one after the last."""
+        """For every tile, the first pixel that it counts for and the one after the last.
+
+        Without a ramp it counts for the one pixel more where it is compared: whoever has a pixel
+        that is compared has both tiles.
+        """
         ends = [
             start + seam.own for start, seam in zip(self.starts[1:], self.seams[1:], strict=True)
         ]
         return tuple(
-            (start + seam.keep, end)
+            (start + seam.meeting[0], end)
             for start, seam, end in zip(self.starts, self.seams, (*ends, self.padded), strict=True)
         )
 
     def touching(self, begin: int, end: int) -> range:
         """Return which tiles count for the pixels from `begin` to before `end`."""
-        found = [i for i, (first, stop) in enumerate(self.reaches) if first < end and stop > begin]
-        return range(found[0], found[-1] + 1)
+        firsts, stops = self._bounds
+        return range(
+            int(np.searchsorted(stops, begin, side="right")), int(np.searchsorted(firsts, end))
+        )
+
+    def beginning(self, begin: int, end: int) -> range:
+        """Return which tiles begin to count from `begin` to before `end`."""
+        first, stop = np.searchsorted(self._bounds[0], [begin, end]).tolist()
+        return range(first, stop)
+
+    @cached_property
+    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First pixels that tiles count for, and those after the last; both rise."""
+        firsts, stops = np.array(self.reaches, np.int64).T
+        return firsts, stops
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is cached is larger than all else, and soon made anew.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def tile_windows(height: int, width: int, tile: int, stride: int) -> Iterator[Window]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import multiprocessing
+import os
+import pickle
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -146,3 +150,117 @@ def test_process_pool_that_breaks_can_be_resumed(
         translate_raster(raster, tmp_path / "b.tif", die_once, **OPTIONS, executor=executor)
     result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
     assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_relative_paths_hold_wherever_workers_are(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with cf.ProcessPoolExecutor(1, initializer=os.chdir, initargs=("elsewhere",)) as executor:
+        result = translate_raster("a.tif", "b.tif", shade, **OPTIONS, executor=executor)
+    assert result.path.exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*parts are finished and stay")
+def test_failed_run_ends_when_its_workers_have(raster: Path, tmp_path: Path) -> None:
+    """What they still write would be taken for parts of the next run."""
+    working, ended = threading.Event(), threading.Event()
+
+    def slow_or_fail(batch: Batch) -> Batch:
+        if working.is_set() and not ended.is_set() and threading.current_thread() is not first[0]:
+            raise RuntimeError("out of memory")
+        first.append(threading.current_thread())
+        working.set()
+        time.sleep(0.1)
+        return shade(batch)
+
+    first: list[threading.Thread] = []
+    with cf.ThreadPoolExecutor(2) as executor:
+        with pytest.raises(TranslationError, match="out of memory"):
+            translate_raster(
+                raster, tmp_path / "b.tif", slow_or_fail, **OPTIONS, blend="hann", executor=executor
+            )
+        ended.set()
+        count = len(first)
+        time.sleep(0.3)
+        assert len(first) == count, "nobody works any more"
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, blend="hann")
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS, blend="hann")
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*parts are finished and stay")
+def test_failure_of_one_worker_stops_the_others_in_their_parts(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part may take an hour."""
+    monkeypatch.setattr("geotranslate.raster.distribute.LOOK", 0)
+    first: list[threading.Thread] = []
+
+    def slow_or_fail(batch: Batch) -> Batch:
+        if first and threading.current_thread() is not first[0]:
+            raise RuntimeError("out of memory")
+        first.append(threading.current_thread())
+        time.sleep(0.05)
+        return shade(batch)
+
+    with (
+        cf.ThreadPoolExecutor(2) as executor,
+        pytest.raises(TranslationError, match="out of memory"),
+    ):
+        translate_raster(
+            raster,
+            tmp_path / "b.tif",
+            slow_or_fail,
+            **OPTIONS,
+            blend="hann",
+            batch_size=1,
+            executor=executor,
+        )
+    assert len(first) < 15, "a part has 30 tiles and more"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_executor_that_is_shut_down_is_said(raster: Path, tmp_path: Path) -> None:
+    executor = cf.ThreadPoolExecutor(1)
+    executor.shutdown()
+    sentence = r"The executor takes no work: RuntimeError: .*shutdown.* Give one that is running"
+    with pytest.raises(TranslationError, match=sentence):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, executor=executor)
+    assert [item.name for item in tmp_path.iterdir()] == ["a.tif"]
+
+
+class Remembering(cf.Executor):
+    """Takes equal calls for one, as Dask does."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, cf.Future[Any]] = {}
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> cf.Future[Any]:
+        key = pickle.dumps((args, kwargs))
+        if key not in self.known:
+            self.known[key] = future = cf.Future()
+            try:
+                future.set_result(function(*args, **kwargs))
+            except Exception as error:
+                future.set_exception(error)
+        return self.known[key]
+
+
+def fail_at_first(batch: Batch) -> Batch:
+    mark = Path(os.environ["GEOTRANSLATE_TEST_MARK"])
+    if not mark.exists():
+        mark.write_text("")
+        raise RuntimeError("out of memory")
+    return shade(batch)
+
+
+@pytest.mark.filterwarnings("ignore:.*parts are finished and stay")
+def test_call_that_failed_may_be_repeated(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEOTRANSLATE_TEST_MARK", str(tmp_path / "failed"))
+    executor, options = Remembering(), {**OPTIONS, "blend": "hann"}
+    with pytest.raises(TranslationError, match="out of memory"):
+        translate_raster(raster, tmp_path / "b.tif", fail_at_first, **options, executor=executor)
+    translate_raster(raster, tmp_path / "b.tif", fail_at_first, **options, executor=executor)

@@ -72,6 +72,32 @@ def test_bytes_do_not_depend_on_batches_memory_or_blocks_of_the_source(
     assert run("c.tif", block, batch_size=batch_size, max_memory=max_memory) == expected
 
 
+@pytest.mark.parametrize("blend", ["hann", "crop"])
+def test_tile_mismatch_does_not_depend_on_memory_or_parts(
+    write_raster: WriteRaster, tmp_path: Path, blend: Any
+) -> None:
+    """It stands in the output's tags."""
+    path = write_raster("a.tif", values((2, 700, 900), "uint8"))
+    files = set()
+    for options in ({}, {"max_memory": 300_000}, {"max_memory": 1}):
+        result = translate_raster(
+            path,
+            tmp_path / "b.tif",
+            shade,
+            bands_out=2,
+            tile_size=128,
+            overlap=60,
+            blend=blend,
+            part_rows=256,
+            overwrite=True,
+            progress=False,
+            **options,
+        )
+        assert result.mismatch
+        files.add(result.path.read_bytes())
+    assert len(files) == 1
+
+
 @pytest.mark.parametrize("radius", [0, 3, 20])
 @pytest.mark.parametrize("options", [{}, {"padding": 20}], ids=["auto", "padding"])
 def test_cropped_tiles_are_the_whole_image(

@@ -80,8 +80,31 @@ def test_shares_run_at_the_same_time_and_spare_each_other(raster: Path, tmp_path
             translate_raster(raster, output, fail, **HELD, part="2/2")
         held.released.set()
         first.result()
+    assert not (tmp_path / ".b.tif.parts.lock").exists()
     translate_raster(raster, output, shade, **HELD, part="2/2")
     assert assemble_parts(output).read_bytes() == whole.path.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks that several hold")
+def test_run_is_refused_while_a_share_is_computed(raster: Path, tmp_path: Path) -> None:
+    """It would begin by removing the parts."""
+    output, held = tmp_path / "b.tif", Held()
+    translate_raster(raster, output, shade, **HELD, part="2/2")
+    parts = sorted(tmp_path.glob("b.tif.parts/part*"))
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(translate_raster, raster, output, held, **HELD, part="1/2")
+        assert held.reached.wait(60)
+        try:
+            for options in ({}, {"resume": True}):
+                with pytest.raises(RasterFileError, match=BUSY):
+                    translate_raster(raster, output, shade, **HELD, **options)
+            with pytest.raises(RasterFileError, match=BUSY):
+                assemble_parts(output)
+        finally:
+            held.released.set()
+        first.result()
+    assert set(parts) < set(tmp_path.glob("b.tif.parts/part*"))
+    assemble_parts(output)
 
 
 ASSEMBLING = """

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -101,20 +101,50 @@ def test_region_is_cut_from_the_whole_to_the_last_bit(
     assert found.tobytes() == expected.tobytes()
 
 
-def test_mismatch_of_parts_is_that_of_the_whole() -> None:
-    rows, cols = Axis(700, 32, 8), Axis(300, 32, 8)
-    tiles = noise(rows, cols)
-    once = RowBand(1, rows, cols, whole(rows, cols))
-    merge(once, tiles)
+def mismatch_of(
+    rows: Axis, cols: Axis, tiles: dict[tuple[int, int], Floats], regions: list[Region]
+) -> Mismatch:
     total = Mismatch()
-    for top in range(0, 700, BLOCK):
-        for left in range(0, 300, BLOCK):
-            region = Region(top, min(top + BLOCK, 700), left, min(left + BLOCK, 300))
-            part = RowBand(1, rows, cols, region)
-            merge(part, tiles)
-            total.merge(part.mismatches[0])
-    np.testing.assert_array_equal(total.bins, once.mismatches[0].bins)
-    assert total.mean == pytest.approx(once.mismatches[0].mean)
+    for region in regions:
+        band = RowBand(1, rows, cols, region)
+        merge(band, tiles)
+        total.merge(band.mismatches[0])
+    return total
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(300, 700),
+    st.sampled_from([(32, 8, 0), (64, 32, 0), (100, 30, 0), (64, 0, 0), (64, 20, 10), (80, 16, 4)]),
+    st.sampled_from([BLOCK, 2 * BLOCK]),
+    st.integers(0, 30),
+)
+def test_mismatch_of_parts_and_stripes_is_that_of_the_whole(
+    size: int, tiling: tuple[int, int, int], step: int, first: int
+) -> None:
+    rows, cols = Axis(size, *tiling), Axis(size + 7, *tiling)
+    tiles = noise(rows, cols)
+    regions = [
+        Region(top, min(top + step, rows.size), left, min(left + step, cols.size))
+        for top in range(first, rows.size, step)
+        for left in range(first, cols.size, step)
+    ]
+    once = mismatch_of(rows, cols, tiles, [Region(first, rows.size, first, cols.size)])
+    assert mismatch_of(rows, cols, tiles, regions).to_json() == once.to_json()
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_seam_of_cropped_tiles_on_the_edge_of_a_part_is_counted_once(first: int) -> None:
+    rows = cols = Axis(610, 64, 8, 4)
+    tiles = noise(rows, cols)
+    seam = rows.starts[4] + 2 + first
+    once = mismatch_of(rows, cols, tiles, [Region(0, 610, 0, 610)])
+    pieces = [
+        Region(top, bottom, left, right)
+        for top, bottom in pairwise((0, seam, 610))
+        for left, right in pairwise((0, seam, 610))
+    ]
+    assert mismatch_of(rows, cols, tiles, pieces).to_json() == once.to_json()
 
 
 def test_mismatch_is_that_of_the_tiles_where_they_overlap() -> None:

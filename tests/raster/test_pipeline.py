@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
+from rasterio.env import get_gdal_config
 
 import geotranslate.raster
 from geotranslate.raster.dtypes import DTYPES
@@ -454,3 +456,55 @@ def test_names_near_the_limit_are_written(
             path, output, lambda batch: batch, bands_out=1, overwrite=True, progress=False
         )
     assert sorted(tmp_path.iterdir()) == [path, output]
+
+
+@pytest.mark.parametrize("returned", ["buffer", "view", "batch"])
+def test_apply_may_use_its_memory_again(
+    write_raster: WriteRaster, tmp_path: Path, returned: str
+) -> None:
+    """What is written lags behind: it must not see the next batch."""
+    data = values((1, 700, 700), "uint8") // 2
+    buffer = np.empty((1, 1, 64, 64), np.float32)
+
+    def add(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.add(batch, 1, out=batch if returned == "batch" else buffer)
+        return found[:] if returned == "view" else found
+
+    result = translate_raster(
+        write_raster("a.tif", data),
+        tmp_path / "b.tif",
+        add,
+        bands_out=1,
+        tile_size=64,
+        overlap=0,
+        blend="crop",
+        batch_size=1,
+        progress=False,
+    )
+    with rasterio.open(result) as dataset:
+        np.testing.assert_array_equal(dataset.read(), data + 1)
+
+
+@pytest.mark.parametrize("around", [{}, {"GDAL_CACHEMAX": 50_000_000}, None], ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_cache_of_gdal_is_what_it_was(
+    write_raster: WriteRaster, tmp_path: Path, around: dict[str, int] | None, threads: int
+) -> None:
+    path = write_raster("a.tif", values((1, 700, 90), "uint8"))
+    seen = []
+
+    def look(batch: Batch) -> Batch:
+        seen.append(get_gdal_config("GDAL_CACHEMAX"))
+        return batch
+
+    def run(number: int) -> None:
+        translate_raster(path, tmp_path / f"{number}.tif", look, bands_out=1, progress=False)
+
+    with nullcontext() if around is None else rasterio.Env(**around):
+        before = get_gdal_config("GDAL_CACHEMAX")
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, range(threads)))
+        run(threads)
+        assert get_gdal_config("GDAL_CACHEMAX") == before
+    # The probing of `apply` comes before the work.
+    assert min(seen) < 10_000_000 < before

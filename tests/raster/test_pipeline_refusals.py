@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geotranslate.errors import InvalidInputError, OutputExistsError, TranslationError
+from geotranslate.errors import (
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+    TranslationError,
+)
 from geotranslate.raster.pipeline import translate_raster
 from tests.conftest import WriteRaster, values
 
@@ -165,7 +171,11 @@ def test_existing_output_is_refused(write_raster: WriteRaster, tmp_path: Path) -
     [
         ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1"),
         ({"overlap": 200}, "overlap is 200 with tiles of 256; give 0 to 128"),
-        ({"bands_out": 2}, r"apply returned \(1, 1, 256, 256\).*has to return \(1, 2, 256, 256\)"),
+        (
+            {"bands_out": 2},
+            r"apply returned \(1, 1, 256, 256\).*tile row 0, tile column 0; it has to return "
+            r"\(1, 2, 256, 256\)",
+        ),
         ({"fill": (1, 2)}, "fill has 2 values for 1 band"),
         ({"dtype": "complex64"}, "dtype is 'complex64'; give one of"),
         ({"dtype": "rgb"}, "dtype is 'rgb'; give one of"),
@@ -193,3 +203,17 @@ def test_dtype_that_is_not_written_has_to_be_chosen(
     translate_raster(
         path, tmp_path / "b.tif", identity, bands_out=1, dtype="uint32", progress=False
     )
+
+
+def test_folder_of_parts_that_goes_away_is_said(write_raster: WriteRaster, tmp_path: Path) -> None:
+    path = write_raster("a.tif", values((1, 600, 60), "uint8"))
+
+    def remove(batch: Batch) -> Batch:
+        shutil.rmtree(tmp_path / "b.tif.parts", ignore_errors=True)
+        return batch
+
+    sentence = r"part_000000\.tif cannot be written: .*No such file.*start again"
+    with pytest.raises(RasterFileError, match=sentence):
+        translate_raster(
+            path, tmp_path / "b.tif", remove, bands_out=1, overlap=0, blend="crop", progress=False
+        )

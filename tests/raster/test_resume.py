@@ -26,6 +26,7 @@ from geotranslate.errors import (
     TranslationError,
 )
 from geotranslate.raster import assemble_parts, translate_raster
+from geotranslate.raster.parts import PartsFolder
 from tests.conftest import WriteRaster, values
 
 Batch = NDArray[np.float32]
@@ -102,7 +103,10 @@ def failing_at(tile: int) -> Any:
 def interrupted(path: Path, output: Path, **options: Any) -> None:
     """Leave some parts of an output and not all."""
     with (
-        pytest.warns(GeotranslateWarning, match="parts are finished and stay in .*resume=True"),
+        pytest.warns(
+            GeotranslateWarning,
+            match=r"finished and stay in .*: resume=True goes on with them .*--resume",
+        ),
         pytest.raises(TranslationError, match="out of memory"),
     ):
         translate_raster(path, output, failing_at(150), **{**OPTIONS, **options})
@@ -227,6 +231,7 @@ def test_output_of_another_driver_is_not_taken_for_finished(raster: Path, tmp_pa
     assert output.stat().st_mtime_ns == made
 
 
+@pytest.mark.filterwarnings("ignore:Share .* has nothing to compute")
 @pytest.mark.parametrize("shares", [1, 2, 3, 20])
 def test_shares_computed_apart_make_the_same_file(
     raster: Path, tmp_path: Path, shares: int
@@ -251,6 +256,14 @@ def test_share_computed_twice_changes_nothing(raster: Path, tmp_path: Path) -> N
     before = [part.stat().st_mtime_ns for part in parts]
     translate_raster(raster, output, shade, **OPTIONS, part=(1, 2))
     assert [part.stat().st_mtime_ns for part in parts] == before
+
+
+@pytest.mark.parametrize("part", ["1/9", (1, 9)])
+def test_share_without_a_part_is_said(raster: Path, tmp_path: Path, part: Any) -> None:
+    sentence = r"Share 1/9 of .*b\.tif has nothing to compute, as the output has 8 parts;"
+    with pytest.warns(GeotranslateWarning, match=sentence):
+        result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part=part)
+    assert (result.tiles, len(result.warnings)) == (0, 1)
 
 
 def test_missing_share_is_named(raster: Path, tmp_path: Path) -> None:
@@ -306,3 +319,39 @@ def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:
 def test_share_that_is_none_is_said(raster: Path, tmp_path: Path, part: Any) -> None:
     with pytest.raises(InvalidInputError, match="give the share to compute and their number"):
         translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part=part)
+
+
+@pytest.mark.parametrize("kind", ["another output's", "damaged"])
+def test_part_that_is_not_of_the_output_is_refused_and_computed_anew(
+    raster: Path, tmp_path: Path, kind: str
+) -> None:
+    """A worker of an earlier run may put it there at any time."""
+    output, other = tmp_path / "b.tif", tmp_path / "c.tif"
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    translate_raster(raster, output, shade, **OPTIONS, part="1/1")
+    translate_raster(raster, other, shade, **OPTIONS, identity="another", part="1/1")
+    name = "part_000003.tif"
+    if kind == "damaged":
+        (tmp_path / "c.tif.parts" / name).write_text("")
+    shutil.copy(tmp_path / "c.tif.parts" / name, tmp_path / "b.tif.parts" / name)
+    with pytest.raises(RasterFileError, match=f"The part .*{name} (is not of this|cannot be read)"):
+        assemble_parts(output)
+    result = translate_raster(raster, output, shade, **OPTIONS, resume=True)
+    assert result.path.read_bytes() == whole.path.read_bytes()
+
+
+def test_of_two_shares_that_start_together_the_second_takes_the_plan_of_the_first(
+    raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "b.tif"
+    write = PartsFolder._write_plan
+
+    def late(parts: PartsFolder) -> None:
+        monkeypatch.undo()
+        translate_raster(raster, output, shade, **OPTIONS, part="1/2")
+        write(parts)
+
+    monkeypatch.setattr(PartsFolder, "_write_plan", late)
+    with pytest.raises(InvalidInputError, match="made with another model"):
+        translate_raster(raster, output, shade, **OPTIONS, identity="another", part="2/2")
+    assert [file.name for file in (tmp_path / "b.tif.parts").glob("plan*")] == ["plan.json"]

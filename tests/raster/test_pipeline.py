@@ -383,7 +383,7 @@ def test_progress_ends_at_its_total_with_tiles_that_are_skipped(
     workers: int,
     max_memory: int | None,
 ) -> None:
-    monkeypatch.setattr("geotranslate.raster.pipeline.tqdm", Bar)
+    monkeypatch.setattr("geotranslate.raster.shares.tqdm", Bar)
     BARS.clear()
     data = values((1, 1300, 300), "uint8") // 2 + 1
     data[:, 200:900, 50:] = 0

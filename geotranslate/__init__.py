@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geotranslate.chips.export import export_chips
     from geotranslate.errors import GeotranslateError, GeotranslateWarning
     from geotranslate.training.data import prepare_data
+    from geotranslate.training.launcher import is_main_process
     from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
 
@@ -19,6 +20,7 @@ __all__ = [
     "GeotranslateWarning",
     "Pix2Pix",
     "export_chips",
+    "is_main_process",
     "load_model",
     "prepare_data",
 ]
@@ -28,6 +30,7 @@ _HOMES = {
     "GeotranslateWarning": "geotranslate.errors",
     "Pix2Pix": "geotranslate.translators.pix2pix",
     "export_chips": "geotranslate.chips.export",
+    "is_main_process": "geotranslate.training.launcher",
     "load_model": "geotranslate.translators.loading",
     "prepare_data": "geotranslate.training.data",
 }

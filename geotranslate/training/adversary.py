@@ -22,6 +22,7 @@ from geotranslate.training.losses import (
     fooling_loss,
     verdict_loss,
 )
+from geotranslate.training.processes import InStep
 
 
 class AdversarialPair(nn.Module):
@@ -98,6 +99,7 @@ class Adversary(Callback):
         self.lambda_features, self.gan_mode = lambda_features, gan_mode
         self.judge = partial(verdict_loss, mode=gan_mode, smoothing=label_smoothing)
         self.accumulation: GradientAccumulation | None = None
+        self.in_step: InStep | None = None
         shown = ["generator", "l1", *(["perceptual"] if lambda_features else [])]
         names = [*shown, "d_real", "d_fake"]
         self.losses: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -109,12 +111,18 @@ class Adversary(Callback):
 
     def _mean(self, name: str) -> float:
         found = self.losses[name]
-        return float(torch.stack(found).mean()) if found else math.nan
+        if not found:
+            return math.nan
+        mean = torch.stack(found).mean()
+        if self.in_step is not None:
+            self.in_step.average([mean])
+        return float(mean)
 
     def before_fit(self) -> None:
         """Start without gradients, which an interrupted run may have left."""
-        callbacks = (one for one in self.learn.cbs if isinstance(one, GradientAccumulation))
-        self.accumulation = next(callbacks, None)
+        cbs = self.learn.cbs
+        self.accumulation = next((cb for cb in cbs if isinstance(cb, GradientAccumulation)), None)
+        self.in_step = next((cb for cb in cbs if isinstance(cb, InStep)), None)
         if self.learn.opt is not None:
             self.opt.zero_grad()
 
@@ -157,6 +165,7 @@ class Adversary(Callback):
     def after_fit(self) -> None:
         """Leave the discriminator trainable, as it was found."""
         self.discriminator.requires_grad_(True)
+        self.in_step = None
 
     @property
     def _real(self) -> Tensor:
@@ -174,6 +183,8 @@ class Adversary(Callback):
 
     def _step(self) -> None:
         """Step the discriminator, but not with gradients that float16 could not hold."""
+        if self.in_step is not None:
+            self.in_step.average_gradients(self.discriminator)
         if (scale := self._scale) != 1:
             found = [p.grad for p in self.discriminator.parameters() if p.grad is not None]
             torch._foreach_div_(found, scale)

@@ -10,7 +10,6 @@ from typing import Literal
 
 import geopandas as gpd
 from fastai.data.core import TfmdDL
-from fastai.torch_core import default_device
 
 from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.chip import Bands
@@ -22,6 +21,7 @@ from geotranslate.chips.sides import describe, warn_of_target
 from geotranslate.chips.split import SplitMethod
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
+from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.pairs import Augmentation, PairDataset, PairTransform, decoded_bytes
 
@@ -71,7 +71,7 @@ def prepare_data(
             differ in size. With two rasters the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
-        batch_size: Pairs per batch.
+        batch_size: Pairs per batch, of each process where a launcher starts several.
         val_split_pct: Share of the pairs to validate on, 0 to 1.
         seed: Seed of the split and of the order of the batches.
         split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
@@ -180,7 +180,7 @@ def prepare_data(
             num_workers=num_workers,
         ),
         path=_home(folder.path),
-        device=default_device(),
+        device=own_device(),
     )
     data.train.rng = random.Random(seed)
     data.card, data.folder, data.split = card, folder, parts

@@ -13,6 +13,7 @@ from fastai.callback.core import Callback, CancelFitException
 from fastai.learner import AvgLoss, Learner
 
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
+from geotranslate.training.launcher import everywhere, is_main_process
 
 RISING = ("psnr", "ssim", "ms_ssim", "r2", "accuracy", "f1", "iou")
 """Measures of which more is better."""
@@ -131,9 +132,10 @@ class Patience(Callback):
         mine = self.rows[self.first :]
         best = best_row(self.monitor, mine)
         if len(mine) - 1 - best >= self.patience:
-            print(  # noqa: T201
-                f"Stopped: {self.monitor} has not become better for {self.patience} epochs."
-            )
+            if is_main_process():
+                print(  # noqa: T201
+                    f"Stopped: {self.monitor} has not become better for {self.patience} epochs."
+                )
             raise CancelFitException
 
 
@@ -162,7 +164,7 @@ class Watch(Callback):
         self._check()
 
     def _check(self) -> None:
-        if torch.isfinite(self.learn.loss.detach()):
+        if everywhere(bool(torch.isfinite(self.learn.loss.detach()))):
             return
         rate = max(hyper["lr"] for hyper in self.opt.hypers)
         self.error = TrainingError(
@@ -191,6 +193,6 @@ class Watch(Callback):
             )
 
     def _say(self, what: str, sentence: str) -> None:
-        if what not in self._said:
+        if what not in self._said and is_main_process():
             self._said.add(what)
             warnings.warn(f"Epoch {self.learn.epoch + 1}: {sentence}", GeotranslateWarning, 2)

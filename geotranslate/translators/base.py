@@ -18,7 +18,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, ValueMetric
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import default_device, subplots
+from fastai.torch_core import subplots
 from torch import Tensor
 
 from geotranslate.checks import number, whole_number
@@ -36,10 +36,12 @@ from geotranslate.training.history import (
     Watch,
     check_monitor,
 )
+from geotranslate.training.launcher import is_main_process, launched, own_device
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.precision import TrainingPrecision
+from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
 from geotranslate.training.schedule import Schedule
 from geotranslate.training.tensors import RgbBands, draw_table
@@ -97,7 +99,7 @@ class Translator(Predictor):
         self.metrics = Metrics()
         validation = Validation(self.card.target)
         self._folder: Path | None = None
-        pair.to(default_device() if self.data is None else self.data.device)
+        pair.to(own_device() if self.data is None else self.data.device)
         self.learn = Learner(
             DataLoaders() if self.data is None else self.data,
             pair,
@@ -145,6 +147,10 @@ class Translator(Predictor):
         Called again, it goes on with the same weights and optimizer state. The measures of the
         validation pairs are in the target's units.
 
+        In a script that `accelerate launch` or `torchrun` starts in several processes, they train
+        together: each on its own GPU, or on the CPU, and its share of the pairs, with the mean of
+        their gradients. Each measures all validation pairs; the first one writes and shows.
+
         Args:
             epochs: Passes over the training pairs.
             lr: Learning rate, or those of generator and discriminator; 2e-4 by default.
@@ -168,7 +174,7 @@ class Translator(Predictor):
             sample_every: Epochs between pictures of the same validation pairs in
                 `folder/samples`; 0 for none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
-            callbacks: Further fastai callbacks.
+            callbacks: Further fastai callbacks, of every process.
             folder: Where checkpoints, `history.csv`, pictures and logs go.
             resume: Whether to go on where an interrupted training in `folder` was; it ends as it
                 would have. Without a checkpoint there it begins.
@@ -177,6 +183,7 @@ class Translator(Predictor):
         Raises:
             InvalidInputError: The model was loaded without data, an argument is impossible, or
                 the memory does not hold a batch.
+            MissingPackageError: There are several processes, but no Accelerate.
             ModelFileError: The checkpoint is that of another model, or damaged.
             TrainingError: The losses are not finite.
         """
@@ -198,33 +205,39 @@ class Translator(Predictor):
         check_monitor(monitor, self.available_metrics)
         if number("ema", ema, least=0, below=1):
             self._average(ema)
+        processes = Processes.join(data.device)
         records = Path(folder)
-        done = self._resume(records) if resume else 0
+        done = processes.agreed(self._resume(records) if resume else 0)
         if done >= training.epochs:
             return self
         first = len(self.history) - done
         watch = Watch(self.history)
         extra = [*callbacks, *training.callbacks(self.learn, done), watch]
+        extra += processes.callbacks(self.history)
         if self.pair.average is not None and ema:
             extra.append(Averaging(self.pair.average, self.pair.generator))
         if training.patience:
             extra.append(Patience(self.history, first, monitor, training.patience))
-        if whole_number("sample_every", sample_every, 0):
-            pictures = records / "samples"
-            extra.append(SampleSheets(self.show_results, pictures, sample_every, self.history))
-        if tensorboard:
-            extra.append(TensorBoard(records / "tensorboard", self.history))
-        if checkpoint:
-            extra += self._keepers(records, checkpoint, first, monitor)
+        whole_number("sample_every", sample_every, 0)
+        if is_main_process():
+            if sample_every:
+                pictures = records / "samples"
+                extra.append(SampleSheets(self.show_results, pictures, sample_every, self.history))
+            if tensorboard:
+                extra.append(TensorBoard(records / "tensorboard", self.history))
+            if checkpoint:
+                extra += self._keepers(records, checkpoint, first, monitor)
         if compile:
             self.pair.generator.compile()
         with ExitStack() as stack:
             stack.enter_context(memory_said(getattr(data.train, "bs", 1)))
-            if not progress:
+            stack.enter_context(processes.sharing(data))
+            if not (progress and is_main_process()):
                 stack.enter_context(quiet(self.learn))
             self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
         if watch.error is not None:
             raise watch.error
+        processes.wait()
         return self
 
     @property
@@ -239,9 +252,15 @@ class Translator(Predictor):
         get the rate, and the loss is the generator's.
 
         Raises:
-            InvalidInputError: The model was loaded without data.
+            InvalidInputError: The model was loaded without data, or a launcher started several
+                processes.
         """
         self._loaders()
+        if launched() > 1:
+            raise InvalidInputError(
+                f"lr_find runs in one process, not in {launched()}; find the rate without the "
+                "launcher, and give it to fit(lr=...)."
+            )
         return float(self.learn.lr_find().valley)
 
     def _keepers(

@@ -8,7 +8,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from safetensors.torch import load_file
 from geotranslate import Pix2Pix, is_main_process, prepare_data
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.training import processes
-from geotranslate.training.launcher import RANKS, SIZES, everywhere
+from geotranslate.training.launcher import RANKS, SIZES, everywhere, told
 from geotranslate.training.processes import Processes
 
 WriteChips = Callable[..., Path]
 # So few steps leave a network that gives one colour.
 pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
+TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+OPEN_MPI = tuple(f"OMPI_COMM_WORLD_{name}" for name in ("SIZE", "RANK", "LOCAL_RANK"))
 SMALL: dict[str, Any] = {"ngf": 4, "ndf": 4, "norm": "group", "dropout": 0}
 
 
@@ -45,7 +47,7 @@ def train(
     **fit: Any,
 ) -> Pix2Pix:
     """Train as a user's script does, and save what each process has."""
-    rank = os.environ.get("RANK", "0")
+    rank = str(told(RANKS) or 0)
     torch.manual_seed(int(rank))
     loaders = prepare_data(chips, batch_size=batch_size, **(data or {"transforms": False}))
     seen = Seen(stop, spoil, double)
@@ -55,6 +57,7 @@ def train(
         translator.pair.double()
     translator.fit(**{"epochs": 5, **options, "callbacks": [seen], **fit})
     translator.save(out / f"model{rank}")
+    translator.save(out / "model")
     (out / f"seen{rank}.json").write_text(json.dumps([seen.epochs, translator.history, seen.seeds]))
     return translator
 
@@ -104,8 +107,10 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def start(out: Path, arguments: list[list[str]]) -> list[subprocess.Popen[str]]:
-    """Start a process for each list of arguments, as torchrun does."""
+def start(
+    out: Path, arguments: list[list[str]], names: Sequence[str] = TORCHRUN
+) -> list[subprocess.Popen[str]]:
+    """Start a process for each list of arguments, as a launcher does."""
     count = len(arguments)
     script = out / "script.py"
     script.write_text(SCRIPT)
@@ -114,7 +119,7 @@ def start(out: Path, arguments: list[list[str]]) -> list[subprocess.Popen[str]]:
     return [
         subprocess.Popen(
             [sys.executable, str(script), *own],
-            env=common | {"WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=common | dict(zip(names, map(str, (count, rank, rank)), strict=True)),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -129,12 +134,13 @@ def train_together(
     *,
     fails: bool = False,
     own: dict[int, dict[str, Any]] | None = None,
+    names: Sequence[str] = TORCHRUN,
     **options: Any,
 ) -> list[str]:
     """Train in two processes; return what they print."""
     out.mkdir(exist_ok=True)
     mine = [options | (own or {}).get(rank, {}) for rank in range(2)]
-    running = start(out, [[str(chips), str(out), json.dumps(one)] for one in mine])
+    running = start(out, [[str(chips), str(out), json.dumps(one)] for one in mine], names)
     said = [one.communicate(timeout=240)[0] for one in running]
     assert all(bool(one.returncode) == fails for one in running), "\n".join(said)
     return said
@@ -228,7 +234,19 @@ def test_launchers_start_the_same_script(
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "two" / "model1").is_dir()
+    assert len(Pix2Pix.from_model(tmp_path / "two" / "model").history) == 5
     assert_close(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("accelerate")
+def test_processes_of_mpi_train_together_too(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=10)
+    (tmp_path / "one").mkdir()
+    train(chips, tmp_path / "one", 4, progress=False)
+    said = train_together(chips, tmp_path / "two", names=OPEN_MPI, batch_size=2)
+    assert_close(tmp_path / "one", tmp_path / "two")
+    assert "valid_l1" not in said[1]
 
 
 @pytest.mark.slow

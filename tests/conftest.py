@@ -144,5 +144,9 @@ def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
 
 @pytest.fixture(autouse=True)
 def _work_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what is written to the working directory out of the repository."""
+    """Keep what is written to the working directory out of the repository.
+
+    Other processes that a test starts there find the tests all the same.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))

@@ -75,6 +75,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
         command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
         with subprocess.Popen(command) as child:
             while not started.exists():
+                assert child.poll() is None, "it should have started"
                 time.sleep(0.01)
             time.sleep(chance.uniform(0, 0.8))
             child.send_signal(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
+# The networks of tests are so small that torch's threads wait for each other longer than they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 matplotlib.use("Agg")
 # The first case of a test pays for imports and caches.
 settings.register_profile("geotranslate", deadline=None)

@@ -243,6 +243,7 @@ def test_part_of_an_esri_export(shared_data: Path) -> None:
     assert "copy images too" in sentence
 
 
+@pytest.mark.slow
 def test_esri_export_with_missing_chips(shared_data: Path, tmp_path: Path) -> None:
     export = shared_data / "esri_export_tiles"
     for side in ("images", "images2"):

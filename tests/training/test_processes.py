@@ -166,7 +166,7 @@ def accelerate() -> None:
     ("model", "fit"),
     [
         ({}, {"ema": 0.9}),
-        ({"lambda_gan": 0}, {"schedule": "one_cycle"}),
+        pytest.param({"lambda_gan": 0}, {"schedule": "one_cycle"}, marks=pytest.mark.slow),
         pytest.param(
             {"perceptual_loss": True, "gan_mode": "lsgan"},
             {"accumulate": 2, "clip": 1.0, "double": True},
@@ -202,7 +202,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize(
-    "launcher", ["accelerate", pytest.param("torchrun", marks=pytest.mark.slow)]
+    "launcher", [pytest.param(name, marks=pytest.mark.slow) for name in ("accelerate", "torchrun")]
 )
 def test_launchers_start_the_same_script(
     write_chips: WriteChips, tmp_path: Path, launcher: str
@@ -288,6 +288,7 @@ def test_in_half_precision_all_have_the_same_weights(
         assert torch.equal(value, second[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("accelerate")
 def test_checkpoint_that_not_all_see_is_refused(write_chips: WriteChips, tmp_path: Path) -> None:
     chips = write_chips(count=10)
@@ -308,6 +309,7 @@ def test_too_few_pairs_for_all_are_said(write_chips: WriteChips, tmp_path: Path)
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("accelerate")
 def test_losses_that_are_not_finite_in_one_process_end_all(
     write_chips: WriteChips, tmp_path: Path

@@ -52,8 +52,15 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("schedule", ["constant", "linear_decay", "one_cycle"])
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize(
+    ("schedule", "num_workers"),
+    [
+        ("constant", 0),
+        ("linear_decay", 0),
+        ("one_cycle", 0),
+        pytest.param("linear_decay", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_training_ends_with_the_same_weights(
     write_chips: WriteChips, tmp_path: Path, schedule: str, num_workers: int
 ) -> None:

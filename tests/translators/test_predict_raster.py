@@ -144,7 +144,8 @@ def executor_of(kind: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "kind", ["threads", pytest.param("processes", marks=pytest.mark.slow), "dask"]
+    "kind",
+    ["threads", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("processes", "dask"))],
 )
 def test_any_executor_writes_the_same_bytes(
     fresh_model: Pix2Pix, scene: Path, tmp_path: Path, kind: str
@@ -276,6 +277,7 @@ def test_errors_of_the_command_line_are_sentences(
     assert not (tmp_path / "o.tif").exists()
 
 
+@pytest.mark.slow
 def test_parts_of_processes_at_the_same_time_make_the_same_file(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path
 ) -> None:
@@ -295,7 +297,7 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-@pytest.mark.parametrize("batches", [1, 10])
+@pytest.mark.parametrize("batches", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_goes_on_to_the_same_bytes(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path, batches: int
 ) -> None:

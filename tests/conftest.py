@@ -21,7 +21,7 @@ from rasterio.rpc import RPC
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 matplotlib.use("Agg")
 # The first case of a test pays for imports and caches.
-settings.register_profile("geotranslate", deadline=None)
+settings.register_profile("geotranslate", deadline=None, max_examples=50)
 settings.load_profile("geotranslate")
 
 NORTH_UP = Affine(2.0, 0, 500_000, 0, -2.0, 5_000_000)

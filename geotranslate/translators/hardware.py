@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from geotranslate.checks import choice
+from geotranslate.training.precision import multiplies_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
@@ -55,7 +56,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
     choice("precision", precision, get_args(Precision))
     if precision != "auto":
         return precision
-    return "bfloat16" if _multiplies_bfloat16(device) else "float32"
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 
 def frozen(network: nn.Module, precision: Precision) -> nn.Module:
@@ -77,14 +78,3 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
             if isinstance(module, nn.GroupNorm):
                 module.to(torch.bfloat16)
     return copied
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        # torch also says yes where it only emulates it.
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return False
-    # Older versions of torch do not tell: then it is float32.
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, test, bool)() for test in tests)

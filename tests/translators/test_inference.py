@@ -119,7 +119,7 @@ def test_bfloat16_differs_little_and_not_at_all_from_itself() -> None:
 def test_auto_is_bfloat16_where_the_machine_multiplies_it(
     monkeypatch: pytest.MonkeyPatch, capable: bool, expected: str
 ) -> None:
-    monkeypatch.setattr(hardware, "_multiplies_bfloat16", lambda device: capable)
+    monkeypatch.setattr(hardware, "multiplies_bfloat16", lambda device: capable)
     assert unet().at("auto").precision == expected
 
 

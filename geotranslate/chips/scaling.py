@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,8 @@ ScalingKind = Literal["auto", "dtype", "minmax", "percentile", "zscore", "db", "
 ENDS = (-1.0, 1.0)
 ROBUST_LEVELS = (-1.0, -0.9, 0.9, 1.0)
 ROBUST_PERCENTILES = (2.0, 98.0)
+BLOCK = 2**16
+"""Values that are mapped at a time."""
 SMALLEST_STEP = 1e-300
 """Least distance of two knots: below it, slopes are no longer finite float64."""
 
@@ -74,12 +77,15 @@ class Scaling:
         Raises:
             InvalidInputError: The array has another number of bands.
         """
-        values = self._checked(data)
-        with np.errstate(all="ignore"):
-            if self.floor is not None:
-                floor = np.array(self.floor)[:, None, None]
+        floors = self.floor or (None,) * len(self.knots)
+
+        def scaled(band: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
+            floor = floors[band]
+            if floor is not None:
                 values = 10 * np.log10(np.maximum(values, floor))
-            return _follow(values, *self._points()).astype(np.float32)
+            return _follow(values, self.knots[band], self.levels)
+
+        return self._by_blocks(data, scaled)
 
     def unscale(self, scaled: NDArray[Any]) -> NDArray[np.float32]:
         """Map `(..., bands, rows, cols)` from -1..1 back to the raster's units.
@@ -87,10 +93,10 @@ class Scaling:
         Raises:
             InvalidInputError: The array has another number of bands.
         """
-        knots, levels = self._points()
-        with np.errstate(all="ignore"):
-            values = _follow(self._checked(scaled), levels, knots)
-            return self._in_units(values).astype(np.float32)
+        return self._by_blocks(
+            scaled,
+            lambda band, values: self._in_units(_follow(values, self.levels, self.knots[band])),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a strict JSON file."""
@@ -113,17 +119,25 @@ class Scaling:
     def _in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values if self.floor is None else 10 ** (values / 10)
 
-    def _points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return knots `(levels, bands, 1, 1)` and levels `(levels, 1, 1, 1)`."""
-        return np.array(self.knots).T[..., None, None], np.array(self.levels)[:, None, None, None]
-
-    def _checked(self, data: NDArray[Any]) -> NDArray[np.float64]:
+    def _by_blocks(
+        self,
+        data: NDArray[Any],
+        function: Callable[[int, NDArray[np.float64]], NDArray[np.float64]],
+    ) -> NDArray[np.float32]:
+        """Map every band in double precision, in pieces that stay in a core's cache."""
         if data.ndim < 3 or data.shape[-3] != len(self.knots):
             raise InvalidInputError(
                 f"The array has shape {data.shape} but the scaling is for (..., bands, rows, "
                 f"cols) with {len(self.knots)} bands; give those it was made from, in their order."
             )
-        return data.astype(np.float64)
+        mapped = np.empty(data.shape, np.float32)
+        rows = max(BLOCK // max(data.shape[-1], 1), 1)
+        with np.errstate(all="ignore"):
+            for index in np.ndindex(data.shape[:-2]):
+                for start in range(0, data.shape[-2], rows):
+                    at = (*index, slice(start, start + rows))
+                    mapped[at] = function(index[-1], data[at].astype(np.float64))
+        return mapped
 
 
 def make_scaling(
@@ -243,11 +257,11 @@ def _spread(
 
 
 def _follow(
-    values: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]
+    values: NDArray[np.float64], xs: tuple[float, ...], ys: tuple[float, ...]
 ) -> NDArray[np.float64]:
     """Return where the line through the points leads; its outer pieces go on."""
-    slopes = np.diff(ys, axis=0) / np.diff(xs, axis=0)
-    followed = ys[0] + (values - xs[0]) * slopes[0]
-    for i in range(1, len(slopes)):
-        followed = np.where(values < xs[i], followed, ys[i] + (values - xs[i]) * slopes[i])
+    slopes = np.diff(ys) / np.diff(xs)
+    followed = (values - xs[0]) * slopes[0] + ys[0]
+    for x, y, slope in zip(xs[1:-1], ys[1:-1], slopes[1:], strict=True):
+        followed = np.where(values < x, followed, y + (values - x) * slope)
     return followed

@@ -150,7 +150,7 @@ def _write(path: Path, output: Output, vrt: bytes, driver: Driver) -> None:
             "PREDICTOR": 1 if categorical else 3 if floating else 2,
         }
     with (
-        limited_cache(output.grid.width, 2 * output.bands),
+        limited_cache(output.grid.width, 2 * output.depth),
         rasterio.Env(
             GDAL_TIFF_INTERNAL_MASK=True,
             GDAL_PAM_ENABLED=False,  # nothing shall stand beside the file

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.memory import reused_memory
 from geotranslate.raster.merge import RowBand
 from geotranslate.raster.mismatch import Mismatch
 from geotranslate.raster.opening import RasterLike, limited_cache
@@ -82,8 +83,11 @@ def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: 
     seconds = Seconds()
     began = time.perf_counter()
     files = _PartFiles(job, parts)
-    bands = len(job.bands) + job.output.bands
-    with limited_cache(job.plan.region.width, bands), Source(job.raster, job.bands) as source:
+    with (
+        reused_memory(),
+        Source(job.raster, job.bands) as source,
+        limited_cache(job.plan.region.width, source.depth + job.output.depth),
+    ):
         try:
             for region in job.regions(parts):
                 _compute_region(job, source, region, files, told, seconds)

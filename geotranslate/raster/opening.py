@@ -142,12 +142,12 @@ _cache_limits = _CacheLimits()
 
 
 @contextmanager
-def limited_cache(width: int, bands: int) -> Iterator[None]:
+def limited_cache(width: int, depth: int) -> Iterator[None]:
     """Keep GDAL's cache from growing with the height of rasters, until the block ends.
 
-    It holds a row of blocks of 512 px, of `bands` bands of 4 bytes that are `width` px wide.
+    It holds a row of blocks of 512 px that are `width` px wide, `depth` bytes for each of them.
     """
-    limit = min(512 * 4 * width * bands + 2**20, LARGEST_CACHE)
+    limit = min(512 * width * depth + 2**20, LARGEST_CACHE)
     with rasterio.Env():
         _cache_limits.add(limit)
         try:

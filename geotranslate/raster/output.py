@@ -96,6 +96,11 @@ class Output:
             object.__setattr__(self, name, value)
 
     @property
+    def depth(self) -> int:
+        """Bytes that a pixel takes."""
+        return self.bands * np.dtype(self.dtype).itemsize
+
+    @property
     def marker(self) -> float | None:
         """The value that marks invalid pixels, None where a mask does or there are none."""
         if self.nodata is None and self.masked and np.issubdtype(self.dtype, np.floating):

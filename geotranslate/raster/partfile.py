@@ -110,7 +110,7 @@ class PartFile:
         dtype, marker = self.output.dtype, self.output.marker
         # What becomes of NaN at invalid pixels is overwritten.
         with np.errstate(invalid="ignore"):
-            typed = to_dtype(data, dtype)
+            typed = np.stack([to_dtype(band, dtype) for band in data])
         if marker is not None:
             typed = avoid_value(typed, marker)
         else:

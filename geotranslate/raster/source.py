@@ -130,6 +130,11 @@ class Source:
         return len(self.indexes)
 
     @property
+    def depth(self) -> int:
+        """Bytes that a pixel of the file takes, all bands together, which may be read at once."""
+        return int(self.dataset.count * np.dtype(self.dtype).itemsize)
+
+    @property
     def file_bands(self) -> int:
         """Number of the file's bands with data, read or not."""
         return len(self._data_bands)

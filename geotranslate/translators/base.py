@@ -24,6 +24,7 @@ from torch import Tensor
 from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.memory import reused_memory
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
 from geotranslate.training.checkpoints import Checkpoint
@@ -99,7 +100,9 @@ class Translator(Predictor):
         self.metrics = Metrics()
         validation = Validation(self.card.target)
         self._folder: Path | None = None
-        pair.to(own_device() if self.data is None else self.data.device)
+        # Channels beside each other: what convolutions are fastest with.
+        device = own_device() if self.data is None else self.data.device
+        pair.to(device).to(memory_format=torch.channels_last)
         self.learn = Learner(
             DataLoaders() if self.data is None else self.data,
             pair,
@@ -231,6 +234,7 @@ class Translator(Predictor):
             self.pair.generator.compile()
         with ExitStack() as stack:
             stack.enter_context(memory_said(getattr(data.train, "bs", 1)))
+            stack.enter_context(reused_memory())
             stack.enter_context(processes.sharing(data))
             if not (progress and is_main_process()):
                 stack.enter_context(quiet(self.learn))

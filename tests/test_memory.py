@@ -1,0 +1,66 @@
+"""Freed memory stays within a block of `reused_memory` and goes back at its end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import numpy as np
+import pytest
+
+from geotranslate import memory
+from geotranslate.memory import reused_memory
+
+resource = pytest.importorskip("resource", reason="page faults are counted on POSIX alone")
+
+BLOCK = 200 * 2**20
+
+needs_glibc = pytest.mark.skipif(
+    os.name != "posix" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"),
+    reason="only glibc's malloc has thresholds",
+)
+
+
+def faults_of_a_block() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.empty(BLOCK, np.uint8).fill(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@needs_glibc
+def test_blocks_of_the_same_size_are_not_cleared_again() -> None:
+    with reused_memory():
+        first = faults_of_a_block()
+        again = [faults_of_a_block() for _ in range(5)]
+    assert max(again) < first / 20
+
+
+@needs_glibc
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
+def test_memory_goes_back_at_the_end_even_after_an_error() -> None:
+    before = resident()
+    with pytest.raises(ZeroDivisionError), reused_memory():
+        faults_of_a_block()
+        assert resident() > before + BLOCK // 2
+        raise ZeroDivisionError
+    assert resident() < before + BLOCK // 2
+
+
+@needs_glibc
+def test_overlapping_blocks_end_with_the_last() -> None:
+    with reused_memory():
+        with reused_memory():
+            first = faults_of_a_block()
+        assert faults_of_a_block() < first / 20
+
+
+def test_thresholds_that_the_user_chose_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    monkeypatch.setattr(memory.ctypes, "CDLL", None)  # asking for the C library would fail
+    with reused_memory():
+        pass

@@ -90,7 +90,7 @@ class Checkpoint:
                 f"arguments that it had ({str(error).splitlines()[0]})."
             ) from error
         for parameter, state in learn.opt.opt.state.items():
-            # A fused step walks through memory: moments have to lie there as the weights do.
+            # Moments that lie in memory as their weights do are stepped without copies.
             for name, moment in state.items():
                 if moment.shape == parameter.shape:
                     state[name] = torch.empty_like(parameter).copy_(moment)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, ValueMetric
-from fastai.optimizer import OptimWrapper
 from fastai.torch_core import subplots
 from torch import Tensor
 
@@ -41,6 +39,7 @@ from geotranslate.training.launcher import is_main_process, launched, own_device
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.optimizer import BETAS, make_optimizer
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
@@ -63,7 +62,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 LEARNING_RATE = 2e-4
-BETAS = (0.5, 0.999)
 
 
 class Translator(Predictor):
@@ -108,8 +106,7 @@ class Translator(Predictor):
             pair,
             loss_func=masked_l1,
             lr=LEARNING_RATE,
-            # fastai's own Adam has other defaults and a Python loop over the parameters.
-            opt_func=partial(OptimWrapper, opt=torch.optim.Adam, betas=BETAS, fused=True),
+            opt_func=make_optimizer,
             splitter=AdversarialPair.parameter_groups,
             moms=(BETAS[0],) * 3,
             metrics=[

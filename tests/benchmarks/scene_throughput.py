@@ -27,8 +27,8 @@ from affine import Affine
 
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
-from geotranslate.networks.unet import UNet
 from geotranslate.memory import reused_memory
+from geotranslate.networks.unet import UNet
 from geotranslate.raster import translate_raster
 from geotranslate.translators.inference import Inference
 

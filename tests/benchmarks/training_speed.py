@@ -19,9 +19,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from itertools import cycle
+from functools import partial
+from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +35,7 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.memory import reused_memory
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.loaders import PairLoaders
+from geotranslate.training.optimizer import Adam
 from geotranslate.training.precision import training_precision
 
 Batch = tuple[Tensor, Tensor]
@@ -41,10 +44,12 @@ Batch = tuple[Tensor, Tensor]
 class Recipe:
     """The paper's step by hand: one forward, the discriminator's step, the generator's."""
 
-    def __init__(self, pair: AdversarialPair, *, fused: bool = False) -> None:
+    def __init__(
+        self, pair: AdversarialPair, optimizer: Callable[..., Any] = torch.optim.Adam
+    ) -> None:
         self.generator, self.discriminator = pair.generator, pair.discriminator
         self.optimizers = [
-            torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999), fused=fused)
+            optimizer(network.parameters(), 2e-4, (0.5, 0.999))
             for network in (self.generator, self.discriminator)
         ]
 
@@ -79,7 +84,7 @@ def plain_steps(pair: AdversarialPair, batches: Iterator[Batch]) -> Iterator[Non
 
 def bare_steps(pair: AdversarialPair, batches: Iterator[Batch], device: str) -> Iterator[None]:
     """Take the steps of `fit` without what is around them."""
-    recipe = Recipe(pair.to(memory_format=torch.channels_last), fused=True)
+    recipe = Recipe(pair.to(memory_format=torch.channels_last), partial(Adam, fused=True))
     precision = training_precision("auto", torch.device(device))
     while True:
         source, target = (side.to(memory_format=torch.channels_last) for side in next(batches))
@@ -111,7 +116,7 @@ def fitted(data: PairLoaders, epochs: int) -> list[float]:
     model.fit(epochs, callbacks=[clock], checkpoint=False, progress=False)
     each = len(data.train)
     ends = [clock.ends[i * each : (i + 1) * each] for i in range(epochs)]
-    found = [b - a for run in ends for a, b in zip(run[:-1], run[1:], strict=True)]
+    found = [b - a for run in ends for a, b in pairwise(run)]
     return found[2:]
 
 
@@ -132,7 +137,7 @@ def main(batch_size: int, steps: int, rounds: int) -> None:
         data = prepare_data(chips, batch_size=batch_size)
         batches = [tuple(side.as_subclass(Tensor) for side in batch) for batch in data.train]
         device = data.device.type
-        pair = Pix2Pix(data).pair
+        pair = Pix2Pix(data).pair.to(memory_format=torch.contiguous_format)
         epochs = -(-(steps + 3) // len(data.train)) + 1
         found: dict[str, list[float]] = {"plain": [], "fit": [], "step": []}
         ways: dict[str, Callable[[], list[float]]] = {

@@ -217,7 +217,7 @@ def test_accumulated_batches_are_near_whole_ones_and_alike_without_a_game(
     write_chips: Callable[..., Path], parts: int
 ) -> None:
     folder = write_chips(count=9)
-    for lambda_gan, near in ((1, 0.02), (0, 1e-5)):
+    for lambda_gan, near in ((1, 0.02), (0, 1e-4)):
         start, whole, split = (
             torch.cat([one.flatten() for one in weights])
             for weights in (

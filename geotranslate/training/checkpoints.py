@@ -89,11 +89,6 @@ class Checkpoint:
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({str(error).splitlines()[0]})."
             ) from error
-        for parameter, state in learn.opt.opt.state.items():
-            # Moments that lie in memory as their weights do are stepped without copies.
-            for name, moment in state.items():
-                if moment.shape == parameter.shape:
-                    state[name] = torch.empty_like(parameter).copy_(moment)
         # fastai looks at one random pair before its first batch: it shall not do so later.
         _ = [loader.n_inp for loader in learn.dls.loaders]
         _set_random_state(learn, self.tensors, self.facts["random"])

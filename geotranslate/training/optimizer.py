@@ -14,25 +14,35 @@ BETAS = (0.5, 0.999)
 
 
 class Adam(torch.optim.Adam):
-    """torch's fused Adam, without copies of weights whose channels lie beside each other.
+    """torch's fused Adam for weights of any memory format.
 
-    Its step on a CPU copies whatever is not contiguous, four tensors a weight. Permuted views of
-    the same memory are.
+    On a CPU torch's step walks through the memory of a weight, its gradient and its moments at
+    once: where they do not lie there alike it pairs the wrong numbers without a word, and where
+    channels lie beside each other it copies all four. Here they are laid alike, and handed over
+    as permuted views that need no copy.
     """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a state, wherever in memory it lies."""
+        super().load_state_dict(state_dict)
+        for weight, state in self.state.items():
+            for name, value in state.items():
+                if value.shape == weight.shape:
+                    state[name] = _laid_like(weight, value)
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> Any:
         found = super()._init_group(group, *lists)
-        stepped = lists[:4]  # weights, gradients and both moments
-        for number in range(len(stepped[0])):
-            tensors = [tensors[number] for tensors in stepped]
-            if all(map(_channels_last, tensors)):
-                for place, tensor in zip(stepped, tensors, strict=True):
-                    place[number] = tensor.permute(0, 2, 3, 1)
+        weights, gradients, *moments = lists[:4]
+        gradients[:] = map(_laid_like, weights, gradients)
+        for number, weight in enumerate(weights):
+            if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+                for tensors in (gradients, *moments, weights):
+                    tensors[number] = tensors[number].permute(0, 2, 3, 1)
         return found
 
 
-def _channels_last(tensor: Tensor) -> bool:
-    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
+    return tensor if tensor.stride() == weight.stride() else torch.empty_like(weight).copy_(tensor)
 
 
 def make_optimizer(parameters: list[list[Tensor]], **options: Any) -> OptimWrapper:

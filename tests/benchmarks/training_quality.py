@@ -72,7 +72,7 @@ def naip(data: Path, out: Path) -> tuple[PairLoaders, PairLoaders]:
         year = file.stem.split("_")[-1][:4]
         if year <= "2016" or year == "2019":
             folder = out / year
-            stride = CHIP_SIZE if year == "2019" else STRIDE
+            stride = CHIP_SIZE if year == "2019" else STRIDE // 2
             export_chips(file, file, folder, stride=stride, **cut)
             early += [folder] * (year <= "2016")
     return loaders(early, **bands), loaders(out / "2019", unseen=True, **bands)

@@ -13,6 +13,8 @@ from fastai.learner import Learner
 
 from geotranslate.checks import number, whole_number
 from geotranslate.errors import InvalidInputError
+from geotranslate.training.history import Patience
+from geotranslate.training.optimizer import LEARNING_RATE
 from geotranslate.training.precision import ReducedPrecision, TrainingPrecision, training_precision
 from geotranslate.training.records import CheckpointKind
 from geotranslate.training.schedule import LearningRates, Schedule, rate_at
@@ -39,6 +41,7 @@ class Training:
     @classmethod
     def of(
         cls,
+        learn: Learner,
         epochs: int,
         lr: float | Sequence[float] | None,
         schedule: Schedule,
@@ -48,12 +51,8 @@ class Training:
         precision: TrainingPrecision,
         accumulate: int,
         clip: float | None,
-        *,
-        default: float,
-        groups: int,
-        device: torch.device,
     ) -> Training:
-        """Check what the user gives.
+        """Check what the user gives for a learner.
 
         Raises:
             InvalidInputError: An argument is impossible; the sentence names it.
@@ -63,24 +62,27 @@ class Training:
             whole_number("checkpoint", checkpoint, 1)
         return cls(
             whole_number("epochs", epochs, 1),
-            _rates(default if lr is None else lr, groups),
+            _rates(LEARNING_RATE if lr is None else lr, len(learn.model.parameter_groups())),
             schedule,
             {True: PATIENCE, False: 0}[early_stopping]
             if isinstance(early_stopping, bool)
             else whole_number("early_stopping", early_stopping, 1),
             checkpoint,
             monitor,
-            training_precision(precision, device),
+            training_precision(precision, learn.dls.device),
             whole_number("accumulate", accumulate, 1),
             None if clip is None else number("clip", clip, above=0),
         )
 
-    def callbacks(self, learn: Learner, done: int) -> list[Callback]:
+    def callbacks(
+        self, learn: Learner, done: int, rows: Sequence[dict[str, float]]
+    ) -> list[Callback]:
         """Return what trains as asked for.
 
         Args:
             learn: The learner.
             done: Epochs that an interrupted run did.
+            rows: Rows of the history, the last ones from that run.
         """
         found: list[Callback] = [LearningRates(self.rates, self.schedule, done, self.epochs)]
         if self.precision != "float32":
@@ -89,6 +91,8 @@ class Training:
             found.append(GradientAccumulation(self.accumulate * learn.dls.train.bs))
         if self.clip is not None:
             found.append(GradientClip(self.clip))
+        if self.patience:
+            found.append(Patience(rows, len(rows) - done, self.monitor, self.patience))
         return found
 
 

@@ -86,3 +86,17 @@ class PairLoaders(DataLoaders):
         shown = rows if max_n is None else max_n
         whole_number("rows" if max_n is None else "max_n", shown, 1)
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
+
+
+def data_card(data: DataLoaders | DataCard) -> DataCard:
+    """Return the data card, bare or of loaders.
+
+    Raises:
+        InvalidInputError: The loaders are not from `prepare_data`.
+    """
+    card = data if isinstance(data, DataCard) else getattr(data, "card", None)
+    if not isinstance(card, DataCard):
+        raise InvalidInputError(
+            f"data is {type(data).__name__} without a data card; give what prepare_data returns."
+        )
+    return card

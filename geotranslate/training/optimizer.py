@@ -9,7 +9,7 @@ import torch
 from fastai.optimizer import OptimWrapper
 from torch import Tensor
 
-BETAS = (0.5, 0.999)
+LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
 """Those of Isola et al. 2017."""
 
 

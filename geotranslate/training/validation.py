@@ -31,13 +31,14 @@ class Validation(Callback):
 
     @property
     def columns(self) -> list[ValueMetric]:
-        """Columns of the progress table: those of `ValidationMeasures`, and `spread`.
+        """Columns of the progress table: `valid_l1`, those of `ValidationMeasures`, and `spread`.
 
         `spread` is the deviation of the translations over that of the targets: near 0 where the
         generator gives a constant.
         """
         names = epoch_metrics(self.side)
         return [
+            ValueMetric(self._l1, "valid_l1"),
             *(ValueMetric(partial(self._value, name), name) for name in names),
             ValueMetric(self._spread, "spread"),
         ]
@@ -60,6 +61,10 @@ class Validation(Callback):
     def after_validate(self) -> None:
         """Take the numbers of the epoch."""
         self._found = self._measures.results()
+
+    def _l1(self) -> float:
+        # The learner's loss is the plain L1; fastai has just averaged it.
+        return float(self.learn.recorder.loss.value)
 
     def _value(self, name: str) -> float:
         return math.nan if self._found is None else float(self._found[name])

@@ -69,6 +69,15 @@ class Card:
             metrics=Metrics.from_json(values["metrics"]),
         )
 
+    def differences(self, other: Card) -> list[str]:
+        """Name what keeps the training of one model from going on with the state of the other."""
+        compared = (
+            ("translator", self.translator, other.translator),
+            ("arguments of the model", self.options, other.options),
+            ("data", self.data, other.data),
+        )
+        return [name for name, mine, theirs in compared if mine != theirs]
+
 
 def _finite(value: Any) -> Any:
     """Return a JSON value with infinity and NaN, which JSON lacks, as strings."""

@@ -15,8 +15,9 @@ from geotranslate.networks.layers import Norm, Upsample
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.unet import UNet, depth_for
 from geotranslate.training.adversary import AdversarialPair, Adversary
+from geotranslate.training.loaders import data_card
 from geotranslate.training.losses import GanMode
-from geotranslate.translators.base import Translator, data_card
+from geotranslate.translators.base import Translator
 from geotranslate.translators.pretrained import start_from
 
 MAX_LAYERS = 5

@@ -1,0 +1,216 @@
+"""What is known of a model beside its networks: shown, measured and saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from fastai.data.core import DataLoaders
+from fastai.torch_core import subplots
+from torch import Tensor
+
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.training.adversary import AdversarialPair
+from geotranslate.training.launcher import own_device
+from geotranslate.training.loaders import data_card
+from geotranslate.training.metrics.measures import Measures, Palette
+from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.tensors import RgbBands, draw_table
+from geotranslate.translators.card import (
+    Card,
+    load_weights,
+    read_card,
+    read_model,
+    save_model,
+    saved_sha256,
+)
+from geotranslate.translators.inference import Inference
+from geotranslate.translators.measuring import measure
+from geotranslate.translators.prediction import Predictor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Model(Predictor):
+    """A predictor with its pair of networks, data and history: it can be measured and saved.
+
+    Args:
+        data: Loaders from `prepare_data`; a data card alone for a model that only translates.
+        pair: The networks.
+        stride: Factor by which the generator shrinks images inside, px.
+        radius: How far it sees, px; None for the whole image.
+        options: Arguments that rebuild the model from its card.
+    """
+
+    def __init__(
+        self,
+        data: DataLoaders | DataCard,
+        pair: AdversarialPair,
+        stride: int,
+        radius: int | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
+        super().__init__(pair.generator, data_card(data), stride, radius)
+        self.pair, self.options = pair, options
+        self.history: list[dict[str, float]] = []
+        self.metrics = Metrics()
+        self._folder: Path | None = None
+        # Channels beside each other: what convolutions are fastest with.
+        device = own_device() if self.data is None else self.data.device
+        pair.to(device).to(memory_format=torch.channels_last)
+
+    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw source, translation and target of the first validation pairs; return the figure.
+
+        Args:
+            rows: How many pairs.
+            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, on
+                the sides that have them; by default the first three, or the first of fewer.
+
+        Raises:
+            InvalidInputError: The model was loaded without data, or no side has the bands.
+        """
+        dataset = self._loaders().valid_ds
+        shown = [dataset[i] for i in range(min(rows, len(dataset)))]
+        table = [
+            (source, self.inference.scaled(source[None])[0], target) for source, target in shown
+        ]
+        titles = ("source", "translation", "target")
+        sides = (self.card.source, self.card.target, self.card.target)
+        return draw_table(table, titles, sides=sides, rgb_bands=rgb_bands)
+
+    def plot_losses(self) -> Any:
+        """Draw every column of the progress table over the epochs; return the figure.
+
+        Raises:
+            InvalidInputError: The model has not been trained.
+        """
+        if not self.history:
+            raise InvalidInputError("There are no losses to plot yet; call fit first.")
+        names = list(self.history[-1])
+        figure, axes = subplots(1, len(names), figsize=(3 * len(names), 2.6))
+        for axis, name in zip(np.ravel(axes), names, strict=True):
+            losses = [row.get(name, np.nan) for row in self.history]
+            axis.plot(range(1, len(losses) + 1), losses)
+            axis.set(title=name, xlabel="epoch")
+        figure.tight_layout()
+        return figure
+
+    def compute_metrics(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        data: DataLoaders | None = None,
+        palette: Palette | None = None,
+    ) -> Metrics:
+        """Measure the translations of validation pairs against their targets.
+
+        The answer is kept in `metrics` and saved with the model, unless it is of other data.
+
+        Both are in the target's units, translations rounded and clipped to its dtype, over pixels
+        valid on both sides. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
+        `Photographs` for what the measures are.
+
+        Args:
+            metrics: Names of measures; by default all that the target has, but not `lpips` and
+                `fid`, whose networks have to be there: geotranslate downloads nothing.
+            data: Loaders of `prepare_data`, to measure on their validation pairs; by default
+                those of the training.
+            palette: For a target that shows classes in colours, those of each class in all
+                bands, in its units: pixels are then assigned to the nearest one, as they are to
+                the nearest value where the target's values are classes.
+
+        Returns:
+            The measures by name, with `count`, the number of values compared, among them.
+
+        Raises:
+            InvalidInputError: The model was loaded without data and none is given, the data is
+                unlike that of the training, the target has no such measure, or packages or
+                weights are missing.
+        """
+        loaders = self._loaders() if data is None else data
+        measures = Measures(self.card.target, metrics, palette)
+        found = measure(self.inference, loaders, data_card(loaders), measures)
+        if data is None:
+            self.metrics = found
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
+
+        Raises:
+            RasterFileError: The folder cannot be written.
+        """
+        folder = Path(path)
+        save_model(folder, self._card(), self._weights())
+        return folder
+
+    def _card(self) -> Card:
+        return Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
+
+    @classmethod
+    def from_model(cls, path: str | os.PathLike[str]) -> Self:
+        """Load a saved model to translate with; nothing in its files is run.
+
+        Raises:
+            ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
+        """
+        card, weights = read_model(path)
+        if card.translator != cls.__name__:
+            raise ModelFileError(
+                f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
+            )
+        try:
+            model = cls(card.data, **card.options)  # type: ignore[call-arg]
+        except (TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"The card of {path} does not describe a {cls.__name__} of this version: {error}. "
+                "Save the model again."
+            ) from error
+        if any(name.startswith("average.") for name in weights):
+            model._average(0.0)
+        load_weights(model.pair, weights, path)
+        model.history.extend(card.history)
+        model.metrics = card.metrics
+        model._folder = Path(path).absolute()
+        return model
+
+    def _weights(self) -> dict[str, Tensor]:
+        return self.pair.state_dict()
+
+    def saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that the model was loaded from, while it holds just this model.
+
+        Args:
+            digest: SHA-256 of the weights as they are now.
+        """
+        if self._folder is None or saved_sha256(self._folder) != digest:
+            return None
+        with suppress(ModelFileError):
+            card = read_card(self._folder)
+            if (card.options, card.data) == (self.options, self.card):
+                return self._folder
+        return None
+
+    def _average(self, decay: float) -> None:
+        """Average the generator's weights from now on, and translate with the average."""
+        self.pair.average_with(decay).to(next(self.pair.parameters()).device)
+        self.inference = Inference(
+            self.pair.translating, self.card, self.stride, self.inference.radius
+        )
+
+    def _loaders(self) -> DataLoaders:
+        if self.data is None:
+            raise InvalidInputError(
+                "The model was loaded without data, to translate only; for training and "
+                "measuring, make one from prepare_data."
+            )
+        return self.data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +13,21 @@ from pathlib import Path
 import numpy as np
 from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
-from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path, number, whole_number
-from geotranslate.chips.area import Area, AreaLike, covered, where
+from geotranslate.chips.area import AreaLike
+from geotranslate.chips.candidates import candidates, in_area, why_none
 from geotranslate.chips.classes import resampling_for
-from geotranslate.chips.files import counted
 from geotranslate.chips.ground import footprints
 from geotranslate.chips.leftovers import clear_leftovers
 from geotranslate.chips.placing import (
+    check_folder,
     put_in_place,
     refuse_inputs_inside,
-    refuse_other_case,
     sole_writer,
 )
 from geotranslate.chips.scenes import (
-    Pixels,
     Scene,
     SceneLike,
     SideOptions,
@@ -37,18 +35,10 @@ from geotranslate.chips.scenes import (
     bands_of,
     differ_in_names,
     open_scene,
-    turned,
 )
 from geotranslate.chips.vectors import is_layer
 from geotranslate.chips.writer import ChipWriter
-from geotranslate.errors import (
-    GeotranslateWarning,
-    InvalidInputError,
-    OutputExistsError,
-    RasterFileError,
-)
-from geotranslate.raster.grid import Grid
-from geotranslate.raster.tiles import tile_windows
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,7 @@ def export_chips(
         InvalidInputError: No tile is left to write, scenes differ in bands or dtype, or an
             argument is impossible.
     """
-    path = _check_folder(folder_path("folder", folder), overwrite=overwrite, append=append)
+    path = check_folder(folder_path("folder", folder), overwrite=overwrite, append=append)
     angles = _angles(rotation_angle)
     step = tile_size if stride is None else stride
     whole_number("tile_size", tile_size, 1)
@@ -145,7 +135,7 @@ def export_chips(
         if stack.enter_context(sole_writer(path)):
             clear_leftovers(path)
         # Another export may have ended since.
-        _check_folder(path, overwrite=overwrite, append=append)
+        check_folder(path, overwrite=overwrite, append=append)
         sides = _scenes(source, target)
         options = (
             _options("source", [one for one, _ in sides], source_classes, method),
@@ -161,8 +151,8 @@ def export_chips(
         if overwrite:
             refuse_inputs_inside(path, scenes)
         _check_sizes(scenes, tile_size)
-        tiles = [tile for scene in scenes for tile in _tiles(scene, tile_size, step, angles)]
-        inside = tiles if aoi is None else _inside(tiles, aoi, min_cover)
+        tiles = [tile for scene in scenes for tile in candidates(scene, tile_size, step, angles)]
+        inside = tiles if aoi is None else in_area(tiles, aoi, min_cover)
         temporary = Path(
             stack.enter_context(
                 tempfile.TemporaryDirectory(
@@ -182,10 +172,10 @@ def export_chips(
                 written += 1
         if not written:
             raise InvalidInputError(
-                f"No pair to write: {_why_none(tiles, inside, aoi, min_cover, min_valid)}"
+                f"No pair to write: {why_none(tiles, inside, aoi, min_cover, min_valid)}"
             )
         writer.finish()
-        _check_folder(path, overwrite=overwrite, append=append)
+        check_folder(path, overwrite=overwrite, append=append)
         put_in_place(temporary, path, beside=writer.former)
     return ChipExport(
         path,
@@ -193,71 +183,6 @@ def export_chips(
         outside_aoi=len(tiles) - len(inside),
         mostly_invalid=len(inside) - written,
         target_warped=any(scene.warped for scene in scenes),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Tile:
-    """A place where a pair may be cut."""
-
-    scene: Scene
-    window: Window
-    angle: float
-
-    @property
-    def grid(self) -> Grid:
-        return turned(self.scene.grid.crop(self.window), self.angle)
-
-    def read(self) -> tuple[Pixels, Pixels]:
-        sides = (self.scene.source, self.scene.target)
-        if not self.angle:
-            return sides[0].read(self.window), sides[1].read(self.window)
-        grid = self.grid
-        return sides[0].read_on(grid), sides[1].read_on(grid)
-
-
-def _tiles(scene: Scene, size: int, stride: int, angles: Sequence[float]) -> Iterator[_Tile]:
-    for window in tile_windows(scene.grid.height, scene.grid.width, size, stride):
-        for angle in angles:
-            yield _Tile(scene, window, angle)
-
-
-def _inside(tiles: Sequence[_Tile], aoi: AreaLike, min_cover: float) -> list[_Tile]:
-    # Scenes may differ in CRS; most often there is one.
-    areas: dict[int, Area] = {}
-    for tile in tiles:
-        if id(tile.scene) not in areas:
-            areas[id(tile.scene)] = Area(aoi, tile.scene.grid, min_cover)
-    return [tile for tile in tiles if areas[id(tile.scene)].holds(tile.grid)]
-
-
-def _why_none(
-    tiles: Sequence[_Tile],
-    inside: Sequence[_Tile],
-    aoi: AreaLike | None,
-    min_cover: float,
-    min_valid: float,
-) -> str:
-    """Return why no tile was written, and what may help."""
-    if aoi is not None and not inside:
-        grids = list(dict.fromkeys(tile.scene.grid for tile in tiles))
-        if not any(Area(aoi, grid, min_cover).meets(grid) for grid in grids):
-            return (
-                f"the aoi covers {where(aoi, grids[0])}, which does not touch the raster "
-                f"({covered(grids[0].footprint.bounds, grids[0].crs)}). Check the CRS of both, and "
-                "that they are of one place."
-            )
-        share = "" if min_cover == 1 else f" to {min_cover:.0%}"
-        return (
-            f"none of {counted(tiles, 'tile')} lies in the aoi{share or ' wholly'}; give a larger "
-            "aoi, a smaller tile_size or stride, or a lower min_cover."
-        )
-    out = len(tiles) - len(inside)
-    beside = f"{out} reach out of the aoi and " if out else ""
-    return (
-        f"of {counted(tiles, 'tile')} {beside}{len(inside)} have less than {min_valid:.0%} valid "
-        "pixels on one side. Check that both rasters have data in the same place, or lower "
-        "min_valid."
     )
 
 
@@ -330,26 +255,6 @@ def _check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
 def _angles(rotation_angle: float) -> list[float]:
     number("rotation_angle", rotation_angle, least=0, below=360)
     return [0.0] if not rotation_angle else np.arange(0, 360, rotation_angle).tolist()
-
-
-def _check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
-    if overwrite and append:
-        raise InvalidInputError("overwrite and append exclude each other; choose one.")
-    if not folder.absolute().parent.is_dir():
-        raise RasterFileError(
-            f"The folder {folder.parent}, in which {folder.name} shall be written, does not exist; "
-            "create it first."
-        )
-    if folder.exists() and not folder.is_dir():
-        raise RasterFileError(f"{folder} is a file; give the name of a folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (overwrite or append):
-        raise OutputExistsError(
-            f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "
-            "replaces the chips in it, or append=True, which adds to them."
-        )
-    if folder.is_dir():
-        refuse_other_case(folder)
-    return folder.absolute()
 
 
 def _resampling(name: str | Resampling | None) -> Resampling | None:

@@ -11,7 +11,7 @@ from geotranslate.chips.esri import MAP_FILE, METADATA_FILES, SOURCE_FOLDER, TAR
 from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.footprints import FOOTPRINTS_FILE
 from geotranslate.chips.scenes import Scene
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.locks import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
@@ -123,6 +123,33 @@ def _exchange(written: Path, folder: Path) -> None:
         raise
 
 
+def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
+    """Return the absolute path of a folder that may be written.
+
+    Raises:
+        RasterFileError: It is a file, or what is above it does not exist.
+        OutputExistsError: It is not empty, and chips are neither to be replaced nor added.
+        InvalidInputError: They are to be both, or a folder of chips is there in another case.
+    """
+    if overwrite and append:
+        raise InvalidInputError("overwrite and append exclude each other; choose one.")
+    if not folder.absolute().parent.is_dir():
+        raise RasterFileError(
+            f"The folder {folder.parent}, in which {folder.name} shall be written, does not exist; "
+            "create it first."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise RasterFileError(f"{folder} is a file; give the name of a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (overwrite or append):
+        raise OutputExistsError(
+            f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "
+            "replaces the chips in it, or append=True, which adds to them."
+        )
+    if folder.is_dir():
+        _refuse_other_case(folder)
+    return folder.absolute()
+
+
 def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
     """Refuse to replace chips among which an input lies.
 
@@ -139,7 +166,7 @@ def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
                 )
 
 
-def refuse_other_case(folder: Path) -> None:
+def _refuse_other_case(folder: Path) -> None:
     """Refuse to write chips where folders of theirs are there in another case.
 
     Raises:

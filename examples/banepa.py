@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import torch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -50,7 +49,6 @@ def main() -> None:
         overwrite=True,
     )
     print(export)
-    torch.manual_seed(0)
     data = prepare_data(export)
     model = Pix2Pix(data, ngf=options.filters, ndf=options.filters)
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)

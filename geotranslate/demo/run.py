@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-import torch
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.windows import Window
@@ -84,7 +83,6 @@ def run_demo(
     say(f"    {export.pairs} pairs in chips/")
     say(f"3/5 Training Pix2Pix for {epochs} epochs")
     data = prepare_data(export, seed=seed)
-    torch.manual_seed(seed)
     model = Pix2Pix(data, ngf=16, ndf=16)
     model.fit(epochs - 1, LEARNING_RATE, checkpoint=False)
     model.fit(1, LEARNING_RATE / 5, checkpoint=False)

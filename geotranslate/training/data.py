@@ -73,7 +73,8 @@ def prepare_data(
             chip folders.
         batch_size: Pairs per batch, of each process where a launcher starts several.
         val_split_pct: Share of the pairs to validate on, 0 to 1.
-        seed: Seed of the split and of the order of the batches.
+        seed: Seed of the split, the order of the batches, the first weights of a translator and
+            whatever its training draws: two trainings on a CPU are alike, unless they differ in it.
         split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
             train and val that the folder itself has (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is

@@ -47,6 +47,7 @@ class Validation(Callback):
         """Forget the epoch before."""
         self._measures = ValidationMeasures(self.side)
         self._moments = torch.zeros(2, 3, dtype=torch.float64)
+        self._apart = 0.0
 
     def after_pred(self) -> None:
         """Add a batch."""
@@ -54,7 +55,9 @@ class Validation(Callback):
         target = self.yb[0].detach().as_subclass(Tensor).float()
         self._measures.add(prediction, target)
         valid = torch.isfinite(target)
-        for row, values in enumerate((prediction[valid].double(), target[valid].double())):
+        found, true = prediction[valid].double(), target[valid].double()
+        self._apart += float((found - true).abs().sum())
+        for row, values in enumerate((found, true)):
             sums = (torch.ones_like(values), values, values**2)
             self._moments[row] += torch.stack([part.sum() for part in sums]).cpu()
 
@@ -63,8 +66,9 @@ class Validation(Callback):
         self._found = self._measures.results()
 
     def _l1(self) -> float:
-        # The learner's loss is the plain L1; fastai has just averaged it.
-        return float(self.learn.recorder.loss.value)
+        # Over all valid pixels: fastai's own mean is one of the batches' means.
+        count = float(self._moments[1, 0])
+        return self._apart / count if count else math.nan
 
     def _value(self, name: str) -> float:
         return math.nan if self._found is None else float(self._found[name])

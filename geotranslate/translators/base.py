@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
@@ -151,6 +152,8 @@ class Translator(Model):
         processes = Processes.join(data.device)
         records = Path(folder)
         done = processes.agreed(self._resume(records) if resume else 0)
+        if not self.history:
+            torch.manual_seed(self.card.seed)
         if done >= training.epochs:
             return self
         watch = Watch(self.history)

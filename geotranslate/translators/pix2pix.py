@@ -11,7 +11,7 @@ from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
-from geotranslate.networks.layers import Norm, Upsample
+from geotranslate.networks.layers import Norm, Upsample, seeded
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.unet import UNet, depth_for
 from geotranslate.training.adversary import AdversarialPair, Adversary
@@ -27,6 +27,8 @@ FEATURE_WEIGHT = 10.0
 
 class Pix2Pix(Translator):
     """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
+
+    Its first weights follow from the `seed` of the data.
 
     Args:
         data: Loaders from `prepare_data`.
@@ -95,8 +97,9 @@ class Pix2Pix(Translator):
         }
         _check(options)
         card = data_card(data)
-        generator = _generator(card, options)
-        discriminator = _discriminator(card, options) if lambda_gan else None
+        with seeded(card.seed):
+            generator = _generator(card, options)
+            discriminator = _discriminator(card, options) if lambda_gan else None
         adversary = None if discriminator is None else _adversary(discriminator, options)
         super().__init__(
             data,

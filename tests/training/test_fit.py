@@ -32,6 +32,28 @@ def model(write_chips: WriteChips) -> Pix2Pix:
     return Pix2Pix(prepare_data(write_chips(count=9), batch_size=2), ngf=4, ndf=4)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_seed_governs_all_that_is_drawn(write_chips: WriteChips, same: bool) -> None:
+    folder = write_chips(count=9, size=80)
+    found = []
+    for seed in (3, 3 if same else 4):
+        torch.rand(found and 5 or 1)  # what was drawn before does not matter
+        data = prepare_data(folder, seed=seed, batch_size=2, chip_size=64, num_workers=0)
+        model = Pix2Pix(data, ngf=4, ndf=4)
+        first = [weight.clone() for weight in model.pair.parameters()]
+        model.fit(2, checkpoint=False, **FIT)
+        found.append([*first, *model.pair.parameters()])
+    alike = [torch.equal(one, other) for one, other in zip(*found, strict=True)]
+    assert all(alike) if same else not all(alike[: len(alike) // 2])
+
+
+def test_weights_that_are_drawn_leave_other_numbers_alone(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips())
+    before = torch.get_rng_state()
+    Pix2Pix(data, ngf=4, ndf=4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Rates(Callback):
     """Notes learning rates and betas of every batch."""
 

@@ -37,7 +37,7 @@ def test_seed_governs_all_that_is_drawn(write_chips: WriteChips, same: bool) -> 
     folder = write_chips(count=9, size=80)
     found = []
     for seed in (3, 3 if same else 4):
-        torch.rand(found and 5 or 1)  # what was drawn before does not matter
+        torch.rand(1 + 5 * len(found))  # what was drawn before does not matter
         data = prepare_data(folder, seed=seed, batch_size=2, chip_size=64, num_workers=0)
         model = Pix2Pix(data, ngf=4, ndf=4)
         first = [weight.clone() for weight in model.pair.parameters()]

@@ -22,7 +22,7 @@ from geotranslate.training.files import whole_file
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
-FORMAT = "geotranslate checkpoint 1"
+FORMAT = "geotranslate checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Checkpoint:
             "epochs": epochs,
             "card": card,
             "best": best,
+            "batches": _batches(learn),
             "frozen": [n for n, p in _generator_parameters(learn) if not p.requires_grad],
             "groups": [_plain(group) for group in optimizer["param_groups"]],
             "random": numbers,
@@ -74,6 +75,10 @@ class Checkpoint:
     def has_average(self) -> bool:
         """Whether an average of the weights belongs to the networks."""
         return any(name.startswith("model.average.") for name in self.tensors)
+
+    def other_batches(self, learn: Learner) -> list[str]:
+        """Name the arguments that make a learner's batches unlike those of the training."""
+        return [name for name, own in _batches(learn).items() if self.facts["batches"][name] != own]
 
     def restore(self, learn: Learner) -> None:
         """Put a learner into the state.
@@ -180,6 +185,16 @@ def facts_in(folder: Path) -> dict[str, Any] | None:
                 facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
             return facts if facts["format"] == FORMAT else None
     return None
+
+
+def _batches(learn: Learner) -> dict[str, Any]:
+    """Return what training batches are like, by the argument of `prepare_data`."""
+    augmentation = learn.dls.train.dataset.augmentation
+    return {
+        "batch_size": learn.dls.train.bs,
+        "transforms": [augmentation.turns, augmentation.transform is not None],
+        "jitter": augmentation.jitter,
+    }
 
 
 def _generator_parameters(learn: Learner) -> Iterable[tuple[str, Parameter]]:

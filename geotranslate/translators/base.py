@@ -119,7 +119,7 @@ class Translator(Model):
             monitor: Column of the table, see `available_metrics`.
             precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
                 fastest that the machine multiplies.
-            accumulate: Batches whose gradients make one step.
+            accumulate: Batches of an epoch whose gradients make one step; its last may be fewer.
             clip: Largest norm of the generator's gradients.
             ema: Share that a moving average of the generator's weights keeps at every step, for
                 example 0.999; it then translates, validates and is saved beside the generator. 0
@@ -140,7 +140,7 @@ class Translator(Model):
             MissingPackageError: There are several processes, but no Accelerate; or TensorBoard is
                 asked for and not installed.
             RasterFileError: Nothing can be written to `folder`.
-            ModelFileError: The checkpoint is that of another model, or damaged.
+            ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
             TrainingError: Losses or weights are not finite.
         """
         data = self._loaders()
@@ -241,7 +241,8 @@ class Translator(Model):
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Return the model of the last checkpoint in a folder of `fit`, to be trained on.
 
-        `fit(..., resume=True)` then goes on where it was.
+        `fit(..., resume=True)` then goes on where it was; without `resume` it trains further, which
+        other batches and augmentation may do too.
 
         Args:
             folder: The `folder` of the training.
@@ -261,16 +262,21 @@ class Translator(Model):
                 f"{card.translator}.from_checkpoint."
             )
         model = cls(data, **card.options)
-        model._resume(Path(folder))
+        model._resume(Path(folder), as_begun=False)
         return model
 
-    def _resume(self, folder: Path) -> int:
-        """Put the model into the state of the last checkpoint; return the epochs that are done."""
+    def _resume(self, folder: Path, *, as_begun: bool = True) -> int:
+        """Put the model into the state of the last checkpoint; return the epochs that are done.
+
+        As it was begun, the training goes on with batches of the same size and augmentation.
+        """
         found = Checkpoint.newest(folder)
         if found is None:
             return 0
         card = Card.from_json(found.facts["card"])
         other = card.differences(self._card())
+        if as_begun:
+            other += found.other_batches(self.learn)
         if other:
             raise ModelFileError(
                 f"The checkpoint in {folder} is that of another training: another "

@@ -281,3 +281,18 @@ def test_training_that_stopped_early_is_not_resumed(
         assert (tmp_path / name).exists()
     assert len(whole.history) == 3
     assert_same(train(chips, tmp_path, early_stopping=2, resume=True), whole)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"batch_size": 3}, {"transforms": False}, {"transforms": lambda *pair: pair}]
+)
+def test_other_batches_are_refused_where_the_same_training_is_asked_for(
+    write_chips: WriteChips, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    chips = write_chips(count=9)
+    train(chips, tmp_path, 1)
+    data = prepare_data(chips, **{"batch_size": 2, **changed})
+    with pytest.raises(ModelFileError, match=f"another training: another {next(iter(changed))}"):
+        Pix2Pix(data, ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path, resume=True)
+    model = Pix2Pix.from_checkpoint(tmp_path, data).fit(1, **FIT, folder=tmp_path)
+    assert len(model.history) == 2

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import uuid
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from fastai.learner import Learner
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import Parameter
 
-from geotranslate.errors import GeotranslateWarning, ModelFileError, RasterFileError
+from geotranslate.errors import GeotranslateWarning, ModelFileError
+from geotranslate.training.files import whole_file
+from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
-FORMAT = "geotranslate checkpoint 1"
+FORMAT = "geotranslate checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -31,32 +31,40 @@ class Checkpoint:
 
     Args:
         tensors: Weights, optimizer state and generators of random numbers, by name.
-        facts: JSON values: `epochs` that are done, `history`, `card` of the model, and the rest of
-            the states.
+        facts: JSON values: `epochs` that are done, `card` of the model, `best`, and the rest of the
+            states.
     """
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, learn: Learner, epochs: int, card: dict[str, Any]) -> Checkpoint:
-        """Take the state of a learner that has finished an epoch.
+    def of(
+        cls, learn: Learner, epochs: int, card: dict[str, Any], best: tuple[int, str]
+    ) -> Checkpoint:
+        """Take the state of a learner between two epochs.
 
         Args:
             learn: The learner.
             epochs: Epochs of this training that are done.
             card: What describes the model and its data.
+            best: Row of the history from which on the folder's best model is judged, and the
+                column.
         """
         optimizer = learn.opt.opt.state_dict()
         tensors = {f"model.{name}": value for name, value in learn.model.state_dict().items()}
         for number, state in optimizer["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = value
-        rng, numbers = _random_state(learn)
+        look_at_pair(learn.dls)
+        rng, numbers = random_state(learn.dls)
         facts = {
             "format": FORMAT,
             "epochs": epochs,
             "card": card,
+            "best": best,
+            "batches": _batches(learn),
+            "frozen": [n for n, p in _generator_parameters(learn) if not p.requires_grad],
             "groups": [_plain(group) for group in optimizer["param_groups"]],
             "random": numbers,
             "scaler": learn.scaler.state_dict() if getattr(learn, "scaler", None) else None,
@@ -67,6 +75,10 @@ class Checkpoint:
     def has_average(self) -> bool:
         """Whether an average of the weights belongs to the networks."""
         return any(name.startswith("model.average.") for name in self.tensors)
+
+    def other_batches(self, learn: Learner) -> list[str]:
+        """Name the arguments that make a learner's batches unlike those of the training."""
+        return [name for name, own in _batches(learn).items() if self.facts["batches"][name] != own]
 
     def restore(self, learn: Learner) -> None:
         """Put a learner into the state.
@@ -89,9 +101,13 @@ class Checkpoint:
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({str(error).splitlines()[0]})."
             ) from error
-        # fastai looks at one random pair before its first batch: it shall not do so later.
-        _ = [loader.n_inp for loader in learn.dls.loaders]
-        _set_random_state(learn, self.tensors, self.facts["random"])
+        frozen = self.facts["frozen"]
+        for name, parameter in _generator_parameters(learn):
+            parameter.requires_grad_(name not in frozen)
+        # `ReducedPrecision` makes the scaler when the training begins.
+        learn.scaler_state = self.facts["scaler"]
+        look_at_pair(learn.dls)
+        set_random_state(learn.dls, self.tensors, self.facts["random"])
 
     def _states(self) -> dict[int, dict[str, Tensor]]:
         states: dict[int, dict[str, Tensor]] = {}
@@ -114,25 +130,13 @@ class Checkpoint:
         Raises:
             RasterFileError: It cannot be written; then the last one stays.
         """
-        partial = folder / f".{uuid.uuid4().hex[:8]}.partial"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tensors = {
-                name: value.detach().cpu().contiguous() for name, value in self.tensors.items()
-            }
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
+        with whole_file(folder / LAST) as partial:
             save_file(tensors, partial, metadata={"facts": json.dumps(self.facts)})
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
             if (folder / LAST).exists():
                 os.replace(folder / LAST, folder / BEFORE)
-            os.replace(partial, folder / LAST)
-        except (OSError, SafetensorError) as error:
-            raise RasterFileError(
-                f"A checkpoint cannot be written to {folder}: {error}."
-            ) from error
-        finally:
-            with suppress(OSError):
-                partial.unlink()
 
     @classmethod
     def newest(cls, folder: Path) -> Checkpoint | None:
@@ -173,33 +177,29 @@ class Checkpoint:
             return cls({name: opened.get_tensor(name) for name in opened.keys()}, facts)
 
 
-def _random_state(learn: Learner) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the states of all generators of random numbers that training uses."""
-    tensors = {"random.torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        for number, state in enumerate(torch.cuda.get_rng_state_all()):
-            tensors[f"random.cuda.{number}"] = state
-    kind, keys, *rest = np.random.get_state(legacy=True)
-    tensors["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
-    facts: dict[str, Any] = {"numpy": [kind, *map(float, rest)]}
-    for name, generator in (("python", random), ("order", learn.dls.train.rng)):
-        version, words, gauss = generator.getstate()
-        tensors[f"random.{name}"] = torch.tensor(words, dtype=torch.int64)
-        facts[name] = [version, gauss]
-    return tensors, facts
+def facts_in(folder: Path) -> dict[str, Any] | None:
+    """Return the facts of a folder's newest whole checkpoint without its tensors, or None."""
+    for file in (folder / LAST, folder / BEFORE):
+        with suppress(OSError, SafetensorError, ValueError, KeyError):
+            with safe_open(file, framework="pt") as opened:
+                facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
+            return facts if facts["format"] == FORMAT else None
+    return None
 
 
-def _set_random_state(learn: Learner, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    torch.set_rng_state(tensors["random.torch"])
-    states = [tensors[name] for name in sorted(tensors) if name.startswith("random.cuda.")]
-    if states and torch.cuda.device_count() == len(states):
-        torch.cuda.set_rng_state_all(states)
-    kind, position, has_gauss, cached = facts["numpy"]
-    keys = tensors["random.numpy"].numpy().astype(np.uint32)
-    np.random.set_state((kind, keys, int(position), int(has_gauss), cached))
-    for name, generator in (("python", random), ("order", learn.dls.train.rng)):
-        version, gauss = facts[name]
-        generator.setstate((version, tuple(tensors[f"random.{name}"].tolist()), gauss))
+def _batches(learn: Learner) -> dict[str, Any]:
+    """Return what training batches are like, by the argument of `prepare_data`."""
+    augmentation = learn.dls.train.dataset.augmentation
+    return {
+        "batch_size": learn.dls.train.bs,
+        "transforms": [augmentation.turns, augmentation.transform is not None],
+        "jitter": augmentation.jitter,
+    }
+
+
+def _generator_parameters(learn: Learner) -> Iterable[tuple[str, Parameter]]:
+    # The discriminator is frozen and thawed within every batch.
+    return learn.model.generator.named_parameters()  # type: ignore[no-any-return]
 
 
 def _plain(group: dict[str, Any]) -> dict[str, Any]:

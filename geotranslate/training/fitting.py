@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from fastai.callback.core import Callback
-from fastai.callback.training import GradientAccumulation, GradientClip
+from fastai.callback.training import GradientClip
 from fastai.learner import Learner
 
 from geotranslate.checks import number, whole_number
 from geotranslate.errors import InvalidInputError
+from geotranslate.training.accumulation import EpochAccumulation
 from geotranslate.training.history import Patience
 from geotranslate.training.optimizer import LEARNING_RATE
 from geotranslate.training.precision import ReducedPrecision, TrainingPrecision, training_precision
@@ -88,12 +89,19 @@ class Training:
         if self.precision != "float32":
             found.append(ReducedPrecision(self.precision, learn.dls.device))
         if self.accumulate > 1:
-            found.append(GradientAccumulation(self.accumulate * learn.dls.train.bs))
+            found.append(EpochAccumulation(self.accumulate))
         if self.clip is not None:
             found.append(GradientClip(self.clip))
         if self.patience:
-            found.append(Patience(rows, len(rows) - done, self.monitor, self.patience))
+            found.append(self._patience(done, rows))
         return found
+
+    def is_over(self, done: int, rows: Sequence[dict[str, float]]) -> bool:
+        """Tell whether an interrupted run, the last rows of the history, did all that is asked."""
+        return done >= self.epochs or (self.patience > 0 and self._patience(done, rows).is_over)
+
+    def _patience(self, done: int, rows: Sequence[dict[str, float]]) -> Patience:
+        return Patience(rows, len(rows) - done, self.monitor, self.patience)
 
 
 def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:

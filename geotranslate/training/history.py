@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.learner import AvgLoss, Learner
+from torch import Tensor
 
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training.launcher import everywhere, is_main_process
 
 RISING = ("psnr", "ssim", "ms_ssim", "r2", "accuracy", "f1", "iou")
 """Measures of which more is better."""
+
+NEITHER = ("spread",)
+"""Columns of which neither more nor less is better."""
 
 FROM_EPOCH, LASTING = 5, 3
 """From when on, and for how many epochs, something has to be wrong before it is said."""
@@ -58,30 +60,6 @@ class History(Callback):
         self.rows.append({name: float(value) for name, value in zip(names, values, strict=False)})
 
 
-class HistoryFile(Callback):
-    """Write all rows to a table of comma separated values after every epoch.
-
-    Args:
-        rows: The rows.
-        path: The file.
-    """
-
-    order = 52
-
-    def __init__(self, rows: Sequence[dict[str, float]], path: Path) -> None:
-        self.rows, self.path = rows, path
-
-    def after_epoch(self) -> None:
-        """Write the table anew, so that it is right after an interruption as well."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, ["epoch", *names])
-            table.writeheader()
-            for number, row in enumerate(self.rows, 1):
-                table.writerow({"epoch": number, **row})
-
-
 def is_better(monitor: str, one: float, other: float) -> bool:
     """Tell whether one value of a column is better than another; NaN is worse than any."""
     if math.isnan(one) or math.isnan(other):
@@ -120,18 +98,23 @@ class Patience(Callback):
         patience: Epochs to wait.
     """
 
-    order = 63
+    # After all that is written: the last epoch's checkpoint, model, picture and log are kept too.
+    order = 100
 
     def __init__(
         self, rows: Sequence[dict[str, float]], first: int, monitor: str, patience: int
     ) -> None:
         self.rows, self.first, self.monitor, self.patience = rows, first, monitor, patience
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last row is so many epochs after the best one."""
+        mine = self.rows[self.first :]
+        return len(mine) - 1 - best_row(self.monitor, mine) >= self.patience
+
     def after_epoch(self) -> None:
         """Compare the last row with the best one."""
-        mine = self.rows[self.first :]
-        best = best_row(self.monitor, mine)
-        if len(mine) - 1 - best >= self.patience:
+        if self.is_over:
             if is_main_process():
                 print(  # noqa: T201
                     f"Stopped: {self.monitor} has not become better for {self.patience} epochs."
@@ -157,20 +140,25 @@ class Watch(Callback):
     def after_loss(self) -> None:
         """Look at the loss now and then."""
         if self.training and self.iter % CHECK_EVERY == CHECK_EVERY - 1:
-            self._check()
+            self._check("losses", _finite([self.learn.loss]))
 
     def after_train(self) -> None:
         """Look at the last loss of the epoch."""
-        self._check()
+        self._check("losses", _finite([self.learn.loss]))
 
-    def _check(self) -> None:
-        if everywhere(bool(torch.isfinite(self.learn.loss.detach()))):
+    def after_validate(self) -> None:
+        """Look at what the last step made, before a checkpoint can hold it."""
+        self._check("losses", math.isfinite(self.recorder.loss.value))
+        self._check("weights", _finite(self.learn.model.parameters()))
+
+    def _check(self, what: str, finite: bool) -> None:
+        if everywhere(finite):
             return
         rate = max(hyper["lr"] for hyper in self.opt.hypers)
         self.error = TrainingError(
-            f"The losses are not finite in epoch {self.learn.epoch + 1}: the learning rate "
-            f"{rate:.2g} is too high, or the chips hold extreme values. Train anew with a tenth "
-            "of it, or go on from the last checkpoint with resume=True and a lower lr."
+            f"The {what} are not finite in epoch {len(self.rows) + 1}: the learning rate "
+            f"{rate:.2g} is too high, or the chips hold extreme values. Train a new model with a "
+            "tenth of it, or go on from the last checkpoint with resume=True and a lower lr."
         )
         raise CancelFitException
 
@@ -195,4 +183,8 @@ class Watch(Callback):
     def _say(self, what: str, sentence: str) -> None:
         if what not in self._said and is_main_process():
             self._said.add(what)
-            warnings.warn(f"Epoch {self.learn.epoch + 1}: {sentence}", GeotranslateWarning, 2)
+            warnings.warn(f"Epoch {len(self.rows)}: {sentence}", GeotranslateWarning, 2)
+
+
+def _finite(tensors: Iterable[Tensor]) -> bool:
+    return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())

@@ -61,6 +61,9 @@ class ReducedPrecision(MixedPrecision):
         self.autocast = torch.autocast(self._device, self._dtype)
         scaled = self._dtype == torch.float16
         self.learn.scaler, self.scales = torch.amp.GradScaler(self._device, enabled=scaled), L()
+        # What a checkpoint holds of it, see `Checkpoint.restore`.
+        if state := self.learn.__dict__.pop("scaler_state", None):
+            self.learn.scaler.load_state_dict(state)
         self._inside = False
 
     def before_batch(self) -> None:

@@ -1,18 +1,43 @@
-"""What a training leaves in its folder beside the history: pictures, models, logs."""
+"""What a training leaves in its folder: the history, pictures, models, logs."""
 
 from __future__ import annotations
 
-import warnings
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from fastai.callback.core import Callback
 
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
+from geotranslate.errors import MissingPackageError
+from geotranslate.training.files import going_on, whole_file
 from geotranslate.training.history import best_row
 
 CheckpointKind = bool | Literal["all"] | int
+
+
+class HistoryFile(Callback):
+    """Write all rows to a table of comma separated values after every epoch.
+
+    Args:
+        rows: The rows.
+        path: The file.
+    """
+
+    order = 52
+
+    def __init__(self, rows: Sequence[dict[str, float]], path: Path) -> None:
+        self.rows, self.path = rows, path
+
+    def after_epoch(self) -> None:
+        """Write the table anew, so that it is right after an interruption as well."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with going_on("model.history has all rows"), whole_file(self.path) as partial:
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, ["epoch", *names])
+                table.writeheader()
+                for number, row in enumerate(self.rows, 1):
+                    table.writerow({"epoch": number, **row})
 
 
 class SampleSheets(Callback):
@@ -38,16 +63,15 @@ class SampleSheets(Callback):
             return
         from matplotlib import pyplot
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         figure = self.draw()
-        figure.savefig(self.folder / f"epoch_{len(self.rows):04d}.png", dpi=80)
+        path = self.folder / f"epoch_{len(self.rows):04d}.png"
+        with going_on("this picture is missing"), whole_file(path) as partial:
+            figure.savefig(partial, dpi=80, format="png")
         pyplot.close(figure)
 
 
 class Keeper(Callback):
     """Save the state of the training after every epoch, the best model, and others if asked for.
-
-    A disk that is full costs the newest checkpoint and a warning, never the training.
 
     Args:
         write_state: Writes the state after so many epochs of this training.
@@ -57,7 +81,8 @@ class Keeper(Callback):
             that of every so many epochs.
         rows: Rows of the history.
         first: Position of this training's first row.
-        monitor: Column that says which model is best.
+        best: Position of the row from which on the best model is judged, and the column.
+        begin: Whether to write the state before the first epoch too.
     """
 
     # After everything that may draw random numbers: the next epoch starts from here.
@@ -71,28 +96,35 @@ class Keeper(Callback):
         kind: CheckpointKind,
         rows: Sequence[dict[str, float]],
         first: int,
-        monitor: str,
+        best: tuple[int, str],
+        begin: bool,
     ) -> None:
         self.write_state, self.save_model, self.folder = write_state, save_model, folder
-        self.kind, self.rows, self.first, self.monitor = kind, rows, first, monitor
+        self.kind, self.rows, self.first, self.best, self.begin = kind, rows, first, best, begin
+
+    def before_fit(self) -> None:
+        """Write what an interruption in the first epoch shall come back to."""
+        if self.begin:
+            self._write(0)
 
     def after_epoch(self) -> None:
-        """Write what is asked for."""
+        """Write what is asked for, models first: a state says that its models are there."""
         done = len(self.rows) - self.first
         every = 1 if self.kind == "all" else 0 if self.kind is True else int(self.kind)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        judged, monitor = self.best
+        if best_row(monitor, self.rows[judged:]) == len(self.rows) - judged - 1:
+            self._save("best")
+        if every and done % every == 0:
+            self._save(f"epoch_{len(self.rows):04d}")
+        self._write(done)
+
+    def _save(self, name: str) -> None:
+        with going_on("the model before it stays"):
+            self.save_model(self.folder / name)
+
+    def _write(self, done: int) -> None:
+        with going_on("the checkpoint before it stays"):
             self.write_state(done)
-            if best_row(self.monitor, self.rows[self.first :]) == done - 1:
-                self.save_model(self.folder / "best")
-            if every and done % every == 0:
-                self.save_model(self.folder / f"epoch_{len(self.rows):04d}")
-        except (RasterFileError, OSError) as error:
-            warnings.warn(
-                f"{error} The training goes on; the checkpoint before it stays.",
-                GeotranslateWarning,
-                stacklevel=2,
-            )
 
 
 class TensorBoard(Callback):
@@ -103,7 +135,7 @@ class TensorBoard(Callback):
         rows: Rows of the history.
 
     Raises:
-        InvalidInputError: TensorBoard is not installed.
+        MissingPackageError: TensorBoard is not installed.
     """
 
     order = 65
@@ -112,7 +144,7 @@ class TensorBoard(Callback):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise InvalidInputError(
+            raise MissingPackageError(
                 "tensorboard is asked for but not installed; run pip install "
                 "'geotranslate[tensorboard]'."
             ) from error
@@ -120,9 +152,11 @@ class TensorBoard(Callback):
 
     def after_epoch(self) -> None:
         """Log the last row."""
-        for name, value in self.rows[-1].items():
-            self._writer.add_scalar(name, value, len(self.rows))
+        with going_on("this epoch is missing in the log"):
+            for name, value in self.rows[-1].items():
+                self._writer.add_scalar(name, value, len(self.rows))
 
     def after_fit(self) -> None:
         """Complete the log."""
-        self._writer.close()
+        with going_on("the log is not complete"):
+            self._writer.close()

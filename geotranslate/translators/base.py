@@ -18,17 +18,26 @@ from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.memory import reused_memory
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
-from geotranslate.training.checkpoints import Checkpoint
+from geotranslate.training.checkpoints import Checkpoint, facts_in
+from geotranslate.training.files import make_folder
 from geotranslate.training.fitting import Training, memory_said, quiet
-from geotranslate.training.history import HistoryFile, Watch, check_monitor
+from geotranslate.training.history import NEITHER, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
+from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
-from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
+from geotranslate.training.records import (
+    CheckpointKind,
+    HistoryFile,
+    Keeper,
+    SampleSheets,
+    TensorBoard,
+)
 from geotranslate.training.schedule import Schedule
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
+from geotranslate.translators.succession import judged_from
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -111,7 +120,7 @@ class Translator(Model):
             monitor: Column of the table, see `available_metrics`.
             precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
                 fastest that the machine multiplies.
-            accumulate: Batches whose gradients make one step.
+            accumulate: Batches of an epoch whose gradients make one step; its last may be fewer.
             clip: Largest norm of the generator's gradients.
             ema: Share that a moving average of the generator's weights keeps at every step, for
                 example 0.999; it then translates, validates and is saved beside the generator. 0
@@ -129,9 +138,11 @@ class Translator(Model):
         Raises:
             InvalidInputError: The model was loaded without data, an argument is impossible, or
                 the memory does not hold a batch.
-            MissingPackageError: There are several processes, but no Accelerate.
-            ModelFileError: The checkpoint is that of another model, or damaged.
-            TrainingError: The losses are not finite.
+            MissingPackageError: There are several processes, but no Accelerate; or TensorBoard is
+                asked for and not installed.
+            RasterFileError: Nothing can be written to `folder`.
+            ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
+            TrainingError: Losses or weights are not finite.
         """
         data = self._loaders()
         training = Training.of(
@@ -151,11 +162,12 @@ class Translator(Model):
             self._average(ema)
         processes = Processes.join(data.device)
         records = Path(folder)
-        done = processes.agreed(self._resume(records) if resume else 0)
         if not self.history:
             torch.manual_seed(self.card.seed)
-        if done >= training.epochs:
+        done = processes.agreed(self._resume(records) if resume else 0)
+        if training.is_over(done, self.history):
             return self
+        self.metrics = Metrics()
         watch = Watch(self.history)
         extra = [*callbacks, *training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
@@ -175,8 +187,8 @@ class Translator(Model):
 
     @property
     def available_metrics(self) -> list[str]:
-        """Columns of the progress table of `fit`: what `monitor` can be."""
-        return [metric.name for metric in self.learn.metrics]
+        """Columns of the progress table of `fit` that `monitor` can be."""
+        return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
     def lr_find(self) -> float:
         """Draw the loss over rising learning rates, and return the rate where it falls steepest.
@@ -204,28 +216,36 @@ class Translator(Model):
         found: list[Callback] = []
         if not is_main_process():
             return found
+        if sample_every or tensorboard or training.checkpoint:
+            make_folder(folder)
         if sample_every:
             pictures = folder / "samples"
             found.append(SampleSheets(self.show_results, pictures, sample_every, self.history))
         if tensorboard:
             found.append(TensorBoard(folder / "tensorboard", self.history))
         if training.checkpoint:
-            found += self._keepers(folder, training, len(self.history) - done)
+            found += self._keepers(folder, training, done)
         return found
 
-    def _keepers(self, folder: Path, training: Training, first: int) -> list[Callback]:
-        def write_state(epochs: int) -> None:
-            Checkpoint.of(self.learn, epochs, self._card().to_json()).write(folder)
+    def _keepers(self, folder: Path, training: Training, done: int) -> list[Callback]:
+        monitor, rows = training.monitor, self.history
+        best = judged_from(folder, self._card(), monitor, done), monitor
+        # Where nothing can be mistaken for this training's, it begins anew without a state too.
+        begin = not done and (bool(rows) or facts_in(folder) is not None)
 
-        kind, monitor = training.checkpoint, training.monitor
-        keeper = Keeper(write_state, self.save, folder, kind, self.history, first, monitor)
-        return [HistoryFile(self.history, folder / "history.csv"), keeper]
+        def write_state(epochs: int) -> None:
+            Checkpoint.of(self.learn, epochs, self._card().to_json(), best).write(folder)
+
+        first, kind = len(rows) - done, training.checkpoint
+        keeper = Keeper(write_state, self.save, folder, kind, rows, first, best, begin)
+        return [HistoryFile(rows, folder / "history.csv"), keeper]
 
     @classmethod
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Return the model of the last checkpoint in a folder of `fit`, to be trained on.
 
-        `fit(..., resume=True)` then goes on where it was.
+        `fit(..., resume=True)` then goes on where it was; without `resume` it trains further, which
+        other batches and augmentation may do too.
 
         Args:
             folder: The `folder` of the training.
@@ -245,16 +265,21 @@ class Translator(Model):
                 f"{card.translator}.from_checkpoint."
             )
         model = cls(data, **card.options)
-        model._resume(Path(folder))
+        model._resume(Path(folder), as_begun=False)
         return model
 
-    def _resume(self, folder: Path) -> int:
-        """Put the model into the state of the last checkpoint; return the epochs that are done."""
+    def _resume(self, folder: Path, *, as_begun: bool = True) -> int:
+        """Put the model into the state of the last checkpoint; return the epochs that are done.
+
+        As it was begun, the training goes on with batches of the same size and augmentation.
+        """
         found = Checkpoint.newest(folder)
         if found is None:
             return 0
         card = Card.from_json(found.facts["card"])
         other = card.differences(self._card())
+        if as_begun:
+            other += found.other_batches(self.learn)
         if other:
             raise ModelFileError(
                 f"The checkpoint in {folder} is that of another training: another "
@@ -263,5 +288,5 @@ class Translator(Model):
         if found.has_average and self.pair.average is None:
             self._average(0.0)
         found.restore(self.learn)
-        self.history[:] = card.history
+        self.history[:], self.metrics = card.history, Metrics()
         return int(found.facts["epochs"])

@@ -301,12 +301,12 @@ def test_interrupted_training_goes_on_as_if_it_began(write_chips: Callable[..., 
             stop = Stop()
             model.learn.add_cb(stop)
             with pytest.raises(KeyboardInterrupt):
-                model.fit(1, progress=False)
+                model.fit(1, checkpoint=False, progress=False)
             model.learn.remove_cb(stop)
             model.pair.load_state_dict(before)
             model.learn.create_opt()
         data.train.rng = random.Random(1)
-        model.fit(1, progress=False)
+        model.fit(1, checkpoint=False, progress=False)
         return [parameter.detach().clone() for parameter in model.pair.parameters()]
 
     for one, other in zip(train(False), train(True), strict=True):

@@ -263,7 +263,8 @@ def test_other_errors_pass() -> None:
 
 def watched(rows: list[dict[str, float]]) -> None:
     watch = Watch(rows)
-    watch.learn = SimpleNamespace(epoch=len(rows) - 1)
+    # A run that was resumed for one more epoch.
+    watch.learn = SimpleNamespace(epoch=0)
     watch.after_epoch()
     watch.after_epoch()
 
@@ -271,8 +272,11 @@ def watched(rows: list[dict[str, float]]) -> None:
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"d_real": 0.001, "d_fake": 0.01}, "discriminator has won.*fit.lr=.2e-4, 5e-5"),
-        ({"spread": 0.001}, "generator has collapsed.*constant"),
+        (
+            {"d_real": 0.001, "d_fake": 0.01},
+            "^Epoch 6: The discriminator has won.*fit.lr=.2e-4, 5e-5",
+        ),
+        ({"spread": 0.001}, "^Epoch 6: The generator has collapsed.*constant"),
     ],
 )
 def test_game_that_is_lost_is_said_once(row: dict[str, float], sentence: str) -> None:

@@ -203,3 +203,96 @@ def test_full_disk_loses_the_newest_checkpoint_alone(
             assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
     assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
     assert not list((tmp_path / "full").glob(".*.partial"))
+
+
+def test_accumulation_ends_with_the_epoch_so_it_can_be_resumed(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 3, accumulate=3)
+    train(chips, tmp_path / "half", 1, accumulate=3)
+    assert_same(train(chips, tmp_path / "half", 3, accumulate=3, resume=True), whole)
+
+
+def test_scaler_of_float16_goes_on_too(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+
+    class Scale(Callback):
+        order = 70
+
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def after_batch(self) -> None:
+            if self.training:
+                self.seen.append(self.learn.scaler.get_scale())
+
+    class Low(Callback):
+        """Starts below the scale that a scaler of its own has."""
+
+        order = 80
+
+        def before_fit(self) -> None:
+            scaler = self.learn.scaler
+            scaler.load_state_dict({**scaler.state_dict(), "scale": 256.0})
+
+    train(chips, tmp_path, 1, precision="float16", callbacks=[Low()])
+    scale = Scale()
+    train(chips, tmp_path, 2, precision="float16", callbacks=[scale], resume=True)
+    assert set(scale.seen) == {256.0}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_is_frozen_stays_so(write_chips: WriteChips, tmp_path: Path, frozen: bool) -> None:
+    data = prepare_data(write_chips(count=9), batch_size=2)
+    model = Pix2Pix(data, ngf=4, ndf=4)
+    first = next(iter(model.pair.generator.parameters()))
+    first.requires_grad_(not frozen)
+    model.fit(1, **FIT, folder=tmp_path)
+    other = Pix2Pix(data, ngf=4, ndf=4)
+    next(iter(other.pair.generator.parameters())).requires_grad_(frozen)
+    other.fit(2, **FIT, folder=tmp_path, resume=True)
+    for again in (other, Pix2Pix.from_checkpoint(tmp_path, data)):
+        assert next(iter(again.pair.generator.parameters())).requires_grad != frozen
+        assert all(one.requires_grad for one in again.pair.discriminator.parameters())
+    assert torch.equal(first, next(iter(other.pair.generator.parameters()))) == frozen
+
+
+def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    one = train(chips, tmp_path / "a", 3).fit(2, lr=1e-3, **FIT, folder=tmp_path / "a")
+    other = train(chips, tmp_path / "b", 3)
+    options = {"lr": 1e-3, **FIT, "folder": tmp_path / "b"}
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(2, **options, callbacks=[Interrupt(0)])
+    data = prepare_data(chips, batch_size=2)
+    assert_same(Pix2Pix(data, ngf=4, ndf=4).fit(2, **options, resume=True), one)
+
+
+def test_training_that_stopped_early_is_not_resumed(
+    write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geotranslate.training.history.is_better", lambda *values: False)
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path, early_stopping=2, checkpoint="all", sample_every=1)
+    for name in ("samples/epoch_0003.png", "epoch_0003/card.json"):
+        assert (tmp_path / name).exists()
+    assert len(whole.history) == 3
+    assert_same(train(chips, tmp_path, early_stopping=2, resume=True), whole)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"batch_size": 3}, {"transforms": False}, {"transforms": lambda *pair: pair}]
+)
+def test_other_batches_are_refused_where_the_same_training_is_asked_for(
+    write_chips: WriteChips, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    chips = write_chips(count=9)
+    train(chips, tmp_path, 1)
+    data = prepare_data(chips, **{"batch_size": 2, **changed})
+    with pytest.raises(ModelFileError, match=f"another training: another {next(iter(changed))}"):
+        Pix2Pix(data, ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path, resume=True)
+    model = Pix2Pix.from_checkpoint(tmp_path, data).fit(1, **FIT, folder=tmp_path)
+    assert len(model.history) == 2

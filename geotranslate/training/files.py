@@ -1,0 +1,66 @@
+"""Files that a training writes, and what happens where it cannot."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from geotranslate.errors import GeotranslateWarning, RasterFileError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, unless it is there, and see that files can be made in it.
+
+    Raises:
+        RasterFileError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RasterFileError(
+            f"The training cannot write to the folder {folder}: {error}. Give fit another folder, "
+            "or checkpoint=False to keep nothing."
+        ) from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside a file, which takes its place when all is written.
+
+    The name is always the same, so that what a killed training leaves is written over.
+
+    Raises:
+        RasterFileError: It cannot be written; then the file of before stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise RasterFileError(f"{path} cannot be written: {error}.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def going_on(lost: str) -> Iterator[None]:
+    """Warn where something cannot be written: a full disk costs that, never the training.
+
+    Args:
+        lost: What it means, as the end of the sentence.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = str(error).rstrip(".")
+        warnings.warn(f"{said}. The training goes on; {lost}.", GeotranslateWarning, stacklevel=4)

@@ -54,6 +54,7 @@ class ReducedPrecision(MixedPrecision):
 
     def __init__(self, precision: TrainingPrecision, device: torch.device) -> None:
         super().__init__()
+        self._inside = False
         self._dtype, self._device = getattr(torch, precision), device.type
 
     def before_fit(self) -> None:
@@ -61,7 +62,6 @@ class ReducedPrecision(MixedPrecision):
         self.autocast = torch.autocast(self._device, self._dtype)
         scaled = self._dtype == torch.float16
         self.learn.scaler, self.scales = torch.amp.GradScaler(self._device, enabled=scaled), L()
-        self._inside = False
 
     def before_batch(self) -> None:
         """Begin to cast."""
@@ -70,13 +70,14 @@ class ReducedPrecision(MixedPrecision):
 
     def after_loss(self) -> None:
         """End to cast."""
-        self._leave()
+        self.leave()
 
     def after_batch(self) -> None:
         """End to cast, also where the batch was cancelled before its loss."""
-        self._leave()
+        self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End to cast, if it has begun; on errors fastai calls no event."""
         if self._inside:
             self._inside = False
             self.autocast.__exit__(None, None, None)

@@ -14,11 +14,10 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.memory import reused_memory
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.fitting import Training, memory_said, quiet
+from geotranslate.training.fitting import Training
 from geotranslate.training.history import HistoryFile, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
@@ -26,6 +25,7 @@ from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
 from geotranslate.training.schedule import Schedule
+from geotranslate.training.surroundings import compiled, put_back, surroundings
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
 
@@ -115,7 +115,8 @@ class Translator(Model):
             ema: Share that a moving average of the generator's weights keeps at every step, for
                 example 0.999; it then translates, validates and is saved beside the generator. 0
                 for none.
-            compile: Whether to compile the networks (torch.compile), which takes a minute first.
+            compile: Whether to compile the generator (torch.compile) for this training, which
+                takes a minute first.
             sample_every: Epochs between pictures of the same validation pairs in
                 `folder/samples`; 0 for none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
@@ -130,7 +131,7 @@ class Translator(Model):
                 the memory does not hold a batch.
             MissingPackageError: There are several processes, but no Accelerate.
             ModelFileError: The checkpoint is that of another model, or damaged.
-            TrainingError: The losses are not finite.
+            TrainingError: The losses are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
         training = Training.of(
@@ -159,11 +160,9 @@ class Translator(Model):
         if self.pair.average is not None and ema:
             extra.append(Averaging(self.pair.average, self.pair.generator))
         extra += self._recorders(records, training, done, sample_every, tensorboard)
-        if compile:
-            self.pair.generator.compile()
-        bar = nullcontext() if progress and is_main_process() else quiet(self.learn)
-        memory = memory_said(getattr(data.train, "bs", 1))
-        with memory, reused_memory(), processes.sharing(data), bar:
+        faster = compiled(self.pair.generator) if compile else nullcontext()
+        around = surroundings(self.learn, extra, progress and is_main_process())
+        with around, processes.sharing(data), faster:
             self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
         if watch.error is not None:
             raise watch.error
@@ -178,12 +177,12 @@ class Translator(Model):
     def lr_find(self) -> float:
         """Draw the loss over rising learning rates, and return the rate where it falls steepest.
 
-        The weights stay as they are. In an adversarial game this is a rough guide: both networks
-        get the rate, and the loss is the generator's.
+        The weights stay as they are, also where it is interrupted. In an adversarial game this is
+        a rough guide: both networks get the rate, and the loss is the generator's.
 
         Raises:
-            InvalidInputError: The model was loaded without data, or a launcher started several
-                processes.
+            InvalidInputError: The model was loaded without data, a launcher started several
+                processes, or the memory does not hold a batch.
         """
         self._loaders()
         if launched() > 1:
@@ -191,7 +190,8 @@ class Translator(Model):
                 f"lr_find runs in one process, not in {launched()}; find the rate without the "
                 "launcher, and give it to fit(lr=...)."
             )
-        return float(self.learn.lr_find().valley)
+        with surroundings(self.learn), put_back(self.learn):
+            return float(self.learn.lr_find().valley)
 
     def _recorders(
         self, folder: Path, training: Training, done: int, sample_every: int, tensorboard: bool

@@ -17,7 +17,6 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training import precision as precisions
 from geotranslate.training.averaging import averaged
-from geotranslate.training.fitting import memory_said
 from geotranslate.training.history import Watch, best_row, is_better
 from geotranslate.training.precision import training_precision
 from geotranslate.training.schedule import rate_at
@@ -218,27 +217,6 @@ def test_learning_rate_that_diverges_is_said(model: Pix2Pix) -> None:
         model.fit(3, lr=1e30, **FIT)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-        MemoryError(),
-    ],
-)
-def test_memory_that_does_not_hold_a_batch_is_said(error: Exception) -> None:
-    with pytest.raises(InvalidInputError, match=r"hold a batch of 8 .*batch_size=4"):
-        with memory_said(8):
-            raise error
-    with pytest.raises(InvalidInputError, match="a smaller chip_size"), memory_said(1):
-        raise error
-
-
-def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="something else"), memory_said(8):
-        raise RuntimeError("something else")
-
-
 def watched(rows: list[dict[str, float]]) -> None:
     watch = Watch(rows)
     watch.learn = SimpleNamespace(epoch=len(rows) - 1)
@@ -274,12 +252,3 @@ def test_measures_while_training_are_those_of_compute_metrics(model: Pix2Pix) ->
     measured = model.compute_metrics()
     for name in ("mae", "rmse", "psnr"):
         assert model.history[-1][name] == pytest.approx(measured[name])
-
-
-def test_learning_rate_is_found_without_a_trace(model: Pix2Pix) -> None:
-    before = {name: value.clone() for name, value in model.pair.state_dict().items()}
-    with model.learn.no_bar():
-        assert 1e-8 < model.lr_find() < 10
-    for name, value in model.pair.state_dict().items():
-        torch.testing.assert_close(value, before[name])
-    assert not model.history

@@ -57,6 +57,7 @@ class Checkpoint:
             "format": FORMAT,
             "epochs": epochs,
             "card": card,
+            "ema": learn.model.decay,
             "groups": [_plain(group) for group in optimizer["param_groups"]],
             "random": numbers,
             "scaler": learn.scaler.state_dict() if getattr(learn, "scaler", None) else None,

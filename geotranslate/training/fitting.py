@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fastai.callback.core import Callback
@@ -94,7 +94,21 @@ class Training:
         return found
 
 
+def checked_callbacks(given: object) -> list[Callback]:
+    """Return fastai callbacks, or classes of them, as a list.
+
+    Raises:
+        InvalidInputError: They are something else.
+    """
+    found = list(given) if isinstance(given, Iterable) else [given]
+    kinds = [one if isinstance(one, type) else type(one) for one in found]
+    if not isinstance(given, Iterable) or not all(issubclass(kind, Callback) for kind in kinds):
+        raise InvalidInputError(f"callbacks is {given!r}; give a list of fastai callbacks.")
+    return found
+
+
 def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
+    lr = lr.tolist() if hasattr(lr, "tolist") else lr
     rates = tuple(lr) if isinstance(lr, tuple | list) else (lr,) * groups
     if len(rates) != groups:
         raise InvalidInputError(

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import number, whole_number
+from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.fitting import Training
+from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.history import HistoryFile, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
+from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind, Keeper, SampleSheets, TensorBoard
@@ -77,7 +78,7 @@ class Translator(Model):
         precision: TrainingPrecision = "auto",
         accumulate: int = 1,
         clip: float | None = None,
-        ema: float = 0.0,
+        ema: float | None = None,
         compile: bool = False,
         sample_every: int = 0,
         tensorboard: bool = False,
@@ -114,7 +115,8 @@ class Translator(Model):
             clip: Largest norm of the generator's gradients.
             ema: Share that a moving average of the generator's weights keeps at every step, for
                 example 0.999; it then translates, validates and is saved beside the generator. 0
-                for none.
+                for none: an average of a training before is dropped. By default as the training
+                that is resumed has it, else none.
             compile: Whether to compile the generator (torch.compile) for this training, which
                 takes a minute first.
             sample_every: Epochs between pictures of the same validation pairs in
@@ -147,19 +149,23 @@ class Translator(Model):
             clip,
         )
         check_monitor(monitor, self.available_metrics)
-        if number("ema", ema, least=0, below=1):
-            self._average(ema)
+        decay = None if ema is None else number("ema", ema, least=0, below=1)
+        whole_number("sample_every", sample_every, 0)
+        extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
         processes = Processes.join(data.device)
-        records = Path(folder)
         done = processes.agreed(self._resume(records) if resume else 0)
         if done >= training.epochs:
             return self
         watch = Watch(self.history)
-        extra = [*callbacks, *training.callbacks(self.learn, done, self.history), watch]
+        extra += [*training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
-        if self.pair.average is not None and ema:
-            extra.append(Averaging(self.pair.average, self.pair.generator))
         extra += self._recorders(records, training, done, sample_every, tensorboard)
+        if resume and decay is None:
+            decay = self.pair.decay
+        self._average(decay or None)
+        if self.pair.average is not None:
+            extra.append(Averaging(self.pair.average, self.pair.generator))
+        self.metrics = Metrics()
         faster = compiled(self.pair.generator) if compile else nullcontext()
         around = surroundings(self.learn, extra, progress and is_main_process())
         with around, processes.sharing(data), faster:
@@ -197,7 +203,6 @@ class Translator(Model):
         self, folder: Path, training: Training, done: int, sample_every: int, tensorboard: bool
     ) -> list[Callback]:
         """Return what writes pictures, logs and checkpoints: one process does."""
-        whole_number("sample_every", sample_every, 0)
         found: list[Callback] = []
         if not is_main_process():
             return found
@@ -232,7 +237,8 @@ class Translator(Model):
             ModelFileError: There is no checkpoint, it is damaged, or that of other data or another
                 class.
         """
-        found = Checkpoint.newest(Path(folder))
+        path = folder_path("folder", folder)
+        found = Checkpoint.newest(path)
         if found is None:
             raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
         card = Card.from_json(found.facts["card"])
@@ -242,7 +248,7 @@ class Translator(Model):
                 f"{card.translator}.from_checkpoint."
             )
         model = cls(data, **card.options)
-        model._resume(Path(folder))
+        model._resume(path)
         return model
 
     def _resume(self, folder: Path) -> int:
@@ -257,8 +263,7 @@ class Translator(Model):
                 f"The checkpoint in {folder} is that of another training: another "
                 f"{' and another '.join(other)}. Give what it was begun with, or another folder."
             )
-        if found.has_average and self.pair.average is None:
-            self._average(0.0)
+        self._average(found.facts.get("ema", 0.0) if found.has_average else None)
         found.restore(self.learn)
-        self.history[:] = card.history
+        self.history[:], self.metrics = card.history, card.metrics
         return int(found.facts["epochs"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.tracker import TrackerCallback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,10 @@ def test_schedules_stay_between_nothing_and_the_rate(share: float) -> None:
         ({"checkpoint": -3}, "checkpoint is -3; give"),
         ({"early_stopping": "yes"}, "early_stopping is 'yes'; give"),
         ({"sample_every": -1}, "sample_every is -1; give a whole number of at least 0"),
+        ({"callbacks": TrackerCallback()}, "callbacks is TrackerCallback; give a list of fastai"),
+        ({"callbacks": None}, "callbacks is None; give a list of fastai callbacks"),
+        ({"callbacks": ["x"]}, "callbacks is .'x'.; give a list of fastai callbacks"),
+        ({"folder": None}, "folder is None; give the path of a folder"),
         ({"epochs": 0}, "epochs is 0; give a whole number of at least 1"),
     ],
 )
@@ -86,8 +91,16 @@ def test_impossible_arguments_are_said(
     model: Pix2Pix, options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
-        model.fit(**{"epochs": 1, **FIT, **options})
+        model.fit(**{"epochs": 1, "ema": 0.9, **FIT, **options})
     assert not model.history
+    assert model.pair.average is None
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_two_rates_may_stand_in_any_row_of_numbers(model: Pix2Pix, kind: Any) -> None:
+    rates = Rates()
+    model.fit(1, lr=kind([2e-4, 1e-4]), checkpoint=False, callbacks=[rates], **FIT)
+    np.testing.assert_allclose(rates.seen, [(2e-4, 1e-4)] * len(rates.seen))
 
 
 def test_rate_of_a_single_network_is_one(write_chips: WriteChips) -> None:
@@ -157,6 +170,24 @@ def test_average_translates_validates_and_is_saved(model: Pix2Pix, tmp_path: Pat
     model.save(tmp_path / "saved")
     again = Pix2Pix.from_model(tmp_path / "saved")
     assert torch.equal(again.inference.scaled(source), translated)
+
+
+def test_training_without_the_average_translates_with_what_it_trains(model: Pix2Pix) -> None:
+    model.fit(1, ema=0.999, checkpoint=False, **FIT)
+    model.fit(1, checkpoint=False, **FIT)
+    assert model.pair.average is None
+    assert model.inference.generator is model.pair.generator
+
+
+def test_measures_of_weights_before_a_training_are_not_saved(
+    model: Pix2Pix, tmp_path: Path
+) -> None:
+    model.compute_metrics()
+    model.fit(1, folder=tmp_path / "run", **FIT)
+    assert not model.metrics
+    model.compute_metrics()
+    model.fit(1, folder=tmp_path / "run", resume=True, **FIT)
+    assert not model.metrics
 
 
 def test_average_is_the_moving_one() -> None:

@@ -31,6 +31,7 @@ from geotranslate.translators.card import (
     save_model,
     saved_sha256,
 )
+from geotranslate.translators.description import describe
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import measure
 from geotranslate.translators.prediction import Predictor
@@ -67,6 +68,12 @@ class Model(Predictor):
         # Channels beside each other: what convolutions are fastest with.
         device = own_device() if self.data is None else self.data.device
         pair.to(device).to(memory_format=torch.channels_last)
+
+    def __repr__(self) -> str:
+        return str(describe(self._card(), self.pair))
+
+    def _repr_html_(self) -> str:
+        return describe(self._card(), self.pair)._repr_html_()
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
@@ -115,8 +122,8 @@ class Model(Predictor):
     ) -> Metrics:
         """Measure the translations of validation pairs against their targets.
 
-        The answer is kept in `metrics` and saved with the model, until that is trained on, unless it
-        is of other data.
+        The answer is kept in `metrics` and saved with the model, unless it is of other data, until
+        the model is trained on.
 
         Both are in the target's units, translations rounded and clipped to its dtype, over pixels
         valid on both sides. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and

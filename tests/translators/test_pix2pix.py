@@ -374,8 +374,8 @@ def test_results_and_losses_are_drawn(model: Pix2Pix) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, -1, 1.5, "x"])
-def test_impossible_rows_are_said(model: Pix2Pix, rows: Any) -> None:
-    with pytest.raises(InvalidInputError, match="rows is .*give a whole number of at least 1"):
+def test_impossible_rows_are_said(model: Pix2Pix, rows: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"rows is .*give a whole number of at least 1"):
         model.show_results(rows)
 
 

@@ -38,18 +38,27 @@ class AdversarialPair(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.average: AveragedModel | None = None
+        self.decay: float | None = None
+        """Share of the average that a step leaves; None where there is no average."""
 
     @property
     def translating(self) -> nn.Module:
         """The network that translates outside of training."""
         return self.generator if self.average is None else self.average.module
 
-    def average_with(self, decay: float) -> AveragedModel:
-        """Average the generator's weights from now on, or go on with the average there is."""
+    def average_with(self, decay: float | None) -> None:
+        """Average the generator's weights from now on, or go on with the average there is.
+
+        Args:
+            decay: Share of the average that a step leaves; None to drop the average.
+        """
+        self.decay = decay
+        if decay is None:
+            self.average = None
+            return
         if self.average is None:
             self.average = averaged(self.generator, decay)
         self.average.multi_avg_fn = moving(decay)
-        return self.average
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""

@@ -65,6 +65,7 @@ class Checkpoint:
             "best": best,
             "batches": _batches(learn),
             "frozen": [n for n, p in _generator_parameters(learn) if not p.requires_grad],
+            "ema": learn.model.decay,
             "groups": [_plain(group) for group in optimizer["param_groups"]],
             "random": numbers,
             "scaler": learn.scaler.state_dict() if getattr(learn, "scaler", None) else None,

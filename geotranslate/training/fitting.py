@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import torch
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner
@@ -104,7 +102,21 @@ class Training:
         return Patience(rows, len(rows) - done, self.monitor, self.patience)
 
 
+def checked_callbacks(given: object) -> list[Callback]:
+    """Return fastai callbacks, or classes of them, as a list.
+
+    Raises:
+        InvalidInputError: They are something else.
+    """
+    found = list(given) if isinstance(given, Iterable) else [given]
+    kinds = [one if isinstance(one, type) else type(one) for one in found]
+    if not isinstance(given, Iterable) or not all(issubclass(kind, Callback) for kind in kinds):
+        raise InvalidInputError(f"callbacks is {given!r}; give a list of fastai callbacks.")
+    return found
+
+
 def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
+    lr = lr.tolist() if hasattr(lr, "tolist") else lr
     rates = tuple(lr) if isinstance(lr, tuple | list) else (lr,) * groups
     if len(rates) != groups:
         raise InvalidInputError(
@@ -114,37 +126,3 @@ def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
             else f"lr is {lr!r}; give one learning rate, as there is no discriminator."
         )
     return tuple(number("lr", rate, above=0) for rate in rates)
-
-
-@contextmanager
-def quiet(learn: Learner) -> Iterator[None]:
-    """Keep a learner from showing a progress bar and its table."""
-    with ExitStack() as stack:
-        stack.enter_context(learn.no_bar())
-        stack.enter_context(learn.no_logging())
-        yield
-
-
-@contextmanager
-def memory_said(batch_size: int) -> Iterator[None]:
-    """Say in a sentence that the memory does not hold a batch.
-
-    Raises:
-        InvalidInputError: It does not.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        words = str(error).lower()
-        full = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-        if not full and "can't allocate memory" not in words and "not enough memory" not in words:
-            raise
-        smaller = max(batch_size // 2, 1)
-        advice = (
-            f"prepare_data(..., batch_size={smaller}), and fit(accumulate=2) for the same step"
-            if batch_size > 1
-            else "a smaller chip_size, or a Pix2Pix with a smaller ngf"
-        )
-        raise InvalidInputError(
-            f"The memory does not hold a batch of {batch_size} pairs; give {advice}."
-        ) from error

@@ -31,7 +31,13 @@ class Adam(torch.optim.Adam):
                     state[name] = _laid_like(weight, value)
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> Any:
-        found = super()._init_group(group, *lists)
+        try:
+            found = super()._init_group(group, *lists)
+        except BaseException:
+            # Where memory ran out between two moments, torch would not begin them anew.
+            for weight in [one for one, state in self.state.items() if "exp_avg_sq" not in state]:
+                del self.state[weight]
+            raise
         weights, gradients, *moments = lists[:4]
         gradients[:] = map(_laid_like, weights, gradients)
         for number, weight in enumerate(weights):

@@ -54,6 +54,7 @@ class ReducedPrecision(MixedPrecision):
 
     def __init__(self, precision: TrainingPrecision, device: torch.device) -> None:
         super().__init__()
+        self._inside = False
         self._dtype, self._device = getattr(torch, precision), device.type
 
     def before_fit(self) -> None:
@@ -64,7 +65,6 @@ class ReducedPrecision(MixedPrecision):
         # What a checkpoint holds of it, see `Checkpoint.restore`.
         if state := self.learn.__dict__.pop("scaler_state", None):
             self.learn.scaler.load_state_dict(state)
-        self._inside = False
 
     def before_batch(self) -> None:
         """Begin to cast."""
@@ -73,13 +73,14 @@ class ReducedPrecision(MixedPrecision):
 
     def after_loss(self) -> None:
         """End to cast."""
-        self._leave()
+        self.leave()
 
     def after_batch(self) -> None:
         """End to cast, also where the batch was cancelled before its loss."""
-        self._leave()
+        self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End to cast, if it has begun; on errors fastai calls no event."""
         if self._inside:
             self._inside = False
             self.autocast.__exit__(None, None, None)

@@ -12,15 +12,14 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import number, whole_number
+from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.memory import reused_memory
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.files import make_folder
-from geotranslate.training.fitting import Training, memory_said, quiet
+from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.history import NEITHER, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
@@ -35,6 +34,7 @@ from geotranslate.training.records import (
     TensorBoard,
 )
 from geotranslate.training.schedule import Schedule
+from geotranslate.training.surroundings import compiled, put_back, surroundings
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
 from geotranslate.translators.succession import judged_from
@@ -87,7 +87,7 @@ class Translator(Model):
         precision: TrainingPrecision = "auto",
         accumulate: int = 1,
         clip: float | None = None,
-        ema: float = 0.0,
+        ema: float | None = None,
         compile: bool = False,
         sample_every: int = 0,
         tensorboard: bool = False,
@@ -124,8 +124,10 @@ class Translator(Model):
             clip: Largest norm of the generator's gradients.
             ema: Share that a moving average of the generator's weights keeps at every step, for
                 example 0.999; it then translates, validates and is saved beside the generator. 0
-                for none.
-            compile: Whether to compile the networks (torch.compile), which takes a minute first.
+                for none: an average of a training before is dropped. By default as the training
+                that is resumed has it, else none.
+            compile: Whether to compile the generator (torch.compile) for this training, which
+                takes a minute first.
             sample_every: Epochs between pictures of the same validation pairs in
                 `folder/samples`; 0 for none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
@@ -142,7 +144,7 @@ class Translator(Model):
                 asked for and not installed.
             RasterFileError: Nothing can be written to `folder`.
             ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
-            TrainingError: Losses or weights are not finite.
+            TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
         training = Training.of(
@@ -158,27 +160,28 @@ class Translator(Model):
             clip,
         )
         check_monitor(monitor, self.available_metrics)
-        if number("ema", ema, least=0, below=1):
-            self._average(ema)
+        decay = None if ema is None else number("ema", ema, least=0, below=1)
+        whole_number("sample_every", sample_every, 0)
+        extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
         processes = Processes.join(data.device)
-        records = Path(folder)
         if not self.history:
             torch.manual_seed(self.card.seed)
         done = processes.agreed(self._resume(records) if resume else 0)
         if training.is_over(done, self.history):
             return self
-        self.metrics = Metrics()
         watch = Watch(self.history)
-        extra = [*callbacks, *training.callbacks(self.learn, done, self.history), watch]
+        extra += [*training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
-        if self.pair.average is not None and ema:
-            extra.append(Averaging(self.pair.average, self.pair.generator))
         extra += self._recorders(records, training, done, sample_every, tensorboard)
-        if compile:
-            self.pair.generator.compile()
-        bar = nullcontext() if progress and is_main_process() else quiet(self.learn)
-        memory = memory_said(getattr(data.train, "bs", 1))
-        with memory, reused_memory(), processes.sharing(data), bar:
+        if resume and decay is None:
+            decay = self.pair.decay
+        self._average(decay or None)
+        if self.pair.average is not None:
+            extra.append(Averaging(self.pair.average, self.pair.generator))
+        self.metrics = Metrics()
+        faster = compiled(self.pair.generator) if compile else nullcontext()
+        around = surroundings(self.learn, extra, progress and is_main_process())
+        with around, processes.sharing(data), faster:
             self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
         if watch.error is not None:
             raise watch.error
@@ -193,12 +196,12 @@ class Translator(Model):
     def lr_find(self) -> float:
         """Draw the loss over rising learning rates, and return the rate where it falls steepest.
 
-        The weights stay as they are. In an adversarial game this is a rough guide: both networks
-        get the rate, and the loss is the generator's.
+        The weights stay as they are, also where it is interrupted. In an adversarial game this is
+        a rough guide: both networks get the rate, and the loss is the generator's.
 
         Raises:
-            InvalidInputError: The model was loaded without data, or a launcher started several
-                processes.
+            InvalidInputError: The model was loaded without data, a launcher started several
+                processes, or the memory does not hold a batch.
         """
         self._loaders()
         if launched() > 1:
@@ -206,13 +209,13 @@ class Translator(Model):
                 f"lr_find runs in one process, not in {launched()}; find the rate without the "
                 "launcher, and give it to fit(lr=...)."
             )
-        return float(self.learn.lr_find().valley)
+        with surroundings(self.learn), put_back(self.learn):
+            return float(self.learn.lr_find().valley)
 
     def _recorders(
         self, folder: Path, training: Training, done: int, sample_every: int, tensorboard: bool
     ) -> list[Callback]:
         """Return what writes pictures, logs and checkpoints: one process does."""
-        whole_number("sample_every", sample_every, 0)
         found: list[Callback] = []
         if not is_main_process():
             return found
@@ -255,7 +258,8 @@ class Translator(Model):
             ModelFileError: There is no checkpoint, it is damaged, or that of other data or another
                 class.
         """
-        found = Checkpoint.newest(Path(folder))
+        path = folder_path("folder", folder)
+        found = Checkpoint.newest(path)
         if found is None:
             raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
         card = Card.from_json(found.facts["card"])
@@ -265,7 +269,7 @@ class Translator(Model):
                 f"{card.translator}.from_checkpoint."
             )
         model = cls(data, **card.options)
-        model._resume(Path(folder), as_begun=False)
+        model._resume(path, as_begun=False)
         return model
 
     def _resume(self, folder: Path, *, as_begun: bool = True) -> int:
@@ -285,8 +289,7 @@ class Translator(Model):
                 f"The checkpoint in {folder} is that of another training: another "
                 f"{' and another '.join(other)}. Give what it was begun with, or another folder."
             )
-        if found.has_average and self.pair.average is None:
-            self._average(0.0)
+        self._average(found.facts.get("ema", 0.0) if found.has_average else None)
         found.restore(self.learn)
         self.history[:], self.metrics = card.history, Metrics()
         return int(found.facts["epochs"])

@@ -14,6 +14,7 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import subplots
 from torch import Tensor
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import AdversarialPair
@@ -30,6 +31,7 @@ from geotranslate.translators.card import (
     save_model,
     saved_sha256,
 )
+from geotranslate.translators.description import describe
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import measure
 from geotranslate.translators.prediction import Predictor
@@ -67,6 +69,12 @@ class Model(Predictor):
         device = own_device() if self.data is None else self.data.device
         pair.to(device).to(memory_format=torch.channels_last)
 
+    def __repr__(self) -> str:
+        return str(describe(self._card(), self.pair))
+
+    def _repr_html_(self) -> str:
+        return describe(self._card(), self.pair)._repr_html_()
+
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
 
@@ -76,10 +84,11 @@ class Model(Predictor):
                 the sides that have them; by default the first three, or the first of fewer.
 
         Raises:
-            InvalidInputError: The model was loaded without data, or no side has the bands.
+            InvalidInputError: The model was loaded without data, `rows` is no number of pairs, or
+                no side has the bands.
         """
         dataset = self._loaders().valid_ds
-        shown = [dataset[i] for i in range(min(rows, len(dataset)))]
+        shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
         table = [
             (source, self.inference.scaled(source[None])[0], target) for source, target in shown
         ]
@@ -113,7 +122,8 @@ class Model(Predictor):
     ) -> Metrics:
         """Measure the translations of validation pairs against their targets.
 
-        The answer is kept in `metrics` and saved with the model, unless it is of other data.
+        The answer is kept in `metrics` and saved with the model, unless it is of other data, until
+        the model is trained on.
 
         Both are in the target's units, translations rounded and clipped to its dtype, over pixels
         valid on both sides. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
@@ -200,9 +210,10 @@ class Model(Predictor):
                 return self._folder
         return None
 
-    def _average(self, decay: float) -> None:
-        """Average the generator's weights from now on, and translate with the average."""
-        self.pair.average_with(decay).to(next(self.pair.parameters()).device)
+    def _average(self, decay: float | None) -> None:
+        """Translate with an average of the generator's weights from now on; None for without."""
+        self.pair.average_with(decay)
+        self.pair.to(self.inference.device)
         self.inference = Inference(
             self.pair.translating, self.card, self.stride, self.inference.radius
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.tracker import TrackerCallback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training import precision as precisions
 from geotranslate.training.averaging import averaged
-from geotranslate.training.fitting import memory_said
 from geotranslate.training.history import Watch, best_row, is_better
 from geotranslate.training.precision import training_precision
 from geotranslate.training.schedule import rate_at
@@ -102,6 +102,10 @@ def test_schedules_stay_between_nothing_and_the_rate(share: float) -> None:
         ({"checkpoint": -3}, "checkpoint is -3; give"),
         ({"early_stopping": "yes"}, "early_stopping is 'yes'; give"),
         ({"sample_every": -1}, "sample_every is -1; give a whole number of at least 0"),
+        ({"callbacks": TrackerCallback()}, "callbacks is TrackerCallback; give a list of fastai"),
+        ({"callbacks": None}, "callbacks is None; give a list of fastai callbacks"),
+        ({"callbacks": ["x"]}, "callbacks is .'x'.; give a list of fastai callbacks"),
+        ({"folder": None}, "folder is None; give the path of a folder"),
         ({"epochs": 0}, "epochs is 0; give a whole number of at least 1"),
     ],
 )
@@ -109,8 +113,16 @@ def test_impossible_arguments_are_said(
     model: Pix2Pix, options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
-        model.fit(**{"epochs": 1, **FIT, **options})
+        model.fit(**{"epochs": 1, "ema": 0.9, **FIT, **options})
     assert not model.history
+    assert model.pair.average is None
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_two_rates_may_stand_in_any_row_of_numbers(model: Pix2Pix, kind: Any) -> None:
+    rates = Rates()
+    model.fit(1, lr=kind([2e-4, 1e-4]), checkpoint=False, callbacks=[rates], **FIT)
+    np.testing.assert_allclose(rates.seen, [(2e-4, 1e-4)] * len(rates.seen))
 
 
 def test_rate_of_a_single_network_is_one(write_chips: WriteChips) -> None:
@@ -182,6 +194,24 @@ def test_average_translates_validates_and_is_saved(model: Pix2Pix, tmp_path: Pat
     assert torch.equal(again.inference.scaled(source), translated)
 
 
+def test_training_without_the_average_translates_with_what_it_trains(model: Pix2Pix) -> None:
+    model.fit(1, ema=0.999, checkpoint=False, **FIT)
+    model.fit(1, checkpoint=False, **FIT)
+    assert model.pair.average is None
+    assert model.inference.generator is model.pair.generator
+
+
+def test_measures_of_weights_before_a_training_are_not_saved(
+    model: Pix2Pix, tmp_path: Path
+) -> None:
+    model.compute_metrics()
+    model.fit(1, folder=tmp_path / "run", **FIT)
+    assert not model.metrics
+    model.compute_metrics()
+    model.fit(1, folder=tmp_path / "run", resume=True, **FIT)
+    assert not model.metrics
+
+
 def test_average_is_the_moving_one() -> None:
     network = torch.nn.BatchNorm2d(3)
     average = averaged(network, 0.7)
@@ -240,27 +270,6 @@ def test_learning_rate_that_diverges_is_said(model: Pix2Pix) -> None:
         model.fit(3, lr=1e30, **FIT)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
-        MemoryError(),
-    ],
-)
-def test_memory_that_does_not_hold_a_batch_is_said(error: Exception) -> None:
-    with pytest.raises(InvalidInputError, match=r"hold a batch of 8 .*batch_size=4"):
-        with memory_said(8):
-            raise error
-    with pytest.raises(InvalidInputError, match="a smaller chip_size"), memory_said(1):
-        raise error
-
-
-def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="something else"), memory_said(8):
-        raise RuntimeError("something else")
-
-
 def watched(rows: list[dict[str, float]]) -> None:
     watch = Watch(rows)
     # A run that was resumed for one more epoch.
@@ -300,12 +309,3 @@ def test_measures_while_training_are_those_of_compute_metrics(model: Pix2Pix) ->
     measured = model.compute_metrics()
     for name in ("mae", "rmse", "psnr"):
         assert model.history[-1][name] == pytest.approx(measured[name])
-
-
-def test_learning_rate_is_found_without_a_trace(model: Pix2Pix) -> None:
-    before = {name: value.clone() for name, value in model.pair.state_dict().items()}
-    with model.learn.no_bar():
-        assert 1e-8 < model.lr_find() < 10
-    for name, value in model.pair.state_dict().items():
-        torch.testing.assert_close(value, before[name])
-    assert not model.history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -76,3 +77,20 @@ def test_torch_gets_views_of_the_weights_that_it_need_not_copy() -> None:
     assert all(tensor.is_contiguous() for tensors in seen for tensor in tensors)
     addresses = {weight.data_ptr() for weight in network.parameters()}
     assert {weight.data_ptr() for weight in seen[0]} == addresses
+
+
+def test_memory_that_ends_between_two_moments_can_be_followed_by_a_step() -> None:
+    network = networks()[0]
+    optimizer = make_optimizer([list(network.parameters())], lr=1e-3)
+    network(torch.randn(2, 3, 16, 16)).sum().backward()
+    zeros, room = torch.zeros_like, iter(range(3))
+
+    def full(tensor: Tensor, **options: Any) -> Tensor:
+        if next(room, None) is None:
+            raise MemoryError
+        return zeros(tensor, **options)
+
+    with mock.patch("torch.zeros_like", full), pytest.raises(MemoryError):
+        optimizer.step()
+    optimizer.step()
+    assert all("exp_avg_sq" in optimizer.opt.state[weight] for weight in network.parameters())

@@ -115,6 +115,32 @@ def test_from_checkpoint_goes_on_too(write_chips: WriteChips, tmp_path: Path) ->
     assert_same(model, whole)
 
 
+def test_average_is_resumed_as_it_was_begun(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 3)
+    train(chips, tmp_path / "half", 2)
+    assert_same(train(chips, tmp_path / "half", 3, resume=True, ema=None), whole)
+
+
+def test_average_may_begin_or_end_where_a_training_is_resumed(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9)
+    whole = train(chips, tmp_path / "whole", 3, ema=0)
+    train(chips, tmp_path / "half", 2, ema=0)
+    begun = train(chips, tmp_path / "half", 3, resume=True, ema=0.9)
+    assert begun.inference.generator is begun.pair.average.module
+    train(chips, tmp_path / "other", 2, ema=0.9)
+    ended = train(chips, tmp_path / "other", 3, resume=True, ema=0)
+    assert ended.inference.generator is ended.pair.generator
+    assert ended.history[-1] == whole.history[-1]
+    for one in (begun, ended):
+        for mine, theirs in zip(
+            one.pair.generator.parameters(), whole.pair.generator.parameters(), strict=True
+        ):
+            assert torch.equal(mine, theirs)
+
+
 def test_what_is_finished_is_not_trained_again(write_chips: WriteChips, tmp_path: Path) -> None:
     chips = write_chips(count=9)
     whole = train(chips, tmp_path / "whole", 2)

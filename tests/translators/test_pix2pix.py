@@ -373,6 +373,12 @@ def test_results_and_losses_are_drawn(model: Pix2Pix) -> None:
     assert len(model.plot_losses().axes) == len(model.history[0])
 
 
+@pytest.mark.parametrize("rows", [0, -1, 1.5, "x"])
+def test_impossible_rows_are_said(model: Pix2Pix, rows: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"rows is .*give a whole number of at least 1"):
+        model.show_results(rows)
+
+
 def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
     with pytest.raises(InvalidInputError, match="no losses to plot yet; call fit first"):
         Pix2Pix(prepare_data(write_chips()), **SMALL).plot_losses()

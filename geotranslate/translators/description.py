@@ -1,0 +1,48 @@
+"""Say what a model is: as text, and as a table in notebooks."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from geotranslate.chips.datacard import Side
+from geotranslate.chips.summary import Summary
+from geotranslate.training.adversary import AdversarialPair
+from geotranslate.translators.card import Card
+
+
+def describe(card: Card, pair: AdversarialPair) -> Summary:
+    """Return the lines that show a model.
+
+    Args:
+        card: Its card.
+        pair: Its networks.
+    """
+    lines = [
+        ("model", card.translator),
+        ("source", _side(card.data.source)),
+        ("target", _side(card.data.target)),
+        ("chips", f"{card.data.chip_size} x {card.data.chip_size} px"),
+        ("generator", _network(pair.generator)),
+        ("discriminator", _network(pair.discriminator)),
+    ]
+    if pair.average is not None:
+        lines.append(("translates with", "an average of the generator's weights"))
+    lines.append(("epochs", str(len(card.history))))
+    if card.history:
+        row = card.history[-1]
+        lines.append(("last epoch", ", ".join(f"{name} {row[name]:.4g}" for name in row)))
+    return Summary(tuple(lines))
+
+
+def _side(side: Side) -> str:
+    names = ", ".join(name for name in side.band_names if name)
+    bands = f"{side.bands} band{'s' if side.bands != 1 else ''}"
+    classes = "" if side.classes is None else f", {side.classes.count}"
+    return f"{bands}{f' ({names})' if names else ''} of {side.dtype}{classes}"
+
+
+def _network(network: nn.Module | None) -> str:
+    if network is None:
+        return "none"
+    weights = sum(weight.numel() for weight in network.parameters())
+    return f"{type(network).__name__} of {weights:,} weights"

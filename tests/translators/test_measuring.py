@@ -73,7 +73,7 @@ def test_classes_are_measured_as_such(write_chips: WriteChips, write_raster: Wri
     found = model.compute_metrics()
     assert [*found.per_class] == ["10", "200"]
     assert found.confusion.sum() == found["count"] == 64 * 64
-    assert model.available_metrics[-6:] == ["valid_l1", "mae", "accuracy", "f1", "iou", "spread"]
+    assert model.available_metrics[-5:] == ["valid_l1", "mae", "accuracy", "f1", "iou"]
 
 
 def test_metrics_are_saved_with_the_model(fresh_model: Pix2Pix, tmp_path: Path) -> None:
@@ -82,5 +82,5 @@ def test_metrics_are_saved_with_the_model(fresh_model: Pix2Pix, tmp_path: Path) 
     again = load_model(fresh_model.save(tmp_path / "model"))
     assert again.metrics == found
     assert [*again.metrics.per_band] == ["band 1"]
-    names = ["valid_l1", "mae", "rmse", "psnr", "ssim", "spread"]
-    assert fresh_model.available_metrics[-6:] == names
+    names = ["valid_l1", "mae", "rmse", "psnr", "ssim"]
+    assert fresh_model.available_metrics[-5:] == names

@@ -19,6 +19,7 @@ from torch.nn import Parameter
 
 from geotranslate.errors import GeotranslateWarning, ModelFileError
 from geotranslate.training.files import whole_file
+from geotranslate.training.launcher import launched
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
@@ -192,7 +193,8 @@ def _batches(learn: Learner) -> dict[str, Any]:
     """Return what training batches are like, by the argument of `prepare_data`."""
     augmentation = learn.dls.train.dataset.augmentation
     return {
-        "batch_size": learn.dls.train.bs,
+        # Two processes go on with what one began, each with half a batch.
+        "batch_size": learn.dls.train.bs * launched(),
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
     }

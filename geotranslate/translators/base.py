@@ -17,8 +17,7 @@ from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.averaging import Averaging
-from geotranslate.training.checkpoints import Checkpoint, facts_in
-from geotranslate.training.files import make_folder
+from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.history import NEITHER, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
@@ -26,18 +25,12 @@ from geotranslate.training.learner import make_learner
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
-from geotranslate.training.records import (
-    CheckpointKind,
-    HistoryFile,
-    Keeper,
-    SampleSheets,
-    TensorBoard,
-)
+from geotranslate.training.records import CheckpointKind
 from geotranslate.training.schedule import Schedule
 from geotranslate.training.surroundings import compiled, put_back, surroundings
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
-from geotranslate.translators.succession import judged_from
+from geotranslate.translators.recording import recorders
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -172,7 +165,7 @@ class Translator(Model):
         watch = Watch(self.history)
         extra += [*training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
-        extra += self._recorders(records, training, done, sample_every, tensorboard)
+        extra += recorders(self, records, training, done, sample_every, tensorboard)
         if resume and decay is None:
             decay = self.pair.decay
         self._average(decay or None)
@@ -211,37 +204,6 @@ class Translator(Model):
             )
         with surroundings(self.learn), put_back(self.learn):
             return float(self.learn.lr_find().valley)
-
-    def _recorders(
-        self, folder: Path, training: Training, done: int, sample_every: int, tensorboard: bool
-    ) -> list[Callback]:
-        """Return what writes pictures, logs and checkpoints: one process does."""
-        found: list[Callback] = []
-        if not is_main_process():
-            return found
-        if sample_every or tensorboard or training.checkpoint:
-            make_folder(folder)
-        if sample_every:
-            pictures = folder / "samples"
-            found.append(SampleSheets(self.show_results, pictures, sample_every, self.history))
-        if tensorboard:
-            found.append(TensorBoard(folder / "tensorboard", self.history))
-        if training.checkpoint:
-            found += self._keepers(folder, training, done)
-        return found
-
-    def _keepers(self, folder: Path, training: Training, done: int) -> list[Callback]:
-        monitor, rows = training.monitor, self.history
-        best = judged_from(folder, self._card(), monitor, done), monitor
-        # Where nothing can be mistaken for this training's, it begins anew without a state too.
-        begin = not done and (bool(rows) or facts_in(folder) is not None)
-
-        def write_state(epochs: int) -> None:
-            Checkpoint.of(self.learn, epochs, self._card().to_json(), best).write(folder)
-
-        first, kind = len(rows) - done, training.checkpoint
-        keeper = Keeper(write_state, self.save, folder, kind, rows, first, best, begin)
-        return [HistoryFile(rows, folder / "history.csv"), keeper]
 
     @classmethod
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:

@@ -36,7 +36,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_training_starts_from_a_saved_model(chips: Path, tmp_path: Path) -> None:
     data = prepare_data(chips)
-    former = Pix2Pix(data, **SMALL).fit(1, progress=False)
+    former = Pix2Pix(data, **SMALL).fit(1, checkpoint=False, progress=False)
     folder = former.save(tmp_path / "model")
     for path in (folder, folder / "card.json"):
         model = Pix2Pix(data, pretrained_path=path, gan_mode="hinge", dropout=0, **SMALL)
@@ -44,7 +44,7 @@ def test_training_starts_from_a_saved_model(chips: Path, tmp_path: Path) -> None
         assert all(parameter.requires_grad for parameter in model.pair.parameters())
         assert "pretrained_path" not in model.options
     assert not equal(
-        weights(model.fit(1, progress=False, folder=tmp_path / "again").pair), weights(former.pair)
+        weights(model.fit(1, checkpoint=False, progress=False).pair), weights(former.pair)
     )
 
 
@@ -56,7 +56,7 @@ def test_models_with_and_without_discriminator_start_from_each_other(
     for former, options in ((game, {"lambda_gan": 0}), (plain, {})):
         folder = former.save(tmp_path / f"model{len(options)}")
         model = Pix2Pix(data, pretrained_path=folder, **options, **SMALL).fit(
-            1, progress=False, checkpoint=False
+            1, checkpoint=False, progress=False
         )
         assert (model.pair.discriminator is None) == bool(options)
         again = Pix2Pix(data, pretrained_path=folder, **options, **SMALL)
@@ -128,7 +128,7 @@ def test_encoder_from_a_file_starts_frozen_until_unfreeze(
             model.unfreeze()
         before = weights(encoder)
         decoder = weights(model.pair.generator.decoder)
-        model.fit(1, progress=False)
+        model.fit(1, checkpoint=False, progress=False)
         changed = {
             name for name, value in weights(encoder).items() if (value != before[name]).any()
         }

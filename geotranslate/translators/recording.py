@@ -1,0 +1,101 @@
+"""What a fit writes into its folder, and what another training has there."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastai.callback.core import Callback
+
+from geotranslate.errors import GeotranslateWarning
+from geotranslate.training.checkpoints import Checkpoint, facts_in
+from geotranslate.training.files import make_folder
+from geotranslate.training.fitting import Training
+from geotranslate.training.launcher import is_main_process
+from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
+from geotranslate.translators.card import Card
+
+if TYPE_CHECKING:
+    from geotranslate.translators.base import Translator
+
+
+def recorders(
+    model: Translator,
+    folder: Path,
+    training: Training,
+    done: int,
+    sample_every: int,
+    tensorboard: bool,
+) -> list[Callback]:
+    """Return what writes pictures, logs and checkpoints: one process does.
+
+    Args:
+        model: What is trained.
+        folder: Where all goes.
+        training: What is asked for.
+        done: Epochs of the training that are in the history.
+        sample_every: Epochs between pictures, 0 for none.
+        tensorboard: Whether to log for TensorBoard.
+
+    Raises:
+        MissingPackageError: TensorBoard is not installed.
+        RasterFileError: Nothing can be written to the folder.
+    """
+    found: list[Callback] = []
+    if not is_main_process():
+        return found
+    if sample_every or tensorboard or training.checkpoint:
+        make_folder(folder)
+    if sample_every:
+        pictures = folder / "samples"
+        found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))
+    if tensorboard:
+        found.append(TensorBoard(folder / "tensorboard", model.history))
+    if training.checkpoint:
+        found += _keepers(model, folder, training, done)
+    return found
+
+
+def _keepers(model: Translator, folder: Path, training: Training, done: int) -> list[Callback]:
+    monitor, rows = training.monitor, model.history
+    best = _judged_from(folder, model._card(), monitor, done), monitor
+    # Where nothing can be mistaken for this training's, it begins anew without a state too.
+    begin = not done and (bool(rows) or facts_in(folder) is not None)
+
+    def write_state(epochs: int) -> None:
+        Checkpoint.of(model.learn, epochs, model._card().to_json(), best).write(folder)
+
+    first, kind = len(rows) - done, training.checkpoint
+    keeper = Keeper(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [HistoryFile(rows, folder / "history.csv"), keeper]
+
+
+def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
+    """Return the row of the history from which on the best model in a folder is judged.
+
+    A model that is trained again in its folder replaces its best one by a better one alone. Warns
+    where the folder holds another training, which is lost.
+
+    Args:
+        folder: Where the training shall write.
+        card: That of the model, with its history.
+        monitor: Column that the best model is judged by.
+        done: Epochs of the training that are in the history.
+    """
+    first, facts = len(card.history) - done, facts_in(folder)
+    if facts is None:
+        return first
+    held = Card.from_json(facts["card"])
+    # As text, because NaN is not equal to itself.
+    if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
+        warnings.warn(
+            f"The folder {folder} holds a training of {len(held.history)} epochs that this one "
+            "does not go on from; its checkpoint, best model and history are replaced. To go on "
+            "with it, stop and give resume=True; to keep it, give another folder.",
+            GeotranslateWarning,
+            stacklevel=5,
+        )
+        return first
+    begun, column = facts["best"]
+    return int(begun) if column == monitor else first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,7 +213,8 @@ class _PartFiles:
 
     def __init__(self, job: Job, parts: range) -> None:
         self._job = job
-        self.reports = {part: PartReport() for part in parts}
+        # A report is large: only parts that are not complete have one.
+        self.reports: defaultdict[int, PartReport] = defaultdict(PartReport)
         width = job.plan.region.width
         self._left = {part: len(job.plan.parts[part]) * width for part in parts}
         self._open: dict[int, PartFile] = {}
@@ -254,7 +255,7 @@ class _PartFiles:
 
     def _complete(self, part: int) -> None:
         file = self._open.pop(part)
-        report = json.dumps(self.reports[part].to_json())
+        report = json.dumps(self.reports.pop(part).to_json())
         file.describe({REPORT_TAG: report, RECIPE_TAG: self._job.mark})
         file.close()
 

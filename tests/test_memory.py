@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from geotranslate import memory
@@ -18,10 +17,10 @@ resource = pytest.importorskip("resource", reason="page faults are counted on PO
 BLOCK = 200 * 2**20
 PAGES = BLOCK / resource.getpagesize()
 
-CHILD = f"""
+CHILD = """
 import os
-import numpy as np
 from geotranslate.memory import reused_memory
+from tests.test_memory import use_a_block
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -30,7 +29,7 @@ def resident():
 print(resident())
 try:
     with reused_memory():
-        np.empty({BLOCK}, np.uint8).fill(1)
+        use_a_block()
         print(resident())
         raise ZeroDivisionError
 except ZeroDivisionError:
@@ -43,9 +42,25 @@ needs_glibc = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def chosen_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Dask sets one of them when it starts workers.
+    for name in memory.CHOSEN_BY_USER:
+        monkeypatch.delenv(name, raising=False)
+
+
+def use_a_block() -> None:
+    # By malloc itself: numpy asks for huge pages, torch for aligned ones.
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    block = ctypes.c_void_p(library.malloc(ctypes.c_size_t(BLOCK)))
+    ctypes.memset(block, 1, BLOCK)
+    library.free(block)
+
+
 def faults_of_a_block() -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.empty(BLOCK, np.uint8).fill(1)
+    use_a_block()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 

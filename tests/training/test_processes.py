@@ -165,7 +165,7 @@ def accelerate() -> None:
 @pytest.mark.parametrize(
     ("model", "fit"),
     [
-        ({}, {"ema": 0.9, "double": True}),
+        pytest.param({}, {"ema": 0.9, "double": True}, marks=pytest.mark.slow),
         pytest.param({"lambda_gan": 0}, {"schedule": "one_cycle"}, marks=pytest.mark.slow),
         pytest.param(
             {"perceptual_loss": True, "gan_mode": "lsgan"},

@@ -150,7 +150,7 @@ def weights(out: Path, rank: int = 0) -> dict[str, torch.Tensor]:
     return load_file(out / f"model{rank}" / "model.safetensors")
 
 
-def assert_close(one: Path, other: Path, tolerance: float = 1e-5) -> None:
+def assert_close(one: Path, other: Path, tolerance: float = 1e-9) -> None:
     theirs = weights(other)
     for name, value in weights(one).items():
         torch.testing.assert_close(value, theirs[name], atol=tolerance, rtol=0, msg=name)
@@ -210,7 +210,7 @@ def test_launchers_start_the_same_script(
     chips = write_chips(count=10)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    train(chips, tmp_path / "one", 4, progress=False)
+    train(chips, tmp_path / "one", 4, double=True, progress=False)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = {
@@ -223,7 +223,12 @@ def test_launchers_start_the_same_script(
             f"--master-port={free_port()}"
         ),
     }[launcher].split()
-    arguments = [str(script), str(chips), str(tmp_path / "two"), json.dumps({"batch_size": 2})]
+    arguments = [
+        str(script),
+        str(chips),
+        str(tmp_path / "two"),
+        json.dumps({"batch_size": 2, "double": True}),
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", *command, *arguments],
@@ -243,8 +248,8 @@ def test_launchers_start_the_same_script(
 def test_processes_of_mpi_train_together_too(write_chips: WriteChips, tmp_path: Path) -> None:
     chips = write_chips(count=10)
     (tmp_path / "one").mkdir()
-    train(chips, tmp_path / "one", 4, progress=False)
-    said = train_together(chips, tmp_path / "two", names=OPEN_MPI, batch_size=2)
+    train(chips, tmp_path / "one", 4, double=True, progress=False)
+    said = train_together(chips, tmp_path / "two", names=OPEN_MPI, batch_size=2, double=True)
     assert_close(tmp_path / "one", tmp_path / "two")
     assert "valid_l1" not in said[1]
 

@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config
 
 import geotranslate.raster
+from geotranslate.raster import job
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.pipeline import translate_raster
 from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
@@ -508,3 +509,22 @@ def test_cache_of_gdal_is_what_it_was(
         assert get_gdal_config("GDAL_CACHEMAX") == before
     # The probing of `apply` comes before the work.
     assert min(seen) < 10_000_000 < before
+
+
+def test_reports_of_complete_parts_leave_memory(
+    write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    class Watched(job._PartFiles):
+        def _complete(self, part: int) -> None:
+            super()._complete(part)
+            made.append((part, set(self.reports)))
+
+    monkeypatch.setattr(job, "_PartFiles", Watched)
+    path = write_raster("a.tif", values((1, 2500, 90), "uint8"))
+    translate_raster(
+        path, tmp_path / "out.tif", lambda b: b, bands_out=1, part_rows=512, progress=False
+    )
+    assert [part for part, _ in made] == list(range(5))
+    assert all(held <= {part + 1} for part, held in made)

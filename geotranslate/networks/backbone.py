@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.networks.layers import (
     Norm,
+    Padding,
     Upsample,
     decode,
     init_weights,
@@ -51,6 +52,7 @@ class BackboneUNet(nn.Module):
         ngf: Filters of the decoder's last level; a level inwards has twice as many, at most 8 ngf.
         norm: Normalisation of the decoder.
         upsample: How the decoder doubles the sides, see `enlarge`.
+        padding: What the decoder's convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
 
     Raises:
@@ -72,6 +74,7 @@ class BackboneUNet(nn.Module):
         ngf: int = 64,
         norm: Norm = "batch",
         upsample: Upsample = "transposed",
+        padding: Padding = "zeros",
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -84,11 +87,14 @@ class BackboneUNet(nn.Module):
                 widths[level - 1],
                 norm=norm,
                 upsample=upsample,
+                padding=padding,
                 dropout=dropout if level >= LEVELS - DROPOUT_BLOCKS else 0.0,
             )
             for level in range(LEVELS - 1, 0, -1)
         )
-        self.head = output_block(widths[0] + skips[0], bands_out, upsample=upsample)
+        self.head = output_block(
+            widths[0] + skips[0], bands_out, upsample=upsample, padding=padding
+        )
         self.decoder.apply(init_weights)
         self.head.apply(init_weights)
 

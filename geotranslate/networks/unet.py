@@ -7,9 +7,12 @@ from torch import Tensor, nn
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import (
     Norm,
+    Padding,
     Span,
     Upsample,
     decode,
+    halo,
+    has_bias,
     init_weights,
     make_norm,
     output_block,
@@ -52,6 +55,7 @@ class UNet(nn.Module):
         ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
         norm: Normalisation of the inner levels.
         upsample: How the decoder doubles the sides, see `enlarge`.
+        padding: What convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
     """
 
@@ -64,6 +68,7 @@ class UNet(nn.Module):
         ngf: int = 64,
         norm: Norm = "batch",
         upsample: Upsample = "transposed",
+        padding: Padding = "zeros",
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -76,7 +81,8 @@ class UNet(nn.Module):
                 widths[level],
                 norm="none" if level in (0, depth - 1) else norm,
                 activate=level > 0,
-                bias=norm == "instance",
+                bias=has_bias(norm),
+                padding=padding,
             )
             for level in range(depth)
         )
@@ -86,11 +92,12 @@ class UNet(nn.Module):
                 widths[level - 1],
                 norm=norm,
                 upsample=upsample,
+                padding=padding,
                 dropout=dropout if level >= depth - DROPOUT_BLOCKS else 0.0,
             )
             for level in range(depth - 1, 0, -1)
         )
-        self.head = output_block(2 * widths[0], bands_out, upsample=upsample)
+        self.head = output_block(2 * widths[0], bands_out, upsample=upsample, padding=padding)
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
@@ -105,15 +112,11 @@ class UNet(nn.Module):
 
     @property
     def radius(self) -> int | None:
-        """How many pixels away, along a row or column, a pixel can change another's translation.
+        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        if sees_image(self):
-            return None
-        # Pixels differ in where they lie between the pixels of the levels below.
-        spans = {pixel: self._reach((pixel, pixel)) for pixel in range(self.stride)}
-        return max(max(pixel - first, last - pixel) for pixel, (first, last) in spans.items())
+        return None if sees_image(self) else halo(self._reach, self.stride)
 
     def _reach(self, span: Span) -> Span:
         # The way through the innermost level reads all that the skips read.
@@ -122,7 +125,9 @@ class UNet(nn.Module):
         return span
 
 
-def _down(bands_in: int, bands_out: int, *, norm: Norm, activate: bool, bias: bool) -> nn.Module:
+def _down(
+    bands_in: int, bands_out: int, *, norm: Norm, activate: bool, bias: bool, padding: Padding
+) -> nn.Module:
     activation = nn.LeakyReLU(0.2) if activate else nn.Identity()
-    convolution = nn.Conv2d(bands_in, bands_out, 4, 2, 1, bias=bias)
+    convolution = nn.Conv2d(bands_in, bands_out, 4, 2, 1, bias=bias, padding_mode=padding)
     return nn.Sequential(activation, convolution, make_norm(norm, bands_out))

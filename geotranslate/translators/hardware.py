@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from geotranslate.checks import choice
+from geotranslate.networks.layers import ChannelNorm
 from geotranslate.training.precision import multiplies_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -75,6 +76,6 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
             convolution.to(torch.bfloat16)
         for module in copied.modules():
             # Inside it computes in float32 as well, but CUDA wants weights of its input's dtype.
-            if isinstance(module, nn.GroupNorm):
+            if isinstance(module, nn.GroupNorm | ChannelNorm):
                 module.to(torch.bfloat16)
     return copied

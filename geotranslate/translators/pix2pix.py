@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from fastai.data.core import DataLoaders
 
@@ -11,8 +11,9 @@ from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
-from geotranslate.networks.layers import Norm, Upsample, seeded
+from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
+from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet, depth_for
 from geotranslate.training.adversary import AdversarialPair, Adversary
 from geotranslate.training.loaders import data_card
@@ -20,6 +21,15 @@ from geotranslate.training.losses import GanMode
 from geotranslate.translators.base import Translator
 from geotranslate.translators.pretrained import start_from
 
+Network = Literal["unet", "resnet9", "resnet6"]
+
+CHOICES = {
+    "generator": Network,
+    "norm": Norm,
+    "upsample": Upsample,
+    "padding": Padding,
+    "gan_mode": GanMode,
+}
 MAX_LAYERS = 5
 FEATURE_WEIGHT = 10.0
 """That of pix2pixHD."""
@@ -38,6 +48,10 @@ class Pix2Pix(Translator):
             `unfreeze`; its first convolution is spread over the bands. Nothing is downloaded.
         backbone: Encoder of the generator, one of `supported_backbones` or, with `tu-` before its
             name, of timm; by default the U-Net's own. It starts with random weights.
+        generator: "unet", or "resnet9" or "resnet6" with so many residual blocks, which see less
+            far (Johnson et al. 2016) and take longer.
+        depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8. With
+            fewer it sees less far, so that tiles can be cropped without a trace.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.
         n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
@@ -45,9 +59,15 @@ class Pix2Pix(Translator):
         norm: Normalisation of both networks; "batch" translates with running statistics, so that
             a tile does not see its own brightness, "instance" normalises every tile by itself, and
             "group" too, over 32 groups of channels (or as many as divide 32 and the channels).
+            "renorm" is batch normalisation that trains with nearly the statistics that it
+            translates with, "channel" normalises every pixel by its own channels (with both the
+            discriminator's is "batch"), and "none" leaves it out.
         upsample: How the decoder doubles the sides: "transposed" convolutions as in the paper, or
             "resize", repeated pixels and 3 x 3 convolutions, which draw no checkerboard.
-        dropout: Probability in the generator's three innermost decoder blocks, when training.
+        padding: What the generator's convolutions see beyond the edge of a tile: "zeros",
+            "reflect" or "replicate".
+        dropout: Probability in the generator's three innermost decoder blocks, or in its residual
+            blocks, when training.
         lambda_l1: Weight of the mean absolute difference in -1..1.
         lambda_gan: Weight of the adversarial term; 0 is plain regression without a discriminator,
             often better for targets that are like labels.
@@ -69,11 +89,14 @@ class Pix2Pix(Translator):
         *,
         pretrained_path: str | os.PathLike[str] | None = None,
         backbone: str | None = None,
+        generator: Network = "unet",
+        depth: int | None = None,
         ngf: int = 64,
         ndf: int = 64,
         n_layers: int = 3,
         norm: Norm = "batch",
         upsample: Upsample = "transposed",
+        padding: Padding = "zeros",
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
         lambda_gan: float = 1.0,
@@ -83,11 +106,14 @@ class Pix2Pix(Translator):
     ) -> None:
         options = {
             "backbone": backbone,
+            "generator": generator,
+            "depth": depth,
             "ngf": ngf,
             "ndf": ndf,
             "n_layers": n_layers,
             "norm": norm,
             "upsample": upsample,
+            "padding": padding,
             "dropout": dropout,
             "lambda_l1": lambda_l1,
             "lambda_gan": lambda_gan,
@@ -97,15 +123,16 @@ class Pix2Pix(Translator):
         }
         _check(options)
         card = data_card(data)
+        options["depth"] = _depth(card, options)
         with seeded(card.seed):
-            generator = _generator(card, options)
+            network = _generator(card, options)
             discriminator = _discriminator(card, options) if lambda_gan else None
         adversary = None if discriminator is None else _adversary(discriminator, options)
         super().__init__(
             data,
-            AdversarialPair(generator, discriminator),
-            stride=generator.stride,
-            radius=generator.radius,
+            AdversarialPair(network, discriminator),
+            stride=network.stride,
+            radius=network.radius,
             options=options,
             callbacks=[] if adversary is None else [adversary],
             metrics=[] if adversary is None else adversary.columns,
@@ -142,7 +169,7 @@ def _check(options: dict[str, Any]) -> None:
     number("lambda_l1", options["lambda_l1"], least=0)
     number("lambda_gan", options["lambda_gan"], least=0)
     number("label_smoothing", options["label_smoothing"], least=0, below=1)
-    for name, choices in (("norm", Norm), ("upsample", Upsample), ("gan_mode", GanMode)):
+    for name, choices in CHOICES.items():
         choice(name, options[name], get_args(choices))
     if not (options["lambda_l1"] or options["lambda_gan"]):
         raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
@@ -158,19 +185,40 @@ def _check(options: dict[str, Any]) -> None:
         )
 
 
-def _generator(card: DataCard, options: dict[str, Any]) -> UNet | BackboneUNet:
+def _depth(card: DataCard, options: dict[str, Any]) -> int | None:
+    """Return the levels of the U-Net; None for generators that have no levels to choose."""
+    given, most = options["depth"], depth_for(card.chip_size)
+    if options["backbone"] is not None and options["generator"] != "unet":
+        raise InvalidInputError(
+            f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "
+            f"is {options['generator']!r}; give one of the two."
+        )
+    if options["backbone"] is None and options["generator"] == "unet":
+        return most if given is None else whole_number("depth", given, 2, most)
+    if given is not None:
+        raise InvalidInputError(
+            f"depth is {given!r}, but only a U-Net without backbone has levels to choose; leave "
+            "it out."
+        )
+    return None
+
+
+def _generator(card: DataCard, options: dict[str, Any]) -> UNet | BackboneUNet | ResNet:
     bands = card.source.bands, card.target.bands
-    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "dropout")}
-    depth = depth_for(card.chip_size)
-    if options["backbone"] is None:
-        return UNet(*bands, depth=depth, **shape)
-    return BackboneUNet(options["backbone"], *bands, **shape)
+    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    if options["generator"] != "unet":
+        return ResNet(*bands, blocks=int(options["generator"].removeprefix("resnet")), **shape)
+    if options["backbone"] is not None:
+        return BackboneUNet(options["backbone"], *bands, **shape)
+    return UNet(*bands, depth=options["depth"], **shape)
 
 
 def _discriminator(card: DataCard, options: dict[str, Any]) -> PatchGAN:
     check_chip_size(options["n_layers"], card.chip_size)
-    shape = {name: options[name] for name in ("ndf", "n_layers", "norm")}
-    return PatchGAN(card.source.bands + card.target.bands, **shape)
+    # It never sees a tile: what cures generators of seams is no matter here.
+    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
+    shape = {name: options[name] for name in ("ndf", "n_layers")}
+    return PatchGAN(card.source.bands + card.target.bands, norm=norm, **shape)
 
 
 def _adversary(discriminator: PatchGAN, options: dict[str, Any]) -> Adversary:

@@ -15,11 +15,20 @@ from torch import Tensor
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.backbone import BackboneUNet
-from geotranslate.networks.unet import depth_for
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.translators.card import CARD_FILE, Card, read_model
 
-ARCHITECTURE = ("backbone", "ngf", "ndf", "n_layers", "norm", "upsample")
+ARCHITECTURE = (
+    "backbone",
+    "generator",
+    "depth",
+    "ngf",
+    "ndf",
+    "n_layers",
+    "norm",
+    "upsample",
+    "padding",
+)
 
 
 def start_from(
@@ -85,7 +94,6 @@ def _differences(former: Card, card: DataCard, options: dict[str, Any]) -> str:
     there, here = (
         {name: made[name] for name in ARCHITECTURE if name in made}
         | {"source bands": data.source.bands, "target bands": data.target.bands}
-        | ({} if made.get("backbone") else {"depth by chip size": depth_for(data.chip_size)})
         for made, data in ((former.options, former.data), (options, card))
     )
     names = [name for name in there if name in here and there[name] != here[name]]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import enlarge, make_norm, pad_to_multiple
+from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.unet import UNet, depth_for
 
 
@@ -30,9 +30,9 @@ def test_chips_below_64_px_are_refused() -> None:
         depth_for(63)
 
 
-@pytest.mark.parametrize("size", [64, 65, 90, 100, 127, 128, 150])
-@pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (3, 3), (2, 12), (13, 1)])
-@pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
+@pytest.mark.parametrize("size", [64, 90, 127, 150])
+@pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (2, 12), (13, 1)])
+@pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group", "channel", "none"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_any_chip_size_and_bands_train_and_predict(
     size: int, bands_in: int, bands_out: int, norm: str, upsample: str
@@ -129,7 +129,7 @@ def exact_unet(depth: int, norm: str, upsample: str) -> UNet:
     return network
 
 
-@pytest.mark.parametrize("norm", ["batch", "none"])
+@pytest.mark.parametrize("norm", ["batch", "channel"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 @pytest.mark.parametrize("depth", [2, 3, 4, 5, 6])
 @pytest.mark.parametrize("axis", [0, 1])
@@ -149,7 +149,9 @@ def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
             other = image.clone()
             other[0, 0].select(axis, changed).add_(3.0)
             differs = (network(other) != before)[0, 0].any(dim=1 - axis).nonzero().flatten()
-            reached = max(reached, int((differs - changed).abs().max()))
+            blocks = differs // stride * stride
+            beyond = torch.maximum(blocks - changed, changed - blocks - stride + 1)
+            reached = max(reached, int(beyond.max()))
     assert radius - stride <= reached <= radius
 
 
@@ -177,25 +179,6 @@ def test_radius_is_unknown_where_a_normalisation_sees_the_image(norm: str) -> No
         before = network(image)
         image[..., -1] += 9
         assert (network(image) != before)[..., 0].any()
-
-
-@pytest.mark.parametrize(
-    ("channels", "groups"), [(64, 32), (512, 32), (96, 32), (48, 16), (20, 4), (7, 1), (1, 1)]
-)
-def test_group_norm_has_32_groups_or_as_many_as_divide_both(channels: int, groups: int) -> None:
-    norm = make_norm("group", channels)
-    assert norm.num_groups == groups
-    assert norm(torch.rand(1, channels, 4, 4)).shape == (1, channels, 4, 4)
-
-
-def test_resized_blocks_of_one_value_stay_blocks_of_one_value() -> None:
-    torch.manual_seed(0)
-    flat = torch.rand(1, 3, 1, 1).expand(1, 3, 8, 8)
-    for upsample, even in (("resize", True), ("transposed", False)):
-        grown = nn.Sequential(*enlarge(upsample, 3, 1, bias=True))(flat)
-        assert grown.shape == (1, 1, 16, 16)
-        inside = grown[..., 2:-2, 2:-2]
-        assert torch.allclose(inside, inside[..., :1, :1], atol=1e-6) == even
 
 
 @pytest.mark.parametrize("bands_out", [1, 3])

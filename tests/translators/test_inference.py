@@ -155,9 +155,9 @@ def test_it_is_sent_to_other_processes() -> None:
     inference = unet()
     again = pickle.loads(pickle.dumps(inference))
     np.testing.assert_array_equal(again(TILES), inference(TILES))
-    assert (again.stride, again.radius) == (64, 189)
+    assert (again.stride, again.radius) == (64, 127)
 
 
 def test_it_says_how_far_it_sees() -> None:
-    assert (unet().stride, unet().radius) == (64, 189)
+    assert (unet().stride, unet().radius) == (64, 127)
     assert unet("instance").radius is None

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from torch import nn
 
 from geotranslate import Pix2Pix, prepare_data
+from geotranslate.errors import InvalidInputError
 from geotranslate.translators.card import read_card
 from tests.conftest import WriteRaster, values
 
@@ -23,7 +25,11 @@ KINDS: list[dict[str, Any]] = [
     {"norm": "none", "upsample": "resize", "n_layers": 2, "label_smoothing": 0.2},
     {"lambda_gan": 0, "n_layers": 5, "upsample": "resize"},
     {"backbone": "resnet18", "gan_mode": "hinge"},
-    {"backbone": "mit_b0", "upsample": "resize", "norm": "instance"},
+    {"backbone": "mit_b0", "upsample": "resize", "norm": "instance", "padding": "reflect"},
+    {"norm": "renorm", "padding": "reflect", "depth": 3},
+    {"norm": "channel", "padding": "replicate", "upsample": "resize"},
+    {"generator": "resnet6", "padding": "reflect", "norm": "renorm"},
+    {"generator": "resnet9", "padding": "zeros", "upsample": "resize", "norm": "instance"},
 ]
 
 
@@ -68,10 +74,49 @@ def test_networks_that_see_the_tile_have_no_radius_and_others_have(
 ) -> None:
     data = prepare_data(write_chips(count=3))
     for norm, upsample, radius in (
-        ("batch", "transposed", 189),
-        ("none", "transposed", 189),
+        ("batch", "transposed", 127),
+        ("none", "transposed", 127),
         ("instance", "transposed", None),
         ("group", "resize", None),
     ):
         inference = Pix2Pix(data, ngf=4, ndf=4, norm=norm, upsample=upsample).inference
         assert (inference.radius, inference.stride) == (radius, 64)
+
+
+def test_the_discriminator_keeps_batch_norm_where_the_generator_has_its_cure(
+    write_chips: WriteChips,
+) -> None:
+    data = prepare_data(write_chips(count=3))
+    for norm in ("renorm", "channel"):
+        norms = [
+            type(module)
+            for module in Pix2Pix(data, ngf=4, ndf=4, norm=norm).pair.discriminator.modules()
+            if "Norm" in type(module).__name__
+        ]
+        assert norms == [nn.BatchNorm2d] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"depth": 7}, r"depth is 7; give a whole number of at least 2 and at most 6\."),
+        ({"depth": 1}, r"depth is 1; give a whole number of at least 2 and at most 6\."),
+        (
+            {"depth": 5, "generator": "resnet9"},
+            r"depth is 5, but only a U-Net without backbone has levels to choose; leave it out\.",
+        ),
+        (
+            {"backbone": "resnet18", "generator": "resnet9"},
+            r"backbone is 'resnet18', .* generator is 'resnet9'; give one of the two\.",
+        ),
+        ({"generator": "vit"}, r"generator is 'vit'; give .*unet"),
+        ({"padding": "circular"}, r"padding is 'circular'; give .*zeros"),
+        ({"norm": "layer"}, r"norm is 'layer'; give .*channel"),
+    ],
+)
+def test_impossible_networks_are_refused(
+    write_chips: WriteChips, options: dict[str, Any], sentence: str
+) -> None:
+    data = prepare_data(write_chips(count=3))
+    with pytest.raises(InvalidInputError, match=sentence):
+        Pix2Pix(data, **options)

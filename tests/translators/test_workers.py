@@ -28,7 +28,7 @@ def test_saved_model_does_what_the_inference_does(
     assert len(sent) < 1000
     again = pickle.loads(sent)
     np.testing.assert_array_equal(again(TILES), augmented(fresh_model.inference, tta)(TILES))
-    assert (again.stride, again.radius) == (64, 189)
+    assert (again.stride, again.radius) == (64, 127)
 
 
 def test_model_is_loaded_once_a_process_whatever_the_threads(

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from geotranslate.networks.resnet import ResNet
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_parameters_are_those_of_the_reference() -> None:
+    network = ResNet(3, 3)
+    # That of the reference has no scale and shift in its instance normalisations.
+    scales = sum(count(m) for m in network.modules() if isinstance(m, nn.InstanceNorm2d))
+    assert (count(network) - scales) / 1e6 == pytest.approx(11.378, abs=5e-4)
+
+
+@pytest.mark.parametrize("size", [16, 33, 101])
+@pytest.mark.parametrize(("bands_in", "bands_out"), [(2, 12), (13, 1)])
+@pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group", "channel", "none"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_any_size_and_bands_train_and_predict(
+    size: int, bands_in: int, bands_out: int, norm: str, upsample: str
+) -> None:
+    network = ResNet(bands_in, bands_out, blocks=2, ngf=2, norm=norm, upsample=upsample)
+    image = torch.rand(1, bands_in, size, size + 5) * 2 - 1
+    translated = network(image)
+    assert translated.shape == (1, bands_out, size, size + 5)
+    assert translated.abs().max() <= 1
+    translated.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    assert network.eval()(image).shape == translated.shape
+
+
+@pytest.mark.parametrize("blocks", [6, 9])
+def test_it_has_so_many_blocks_and_drops_out_in_them(blocks: int) -> None:
+    network = ResNet(3, 3, blocks=blocks, ngf=2, dropout=0.25)
+    assert [m.p for m in network.modules() if isinstance(m, nn.Dropout)] == [0.25] * blocks
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
+    blocks: int, upsample: str
+) -> None:
+    torch.manual_seed(blocks)
+    network = ResNet(1, 1, blocks=blocks, ngf=2, norm="batch", upsample=upsample).double().eval()
+    for value in network.state_dict().values():
+        if value.ndim == 4:
+            value.normal_(0, 0.3)
+    radius, stride = network.radius, network.stride
+    assert radius is not None
+    image = torch.rand(1, 1, 16, 4 * (radius + 8), dtype=torch.float64)
+    reached = 0
+    with torch.inference_mode():
+        before = network(image)
+        for changed in range(2 * radius, 2 * radius + stride):
+            other = image.clone()
+            other[..., changed] += 3
+            differs = (network(other) != before)[0, 0].any(dim=0).nonzero().flatten()
+            blocks_of = differs // stride * stride
+            beyond = torch.maximum(blocks_of - changed, changed - blocks_of - stride + 1)
+            reached = max(reached, int(beyond.max()))
+    assert radius - stride <= reached <= radius
+
+
+def test_radius_is_unknown_where_a_normalisation_sees_the_image() -> None:
+    assert ResNet(1, 1, ngf=2).radius is None
+    assert ResNet(1, 1, ngf=2, norm="batch").radius == 83

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from geotranslate.chips.export import export_chips
     from geotranslate.errors import GeotranslateError, GeotranslateWarning
+    from geotranslate.raster.seams import measure_seams
     from geotranslate.training.data import prepare_data
     from geotranslate.training.launcher import is_main_process
     from geotranslate.translators.loading import load_model
@@ -22,6 +23,7 @@ __all__ = [
     "export_chips",
     "is_main_process",
     "load_model",
+    "measure_seams",
     "prepare_data",
 ]
 
@@ -32,6 +34,7 @@ _HOMES = {
     "export_chips": "geotranslate.chips.export",
     "is_main_process": "geotranslate.training.launcher",
     "load_model": "geotranslate.translators.loading",
+    "measure_seams": "geotranslate.raster.seams",
     "prepare_data": "geotranslate.training.data",
 }
 

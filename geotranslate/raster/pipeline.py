@@ -17,6 +17,7 @@ from geotranslate.checks import whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import Driver, driver_named
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach, sample_of
+from geotranslate.raster.borders import TILING_TAG, tiling_text
 from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor
 from geotranslate.raster.dtypes import DTYPES
@@ -25,6 +26,7 @@ from geotranslate.raster.job import Apply, Job
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
 from geotranslate.raster.parts import PartsFolder
+from geotranslate.raster.plain import plain_tags
 from geotranslate.raster.plan import BLOCK, Plan, Region, part_height
 from geotranslate.raster.points import points_of
 from geotranslate.raster.recipe import is_newer, recipe_of, state_of
@@ -167,7 +169,7 @@ def translate_raster(
             colormap=colormap,
             gcps=gcps,
             rpcs=rpcs,
-            tags={} if tags is None else tags,
+            tags={**plain_tags({} if tags is None else tags), TILING_TAG: tiling_text(plan)},
         )
         recipe = recipe_of(opened, plan, written, aoi, fill, identity or "")
         recipe["driver"] = driver

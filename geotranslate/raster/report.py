@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -17,7 +17,10 @@ from rasterio.errors import RasterioError
 
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.mismatch import Mismatch
-from geotranslate.raster.opening import quiet_about_georeference
+from geotranslate.raster.opening import RasterLike, quiet_about_georeference
+
+if TYPE_CHECKING:
+    from geotranslate.raster.seams import Seams
 
 REPORT_TAG = "GEOTRANSLATE_REPORT"
 """Tag that holds the report of a part, in its file, and the summary of all, in the output."""
@@ -117,6 +120,16 @@ class TranslatedRaster(os.PathLike[str]):
         """Share of the time of translation, 0 to 1, in which `apply` had to wait."""
         working = self.seconds.apply + self.seconds.waited
         return self.seconds.waited / working if working else 0.0
+
+    def seams(self, target: RasterLike | None = None) -> Seams:
+        """Measure whether it shows its tiles, as `geotranslate.measure_seams` does.
+
+        Args:
+            target: What it should be, on the same grid and with as many bands.
+        """
+        from geotranslate.raster.seams import measure_seams  # which reads the tag of this module
+
+        return measure_seams(self.path, target)
 
     def _repr_html_(self) -> str:
         facts = {

@@ -11,6 +11,10 @@ from torch.optim.swa_utils import AveragedModel
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
+DECAY = 0.999
+EVERY = 8
+"""Steps after which an average is moved: all weights are read and written for it."""
+
 
 def averaged(generator: nn.Module, decay: float) -> AveragedModel:
     """Return an exponential moving average of a generator, statistics of its norms included.
@@ -23,34 +27,53 @@ def averaged(generator: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(generator, multi_avg_fn=moving(decay), use_buffers=True)
 
 
-def moving(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return what moves an average towards the current weights."""
+def moving(decay: float, steps: int = 1) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return what moves an average towards the current weights, at once for so many steps."""
 
     @torch.no_grad()
-    def update(average: Tensors, current: Tensors, steps: Tensor | int) -> None:
+    def update(average: Tensors, current: Tensors, seen: Tensor | int) -> None:
         # They come sorted by dtype; whole numbers count batches and have no mean.
         if not average[0].is_floating_point():
             torch._foreach_copy_(average, current)
             return
-        count = float(steps)
-        torch._foreach_lerp_(average, current, 1 - min(decay, (1 + count) / (10 + count)))
+        count = float(seen)
+        kept = min(decay, (1 + count) / (10 + count)) ** steps
+        torch._foreach_lerp_(average, current, 1 - kept)
 
     return update
 
 
 class Averaging(Callback):
-    """Update the average after every step of the generator.
+    """Update the average after every eighth step of the generator, and at the end of an epoch.
 
     Args:
         average: The average.
         generator: What it is of.
+        decay: Share of the average that a single step leaves.
     """
 
     run_valid = False
 
-    def __init__(self, average: AveragedModel, generator: nn.Module) -> None:
-        self.average, self.generator = average, generator
+    def __init__(self, average: AveragedModel, generator: nn.Module, decay: float) -> None:
+        self.average, self.generator, self.decay = average, generator, decay
+        self._steps = 0
 
     def after_step(self) -> None:
-        """Move the average."""
+        """Count, and move the average when it is time."""
+        self._steps += 1
+        if self._steps == EVERY:
+            self._move()
+
+    def after_train(self) -> None:
+        """Move it for the steps since."""
+        if self._steps:
+            self._move()
+
+    after_fit = after_train
+
+    def _move(self) -> None:
+        steps, self._steps = self._steps, 0
+        self.average.multi_avg_fn = moving(self.decay, steps)
         self.average.update_parameters(self.generator)
+        # It has counted one.
+        self.average.n_averaged += steps - 1

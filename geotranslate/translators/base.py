@@ -16,7 +16,7 @@ from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import AdversarialPair
-from geotranslate.training.averaging import Averaging
+from geotranslate.training.averaging import DECAY, Averaging
 from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.history import NEITHER, Watch, check_monitor
@@ -115,10 +115,9 @@ class Translator(Model):
                 fastest that the machine multiplies.
             accumulate: Batches of an epoch whose gradients make one step; its last may be fewer.
             clip: Largest norm of the generator's gradients.
-            ema: Share that a moving average of the generator's weights keeps at every step, for
-                example 0.999; it then translates, validates and is saved beside the generator. 0
-                for none: an average of a training before is dropped. By default as the training
-                that is resumed has it, else none.
+            ema: Share that a moving average of the generator's weights keeps at every step; it
+                translates, validates and is saved beside the generator. 0 for none: an average of
+                a training before is dropped. By default 0.999, or as the model was trained before.
             compile: Whether to compile the generator (torch.compile) for this training, which
                 takes a minute first.
             sample_every: Epochs between pictures of the same validation pairs in
@@ -166,11 +165,11 @@ class Translator(Model):
         extra += [*training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
         extra += recorders(self, records, training, done, sample_every, tensorboard)
-        if resume and decay is None:
-            decay = self.pair.decay
+        if decay is None:
+            decay = self.pair.decay if self.history else DECAY
         self._average(decay or None)
-        if self.pair.average is not None:
-            extra.append(Averaging(self.pair.average, self.pair.generator))
+        if decay and self.pair.average is not None:
+            extra.append(Averaging(self.pair.average, self.pair.generator, decay))
         self.metrics = Metrics()
         faster = compiled(self.pair.generator) if compile else nullcontext()
         around = surroundings(self.learn, extra, progress and is_main_process())

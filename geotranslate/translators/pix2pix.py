@@ -22,8 +22,16 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.pretrained import start_from
 
 Network = Literal["unet", "resnet9", "resnet6"]
+Recipe = Literal["seamless", "paper"]
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "seamless": {"norm": "batch", "upsample": "resize", "padding": "reflect"},
+    "paper": {"norm": "batch", "upsample": "transposed", "padding": "zeros"},
+}
+"""What arguments are that are not given."""
 
 CHOICES = {
+    "recipe": Recipe,
     "generator": Network,
     "norm": Norm,
     "upsample": Upsample,
@@ -42,6 +50,8 @@ class Pix2Pix(Translator):
 
     Args:
         data: Loaders from `prepare_data`.
+        recipe: What `norm`, `upsample` and `padding` are where they are not given: "seamless"
+            shows tiles least, "paper" is that of Isola et al.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
             (the discriminator's if both have one), or, with a `backbone`, a local file with the
             state dict of its encoder, by torch or safetensors. Such an encoder starts frozen, see
@@ -87,6 +97,7 @@ class Pix2Pix(Translator):
         self,
         data: DataLoaders | DataCard,
         *,
+        recipe: Recipe = "seamless",
         pretrained_path: str | os.PathLike[str] | None = None,
         backbone: str | None = None,
         generator: Network = "unet",
@@ -94,9 +105,9 @@ class Pix2Pix(Translator):
         ngf: int = 64,
         ndf: int = 64,
         n_layers: int = 3,
-        norm: Norm = "batch",
-        upsample: Upsample = "transposed",
-        padding: Padding = "zeros",
+        norm: Norm | None = None,
+        upsample: Upsample | None = None,
+        padding: Padding | None = None,
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
         lambda_gan: float = 1.0,
@@ -104,7 +115,8 @@ class Pix2Pix(Translator):
         label_smoothing: float = 0.0,
         perceptual_loss: bool | float = False,
     ) -> None:
-        options = {
+        options: dict[str, Any] = {
+            "recipe": recipe,
             "backbone": backbone,
             "generator": generator,
             "depth": depth,
@@ -120,6 +132,9 @@ class Pix2Pix(Translator):
             "gan_mode": gan_mode,
             "label_smoothing": label_smoothing,
             "perceptual_loss": _feature_weight(perceptual_loss),
+        }
+        options |= {
+            name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
         }
         _check(options)
         card = data_card(data)

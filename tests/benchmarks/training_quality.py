@@ -37,7 +37,7 @@ import torch  # noqa: E402
 from fastai.callback.core import Callback, CancelFitException  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
-from training_speed import Recipe  # noqa: E402
+from training_speed import Recipe, as_written  # noqa: E402
 
 from geotranslate import Pix2Pix, export_chips, prepare_data  # noqa: E402
 from geotranslate.raster.grid import Grid  # noqa: E402
@@ -119,7 +119,8 @@ def train(arm: str, data: PairLoaders, over: Over, out: Path) -> dict[str, nn.Mo
         model.fit(10_000, callbacks=[Stop(over)], **options)
         best = Pix2Pix.from_model(out / "training" / "best")
         return {"best": best.pair.translating, "last": pair.translating, "raw": pair.generator}
-    recipe = Recipe(pair.to(memory_format=torch.contiguous_format))
+    pair = as_written(pair)
+    recipe = Recipe(pair)
     while True:
         for batch in data.train:
             recipe.step(*(side.as_subclass(Tensor) for side in batch))

@@ -3,12 +3,14 @@
 Full-size networks at 256 px. Prints images/s and their ratios, of the medians over the steps:
 
 - plain: eager, float32, contiguous tensors, two torch Adams, batches that lie in memory ready to be
-  used (bar: 1.8 times its speed);
+  used, networks of torch's own layers (bar: 1.8 times its speed);
 - fit: `Pix2Pix.fit` with all that it does, loader and callbacks included;
 - step: the step that `fit` takes in a loop without fastai, callbacks and loader (bar: they cost at
   most 5 %).
 
-    python tests/benchmarks/training_speed.py [BATCH_SIZE] [STEPS] [ROUNDS]
+    python tests/benchmarks/training_speed.py [RECIPE] [BATCH_SIZE] [STEPS] [ROUNDS]
+
+RECIPE is that of `Pix2Pix`, seamless or paper.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 from loader_speed import write_chips
-from torch import Tensor
+from torch import Tensor, nn
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.memory import reused_memory
+from geotranslate.networks.layers import ResizeConv2d
 from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.optimizer import Adam
@@ -67,6 +70,17 @@ class Recipe:
         fooling = verdict(self.discriminator(source, fake), 1)
         (fooling + 100 * F.l1_loss(fake, target)).backward()
         of_generator.step()
+
+
+def as_written(network: nn.Module) -> nn.Module:
+    """Return a copy of a network that enlarges as it is written: by repeating, then convolving."""
+    found = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    for parent in list(found.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, ResizeConv2d):
+                layer.__class__ = nn.Conv2d
+                setattr(parent, name, nn.Sequential(nn.Upsample(scale_factor=2), layer))
+    return found
 
 
 def verdict(logits: Tensor, label: float) -> Tensor:
@@ -109,10 +123,10 @@ class Clock(Callback):
             self.ends.append(time.perf_counter())
 
 
-def fitted(data: PairLoaders, epochs: int) -> list[float]:
+def fitted(data: PairLoaders, recipe: str, epochs: int) -> list[float]:
     """Return the seconds of the steps of a `fit`, from the end of one to that of the next."""
     clock = Clock()
-    model = Pix2Pix(data)
+    model = Pix2Pix(data, recipe=recipe)
     model.fit(epochs, callbacks=[clock], checkpoint=False, progress=False)
     each = len(data.train)
     ends = [clock.ends[i * each : (i + 1) * each] for i in range(epochs)]
@@ -130,19 +144,19 @@ def timed(steps: Iterator[None], count: int) -> list[float]:
     return seconds[2:]
 
 
-def main(batch_size: int, steps: int, rounds: int) -> None:
+def main(recipe: str, batch_size: int, steps: int, rounds: int) -> None:
     """Time all ways in turn and print the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         chips = write_chips(Path(folder), 40)
         data = prepare_data(chips, batch_size=batch_size)
         batches = [tuple(side.as_subclass(Tensor) for side in batch) for batch in data.train]
         device = data.device.type
-        pair = Pix2Pix(data).pair.to(memory_format=torch.contiguous_format)
+        pair = Pix2Pix(data, recipe=recipe).pair
         epochs = -(-(steps + 3) // len(data.train)) + 1
         found: dict[str, list[float]] = {"plain": [], "fit": [], "step": []}
         ways: dict[str, Callable[[], list[float]]] = {
-            "plain": lambda: timed(plain_steps(copy.deepcopy(pair), cycle(batches)), steps),
-            "fit": lambda: fitted(data, epochs),
+            "plain": lambda: timed(plain_steps(as_written(pair), cycle(batches)), steps),
+            "fit": lambda: fitted(data, recipe, epochs),
             "step": lambda: timed(bare_steps(copy.deepcopy(pair), cycle(batches), device), steps),
         }
         for _ in range(rounds):
@@ -153,12 +167,14 @@ def main(batch_size: int, steps: int, rounds: int) -> None:
     for name, value in seconds.items():
         print(f"{name}: {batch_size / value:.2f} images/s, {value * 1e3:.0f} ms a step")
     print(
-        f"batch {batch_size} on {device}: fit {seconds['plain'] / seconds['fit']:.2f} times the "
-        f"plain loop (bar 1.8); what is around the step costs "
+        f"{recipe}, batch {batch_size} on {device}: fit "
+        f"{seconds['plain'] / seconds['fit']:.2f} times the plain loop (bar 1.8); "
+        f"what is around the step costs "
         f"{seconds['fit'] / seconds['step'] - 1:.1%} (bar 5 %)"
     )
 
 
 if __name__ == "__main__":
-    arguments = [int(number) for number in sys.argv[1:]]
-    main(*arguments, *(4, 12, 3)[len(arguments) :])
+    recipe = sys.argv[1] if len(sys.argv) > 1 else "seamless"
+    arguments = [int(number) for number in sys.argv[2:]]
+    main(recipe, *arguments, *(4, 12, 3)[len(arguments) :])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training import precision as precisions
-from geotranslate.training.averaging import averaged
+from geotranslate.training.averaging import Averaging, averaged
 from geotranslate.training.history import Watch, best_row, is_better
 from geotranslate.training.precision import training_precision
 from geotranslate.training.schedule import rate_at
@@ -195,7 +195,10 @@ def test_average_translates_validates_and_is_saved(model: Pix2Pix, tmp_path: Pat
 
 
 def test_training_without_the_average_translates_with_what_it_trains(model: Pix2Pix) -> None:
-    model.fit(1, ema=0.999, checkpoint=False, **FIT)
+    model.fit(1, checkpoint=False, **FIT)
+    assert model.inference.generator is model.pair.average.module
+    model.fit(1, ema=0, checkpoint=False, **FIT)
+    assert model.pair.average is None
     model.fit(1, checkpoint=False, **FIT)
     assert model.pair.average is None
     assert model.inference.generator is model.pair.generator
@@ -233,6 +236,23 @@ def test_average_is_the_moving_one() -> None:
             assert value == 9
         else:
             torch.testing.assert_close(value, expected[name])
+
+
+def test_an_average_moved_for_several_steps_at_once_is_nearly_that_of_every_step() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Linear(50, 50)
+    every, eighth = averaged(network, 0.99), averaged(network, 0.99)
+    callback = Averaging(eighth, network, 0.99)
+    start = network.weight.detach().clone()
+    for _ in range(1003):
+        with torch.no_grad():
+            network.weight.add_(0.01 * torch.randn(50, 50))
+        every.update_parameters(network)
+        callback.after_step()
+    callback.after_train()
+    assert int(every.n_averaged) == int(eighth.n_averaged) == 1003
+    apart = (every.module.weight - eighth.module.weight).std()
+    assert apart < 0.1 * (network.weight - start).std()
 
 
 @pytest.mark.parametrize("lambda_gan", [0.0, 1.0])

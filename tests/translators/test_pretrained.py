@@ -85,9 +85,7 @@ def test_what_does_not_fit_is_named(
 def test_other_bands_and_chip_sizes_are_named(write_chips: WriteChips, tmp_path: Path) -> None:
     folder = Pix2Pix(prepare_data(write_chips(count=3)), **SMALL).save(tmp_path / "model")
     data = prepare_data(write_chips(count=3, size=128, source=(5, "uint8")))
-    sentence = (
-        r"depth is 6 there and 7 here, source bands is 3 there and 5 here\. Give"
-    )
+    sentence = r"depth is 6 there and 7 here, source bands is 3 there and 5 here\. Give"
     with pytest.raises(ModelFileError, match=sentence):
         Pix2Pix(data, pretrained_path=folder, **SMALL)
 

@@ -166,7 +166,8 @@ class _Affine(nn.Module):
         each = self.channels // self.groups
         mean, deviation = (value.repeat_interleave(each, 1) for value in (mean, deviation))
         scale = self.weight[:, None, None] * (deviation.square() + self.eps).rsqrt()
-        return ((image.float() - mean) * scale + self.bias[:, None, None]).to(image.dtype)
+        values = (image.float() - mean).mul_(scale).add_(self.bias[:, None, None])
+        return values.to(image.dtype)
 
 
 class _Between(_Affine):
@@ -182,8 +183,10 @@ class _Between(_Affine):
             zeros = image.new_zeros(1, self.groups, 1, 1, dtype=torch.float32)
             return self.normalised(image, zeros, zeros + 1)
         rows, cols = image.shape[-2:]
-        values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), known.values[..., self.own])
-        values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
+        # Under autocast, means would be products in bfloat16.
+        with torch.autocast(image.device.type, enabled=False):
+            values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), known.values[..., self.own])
+            values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
         # As they come, channels lie beside each other, as in the image.
         mean, deviation = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
         return self.normalised(image, mean, deviation)

@@ -21,6 +21,8 @@ from geotranslate.raster.centres import Centres
 from geotranslate.raster.strips import Place
 
 NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
+LARGEST_READ = 2**28
+"""Bytes of statistics that are read at once."""
 
 
 def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | str) -> NormStats:
@@ -70,23 +72,29 @@ class SceneStatistics:
     """The tile that the array begins with."""
 
     def read(self) -> NDArray[np.float32]:
-        """Return the array; it is read from the file as it is used.
+        """Return the array; a large one is read from the file as it is used.
 
         Raises:
-            RasterFileError: The file is gone, or another one.
+            RasterFileError: The file is gone, damaged, or another one.
         """
         try:
-            if sha256_of(self.path) == self.digest:
-                return cast("NDArray[np.float32]", np.load(self.path, mmap_mode="r"))
-        except (OSError, ValueError) as error:
+            if sha256_of(self.path) != self.digest:
+                raise RasterFileError(
+                    f"The statistics of the scene in {self.path} were changed while it was "
+                    "translated; remove the folder and start anew."
+                )
+            mapped = self.path.stat().st_size > LARGEST_READ
+            return cast("NDArray[np.float32]", np.load(self.path, "r" if mapped else None))
+        except FileNotFoundError as error:
             raise RasterFileError(
-                f"The statistics of the scene in {self.path} cannot be read: {error}. All who "
-                "translate its parts need that file; start again where it can be seen."
+                f"The statistics of the scene are not in {self.path}. All who translate its parts "
+                "need that file; start again where they see it."
             ) from error
-        raise RasterFileError(
-            f"The statistics of the scene in {self.path} were changed while it was translated; "
-            "remove the folder and start anew."
-        )
+        except (EOFError, ValueError) as error:
+            raise RasterFileError(
+                f"{self.path}, the statistics of the scene, is damaged; remove the folder and "
+                "start anew."
+            ) from error
 
     def around(
         self, values: NDArray[np.float32], places: Sequence[Place], device: torch.device

@@ -42,9 +42,9 @@ class Pix2Pix(Translator):
         ndf: Filters of the discriminator's first layer.
         n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
             34, 70, 142 or 286 px; 0 judges single pixels.
-        norm: Normalisation of both networks; "batch" translates with running statistics, so that
-            a tile does not see its own brightness, "instance" normalises every tile by itself, and
-            "group" too, over 32 groups of channels (or as many as divide 32 and the channels).
+        norm: Normalisation of both networks: "batch"; "instance", by every image for itself;
+            "group" too, over 32 groups of channels (or as many as divide 32 and the channels). For
+            scenes see `norm_stats` of `predict_raster`.
         upsample: How the decoder doubles the sides: "transposed" convolutions as in the paper, or
             "resize", repeated pixels and 3 x 3 convolutions, which draw no checkerboard.
         dropout: Probability in the generator's three innermost decoder blocks, when training.

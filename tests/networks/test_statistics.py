@@ -153,6 +153,14 @@ def test_bfloat16_differs_little(make: Callable[[nn.Module], nn.Module]) -> None
     near(run(fast, given.bfloat16()), run(make(network), given), 0.05)
 
 
+def test_autocast_does_not_round_statistics() -> None:
+    layer, values = nn.Sequential(nn.InstanceNorm2d(2)), torch.tensor([1.001, 7.003, 0.501, 3.007])
+    with around(constant(values)):
+        expected = run(between_tiles(layer), images())
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(run(between_tiles(layer), images()), expected)
+
+
 class OverChannels(nn.Module):
     """Normalises every pixel for itself."""
 

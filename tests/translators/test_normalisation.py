@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.raster import assemble_parts, translate_raster
 from geotranslate.raster.centres import Centres
 from geotranslate.raster.tiles import Axis
-from geotranslate.translators import surveying
+from geotranslate.translators import normalisation, surveying
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.normalisation import SceneStatistics, sha256_of
 from geotranslate.translators.surveying import FILE, Surveyor, complete, sampled, spread
@@ -166,19 +167,26 @@ def test_resumed_run_reads_what_the_first_one_measured(
 
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_statistics_that_were_changed_are_refused(
-    model: Pix2Pix, scene: Path, tmp_path: Path, norm_stats: Any
+    model: Pix2Pix, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm_stats: Any
 ) -> None:
     output = tmp_path / "o.tif"
     model.predict_raster(scene, output, part="1/2", norm_stats=norm_stats, **OPTIONS)
     file = tmp_path / "o.tif.parts" / FILE
     axis = Centres(Axis(9, 9, 0), 9)
     known = SceneStatistics(file, sha256_of(file), axis, axis, (0, 0))
-    assert known.read().ndim == 3
-    file.write_bytes(file.read_bytes() + b"0")
+    np.testing.assert_array_equal(known.read(), np.load(file))
+    monkeypatch.setattr(normalisation, "LARGEST_READ", 1)
+    np.testing.assert_array_equal(known.read(), np.load(file))
+    whole = file.read_bytes()
+    file.write_bytes(whole + b"0")
     with pytest.raises(RasterFileError, match=r"statistics.npy were changed while it was transl"):
         known.read()
+    for rest in (whole[:-1], b""):
+        file.write_bytes(rest)
+        with pytest.raises(RasterFileError, match=r"statistics.npy, .* is damaged; remove the fol"):
+            replace(known, digest=sha256_of(file)).read()
     file.unlink()
-    with pytest.raises(RasterFileError, match=r"statistics.npy cannot be read: .* start again"):
+    with pytest.raises(RasterFileError, match=r"are not in .*statistics.npy. .* start again where"):
         known.read()
 
 

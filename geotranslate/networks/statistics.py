@@ -124,7 +124,7 @@ def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
             counts by the share of those under it.
 
     Returns:
-        `(n, statistics)`, or `(1, statistics)` of all together.
+        `(n, statistics)`, or `(1, statistics)` of all together, on the CPU.
     """
     token = _validity.set(valid)
     try:
@@ -132,7 +132,7 @@ def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
             network(images)
     finally:
         _validity.reset(token)
-    return torch.cat([m.found for m in network.modules() if isinstance(m, _Measuring)], dim=1)
+    return torch.cat([m.found.cpu() for m in network.modules() if isinstance(m, _Measuring)], dim=1)
 
 
 def size_of(network: nn.Module) -> int:
@@ -203,9 +203,8 @@ class _Measuring(_Affine):
     def forward(self, images: Tensor) -> Tensor:
         # MPS has no float64.
         wide = torch.float32 if images.device.type == "mps" else torch.float64
-        shares = F.adaptive_avg_pool2d(_validity.get(), (images.shape[-2], images.shape[-1])).to(
-            wide
-        )
+        rows, cols = images.shape[-2:]
+        shares = F.adaptive_avg_pool2d(_validity.get(), (rows, cols)).to(wide)
         weights = shares.sum((1, 2, 3)) * (self.channels // self.groups)
         mean = self._mean(images, shares, weights, None)
         variance = self._mean(images, shares, weights, mean)

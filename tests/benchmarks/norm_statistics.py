@@ -3,8 +3,8 @@
     python tests/benchmarks/norm_statistics.py SOURCE TARGET [--norm instance] [--epochs 4]
 
 Trains a small U-Net on the upper three quarters of a pair of rasters on one grid, by L1 alone, and
-translates all of it; the error is the mean absolute difference in the lowest quarter, in units of the
-target.
+translates all of it; the error is the mean absolute difference in the lowest quarter, in the units
+of the target.
 """
 
 from __future__ import annotations

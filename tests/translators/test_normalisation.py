@@ -342,6 +342,16 @@ def test_scene_without_a_valid_pixel(
         assert result.skipped == result.tiles
 
 
+def test_every_scene_has_statistics_of_its_own(
+    model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    scenes = [write_raster(f"{n}.tif", drifting(130, 130)[:, ::-1] // n) for n in (1, 2)]
+    together = model.predict_raster(scenes, tmp_path / "out", **OPTIONS)
+    for scene, found in zip(scenes, together, strict=True):
+        alone = model.predict_raster(scene, tmp_path / f"alone_{scene.name}", **OPTIONS)
+        assert found.path.read_bytes() == alone.path.read_bytes()
+
+
 # What is asked for
 
 

@@ -252,9 +252,11 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Remove the folder and all parts in it."""
-        # The plan goes last: parts that a killed removal leaves are still known by it.
-        for part in self.path.glob("part_*.tif"):
-            part.unlink(missing_ok=True)
+        # The plan goes last: what a killed removal leaves is still known by it.
+        for item in self.path.glob("*"):
+            if item.name != PLAN_FILE:
+                with suppress(OSError):
+                    item.unlink()
         shutil.rmtree(self.path, ignore_errors=True)
 
 

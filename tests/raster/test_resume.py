@@ -304,6 +304,7 @@ def test_plan_is_the_last_to_be_removed(
 ) -> None:
     """Parts without it would be taken over by a run that makes other ones."""
     translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/1")
+    open_parts(tmp_path / "b.tif").once("known", Path.touch)
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
     assemble_parts(tmp_path / "b.tif")
     assert [item.name for item in (tmp_path / "b.tif.parts").iterdir()] == ["plan.json"]

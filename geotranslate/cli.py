@@ -65,6 +65,12 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
 @click.option("--blend", type=click.Choice(["auto", "hann", "crop"]), default="auto")
 @click.option("--batch-size", type=int, help="Tiles at once; what the machine takes by default.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto")
+@click.option(
+    "--norm-stats",
+    type=click.Choice(["auto", "running", "tile", "scene", "smooth"]),
+    default="auto",
+    help="Statistics that normalise: of training, each tile, the scene, or between tiles.",
+)
 @click.option("--dtype", help="Output dtype; the training targets' by default.")
 @click.option("--nodata", type=float, help="Nodata value; the training targets' by default.")
 @click.option(

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,23 @@ from geotranslate.raster.recipe import RECIPE_TAG
 from geotranslate.raster.report import REPORT_TAG, PartReport, Seconds
 from geotranslate.raster.source import Source
 from geotranslate.raster.stages import Ahead, Behind
-from geotranslate.raster.strips import TileBatch, TileRow, read_tiles
+from geotranslate.raster.strips import Place, TileBatch, TileRow, read_tiles
 
 Batch = NDArray[np.float32]
 Apply = Callable[[Batch], Batch]
 """Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
+
+
+class PlacedApply(Protocol):
+    """An `apply` that has to know where tiles lie, as it says by `needs_places`."""
+
+    needs_places: bool
+
+    def __call__(self, batch: Batch, places: Sequence[Place]) -> Batch:
+        """Translate tiles, whose tile rows and tile columns in the scene are given."""
+
+
+AnyApply: TypeAlias = "Apply | PlacedApply"
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,8 @@ class Job:
 
     raster: RasterLike
     bands: tuple[int, ...]
-    apply: Apply
+    apply: Any
+    """An `AnyApply`; before `shares.run` has it look at the scene, a `LooksFirst` as well."""
     plan: Plan
     output: Output
     folder: Path
@@ -125,7 +139,8 @@ def _compute_region(
 
 def _translate(job: Job, batch: TileBatch) -> Batch:
     try:
-        given = job.apply(batch.values)
+        placed = getattr(job.apply, "needs_places", False)
+        given = job.apply(batch.values, *([batch.places] if placed else []))
         # What is written behind may wait while `apply` fills the same memory anew.
         returned = given if given is batch.values else np.array(given, np.float32)
     except GeotranslateError:

@@ -7,16 +7,21 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
+from geotranslate.errors import (
+    GeotranslateError,
+    GeotranslateWarning,
+    InvalidInputError,
+    RasterFileError,
+)
 from geotranslate.raster.assembly import Driver, assemble
-from geotranslate.raster.destination import check_output, remove_temporaries
+from geotranslate.raster.destination import check_output, remove_temporaries, unwritten
 from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.output import Output
 from geotranslate.raster.partfile import read_tags
@@ -116,6 +121,30 @@ class PartsFolder:
         with suppress(FileExistsError):
             _name_first(partial, self.path / PLAN_FILE)
         partial.unlink(missing_ok=True)
+
+    def once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Return a file of the folder, after making it where it is not there.
+
+        Several machines may make it at a time: that of the first one to finish is that of all.
+
+        Raises:
+            RasterFileError: It cannot be written.
+        """
+        file = self.path / name
+        if file.exists():
+            return file
+        partial = self.path / f"{name}.{uuid.uuid4().hex[:8]}"
+        try:
+            make(partial)
+            with suppress(FileExistsError):
+                _name_first(partial, file)
+        except OSError as error:
+            if isinstance(error, GeotranslateError):
+                raise
+            raise unwritten(file, "written", error, partial) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return file
 
     def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
         found, wanted = plan["recipe"], self.recipe
@@ -223,9 +252,11 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Remove the folder and all parts in it."""
-        # The plan goes last: parts that a killed removal leaves are still known by it.
-        for part in self.path.glob("part_*.tif"):
-            part.unlink(missing_ok=True)
+        # The plan goes last: what a killed removal leaves is still known by it.
+        for item in self.path.glob("*"):
+            if item.name != PLAN_FILE:
+                with suppress(OSError):
+                    item.unlink()
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -240,8 +271,8 @@ def _name_first(file: Path, name: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        with name.open("x", encoding="utf-8") as copy:
-            copy.write(file.read_text(encoding="utf-8"))
+        with name.open("xb") as copy, file.open("rb") as whole:
+            shutil.copyfileobj(whole, copy)
 
 
 def folder_of(target: Path) -> Path:

@@ -22,7 +22,7 @@ from geotranslate.raster.destination import check_output
 from geotranslate.raster.distribute import Executor
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.job import Apply, Job
+from geotranslate.raster.job import AnyApply, Job
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.output import Color, Output
 from geotranslate.raster.parts import PartsFolder
@@ -34,13 +34,14 @@ from geotranslate.raster.region import region_of
 from geotranslate.raster.report import Seconds, TranslatedRaster
 from geotranslate.raster.shares import remove_left_parts, result_of, run
 from geotranslate.raster.source import Source
+from geotranslate.raster.survey import LooksFirst
 from geotranslate.raster.tiles import Axis
 
 
 def translate_raster(
     source: RasterLike,
     output: str | os.PathLike[str],
-    apply: Apply,
+    apply: AnyApply | LooksFirst,
     *,
     bands_out: int,
     bands: Sequence[int | str] | None = None,
@@ -88,6 +89,8 @@ def translate_raster(
         source: Raster to read: path, URL, GDAL name, `MemoryFile` or open dataset.
         output: GeoTIFF to write (.tif or .tiff), in an existing folder.
         apply: Function from a batch of tiles to as many translated ones, `scale` times as large.
+            One with `needs_places = True` gets their `[(tile row, tile column), ...]` as well, and
+            one with `surveyed` looks at the scene first, see `LooksFirst`.
         bands_out: Bands that `apply` returns.
         bands: Bands of the source that it gets, by number from 1 or by name; all by default.
         aoi: Area to translate, in the source's CRS: pixels with their centre outside are invalid,
@@ -219,7 +222,7 @@ def _own_dtype(source: Source) -> str:
 
 def _tiling(
     source: Source,
-    apply: Apply,
+    apply: Any,
     tile_size: int,
     overlap: int | None,
     padding: int | None,

@@ -6,6 +6,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -13,8 +14,11 @@ from tqdm.auto import tqdm
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.distribute import Executor, compute_everywhere
 from geotranslate.raster.job import Job, compute
+from geotranslate.raster.opening import limited_cache
 from geotranslate.raster.parts import PartsFolder
 from geotranslate.raster.report import Seconds, TranslatedRaster
+from geotranslate.raster.source import Source
+from geotranslate.raster.survey import Survey
 
 
 def run(
@@ -32,6 +36,10 @@ def run(
     with parts.kept(shared=part is not None):
         missing = [number for number in parts.missing if number in share]
         known = parts.total(set(share) - set(missing)).tiles
+        began = time.perf_counter()
+        if missing:
+            job = _surveyed(job, parts, progress)
+        looked = time.perf_counter() - began
         with tqdm(
             total=sum(map(job.plan.tiles_of, share)),
             initial=known,
@@ -44,6 +52,7 @@ def run(
                 seconds = Seconds()
                 for numbers in _runs(missing):
                     seconds.add(compute(job, numbers, bar.update))
+            seconds.add(Seconds(apply=looked, total=looked))
         if part is not None:
             idle = "" if share else _idle(parts, part)
             return result_of(parts, parts.total(share).summary(), seconds, idle)
@@ -52,6 +61,18 @@ def run(
         seconds.assemble = time.perf_counter() - began
         seconds.total += seconds.assemble
     return result_of(parts, summary, seconds)
+
+
+def _surveyed(job: Job, parts: PartsFolder, progress: bool) -> Job:
+    """Return the job with an `apply` that has looked at the scene, if it wants to."""
+    if not hasattr(job.apply, "surveyed"):
+        return job
+    with (
+        Source(job.raster, job.bands) as source,
+        limited_cache(job.plan.region.width, source.depth),
+    ):
+        survey = Survey(source, job.plan, job.fill, parts.once, job.stripes, progress)
+        return replace(job, apply=job.apply.surveyed(survey))
 
 
 def remove_left_parts(parts: PartsFolder, part: object) -> None:

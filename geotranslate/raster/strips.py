@@ -65,7 +65,7 @@ def read_tiles(
     values: list[NDArray[np.float32]] = []
     tile_cols = plan.tiles_in(region)[1]
     left, tile = plan.cols.starts[tile_cols[0]], plan.cols.tile
-    for row, data, valid in _strips(source, plan, region, fill, aoi):
+    for row, data, valid in read_strips(source, plan, *plan.tiles_in(region), fill, aoi):
         written = _written(plan, region, row, valid)
         at = {col: plan.cols.starts[col] - left for col in tile_cols}
         out = {col: plan.out_cols.starts[col] - plan.out_cols.starts[tile_cols[0]] for col in at}
@@ -84,10 +84,11 @@ def read_tiles(
         yield TileBatch(places, np.stack(values))
 
 
-def _strips(
+def read_strips(
     source: Source,
     plan: Plan,
-    region: Region,
+    tile_rows: range,
+    tile_cols: range,
     fill: float | Sequence[float],
     aoi: BaseGeometry | None,
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
@@ -95,7 +96,6 @@ def _strips(
 
     What is yielded is overwritten by the next row.
     """
-    tile_rows, tile_cols = plan.tiles_in(region)
     rows, cols = plan.rows, plan.cols
     left, width = cols.starts[tile_cols[0]], cols.starts[tile_cols[-1]] + cols.tile
     width -= left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.raster.dtypes import to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
+from geotranslate.raster.strips import Place
 from geotranslate.translators.hardware import EvalMode, Precision, frozen, resolve_precision
+from geotranslate.translators.normalisation import NormStats, SceneStatistics
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -25,9 +29,8 @@ GPU_BATCH = 64
 class Inference:
     """A generator between two scalings: float32 batches in source units to ones in target units.
 
-    It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off and
-    batch normalisation uses its running statistics, so a tile's translation does not depend on
-    the others.
+    It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
+    whatever statistics normalise, a tile's translation does not depend on the others of its batch.
 
     Args:
         generator: The network.
@@ -42,21 +45,68 @@ class Inference:
         self.generator, self.card = generator, card
         self.stride, self.radius = stride, radius
         self.precision: Precision = "float32"
+        self.norm_stats: NormStats = "running"
+        self.original = generator
+        """The network in float32, as it was trained."""
+        self._statistics: tuple[SceneStatistics, NDArray[np.float32]] | None = None
         self.eval_mode = EvalMode(generator)
         self._fitting: int | None = None
 
-    def at(self, precision: Precision) -> Inference:
+    def at(self, precision: Precision, norm_stats: NormStats = "running") -> Inference:
         """Return a copy of the generator at a precision; "auto" is bfloat16 where that is fast.
 
         It is laid out for speed, and what becomes of the original does not change it.
+
+        Args:
+            precision: "float32", "bfloat16" or "auto".
+            norm_stats: What `resolve_norm_stats` returned; "scene" and "smooth" need `knowing`.
 
         Raises:
             InvalidInputError: There is no such precision.
         """
         other = copy.copy(self)
         other.precision = resolve_precision(precision, self.device)
-        other.generator = frozen(self.generator, other.precision)
-        other.eval_mode = EvalMode(other.generator)
+        other.norm_stats = norm_stats
+        network = self.generator
+        if norm_stats != "running":
+            if other.looks_first:
+                other.original = copy.deepcopy(network)
+            network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
+                network
+            )
+            # Without a look at the whole tile, how far it sees is that of its convolutions.
+            other.radius = None if norm_stats == "tile" else getattr(network, "radius", None)
+        other._run(frozen(network, other.precision))
+        return other
+
+    def _run(self, generator: nn.Module) -> None:
+        self.generator, self.eval_mode = generator, EvalMode(generator)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether statistics of the scene are needed."""
+        return self.norm_stats in ("scene", "smooth")
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether it has to know where tiles lie."""
+        return self.norm_stats == "smooth"
+
+    def knowing(self, statistics: SceneStatistics | None) -> Inference:
+        """Return a copy that normalises by the statistics of a scene, itself where it needs none.
+
+        Raises:
+            RasterFileError: They cannot be read.
+        """
+        if statistics is None:
+            return self
+        other = copy.copy(self)
+        values = statistics.read()
+        if self.norm_stats == "scene":
+            network = fixed(self.original, torch.from_numpy(values[0, 0].copy()))
+            other._run(frozen(network, self.precision))
+        else:
+            other._statistics = statistics, values
         return other
 
     @property
@@ -80,26 +130,40 @@ class Inference:
         self.scaled(torch.zeros(GPU_BATCH, self.card.source.bands, tile, tile))
         return min(GPU_BATCH, self._fitting or GPU_BATCH)
 
-    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(
+        self, batch: NDArray[Any], places: Sequence[Place] | None = None
+    ) -> NDArray[np.float32]:
         """Translate `(n, bands, rows, cols)`.
+
+        Args:
+            batch: Tiles.
+            places: Their tile rows and tile columns, where it `needs_places`.
 
         Raises:
             GeotranslateError: The GPU's memory does not hold a single tile.
         """
         scaled = torch.from_numpy(self.card.source.scaling.scale(batch))
-        return self.card.target.scaling.unscale(self.scaled(scaled).numpy())
+        return self.card.target.scaling.unscale(self.scaled(scaled, places).numpy())
 
-    def scaled(self, batch: Tensor) -> Tensor:
+    def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
         """Translate a batch in -1..1 into one in -1..1, on the CPU."""
         with self.eval_mode, torch.inference_mode():
             done: list[Tensor] = []
             while (start := sum(map(len, done))) < len(batch):
-                part = batch[start : start + self._at_once(len(batch))]
+                at = slice(start, start + self._at_once(len(batch)))
+                part = batch[at]
                 try:
-                    done.append(self._forward(part))
+                    with around(self._around(places and places[at])):
+                        done.append(self._forward(part))
                 except torch.cuda.OutOfMemoryError:
                     self._shrink(part)
             return torch.cat(done)
+
+    def _around(self, places: Sequence[Place] | None) -> Around | None:
+        if self._statistics is None or places is None:
+            return None
+        statistics, values = self._statistics
+        return statistics.around(values, places, self.device)
 
     def _forward(self, part: Tensor) -> Tensor:
         first = next(self.generator.parameters())

@@ -66,12 +66,11 @@ class Pix2Pix(Translator):
         ndf: Filters of the discriminator's first layer.
         n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
             34, 70, 142 or 286 px; 0 judges single pixels.
-        norm: Normalisation of both networks; "batch" translates with running statistics, so that
-            a tile does not see its own brightness, "instance" normalises every tile by itself, and
-            "group" too, over 32 groups of channels (or as many as divide 32 and the channels).
-            "renorm" is batch normalisation that trains with nearly the statistics that it
-            translates with, "channel" normalises every pixel by its own channels (with both the
-            discriminator's is "batch"), and "none" leaves it out.
+        norm: Normalisation of both networks: "batch"; "instance", by every image for itself;
+            "group" too, over 32 groups of channels (or as many as divide 32 and the channels);
+            "renorm", batch normalisation that trains with nearly the statistics that it translates
+            with; "channel", every pixel by its own channels (with both the discriminator's is
+            "batch"); or "none". For scenes see `norm_stats` of `predict_raster`.
         upsample: How the decoder doubles the sides: "transposed" convolutions as in the paper, or
             "resize", repeated pixels and 3 x 3 convolutions, which draw no checkerboard.
         padding: What the generator's convolutions see beyond the edge of a tile: "zeros",

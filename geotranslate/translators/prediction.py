@@ -29,6 +29,7 @@ from geotranslate.raster.source import RasterLike, Source
 from geotranslate.translators.card import weights_sha256
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
+from geotranslate.translators.normalisation import NormStats, resolve_norm_stats
 from geotranslate.translators.provenance import Provenance
 from geotranslate.translators.translation import Translation
 from geotranslate.translators.workers import shared
@@ -103,6 +104,7 @@ class Predictor(ABC):
         batch_size: int | None = None,
         blend: Literal["auto", "hann", "crop"] = "auto",
         precision: Precision = "auto",
+        norm_stats: NormStats = "auto",
         dtype: str | None = None,
         nodata: float | None = None,
         driver: str = "COG",
@@ -141,6 +143,11 @@ class Predictor(ABC):
             precision: "float32", "bfloat16", which is faster and differs in about the third digit,
                 or "auto": bfloat16 where the machine multiplies it. In float32 on a CPU the file
                 is the same, byte for byte, for every batch size.
+            norm_stats: Statistics that normalise: "running", learned in training; "tile", of every
+                tile for itself, by which it has its own brightness; "scene", of tiles sampled all
+                over the scene; "smooth", of every tile, interpolated between their centres, which
+                passes the scene twice. "auto" is "running" where batch normalisation has learned
+                some, else "scene". A model without normalisation comes out alike with all.
             dtype: Output dtype; that of the training targets by default.
             nodata: Output nodata value; that of the training targets by default.
             driver: "COG" for a cloud optimised GeoTIFF, "GTiff" for a tiled one; the name of the
@@ -168,7 +175,8 @@ class Predictor(ABC):
                 aoi is empty or elsewhere, or an argument is impossible.
         """
         self._refuse_mean_of_classes(tta)
-        inference, tile = self.inference.at(precision), self._tile_size(tile_size)
+        norm_stats = resolve_norm_stats(norm_stats, self.inference.generator, tta)
+        inference, tile = self.inference.at(precision, norm_stats), self._tile_size(tile_size)
         asked: dict[str, Any] = {
             "bbox": bbox,
             "tile_size": tile,
@@ -178,15 +186,16 @@ class Predictor(ABC):
             "dtype": dtype_name(self.card.target.dtype if dtype is None else dtype),
             "nodata": self.card.target.nodata if nodata is None else nodata,
         }
+        digest, precision = self.digest(), inference.precision
         provenance = Provenance(
-            type(self).__name__, self.digest(), self.card, inference.precision, tta, asked
+            type(self).__name__, digest, self.card, precision, norm_stats, tta, asked
         )
         scenes = several(path)
         if scenes is None:
             outputs = [Path(output or default_output(scene_name(path)))]
         else:
             outputs = outputs_in(scenes, output)
-        with shared(self, inference, tta, executor, provenance.digest, outputs[0]) as apply:
+        with shared(self, inference, tta, executor, digest, outputs[0]) as apply:
             how = {
                 "batch_size": inference.batch_size(batch_size, tile),
                 "driver": driver_named(driver),

@@ -26,6 +26,7 @@ class Provenance:
     """SHA-256 of its weights."""
     card: DataCard
     precision: str
+    norm_stats: str
     tta: bool | str
     settings: dict[str, Any]
     """Arguments of the translation, beside the area."""
@@ -37,13 +38,14 @@ class Provenance:
         return {
             "model": "\n".join((self.translator, self.digest, card)),
             "precision": self.precision,
+            "norm_stats": self.norm_stats,
             "test-time augmentation": str(self.tta),
             "version of geotranslate": geotranslate.__version__,
         }
 
     @property
     def identity(self) -> str:
-        """SHA-256 of all that makes tiles come out as they do: weights, card, precision."""
+        """SHA-256 of all that makes tiles come out as they do: weights, card and the like."""
         return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
 
     def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
@@ -51,6 +53,7 @@ class Provenance:
         parameters = self.settings | {
             "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
             "precision": self.precision,
+            "norm_stats": self.norm_stats,
             "tta": self.tta,
         }
         return {

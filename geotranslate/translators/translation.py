@@ -19,6 +19,7 @@ from geotranslate.translators.augmentation import TileFunction
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.provenance import Provenance
 from geotranslate.translators.suitability import warn_if_unlike
+from geotranslate.translators.surveying import Surveyor
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Translation:
 
     inference: Inference
     """Which knows the bands that the model takes."""
-    apply: TileFunction
+    apply: TileFunction | Surveyor
     """What translates tiles wherever that is done."""
     card: DataCard
     provenance: Provenance

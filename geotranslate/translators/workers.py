@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.raster.strips import Place
 from geotranslate.translators.augmentation import Symmetric, TileFunction
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.loading import load_model
+from geotranslate.translators.normalisation import NormStats, SceneStatistics
+from geotranslate.translators.surveying import Surveyor
 
 _LOADING = threading.Lock()
-_loaded: tuple[SavedModel, TileFunction] | None = None
+_loaded: tuple[SavedModel, Any] | None = None
 
 
 def augmented(inference: Inference, tta: bool | str) -> TileFunction:
@@ -45,26 +48,40 @@ class SavedModel:
     radius: int | None
     precision: Precision
     tta: bool | str
+    norm_stats: NormStats = "running"
+    statistics: SceneStatistics | None = None
 
     @classmethod
     def of(cls, folder: Path, digest: str, inference: Inference, tta: bool | str) -> SavedModel:
         """Refer to a saved model, for the same work as an inference that has its weights."""
-        stride, radius = inference.stride, inference.radius
-        return cls(folder.absolute(), digest, stride, radius, inference.precision, tta)
+        stride, radius, precision = inference.stride, inference.radius, inference.precision
+        return cls(folder.absolute(), digest, stride, radius, precision, tta, inference.norm_stats)
 
-    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    @property
+    def needs_places(self) -> bool:
+        """Whether it has to know where tiles lie."""
+        return self.norm_stats == "smooth"
+
+    def __call__(
+        self, batch: NDArray[Any], places: Sequence[Place] | None = None
+    ) -> NDArray[np.float32]:
         """Translate `(n, bands, rows, cols)`.
+
+        Args:
+            batch: Tiles.
+            places: Their tile rows and tile columns, where it `needs_places`.
 
         Raises:
             ModelFileError: The folder cannot be seen from here, or was renewed.
+            RasterFileError: The statistics of the scene cannot.
         """
         global _loaded
         # Workers may be threads of one process: only the first of them loads.
         with _LOADING:
             if _loaded is None or _loaded[0] != self:
                 _loaded = self, self._load()
-            apply = _loaded[1]
-        return apply(batch)
+            apply: Any = _loaded[1]
+        return apply(batch) if places is None else apply(batch, places)
 
     def _load(self) -> TileFunction:
         model = load_model(self.folder)
@@ -73,7 +90,8 @@ class SavedModel:
                 f"The model {self.folder} was renewed while a scene was translated with it; start "
                 "again."
             )
-        return augmented(model.inference.at(self.precision), self.tta)
+        inference = model.inference.at(self.precision, self.norm_stats)
+        return augmented(inference.knowing(self.statistics), self.tta)
 
 
 def works_elsewhere(executor: object) -> bool:
@@ -99,7 +117,7 @@ def shared(
     executor: object,
     digest: str,
     output: Path,
-) -> Iterator[TileFunction]:
+) -> Iterator[TileFunction | Surveyor]:
     """Yield what translates tiles wherever the executor's workers are, as long as the block lasts.
 
     Args:
@@ -115,11 +133,12 @@ def shared(
     """
     if not works_elsewhere(executor):
         with inference.eval_mode:
-            yield augmented(inference, tta)
+            yield _looking(inference, lambda known: augmented(inference.knowing(known), tta))
         return
     folder = model.saved_folder(digest)
     if folder is not None:
-        yield SavedModel.of(folder, digest, inference, tta)
+        saved = SavedModel.of(folder, digest, inference, tta)
+        yield _looking(inference, lambda known: replace(saved, statistics=known))
         return
     if not output.parent.is_dir():
         raise RasterFileError(
@@ -127,4 +146,12 @@ def shared(
             "first."
         )
     with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
-        yield SavedModel.of(model.save(made), digest, inference, tta)
+        left = SavedModel.of(model.save(made), digest, inference, tta)
+        yield _looking(inference, lambda known: replace(left, statistics=known))
+
+
+def _looking(
+    inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
+) -> TileFunction | Surveyor:
+    """Return what is finished, by way of a look at the scene where statistics of it are needed."""
+    return Surveyor(inference, finish) if inference.looks_first else finish(None)

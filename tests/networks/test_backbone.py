@@ -8,6 +8,14 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
+from geotranslate.networks.statistics import (
+    Around,
+    around,
+    between_tiles,
+    fixed,
+    measure,
+    measuring,
+)
 from geotranslate.translators.hardware import frozen
 
 # Convolutions alone, depthwise with squeeze and excitation, attention, no features at stride 2.
@@ -81,6 +89,25 @@ def test_bfloat16_is_near_float32_and_ends_in_its_steps(backbone: str, bands_in:
     assert found.dtype == torch.float32
     assert (found != found.bfloat16().float()).any()
     assert (found - exact).abs().mean() < 0.05 * exact.std()
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("backbone", ["resnet18", "tu-regnetx_002"])
+def test_encoders_take_the_statistics_of_a_scene(backbone: str) -> None:
+    """Those of timm have layers that normalise and activate."""
+    network, images = small(backbone, norm="instance", dropout=0.0), torch.rand(4, 3, 64, 64)
+    statistics = measure(measuring(network, together=True), images, torch.ones(4, 1, 64, 64))[0]
+
+    def whole(size: int) -> torch.Tensor:
+        return torch.ones(4, size, 1)
+
+    smooth = between_tiles(network)
+    with torch.inference_mode(), around(Around(statistics.expand(4, 1, 1, -1), whole, whole)):
+        exact = fixed(network, statistics)(images)
+        assert (smooth(images) - exact).abs().max() < 1e-5
+        for fast in (fixed(network, statistics), smooth):
+            found = frozen(fast, "bfloat16")(images)
+            assert (found - exact).abs().mean() < 0.05 * exact.std()
 
 
 @pytest.mark.usefixtures("library")

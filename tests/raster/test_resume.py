@@ -26,7 +26,7 @@ from geotranslate.errors import (
     TranslationError,
 )
 from geotranslate.raster import assemble_parts, translate_raster
-from geotranslate.raster.parts import PartsFolder
+from geotranslate.raster.parts import PartsFolder, open_parts
 from tests.conftest import WriteRaster, values
 
 Batch = NDArray[np.float32]
@@ -304,6 +304,7 @@ def test_plan_is_the_last_to_be_removed(
 ) -> None:
     """Parts without it would be taken over by a run that makes other ones."""
     translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/1")
+    open_parts(tmp_path / "b.tif").once("known", Path.touch)
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
     assemble_parts(tmp_path / "b.tif")
     assert [item.name for item in (tmp_path / "b.tif.parts").iterdir()] == ["plan.json"]
@@ -356,3 +357,29 @@ def test_of_two_shares_that_start_together_the_second_takes_the_plan_of_the_firs
     with pytest.raises(InvalidInputError, match="made with another model"):
         translate_raster(raster, output, shade, **OPTIONS, identity="another", part="2/2")
     assert [file.name for file in (tmp_path / "b.tif.parts").glob("plan*")] == ["plan.json"]
+
+
+def test_file_that_all_read_is_that_of_the_first_to_finish(raster: Path, tmp_path: Path) -> None:
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
+    parts = open_parts(tmp_path / "b.tif")
+
+    def slowly(file: Path) -> None:
+        parts.once("known", lambda other: other.write_bytes(b"first") and None)
+        file.write_bytes(b"second")
+
+    assert parts.once("known", slowly).read_bytes() == b"first"
+    assert parts.once("known", slowly) == parts.path / "known"
+    assert not list(parts.path.glob("known.*"))
+
+
+def test_file_that_all_read_and_cannot_be_written_is_said(raster: Path, tmp_path: Path) -> None:
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
+    parts = open_parts(tmp_path / "b.tif")
+
+    def full(file: Path) -> None:
+        file.write_bytes(b"some")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RasterFileError, match=r"known cannot be written: .*No space left .*room"):
+        parts.once("known", full)
+    assert not list(parts.path.glob("known*"))

@@ -191,12 +191,13 @@ def test_identity_changes_with_whatever_changes_tiles(
     again = load_model(fresh_model.save(tmp_path / "model"))
     assert identity(again) == identity(batch_size=1) == first
     others = [identity(precision="bfloat16"), identity(tta=True), identity(tta="std")]
+    others += [identity(norm_stats=norm_stats) for norm_stats in ("tile", "scene", "smooth")]
     with torch.no_grad():
         next(fresh_model.pair.generator.parameters()).add_(1e-6)
     others.append(identity())
     again.card = replace(again.card, seed=again.card.seed + 1)
     others.append(identity(again))
-    assert len({first, *others}) == 6
+    assert len({first, *others}) == 9
 
 
 def test_tags_do_not_depend_on_how_it_is_computed(

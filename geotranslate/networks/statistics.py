@@ -1,0 +1,265 @@
+"""Networks whose normalisations use statistics of a tile, of a scene, or between those of tiles.
+
+All functions return copies. Batch, instance and group norm are replaced, scale and shift kept; a
+normalisation over the channels of each pixel sees no other pixel and stays as it is. Statistics are
+one vector a network: of every replaced layer, in the order of its modules, the means and then the
+standard deviations (biased, as normalisations use them) of its channels, or groups of channels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Around:
+    """Statistics of the tiles around those of a batch, and how far each counts at every pixel."""
+
+    values: Tensor
+    """`(n, rows of tiles, columns of tiles, statistics)`."""
+    down: Callable[[int], Tensor]
+    """From the rows of an image to the weights `(n, rows, rows of tiles)`."""
+    across: Callable[[int], Tensor]
+    """From the columns of an image to the weights `(n, columns, columns of tiles)`."""
+
+
+# What belongs to one call: several threads may use a network.
+_validity: ContextVar[Tensor] = ContextVar("validity")
+_around: ContextVar[Around | None] = ContextVar("around", default=None)
+
+
+def lacking(network: nn.Module) -> list[str]:
+    """Return the kinds of the normalisations without running statistics, such as GroupNorm."""
+    without = {
+        type(layer).__name__
+        for layer in network.modules()
+        if isinstance(layer, NORMS) and getattr(layer, "running_mean", None) is None
+    }
+    return sorted(without)
+
+
+def normalises(network: nn.Module) -> bool:
+    """Return whether a network has normalisations with statistics of more than a pixel."""
+    return any(isinstance(layer, NORMS) for layer in network.modules())
+
+
+def by_tile(network: nn.Module) -> nn.Module:
+    """Return it with the statistics of each image for itself, in batch normalisations as well."""
+
+    def alone(layer: nn.Module) -> nn.Module:
+        # One group a channel: instance normalisation that takes single pixels as well.
+        norm = nn.GroupNorm(_groups(layer), _channels(layer), _eps(layer), device=_device(layer))
+        return _with_affine(norm, layer)
+
+    return _replaced(network, alone)
+
+
+def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
+    """Return it with the same statistics for all images.
+
+    Args:
+        network: The network.
+        statistics: Vector of them; means of 0 and deviations of 1 by default.
+    """
+    taken = 0
+
+    def still(layer: nn.Module) -> nn.Module:
+        nonlocal taken
+        channels, groups = _channels(layer), _groups(layer)
+        norm = nn.BatchNorm2d(channels, _eps(layer), device=_device(layer))
+        if statistics is not None:
+            mean, deviation = (
+                statistics[taken : taken + 2 * groups].to(_device(layer)).split(groups)
+            )
+            norm.running_mean = mean.float().repeat_interleave(channels // groups)
+            norm.running_var = deviation.float().square().repeat_interleave(channels // groups)
+        taken += 2 * groups
+        return _with_affine(norm, layer)
+
+    return _replaced(network, still)
+
+
+def between_tiles(network: nn.Module) -> nn.Module:
+    """Return it with statistics that are interpolated between tiles; see `around`."""
+    taken = 0
+
+    def smooth(layer: nn.Module) -> nn.Module:
+        nonlocal taken
+        taken += 2 * _groups(layer)
+        return _Between(layer, taken - 2 * _groups(layer))
+
+    return _replaced(network, smooth)
+
+
+def measuring(network: nn.Module, *, together: bool) -> nn.Module:
+    """Return it for `measure`.
+
+    Args:
+        network: The network.
+        together: Whether the images of a batch have statistics in common, as in the training of
+            batch normalisation, or each its own.
+    """
+    return _replaced(network, lambda layer: _Measuring(layer, together=together))
+
+
+def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
+    """Return the statistics of images, each layer's with the layers before normalised by theirs.
+
+    Args:
+        network: What `measuring` returned.
+        images: `(n, bands, rows, cols)`, filled where invalid, their sides multiples of what the
+            network pads them to.
+        valid: `(n, 1, rows, cols)`, 1 where pixels count; every image has some. A pixel of a layer
+            counts by the share of those under it.
+
+    Returns:
+        `(n, statistics)`, or `(1, statistics)` of all together, on the CPU.
+    """
+    token = _validity.set(valid)
+    try:
+        with torch.inference_mode():
+            network(images)
+    finally:
+        _validity.reset(token)
+    return torch.cat([m.found.cpu() for m in network.modules() if isinstance(m, _Measuring)], dim=1)
+
+
+def size_of(network: nn.Module) -> int:
+    """Return the number of a network's statistics."""
+    return sum(2 * _groups(layer) for layer in network.modules() if isinstance(layer, NORMS))
+
+
+@contextmanager
+def around(known: Around | None) -> Iterator[None]:
+    """Interpolate between these statistics inside the block; between zeros and ones for None."""
+    token = _around.set(known)
+    try:
+        yield
+    finally:
+        _around.reset(token)
+
+
+class _Affine(nn.Module):
+    """What is kept of a normalisation: its scale, shift and groups."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.groups, self.channels = _groups(layer), _channels(layer)
+        self.eps = _eps(layer)
+        self.weight = nn.Parameter(torch.ones(self.channels, device=_device(layer)))
+        self.bias = nn.Parameter(torch.zeros(self.channels, device=_device(layer)))
+        _with_affine(self, layer)
+
+    def normalised(self, image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Normalise in float32 by `(n or 1, groups, rows or 1, cols or 1)`."""
+        each = self.channels // self.groups
+        mean, deviation = (value.repeat_interleave(each, 1) for value in (mean, deviation))
+        scale = self.weight[:, None, None] * (deviation.square() + self.eps).rsqrt()
+        values = (image.float() - mean).mul_(scale).add_(self.bias[:, None, None])
+        return values.to(image.dtype)
+
+
+class _Between(_Affine):
+    """Normalise every pixel by statistics that are interpolated between those of tiles."""
+
+    def __init__(self, layer: nn.Module, first: int) -> None:
+        super().__init__(layer)
+        self.own = slice(first, first + 2 * self.groups)
+
+    def forward(self, image: Tensor) -> Tensor:
+        known = _around.get()
+        if known is None:
+            zeros = image.new_zeros(1, self.groups, 1, 1, dtype=torch.float32)
+            return self.normalised(image, zeros, zeros + 1)
+        rows, cols = image.shape[-2:]
+        # Under autocast, means would be products in bfloat16.
+        with torch.autocast(image.device.type, enabled=False):
+            values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), known.values[..., self.own])
+            values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
+        # As they come, channels lie beside each other, as in the image.
+        mean, deviation = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
+        return self.normalised(image, mean, deviation)
+
+
+class _Measuring(_Affine):
+    """Normalise by the valid pixels of the images, and remember by what."""
+
+    def __init__(self, layer: nn.Module, *, together: bool) -> None:
+        super().__init__(layer)
+        self.together = together
+        self.found = torch.tensor([[0.0] * self.groups + [1.0] * self.groups])
+
+    def forward(self, images: Tensor) -> Tensor:
+        # MPS has no float64.
+        wide = torch.float32 if images.device.type == "mps" else torch.float64
+        rows, cols = images.shape[-2:]
+        shares = F.adaptive_avg_pool2d(_validity.get(), (rows, cols)).to(wide)
+        weights = shares.sum((1, 2, 3)) * (self.channels // self.groups)
+        mean = self._mean(images, shares, weights, None)
+        variance = self._mean(images, shares, weights, mean)
+        deviation = variance.sqrt()
+        self.found = torch.cat([mean, deviation], dim=1).float()
+        return self.normalised(images, *(v[..., None, None].float() for v in (mean, deviation)))
+
+    def _mean(self, images: Tensor, shares: Tensor, weights: Tensor, less: Tensor | None) -> Tensor:
+        """Return the weighted means of the groups, or of the squares of what is `less` a mean."""
+        sums = []
+        # One at a time: all in float64 would take twice the memory that the layer does.
+        for number, (image, share) in enumerate(zip(images, shares, strict=True)):
+            values = image.to(shares.dtype).reshape(self.groups, -1, *image.shape[-2:])
+            if less is not None:
+                mean = less[0 if self.together else number]
+                values = (values - mean[:, None, None, None]).square()
+            sums.append((values * share).sum((1, 2, 3)))
+        total = torch.stack(sums)
+        if self.together:
+            return total.sum(0, keepdim=True) / weights.sum()
+        return total / weights[:, None]
+
+
+def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a copy with every normalisation replaced by what is made of it, in eval mode."""
+    copied = copy.deepcopy(network)
+    for parent in list(copied.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, NORMS):
+                # timm has layers that normalise and activate.
+                after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
+                setattr(parent, name, nn.Sequential(made(layer), *after) if after else made(layer))
+    return copied.eval()
+
+
+def _eps(layer: Any) -> float:
+    return float(layer.eps)
+
+
+def _channels(layer: Any) -> int:
+    return int(layer.num_channels if isinstance(layer, nn.GroupNorm) else layer.num_features)
+
+
+def _groups(layer: Any) -> int:
+    return int(layer.num_groups) if isinstance(layer, nn.GroupNorm) else _channels(layer)
+
+
+def _device(layer: nn.Module) -> torch.device | None:
+    return next((tensor.device for tensor in layer.state_dict().values()), None)
+
+
+def _with_affine(norm: nn.Module, layer: nn.Module) -> nn.Module:
+    """Return a normalisation with the scale and shift of another, if that has them."""
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            if (value := getattr(layer, name, None)) is not None:
+                getattr(norm, name).copy_(value)
+    return norm

@@ -57,9 +57,7 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
 )
 @click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
 @click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")
-@click.option(
-    "--tile-size", type=int, help="Side of the tiles, px; the training chips' by default."
-)
+@click.option("--tile-size", type=int, help="Side of the tiles, px; by default it is chosen.")
 @click.option("--overlap", type=int, help="Pixels that neighbouring tiles share.")
 @click.option("--padding", type=int, help="Pixels at the edge of cropped tiles to throw away.")
 @click.option("--blend", type=click.Choice(["auto", "hann", "crop"]), default="auto")
@@ -111,9 +109,11 @@ def predict(
             return
         from geotranslate.translators.loading import load_model
 
+        tile_size = options.pop("tile_size")
         written = load_model(model).predict_raster(
             path,
             output,
+            tile_size="auto" if tile_size is None else tile_size,
             tta="std" if tta == "std" else tta is not None,
             progress=not no_progress,
             **options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from geotranslate.translators.normalisation import NormStats, SceneStatistics
 
 CPU_BATCH = 8
 GPU_BATCH = 64
-"""Most tiles at once by default: more of them are not faster."""
+"""Most chips at once by default, or tiles of as many pixels: more of them are not faster."""
 
 
 class Inference:
@@ -117,7 +118,8 @@ class Inference:
     def batch_size(self, wanted: int | None, tile: int) -> int:
         """Return how many tiles to translate at once: as wanted, else what the machine takes.
 
-        That is 8 on a CPU, and on a GPU the largest power of two up to 64 that its memory holds.
+        That is as many pixels as 8 chips have on a CPU, and on a GPU the largest power of two up to
+        as 64 have that its memory holds.
 
         Raises:
             InvalidInputError: What is wanted is no whole number of at least 1.
@@ -125,10 +127,12 @@ class Inference:
         """
         if wanted is not None:
             return whole_number("batch_size", wanted, 1)
+        chips = max(tile / self.card.chip_size, 1) ** 2
         if self.device.type == "cpu":
-            return CPU_BATCH
-        self.scaled(torch.zeros(GPU_BATCH, self.card.source.bands, tile, tile))
-        return min(GPU_BATCH, self._fitting or GPU_BATCH)
+            return max(int(CPU_BATCH / chips), 1)
+        most = 2 ** int(math.log2(max(GPU_BATCH / chips, 1)))
+        self.scaled(torch.zeros(most, self.card.source.bands, tile, tile))
+        return min(most, self._fitting or most)
 
     def __call__(
         self, batch: NDArray[Any], places: Sequence[Place] | None = None

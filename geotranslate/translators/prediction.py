@@ -98,7 +98,7 @@ class Predictor(ABC):
         *,
         aoi: AreaLike | None = None,
         bbox: tuple[float, float, float, float] | None = None,
-        tile_size: int | None = None,
+        tile_size: int | Literal["auto"] = "auto",
         overlap: int | None = None,
         padding: int | None = None,
         batch_size: int | None = None,
@@ -132,12 +132,14 @@ class Predictor(ABC):
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
                 in the raster's. The output is cut to its bounds, and invalid outside of it.
             bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
-            tile_size: Side of the tiles, px; by default that of the training chips, rounded up to
-                what the generator takes without padding.
+            tile_size: Side of the tiles, px. "auto" takes tiles so large that they can be cropped
+                without a trace, where a quarter of the machine's memory holds one, else of four
+                chips; and of a chip where `norm_stats` are those of tiles.
             overlap: Pixels that neighbouring tiles share.
             padding: Pixels at a tile's edge that are thrown away where tiles are cropped.
-            batch_size: Tiles translated at once; by default 8 on a CPU, and on a GPU the largest
-                power of two up to 64 that fits. It is halved where a GPU's memory does not hold it.
+            batch_size: Tiles translated at once; by default as many pixels as 8 chips have on a
+                CPU, and on a GPU the largest power of two up to as 64 have that fits. It is halved
+                where a GPU's memory does not hold it.
             blend: What becomes of the pixels that tiles share: "hann" mixes them, "crop" takes
                 each from the tile in which it lies further inside; "auto" chooses.
             precision: "float32", "bfloat16", which is faster and differs in about the third digit,
@@ -176,10 +178,10 @@ class Predictor(ABC):
         """
         self._refuse_mean_of_classes(tta)
         norm_stats = resolve_norm_stats(norm_stats, self.inference.generator, tta)
-        inference, tile = self.inference.at(precision, norm_stats), self._tile_size(tile_size)
+        inference = self.inference.at(precision, norm_stats)
         asked: dict[str, Any] = {
             "bbox": bbox,
-            "tile_size": tile,
+            "tile_size": self._checked(tile_size),
             "overlap": overlap,
             "padding": padding,
             "blend": blend,
@@ -197,7 +199,7 @@ class Predictor(ABC):
             outputs = outputs_in(scenes, output)
         with shared(self, inference, tta, executor, digest, outputs[0]) as apply:
             how = {
-                "batch_size": inference.batch_size(batch_size, tile),
+                "batch_size": batch_size,
                 "driver": driver_named(driver),
                 "overwrite": overwrite,
                 "resume": resume,
@@ -206,7 +208,11 @@ class Predictor(ABC):
                 "max_memory": max_memory,
                 "progress": progress,
             }
-            write = Translation(inference, apply, self.card, provenance, aoi, asked | how).write
+            workers = 1 if executor is None else os.cpu_count() or 1
+            settings = asked | how
+            write = Translation(
+                inference, apply, self.card, provenance, aoi, settings, workers
+            ).write
             if scenes is None:
                 return write(path, outputs[0])
             return translate_each(scenes, outputs, write)
@@ -220,12 +226,12 @@ class Predictor(ABC):
                 "mean; translate without it."
             )
 
-    def _tile_size(self, wanted: int | None) -> int:
-        if wanted is None:
-            return -(-self.card.chip_size // self.stride) * self.stride
-        if whole_number("tile_size", wanted, 0) < self.stride:
+    def _checked(self, tile_size: int | str) -> int | str:
+        if tile_size == "auto":
+            return tile_size
+        if whole_number("tile_size", tile_size, 0) < self.stride:
             raise InvalidInputError(
-                f"tile_size is {wanted} but the generator shrinks tiles by {self.stride}; give at "
-                f"least {self.stride}, best a multiple of it."
+                f"tile_size is {tile_size} but the generator shrinks tiles by {self.stride}; give "
+                f"at least {self.stride}, best a multiple of it."
             )
-        return wanted
+        return int(tile_size)

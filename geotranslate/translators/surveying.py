@@ -27,6 +27,9 @@ MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
 """A scene is measured by as many tiles as have that many pixels: their activations, about 600 bytes
 a pixel in a U-Net with `ngf=64`, are in memory together."""
 
+MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
+"""Side of the largest tiles of which it takes no more, px."""
+
 LOOKS = 8
 """Times as many tiles are looked at for such as are mostly valid."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import ceil, isqrt
 
 import psutil
@@ -15,7 +14,7 @@ HALOS = (8, 6, 5)
 """Sides of tiles in halos that are tried: of 8 all but 1.8 times as much is computed as is kept,
 of 5, which is the least that is cropped by itself, 2.8 times."""
 
-CHIPS = (2, 1)
+CHIPS = (4, 2, 1)
 """Sides of tiles in chips, where no tile that can be cropped fits: larger ones translate better."""
 
 COPIES = 4
@@ -24,18 +23,17 @@ of U-Nets and ResNets)."""
 
 
 def fitting_tile(
-    rows: int, cols: int, stride: int, radius: int | None, chip_size: int, most: int, *, crop: bool
+    size: tuple[int, int], stride: int, radius: int | None, chip_size: int, most: int, *, crop: bool
 ) -> int:
     """Return the side of the tiles for a scene.
 
     Cropped tiles are exact where they are some halos wide, the halo being the radius in whole
     strides. Of those that memory allows, the one that computes the fewest pixels is taken. Where
-    none fits, tiles of two chips are blended, and of one where a normalisation sees the tile, as it
-    has seen no others.
+    none fits, tiles of four chips are blended, or of as many as memory allows. A network that sees
+    the whole tile gets tiles of a chip, as it has seen no others.
 
     Args:
-        rows: Rows of the scene.
-        cols: Columns of the scene.
+        size: Rows and columns of the scene.
         stride: Factor by which the generator shrinks tiles.
         radius: How far it sees; None for the whole tile.
         chip_size: Side of the training chips.
@@ -45,22 +43,25 @@ def fitting_tile(
     if radius is None:
         return _whole(chip_size, stride)
     # Larger tiles than the scene would be extended to be thrown away.
-    scene = _whole(max(rows, cols), stride)
+    scene = _whole(max(size), stride)
     halo = _whole(radius, stride)
     exact = {min(times * halo, scene) for times in HALOS} if crop and halo else set()
     sides = [side for side in exact if side <= most]
     if sides:
-        return min(sides, key=lambda side: (_computed(rows, cols, side, halo), -side))
+        return min(sides, key=lambda side: (_computed(size, side, halo), -side))
     blended = [min(_whole(times * chip_size, stride), scene) for times in CHIPS]
     return next((side for side in blended if side <= most), blended[-1])
 
 
-def largest_tile(network: nn.Module, card: DataCard) -> int:
-    """Return the side of the largest tile that a quarter of the free memory holds, px.
+def largest_tile(network: nn.Module, card: DataCard, workers: int) -> int:
+    """Return the side of the largest tile for a quarter of the machine's memory, px.
+
+    It is not that of the free memory, so that a run that goes on has the same tiles.
 
     Args:
         network: A generator in eval mode, of which the largest layer is looked at with a chip.
         card: What it was trained on.
+        workers: How many share the memory.
     """
     first = next(network.parameters())
     largest = 0
@@ -70,30 +71,28 @@ def largest_tile(network: nn.Module, card: DataCard) -> int:
         if isinstance(found, torch.Tensor):
             largest = max(largest, found.numel() * found.element_size())
 
-    hooks = [module.register_forward_hook(look) for module in _leaves(network)]
-    size = (1, card.source.bands, card.chip_size, card.chip_size)
+    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
+    chip = torch.zeros(1, card.source.bands, card.chip_size, card.chip_size)
     try:
         with torch.inference_mode():
-            network(torch.zeros(size, dtype=first.dtype, device=first.device))
+            network(chip.to(first.device, first.dtype))
     finally:
         for hook in hooks:
             hook.remove()
     if first.device.type == "cuda":
-        free = torch.cuda.mem_get_info(first.device)[0]
+        memory = torch.cuda.get_device_properties(first.device).total_memory
     else:
-        free = psutil.virtual_memory().available
-    return isqrt(free // 4 * card.chip_size**2 // (COPIES * largest))
-
-
-def _leaves(network: nn.Module) -> Iterable[nn.Module]:
-    return (module for module in network.modules() if not list(module.children()))
+        memory = psutil.virtual_memory().total
+    return isqrt(memory // (4 * workers) * card.chip_size**2 // (COPIES * largest))
 
 
 def _whole(length: int, stride: int) -> int:
     return ceil(length / stride) * stride
 
 
-def _computed(rows: int, cols: int, side: int, halo: int) -> int:
+def _computed(size: tuple[int, int], side: int, halo: int) -> int:
     """Return how many pixels tiles have together."""
-    tiles = [max(ceil((length - 2 * halo) / (side - 2 * halo)), 1) for length in (rows, cols)]
-    return tiles[0] * tiles[1] * side**2
+    rows, cols = (
+        1 if length <= side else ceil((length - 2 * halo) / (side - 2 * halo)) for length in size
+    )
+    return rows * cols * side**2

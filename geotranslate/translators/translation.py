@@ -19,7 +19,8 @@ from geotranslate.translators.augmentation import TileFunction
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.provenance import Provenance
 from geotranslate.translators.suitability import warn_if_unlike
-from geotranslate.translators.surveying import Surveyor
+from geotranslate.translators.surveying import MOST_SAMPLED, Surveyor
+from geotranslate.translators.tilesize import fitting_tile, largest_tile
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Translation:
     provenance: Provenance
     aoi: AreaLike | None
     settings: dict[str, Any]
-    """Arguments of `translate_raster` that are the same for all scenes."""
+    """Arguments of `translate_raster`, where "auto" and None stand for what the scene decides."""
+    workers: int = 1
+    """How many share the memory."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn where it is not like the training chips.
@@ -60,9 +63,30 @@ class Translation:
                     self.settings["dtype"],
                     with_deviation=self.provenance.tta == "std",
                 ),
-                **self.settings,
+                **self.settings | self._sizes(source),
             )
             return written.with_warnings(said)
+
+    def _sizes(self, source: Source) -> dict[str, int]:
+        tile = self.settings["tile_size"]
+        if tile == "auto":
+            tile = self._tile((source.grid.height, source.grid.width))
+        batch = self.inference.batch_size(self.settings["batch_size"], tile)
+        return {"tile_size": tile, "batch_size": batch}
+
+    def _tile(self, size: tuple[int, int]) -> int:
+        inference = self.inference
+        # Tiles that are normalised by themselves are like the chips.
+        radius = None if inference.norm_stats in ("tile", "smooth") else inference.radius
+        most = 0
+        if radius is not None:
+            with inference.eval_mode:
+                most = largest_tile(inference.generator, self.card, self.workers)
+        if inference.norm_stats == "scene":
+            most = min(most, MOST_SAMPLED)
+        laid = [self.settings[name] for name in ("overlap", "padding")]
+        crop = self.settings["blend"] != "hann" and laid == [None, None]
+        return fitting_tile(size, inference.stride, radius, self.card.chip_size, most, crop=crop)
 
     def _area(self, source: Source) -> BaseGeometry | None:
         if self.aoi is None:

@@ -185,11 +185,13 @@ class _Between(_Affine):
         rows, cols = image.shape[-2:]
         # Under autocast, means would be products in bfloat16.
         with torch.autocast(image.device.type, enabled=False):
-            values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), known.values[..., self.own])
+            mean, deviation = known.values[..., self.own].split(self.groups, dim=-1)
+            values = torch.cat([mean, mean.square() + deviation.square()], dim=-1)
+            values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), values)
             values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
         # As they come, channels lie beside each other, as in the image.
-        mean, deviation = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
-        return self.normalised(image, mean, deviation)
+        mean, squares = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
+        return self.normalised(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
 
 
 class _Measuring(_Affine):

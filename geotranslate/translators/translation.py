@@ -75,9 +75,11 @@ class Translation:
         return {"tile_size": tile, "batch_size": batch}
 
     def _tile(self, size: tuple[int, int]) -> int:
-        inference = self.inference
-        # Tiles that are normalised by themselves are like the chips.
+        inference, chip = self.inference, self.card.chip_size
+        # Tiles that are normalised by themselves are like the chips, and statistics between tiles
+        # are of more pixels than the few that are left of a chip inside.
         radius = None if inference.norm_stats in ("tile", "smooth") else inference.radius
+        chip *= 2 if inference.norm_stats == "smooth" else 1
         most = 0
         if radius is not None:
             with inference.eval_mode:
@@ -86,7 +88,7 @@ class Translation:
             most = min(most, MOST_SAMPLED)
         laid = [self.settings[name] for name in ("overlap", "padding")]
         crop = self.settings["blend"] != "hann" and laid == [None, None]
-        return fitting_tile(size, inference.stride, radius, self.card.chip_size, most, crop=crop)
+        return fitting_tile(size, inference.stride, radius, chip, most, crop=crop)
 
     def _area(self, source: Source) -> BaseGeometry | None:
         if self.aoi is None:

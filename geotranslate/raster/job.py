@@ -148,8 +148,8 @@ def _translate(job: Job, batch: TileBatch) -> Batch:
     except Exception as error:
         what = f"{type(error).__name__}: {error}".rstrip(". ")
         raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
-    side = job.plan.out_rows.tile
-    expected = (len(batch.places), job.output.bands, side, side)
+    sides = job.plan.out_rows.tile, job.plan.out_cols.tile
+    expected = (len(batch.places), job.output.bands, *sides)
     if returned.shape != expected:
         raise InvalidInputError(
             f"apply returned {returned.shape} for {batch.values.shape}, {_named(batch)}; it has "

@@ -89,6 +89,8 @@ def translate_raster(
         source: Raster to read: path, URL, GDAL name, `MemoryFile` or open dataset.
         output: GeoTIFF to write (.tif or .tiff), in an existing folder.
         apply: Function from a batch of tiles to as many translated ones, `scale` times as large.
+            One with `any_shape = True` gets tiles no longer than the raster, rounded up to its
+            `stride`.
             One with `needs_places = True` gets their `[(tile row, tile column), ...]` as well, and
             one with `surveyed` looks at the scene first, see `LooksFirst`.
         bands_out: Bands that `apply` returns.
@@ -155,7 +157,7 @@ def translate_raster(
         tiling = _tiling(
             opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical, said
         )
-        plan = _plan(opened, tiling, factor, region, part_rows)
+        plan = _plan(opened, apply, tiling, factor, region, part_rows)
         gcps, rpcs = points_of(opened.dataset, plan.window, float(factor))
         written = Output(
             grid=_grid_of(opened, plan, placed=gcps is not None or bool(rpcs)),
@@ -245,16 +247,25 @@ def _tiling(
 
 
 def _plan(
-    source: Source, tiling: Tiling, factor: Fraction, region: Region, part_rows: int | None
+    source: Source,
+    apply: Any,
+    tiling: Tiling,
+    factor: Fraction,
+    region: Region,
+    part_rows: int | None,
 ) -> Plan:
     # Where pixels become fewer, tiles may only begin at whole output pixels.
     step = math.lcm(tiling.step, factor.denominator)
+    # What takes any shape is not given what lies beyond the raster.
+    whole = math.lcm(step, apply.stride) if getattr(apply, "any_shape", False) else 0
     rows, cols = (
-        Axis(size, tiling.tile, tiling.overlap, tiling.padding, step)
+        Axis(size, -(-size // whole) * whole, 0, 0, step)
+        if whole and size <= tiling.tile
+        else Axis(size, tiling.tile, tiling.overlap, tiling.padding, step)
         for size in (source.grid.height, source.grid.width)
     )
     if part_rows is None:
-        part_rows = part_height(region.width, int(tiling.tile * factor))
+        part_rows = part_height(region.width, int(rows.tile * factor))
     elif whole_number("part_rows", part_rows, 1) % BLOCK:
         raise InvalidInputError(f"part_rows is {part_rows}; give a multiple of {BLOCK}.")
     plan = Plan(rows, cols, factor, region, part_rows)

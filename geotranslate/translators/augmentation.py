@@ -34,6 +34,8 @@ class Symmetric:
             target's units, averaged over the bands.
     """
 
+    any_shape = True
+
     def __init__(self, apply: TileFunction, *, spread: bool = False) -> None:
         self.apply, self.spread = apply, spread
         self.stride, self.radius = apply.stride, apply.radius

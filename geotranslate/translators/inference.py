@@ -40,6 +40,9 @@ class Inference:
         radius: How far it sees, px; None for the whole image.
     """
 
+    any_shape = True
+    """Tiles need not be square."""
+
     def __init__(
         self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
     ) -> None:

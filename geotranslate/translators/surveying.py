@@ -61,6 +61,8 @@ class Surveyor:
         """How far a pixel's translation sees with these statistics, px; None where unknown."""
         return self.inference.radius
 
+    any_shape = True
+
     def surveyed(self, survey: Survey) -> TileFunction:
         """Measure the scene, unless that was done, and return what translates its tiles."""
         rows, cols = (
@@ -82,8 +84,8 @@ class Surveyor:
         return self.finish(SceneStatistics(path, sha256_of(path), rows, cols, first))
 
     def _of_scene(self, survey: Survey) -> NDArray[np.float32]:
-        side = survey.plan.rows.tile
-        tiles = sampled(survey, min(max(SAMPLE_PIXELS // side**2, LEAST_TILES), MOST_TILES))
+        pixels = survey.plan.rows.tile * survey.plan.cols.tile
+        tiles = sampled(survey, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
         if not tiles:  # and so nothing to translate
             return np.ones((1, size_of(original)), np.float32)

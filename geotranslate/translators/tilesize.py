@@ -17,9 +17,6 @@ of 5, which is the least that is cropped by itself, 2.8 times."""
 CHIPS = (4, 2, 1)
 """Sides of tiles in chips, where no tile that can be cropped fits: larger ones translate better."""
 
-MOST_WORK = 3
-"""Pixels that may be computed for one of the scene: a long strip is not worth exact tiles."""
-
 COPIES = 4
 """What a network holds at its widest place, in outputs of the largest layer (measured: 2.5 to 4.3
 of U-Nets and ResNets)."""
@@ -32,9 +29,8 @@ def fitting_tile(
 
     Cropped tiles are exact where they are some halos wide, the halo being the radius in whole
     strides. Of those that memory allows, the one that computes the fewest pixels is taken. Where
-    none fits, or all compute more than three times what the scene has, tiles of four chips are
-    blended, or of as many as can be. A network that sees the whole tile gets tiles of a chip, as it
-    has seen no others.
+    none fits, tiles of four chips are blended, or of as many as memory allows. A network that sees
+    the whole tile gets tiles of a chip, as it has seen no others.
 
     Args:
         size: Rows and columns of the scene.
@@ -50,16 +46,12 @@ def fitting_tile(
     scene = _whole(max(size), stride)
     halo = _whole(radius, stride)
 
-    def work(side: int, overlap: int) -> float:
-        return _computed(size, side, overlap) / (size[0] * size[1])
-
     exact = {min(times * halo, scene) for times in HALOS} if crop and halo else set()
-    sides = {side: work(side, 2 * halo) for side in exact if side <= most}
-    if sides and min(sides.values()) <= MOST_WORK:
-        return min(sides, key=lambda side: (sides[side], -side))
+    sides = [side for side in exact if side <= most]
+    if sides:
+        return min(sides, key=lambda side: (_computed(size, side, 2 * halo), -side))
     blended = [min(_whole(times * chip_size, stride), scene) for times in CHIPS]
-    fitting = (side for side in blended if side <= most and work(side, side // 4) <= MOST_WORK)
-    return next(fitting, blended[-1])
+    return next((side for side in blended if side <= most), blended[-1])
 
 
 def largest_tile(network: nn.Module, card: DataCard, workers: int) -> int:
@@ -100,8 +92,9 @@ def _whole(length: int, stride: int) -> int:
 
 
 def _computed(size: tuple[int, int], side: int, overlap: int) -> int:
-    """Return how many pixels tiles have together."""
+    """Return how many pixels tiles have together; they are no longer than the scene."""
     rows, cols = (
-        1 if length <= side else ceil((length - overlap) / (side - overlap)) for length in size
+        length if length <= side else ceil((length - overlap) / (side - overlap)) * side
+        for length in size
     )
-    return rows * cols * side**2
+    return rows * cols

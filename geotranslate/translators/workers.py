@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class SavedModel:
     another one is called.
     """
 
+    any_shape: ClassVar = True
     folder: Path
     digest: str
     """SHA-256 of its weights: a folder that was renewed meanwhile is another model."""

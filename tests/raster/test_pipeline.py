@@ -528,3 +528,34 @@ def test_reports_of_complete_parts_leave_memory(
     )
     assert [part for part, _ in made] == list(range(5))
     assert all(held <= {part + 1} for part, held in made)
+
+
+class Shapes:
+    """A function of tiles that remembers their shapes."""
+
+    def __init__(self, *, any_shape: bool, stride: int) -> None:
+        self.any_shape, self.stride, self.radius = any_shape, stride, None
+        self.seen: set[tuple[int, ...]] = set()
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.seen.add(batch.shape[2:])
+        return batch
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [((30, 200), (32, 64)), ((200, 30), (64, 32)), ((10, 64), (16, 64)), ((70, 90), (64, 64))],
+)
+def test_tiles_of_any_shape_are_no_longer_than_the_raster(
+    write_raster: WriteRaster, tmp_path: Path, size: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    scene = values((2, *size), "uint8")
+    path = write_raster("scene.tif", scene)
+    for any_shape, expected in ((True, shape), (False, (64, 64))):
+        apply = Shapes(any_shape=any_shape, stride=16)
+        done = translate_raster(
+            path, tmp_path / "out.tif", apply, bands_out=2, tile_size=64, overwrite=True
+        )
+        assert apply.seen == {expected}
+        with rasterio.open(done) as written:
+            np.testing.assert_array_equal(written.read(), scene)

@@ -44,8 +44,15 @@ from geotranslate.training.metrics.measures import Measures  # noqa: E402
 
 DECAY, BATCH_SIZE, MAPS_SIZE, MAPS_SCENES = 0.999, 4, 300, 20
 SIZES: dict[str, dict[str, int]] = {
-    "small": {"filters": 16, "crop": 128, "chip": 256, "steps": 1500, "validating": 50},
-    "full": {"filters": 64, "crop": 256, "chip": 288, "steps": 400, "validating": 5},
+    "small": {
+        "filters": 16,
+        "crop": 128,
+        "chip": 256,
+        "steps": 1500,
+        "validating": 50,
+        "scene": 1536,
+    },
+    "full": {"filters": 64, "crop": 256, "chip": 288, "steps": 400, "validating": 5, "scene": 3072},
 }
 PAPER = {"norm": "batch", "upsample": "transposed", "padding": "zeros"}
 CURED = {"norm": "batch", "upsample": "resize", "padding": "reflect"}
@@ -69,20 +76,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
-    "cut": {"overlap": 0},
-    "Hann": {"blend": "hann"},
-    "cropped by 32": {"blend": "crop", "padding": 32},
-    "tile, Hann": {"blend": "hann", "norm_stats": "tile"},
-    "tile, cropped by 32": {"blend": "crop", "padding": 32, "norm_stats": "tile"},
-    "scene, Hann": {"blend": "hann", "norm_stats": "scene"},
-    "scene, cropped by 32": {"blend": "crop", "padding": 32, "norm_stats": "scene"},
-    "smooth, Hann": {"blend": "hann", "norm_stats": "smooth"},
-    "smooth, cropped by 32": {"blend": "crop", "padding": 32, "norm_stats": "smooth"},
-    "tiles x 2, Hann": {"tile_size": 2, "blend": "hann"},
-    "tiles x 2, cropped by 32": {"tile_size": 2, "blend": "crop", "padding": 32},
+    "cut": {"tile_size": 1, "overlap": 0},
+    "Hann": {"tile_size": 1, "blend": "hann"},
+    "cropped by 32": {"tile_size": 1, "blend": "crop", "padding": 32},
     "tiles x 4, Hann": {"tile_size": 4, "blend": "hann"},
+    "tile, Hann": {"tile_size": 1, "blend": "hann", "norm_stats": "tile"},
+    "tile, cropped by 32": {"tile_size": 1, "blend": "crop", "padding": 32, "norm_stats": "tile"},
+    "scene": {"norm_stats": "scene"},
+    "smooth": {"norm_stats": "smooth"},
 }
-"""How scenes are translated; the sizes of tiles are those of the crops, times so much."""
+"""How scenes are translated; sizes of tiles that are given are those of the crops, times so much.
+Cropped by 32 px, the mismatch is that at 32 px from the edges of both tiles."""
 
 
 def banepa(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
@@ -91,7 +95,7 @@ def banepa(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
     with rasterio.open(image) as scene:
         grid = Grid.of(scene)
     north = Window(0, 0, grid.width, grid.height * 3 // 4)
-    south = Window(0, north.height, grid.width, grid.height - north.height)
+    south = Window(0, north.height, size["scene"], grid.height - north.height)
     area = grid.crop(north).footprint
     chip = size["chip"]
     cut: dict[str, Any] = {"tile_size": chip, "stride": chip // 2, "aoi": area}
@@ -209,7 +213,11 @@ def measure(out: Path) -> None:
         pictures = folder.parent / "pictures"
         pictures.mkdir(exist_ok=True)
         rows = {
-            name: measured(model, folder, {**way, "tile_size": crop * way.get("tile_size", 1)})
+            name: measured(
+                model,
+                folder,
+                way | ({"tile_size": crop * way["tile_size"]} if "tile_size" in way else {}),
+            )
             for name, way in WAYS.items()
             if possible(model, way)
         }

@@ -51,7 +51,8 @@ class Pix2Pix(Translator):
     Args:
         data: Loaders from `prepare_data`.
         recipe: What `norm`, `upsample` and `padding` are where they are not given: "seamless"
-            shows tiles least, "paper" is that of Isola et al.
+            shows tiles least; "paper" is that of Isola et al., and translates scenes as they do,
+            every tile normalised by itself, unless `norm_stats` says otherwise.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
             (the discriminator's if both have one), or, with a `backbone`, a local file with the
             state dict of its encoder, by torch or safetensors. Such an encoder starts frozen, see
@@ -151,6 +152,8 @@ class Pix2Pix(Translator):
             callbacks=[] if adversary is None else [adversary],
             metrics=[] if adversary is None else adversary.columns,
         )
+        if recipe == "paper":
+            self.own_norm_stats = "tile"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
 

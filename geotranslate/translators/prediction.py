@@ -45,6 +45,9 @@ class Predictor(ABC):
         radius: How far it sees, px; None for the whole image.
     """
 
+    own_norm_stats: NormStats = "auto"
+    """What `norm_stats="auto"` of `predict_raster` is."""
+
     def __init__(
         self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
     ) -> None:
@@ -177,6 +180,8 @@ class Predictor(ABC):
                 aoi is empty or elsewhere, or an argument is impossible.
         """
         self._refuse_mean_of_classes(tta)
+        if norm_stats == "auto":
+            norm_stats = self.own_norm_stats
         norm_stats = resolve_norm_stats(norm_stats, self.inference.generator, tta)
         inference = self.inference.at(precision, norm_stats)
         asked: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Draw a scene of an invented town under each treatment of its seams, and the errors, amplified.
 
-    python tests/benchmarks/seam_pictures.py OUT.png [STEPS]
+    python tests/benchmarks/seam_pictures.py OUT.jpg [STEPS]
 
 Trains the paper's recipe and the default one on three quarters of the town, in crops of 128 px with
 ngf = ndf = 16, and translates the fourth. Prints the errors and the measures of seams.
@@ -103,7 +103,7 @@ def main(out: Path, steps: int) -> None:
             column[1].set_title(f"error, {AMPLIFIED} times; mean {error:.1f}")
         for axis in axes.flat:
             axis.axis("off")
-        figure.savefig(out, dpi=64)
+        figure.savefig(out, dpi=64, pil_kwargs={"quality": 85})
 
 
 if __name__ == "__main__":

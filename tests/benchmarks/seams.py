@@ -67,6 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "group": CURED | {"norm": "group"},
     "channel": CURED | {"norm": "channel"},
     "none": CURED | {"norm": "none"},
+    "depth 7": CURED | {"depth": 7},
     "depth 6": CURED | {"depth": 6},
     "depth 5": CURED | {"depth": 5},
     "depth 5 channel": CURED | {"depth": 5, "norm": "channel"},

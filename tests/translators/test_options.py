@@ -120,3 +120,30 @@ def test_impossible_networks_are_refused(
     data = prepare_data(write_chips(count=3))
     with pytest.raises(InvalidInputError, match=sentence):
         Pix2Pix(data, **options)
+
+
+def test_the_papers_recipe_translates_scenes_as_the_paper_does(
+    write_chips: WriteChips, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    data = prepare_data(write_chips(count=3))
+    scene = write_raster("scene.tif", values((3, 90, 130), "uint8"))
+    for recipe, own, layers in (
+        ("paper", "tile", ("transposed", "zeros")),
+        ("seamless", "running", ("resize", "reflect")),
+    ):
+        model = Pix2Pix(data, recipe=recipe, ngf=4, ndf=4)
+        assert (model.options["upsample"], model.options["padding"]) == layers
+        again = Pix2Pix.from_model(model.save(tmp_path / recipe))
+        files = []
+        for one, options in ((model, {"norm_stats": own}), (model, {}), (again, {})):
+            path = tmp_path / "out.tif"
+            done = one.predict_raster(scene, path, overwrite=True, progress=False, **options)
+            with rasterio.open(done) as written:
+                files.append(written.read())
+        np.testing.assert_array_equal(files[0], files[1])
+        np.testing.assert_array_equal(files[0], files[2])
+
+
+def test_what_a_recipe_says_can_be_said_otherwise(write_chips: WriteChips) -> None:
+    model = Pix2Pix(prepare_data(write_chips(count=3)), recipe="paper", norm="group", ngf=4, ndf=4)
+    assert (model.options["norm"], model.options["upsample"]) == ("group", "transposed")

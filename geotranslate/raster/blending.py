@@ -110,8 +110,13 @@ def _cropped(
     reach: Reach | None,
     said: list[str] | None,
 ) -> Tiling:
-    if padding is None and overlap is not None:
-        padding = overlap // 2
+    if overlap is not None:
+        padding = overlap // 2 if padding is None else padding
+        if overlap not in (2 * padding, 2 * padding + 1):
+            raise InvalidInputError(
+                f"overlap is {overlap} and padding {padding}, but cropped tiles overlap by twice "
+                "the padding; give one of the two, or blend='hann' (--blend hann)."
+            )
     step = 1 if reach is None or reach.radius is None else reach.stride
     if padding is None:
         halo = _halo(reach)
@@ -130,11 +135,6 @@ def _cropped(
         warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
         if said is not None:
             said.append(sentence)
-    if overlap is not None and overlap not in (2 * padding, 2 * padding + 1):
-        raise InvalidInputError(
-            f"overlap is {overlap} and padding {padding}, but cropped tiles overlap by twice the "
-            "padding; give one of the two, or blend='hann' (--blend hann)."
-        )
     return Tiling(rounded_tile, 2 * rounded, rounded, step)
 
 

@@ -172,7 +172,10 @@ class Watch(Callback):
                 "generator learns nothing from it. Give it a lower rate, fit(lr=(2e-4, 5e-5)), or "
                 "the Pix2Pix label_smoothing=0.1 or a smaller lambda_gan.",
             )
-        if all(row.get("spread", 1.0) < 0.01 for row in rows):
+        spreads = [row.get("spread", 1.0) for row in rows]
+        # A network that has hardly begun gives one colour too, but less so with every epoch.
+        grows = spreads == sorted(set(spreads))
+        if not grows and all(spread < 0.01 for spread in spreads):
             self._say(
                 "generator",
                 "The generator has collapsed: its translations hardly differ from a constant "

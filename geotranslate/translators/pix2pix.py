@@ -61,8 +61,9 @@ class Pix2Pix(Translator):
             name, of timm; by default the U-Net's own. It starts with random weights.
         generator: "unet", or "resnet9" or "resnet6" with so many residual blocks, which see less
             far (Johnson et al. 2016) and take longer.
-        depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8. With
-            fewer it sees less far, so that tiles can be cropped without a trace.
+        depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8, or to
+            two pixels where single images are normalised (instance, group, batches of one pair)
+            and a repeated pixel would be alone. With fewer it sees less far.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.
         n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
@@ -138,7 +139,8 @@ class Pix2Pix(Translator):
         }
         _check(options)
         card = data_card(data)
-        options["depth"] = _depth(card, options)
+        alone = isinstance(data, DataLoaders) and data.train.bs == 1
+        options["depth"] = _depth(card, options, alone=alone)
         with seeded(card.seed):
             network = _generator(card, options)
             discriminator = _discriminator(card, options) if lambda_gan else None
@@ -202,8 +204,14 @@ def _check(options: dict[str, Any]) -> None:
         )
 
 
-def _depth(card: DataCard, options: dict[str, Any]) -> int | None:
-    """Return the levels of the U-Net; None for generators that have no levels to choose."""
+def _depth(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | None:
+    """Return the levels of the U-Net; None for generators that have no levels to choose.
+
+    Args:
+        card: What it is trained on.
+        options: What it is made of.
+        alone: Whether batches are of one pair.
+    """
     given, most = options["depth"], depth_for(card.chip_size)
     if options["backbone"] is not None and options["generator"] != "unet":
         raise InvalidInputError(
@@ -211,13 +219,26 @@ def _depth(card: DataCard, options: dict[str, Any]) -> int | None:
             f"is {options['generator']!r}; give one of the two."
         )
     if options["backbone"] is None and options["generator"] == "unet":
-        return most if given is None else whole_number("depth", given, 2, most)
+        if given is not None:
+            return whole_number("depth", given, 2, most)
+        return most - (card.chip_size == 2**most and _leaves_nothing_of_a_pixel(options, alone))
     if given is not None:
         raise InvalidInputError(
             f"depth is {given!r}, but only a U-Net without backbone has levels to choose; leave "
             "it out."
         )
     return None
+
+
+def _leaves_nothing_of_a_pixel(options: dict[str, Any], alone: bool) -> bool:
+    """Tell whether a decoder that begins with a single pixel normalises it away.
+
+    Repeated, and extended by itself, it is one colour: as far as an image's mean is subtracted, the
+    innermost level has no say and no gradient, and running deviations become 0.
+    """
+    repeats = options["upsample"] == "resize" and options["padding"] != "zeros"
+    norms = ("instance", "group", *(("batch", "renorm") if alone else ()))
+    return repeats and options["norm"] in norms
 
 
 def _generator(card: DataCard, options: dict[str, Any]) -> UNet | BackboneUNet | ResNet:

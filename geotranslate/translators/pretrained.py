@@ -70,6 +70,7 @@ def _continue(
     path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
 ) -> None:
     former, weights = read_model(path)
+    weights = _translating(weights)
     fitting: dict[str, Tensor] = {}
     for name, network in pair.named_children():
         own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
@@ -84,6 +85,17 @@ def _continue(
                 )
             fitting |= found
     pair.load_state_dict(fitting, strict=False)
+
+
+def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a saved pair, the generator's those that it translates with."""
+    average = "average.module."
+    found = {
+        f"generator.{name.removeprefix(average)}": value
+        for name, value in weights.items()
+        if name.startswith(average)
+    }
+    return weights | found
 
 
 def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -200,9 +200,12 @@ def test_padding_stays_where_tiles_are_no_larger_than_the_stride() -> None:
         ),
     ],
 )
-def test_what_contradicts_itself_is_said(options: dict[str, Any], sentence: str) -> None:
+@pytest.mark.parametrize("reach", [None, Reach(64, 127)])
+def test_what_contradicts_itself_is_said_without_a_warning_before(
+    reach: Reach | None, options: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
-        chosen(**options)
+        chosen(reach, **options)
 
 
 def found_by(radius: int, threshold: float) -> Any:

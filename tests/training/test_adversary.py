@@ -210,7 +210,7 @@ def train_in_parts(folder: Path, parts: int, epochs: int = 12, **options: Any) -
     model.pair.double()
     model.learn.add_cb(Watch())
     if epochs:
-        model.fit(epochs, precision="float32", checkpoint=False, progress=False)
+        model.fit(epochs, ema=0, precision="float32", checkpoint=False, progress=False)
     return [parameter.detach().clone() for parameter in model.pair.parameters()]
 
 
@@ -303,12 +303,12 @@ def test_interrupted_training_goes_on_as_if_it_began(write_chips: Callable[..., 
             stop = Stop()
             model.learn.add_cb(stop)
             with pytest.raises(KeyboardInterrupt):
-                model.fit(1, checkpoint=False, progress=False)
+                model.fit(1, ema=0, checkpoint=False, progress=False)
             model.learn.remove_cb(stop)
             model.pair.load_state_dict(before)
             model.learn.create_opt()
         data.train.rng = random.Random(1)
-        model.fit(1, checkpoint=False, progress=False)
+        model.fit(1, ema=0, checkpoint=False, progress=False)
         return [parameter.detach().clone() for parameter in model.pair.parameters()]
 
     for one, other in zip(train(False), train(True), strict=True):

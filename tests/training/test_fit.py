@@ -316,6 +316,12 @@ def test_game_that_is_lost_is_said_once(row: dict[str, float], sentence: str) ->
     watched([*[row] * 5, {"d_real": 0.5, "d_fake": 0.7, "spread": 0.9}])
 
 
+def test_a_generator_that_has_hardly_begun_is_not_called_collapsed() -> None:
+    watched([{"spread": epoch / 1000} for epoch in range(1, 10)])
+    with pytest.warns(GeotranslateWarning, match=r"^Epoch 10: The generator has collapsed"):
+        watched([{"spread": epoch / 1000} for epoch in (1, 2, 3, 4, 5, 6, 7, 8, 9, 8)])
+
+
 def test_columns_that_can_be_monitored_are_those_of_the_table(model: Pix2Pix) -> None:
     model.fit(1, monitor="psnr", **FIT)
     assert set(model.available_metrics) <= set(model.history[0])

@@ -29,7 +29,8 @@ NO_ROOM = OSError(28, "No space left on device")
 @pytest.fixture
 def model(write_chips: Callable[..., Path]) -> Pix2Pix:
     torch.manual_seed(0)
-    return Pix2Pix(prepare_data(write_chips(count=9), batch_size=4), ngf=4, lambda_gan=0)
+    data = prepare_data(write_chips(count=9), batch_size=4)
+    return Pix2Pix(data, ngf=4, lambda_gan=0, recipe="paper")
 
 
 def test_picture_that_cannot_be_written_is_said(

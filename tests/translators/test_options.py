@@ -73,14 +73,44 @@ def test_networks_that_see_the_tile_have_no_radius_and_others_have(
     write_chips: WriteChips,
 ) -> None:
     data = prepare_data(write_chips(count=3))
-    for norm, upsample, radius in (
-        ("batch", "transposed", 127),
-        ("none", "transposed", 127),
-        ("instance", "transposed", None),
-        ("group", "resize", None),
+    for norm, upsample, radius, stride in (
+        ("batch", "transposed", 127, 64),
+        ("none", "transposed", 127, 64),
+        ("instance", "transposed", None, 64),
+        ("group", "resize", None, 32),
     ):
         inference = Pix2Pix(data, ngf=4, ndf=4, norm=norm, upsample=upsample).inference
-        assert (inference.radius, inference.stride) == (radius, 64)
+        assert (inference.radius, inference.stride) == (radius, stride)
+
+
+@pytest.mark.parametrize(
+    ("norm", "batch_size", "options", "depth"),
+    [
+        ("batch", 4, {}, 6),
+        ("batch", 1, {}, 5),
+        ("renorm", 1, {}, 5),
+        ("instance", 4, {}, 5),
+        ("group", 4, {"padding": "replicate"}, 5),
+        ("group", 4, {"padding": "zeros"}, 6),
+        ("instance", 4, {"upsample": "transposed"}, 6),
+        ("channel", 1, {}, 6),
+    ],
+)
+def test_every_level_learns(
+    write_chips: WriteChips, norm: Any, batch_size: int, options: dict[str, Any], depth: int
+) -> None:
+    data = prepare_data(write_chips(count=6), batch_size=batch_size)
+    model = Pix2Pix(data, ngf=4, ndf=4, dropout=0, norm=norm, **options)
+    assert model.options["depth"] == depth
+    source, target = (side.as_subclass(torch.Tensor) for side in data.one_batch())
+    (model.pair.generator.train()(source) - target).abs().mean().backward()
+    levels = [level[1].weight.grad.abs().mean() for level in model.pair.generator.encoder]
+    assert min(levels) > 1e-4 * max(levels)
+
+
+def test_a_chip_that_leaves_two_pixels_loses_no_level(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips(count=3, size=100))
+    assert Pix2Pix(data, ngf=4, ndf=4, norm="instance").options["depth"] == 6
 
 
 def test_the_discriminator_keeps_batch_norm_where_the_generator_has_its_cure(

@@ -33,7 +33,7 @@ from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster
 
-OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32"}
+OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ main()
 def arguments(model: Path, scene: Path, output: Path, *more: str) -> list[str]:
     return [
         *("predict", str(model), str(scene), "-o", str(output), "--precision", "float32"),
-        *("--no-progress", *more),
+        *("--tile-size", "64", "--no-progress", *more),
     ]
 
 

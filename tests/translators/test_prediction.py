@@ -78,11 +78,12 @@ def test_plain_call_asks_for_what_the_card_says(
         "bands_out": 1,
         "aoi": None,
         "bbox": None,
-        "tile_size": 64,
+        # The whole scene, in whole strides.
+        "tile_size": 128,
         "overlap": None,
         "padding": None,
         "blend": "auto",
-        "batch_size": 8,
+        "batch_size": 2,
         "dtype": "uint8",
         "nodata": None,
         "categorical": False,
@@ -279,7 +280,7 @@ def test_resume_keeps_what_the_same_model_finished(
 ) -> None:
     paths = [write_raster(f"in/{n}.tif", values((3, 70, 70), "uint8")) for n in "ab"]
     broken = write_raster("in/c.tif", values((2, 70, 70), "uint8"))
-    out, options = tmp_path / "out", {"progress": False, "resume": True}
+    out, options = tmp_path / "out", {"tile_size": 64, "progress": False, "resume": True}
     with pytest.raises(GeotranslateError, match=r"Scene 3 of 3, .*c\.tif has 2 bands .* 2 before"):
         fresh_model.predict_raster([*paths, broken], out, **options)
     outputs = [out / f"{n}_translated.tif" for n in "ab"]

@@ -34,18 +34,22 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_training_starts_from_a_saved_model(chips: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ema", [0, None])
+def test_training_starts_from_what_a_saved_model_translates_with(
+    chips: Path, tmp_path: Path, ema: float | None
+) -> None:
     data = prepare_data(chips)
-    former = Pix2Pix(data, **SMALL).fit(1, checkpoint=False, progress=False)
+    former = Pix2Pix(data, **SMALL).fit(1, ema=ema, checkpoint=False, progress=False)
     folder = former.save(tmp_path / "model")
     for path in (folder, folder / "card.json"):
         model = Pix2Pix(data, pretrained_path=path, gan_mode="hinge", dropout=0, **SMALL)
-        assert equal(weights(model.pair), weights(former.pair))
+        assert model.pair.average is None
+        assert equal(weights(model.pair.generator), weights(former.pair.translating))
+        assert equal(weights(model.pair.discriminator), weights(former.pair.discriminator))
         assert all(parameter.requires_grad for parameter in model.pair.parameters())
         assert "pretrained_path" not in model.options
-    assert not equal(
-        weights(model.fit(1, checkpoint=False, progress=False).pair), weights(former.pair)
-    )
+    model.fit(1, checkpoint=False, progress=False)
+    assert not equal(weights(model.pair.generator), weights(former.pair.translating))
 
 
 def test_models_with_and_without_discriminator_start_from_each_other(
@@ -68,7 +72,10 @@ def test_models_with_and_without_discriminator_start_from_each_other(
     [
         ({"ngf": 8}, "The generator of .* has other weights .*: ngf is 4 there and 8 here"),
         ({"norm": "group"}, "norm is batch there and group here"),
-        ({"norm": "none", "upsample": "resize"}, "norm is batch .*, upsample is transposed there"),
+        (
+            {"norm": "none", "upsample": "transposed"},
+            "norm is batch .*, upsample is resize there and transposed here",
+        ),
         ({"n_layers": 2}, "The discriminator of .*: n_layers is 3 there and 2 here"),
         ({"ndf": 5}, "The discriminator of .*: ndf is 4 there and 5 here"),
     ],

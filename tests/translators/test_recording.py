@@ -19,7 +19,7 @@ FIT: dict[str, Any] = {"precision": "float32", "progress": False}
 @pytest.fixture
 def new(write_chips: Callable[..., Path]) -> Callable[..., Pix2Pix]:
     data = prepare_data(write_chips(count=9), batch_size=4)
-    return lambda ngf=4: Pix2Pix(data, ngf=ngf, lambda_gan=0)
+    return lambda ngf=4: Pix2Pix(data, ngf=ngf, lambda_gan=0, recipe="paper")
 
 
 @pytest.mark.parametrize("ngf", [4, 5])

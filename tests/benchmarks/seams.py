@@ -1,7 +1,7 @@
 """Compare networks and ways to stitch by the error of whole scenes and by how far tiles show.
 
     python tests/benchmarks/seams.py train PLACE VARIANT SEED DATA OUT [--size small | full]
-    python tests/benchmarks/seams.py measure OUT
+    python tests/benchmarks/seams.py measure OUT [--only PATTERN] [--ways WAY ...]
     python tests/benchmarks/seams.py table OUT
 
 `train` trains a variant for as many steps as all others and keeps the model in OUT; `measure`
@@ -203,27 +203,22 @@ def train(place: str, variant: str, seed: int, data: Path, out: Path, size: str)
     print(f"{size} {place} {variant} {seed}: {seconds:.0f} s", flush=True)
 
 
-def measure(out: Path) -> None:
-    """Translate the scenes with every model that was not measured yet, and write what is found."""
-    for saved in sorted(out.glob("*/*/*/seconds")):
+def measure(out: Path, only: str, ways: list[str]) -> None:
+    """Translate the scenes with every model in every way that was not measured yet."""
+    for saved in sorted(out.glob(f"{only}/seconds")):
         folder = saved.parent
-        table = folder / "measured.json"
-        if table.exists():
-            continue
+        file = folder / "measured.json"
+        rows = json.loads(file.read_text()) if file.exists() else {}
         model, crop = load_model(folder), SIZES[folder.parts[-3]]["crop"]
-        pictures = folder.parent / "pictures"
-        pictures.mkdir(exist_ok=True)
-        rows = {
-            name: measured(
-                model,
-                folder,
-                way | ({"tile_size": crop * way["tile_size"]} if "tile_size" in way else {}),
-            )
-            for name, way in WAYS.items()
-            if possible(model, way)
-        }
-        table.write_text(json.dumps(rows, indent=1))
-        print(folder, rows["default"], flush=True)
+        for name in ways or WAYS:
+            way = WAYS[name]
+            if name in rows or not possible(model, way):
+                continue
+            if "tile_size" in way:
+                way = way | {"tile_size": crop * way["tile_size"]}
+            rows[name] = measured(model, folder, way)
+            file.write_text(json.dumps(rows, indent=1))
+            print(folder, name, rows[name], flush=True)
 
 
 def possible(model: Any, way: dict[str, Any]) -> bool:
@@ -267,11 +262,12 @@ def table(out: Path) -> None:
         print(f"| {titles.replace(', ', ' | ')} |\n|{'---|' * 11}")
         models = sorted({f.parent.name.rsplit("_", 1)[0] for f in place.glob("*/measured.json")})
         for variant in sorted(models, key=list(VARIANTS).index):
-            runs = [json.loads(f.read_text()) for f in place.glob(f"{variant}_*/measured.json")]
-            for way in (way for way in WAYS if way in runs[0]):
-                mean = {
-                    name: float(np.mean([run[way][name] for run in runs])) for name in runs[0][way]
-                }
+            found = [json.loads(f.read_text()) for f in place.glob(f"{variant}_?/measured.json")]
+            for way in WAYS:
+                runs = [run[way] for run in found if way in run]
+                if not runs:
+                    continue
+                mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
                 print(
                     f"| {variant} | {way} | {mean['mae']:.2f} | {mean['psnr']:.2f} | "
                     f"{mean['ssim']:.3f} | {mean['seam_index']:.2f} | {mean['tile_peak']:.2f} | "
@@ -291,8 +287,11 @@ def main() -> None:
     asked.add_argument("data", type=Path)
     asked.add_argument("out", type=Path)
     asked.add_argument("--size", choices=SIZES, default="small")
-    for name in ("measure", "table"):
-        commands.add_parser(name).add_argument("out", type=Path)
+    asked = commands.add_parser("measure")
+    asked.add_argument("out", type=Path)
+    asked.add_argument("--only", default="*/*/*", help="pattern of SIZE/PLACE/VARIANT_SEED")
+    asked.add_argument("--ways", nargs="*", choices=WAYS, default=[])
+    commands.add_parser("table").add_argument("out", type=Path)
     given = vars(parser.parse_args())
     {"train": train, "measure": measure, "table": table}[given.pop("command")](**given)
 

@@ -107,7 +107,7 @@ def test_shares_of_a_pixel_count_as_they_are() -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_how_far_it_sees_is_that_of_its_convolutions(norm: str) -> None:
     network, expected = unet(norm), unet("none").radius
-    assert fixed(network).radius == between_tiles(network).radius == expected == 3 * 2**4 - 3
+    assert fixed(network).radius == between_tiles(network).radius == expected == 2 * 2**4 - 1
     assert size_of(network) == len(of_scene(network, images()))
 
 

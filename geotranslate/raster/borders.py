@@ -117,9 +117,9 @@ def seam_index(read: Read, rows: Span, cols: Span) -> float | None:
     the scene shows there, and in which direction, is the same on both sides of the comparison.
 
     Returns:
-        The sum of |difference| over all pairs across borders, by what it would be with the mean of
-        the others: 1 without seams, infinity where there are differences across borders alone;
-        None where no tiles meet or nothing differs anywhere.
+        The sum of absolute differences over all pairs across borders, by what it would be with the
+        mean of the others: 1 without seams, infinity where there are differences across borders
+        alone; None where no tiles meet or nothing differs anywhere.
     """
     down, across = _Borders(rows.borders), _Borders(cols.borders)
     for ys in pieces(len(rows)):
@@ -136,7 +136,7 @@ def seam_index(read: Read, rows: Span, cols: Span) -> float | None:
 
 
 class _Borders:
-    """Sums of |difference| of neighbouring pixels along one axis, border by border."""
+    """Sums of absolute differences of neighbouring pixels along one axis, border by border."""
 
     def __init__(self, borders: NDArray[np.int64]) -> None:
         self.borders = borders

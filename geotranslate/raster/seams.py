@@ -33,8 +33,8 @@ class Seams:
     """
 
     seam_index: float | None = None
-    """Mean |difference| of neighbouring pixels of the error across borders of tiles, by that near
-    them: 1 without seams; None where no tiles meet, or where the error is the same everywhere."""
+    """Mean absolute difference of neighbouring pixels of the error across borders of tiles, by that
+    near them: 1 without seams; None where no tiles meet, or the error is the same everywhere."""
     spectrum: Spectrum = field(default_factory=lambda: {"rows": None, "cols": None})
     """Energy of the error at the tiles' frequency and its harmonics by that at frequencies beside
     them, for the tile rows (down the scene) and the tile columns: about 1 where nothing repeats;

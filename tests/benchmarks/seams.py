@@ -161,7 +161,8 @@ def loaders(place: str, data: Path, out: Path, size: str, seed: int) -> PairLoad
         "val_split_pct": sizes["validating"] / 1000,
     }
     if place == "naip":
-        options |= {"source_bands": [1, 2, 3], "target_bands": [4]}
+        # Years lie on each other: a validation chip leaves out all that overlap it.
+        options |= {"source_bands": [1, 2, 3], "target_bands": [4], "val_split_pct": 0.005}
     if place == "maps":
         options |= {"resize_to": MAPS_SIZE}
     chips: Any = done.read_text().split("\n")

@@ -25,12 +25,12 @@ def train(data: Any) -> Pix2Pix:
     """Train for an epoch, and make sure that it did something."""
     torch.manual_seed(0)
     model = Pix2Pix(data, ngf=4, ndf=4)
-    before = [weight.detach().clone() for weight in model.pair.parameters()]
+    before = [weight.detach().clone() for weight in model.pair.generator.parameters()]
     model.fit(1, checkpoint=False, progress=False)
     # The spread of a constant target is no number.
     row = {name: value for name, value in model.history[0].items() if name != "spread"}
     assert np.isfinite(list(row.values())).all()
-    changed = zip(before, model.pair.parameters(), strict=True)
+    changed = zip(before, model.pair.generator.parameters(), strict=True)
     assert all(not torch.equal(old, new) for old, new in changed)
     return model
 

@@ -727,6 +727,7 @@ def test_folders_and_classes_that_are_none_are_said(
             export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **options)
 
 
+@pytest.mark.slow
 def test_area_in_degrees_is_the_same_whatever_the_length_of_its_sides(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:

@@ -16,8 +16,8 @@ from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.raster import translate_raster
 
-FREE = ("batch", "renorm", "channel", "none")
-ENDS = (("transposed", "zeros"), ("transposed", "reflect"), ("resize", "reflect"))
+FREE = ("batch", "channel")
+ENDS = (("transposed", "zeros"), ("resize", "reflect"))
 
 
 class Apply:

@@ -18,8 +18,8 @@ def test_parameters_are_those_of_the_reference() -> None:
     assert (count(network) - scales) / 1e6 == pytest.approx(11.378, abs=5e-4)
 
 
-@pytest.mark.parametrize("size", [16, 33, 101])
-@pytest.mark.parametrize(("bands_in", "bands_out"), [(2, 12), (13, 1)])
+@pytest.mark.parametrize("size", [16, 101])
+@pytest.mark.parametrize(("bands_in", "bands_out"), [(2, 12)])
 @pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group", "channel", "none"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_any_size_and_bands_train_and_predict(

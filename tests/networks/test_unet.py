@@ -30,8 +30,8 @@ def test_chips_below_64_px_are_refused() -> None:
         depth_for(63)
 
 
-@pytest.mark.parametrize("size", [64, 90, 127, 150])
-@pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (2, 12), (13, 1)])
+@pytest.mark.parametrize("size", [64, 90, 150])
+@pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (2, 12)])
 @pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group", "channel", "none"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_any_chip_size_and_bands_train_and_predict(

@@ -21,8 +21,11 @@ from geotranslate.chips.classes import Classes, resampling_for
 PATCHES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637U_59R_1_3")
 
 
-def train(data: Any) -> Pix2Pix:
-    """Train for an epoch, and make sure that it did something."""
+def train(data: Any, *, all_learn: bool = True) -> Pix2Pix:
+    """Train for an epoch, and make sure that it did something.
+
+    Chips of one colour are one colour at every level, of which a normalisation leaves nothing.
+    """
     torch.manual_seed(0)
     model = Pix2Pix(data, ngf=4, ndf=4)
     before = [weight.detach().clone() for weight in model.pair.generator.parameters()]
@@ -30,8 +33,9 @@ def train(data: Any) -> Pix2Pix:
     # The spread of a constant target is no number.
     row = {name: value for name, value in model.history[0].items() if name != "spread"}
     assert np.isfinite(list(row.values())).all()
-    changed = zip(before, model.pair.generator.parameters(), strict=True)
-    assert all(not torch.equal(old, new) for old, new in changed)
+    after = model.pair.generator.parameters()
+    changed = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]
+    assert all(changed) if all_learn else any(changed)
     return model
 
 
@@ -262,4 +266,4 @@ def test_esri_export_with_missing_chips(shared_data: Path, tmp_path: Path) -> No
     text = str(data.summary())
     assert "4000 x 4000 px, used as 128 x 128" in text
     assert text.count("named in map.txt but missing") == 8
-    train(data)
+    train(data, all_learn=False)

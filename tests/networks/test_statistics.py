@@ -194,3 +194,13 @@ def test_layers_that_activate_as_well_go_on_doing_so() -> None:
     found = run(fixed(network, of_scene(network, given)), given)
     near(found, run(network.train(), given))
     assert found.min() == 0
+
+
+def test_between_tiles_that_differ_what_they_differ_by_counts_as_deviation() -> None:
+    network = between_tiles(nn.Sequential(nn.InstanceNorm2d(1)))
+    # Two tiles of next to no deviation, with means of -1 and 1; a pixel in the middle between them.
+    values = torch.tensor([[[[-1.0, 1e-3], [1.0, 1e-3]]]])
+    half = torch.full((1, 1, 2), 0.5)
+    with around(Around(values, lambda size: torch.ones(1, 1, 1), lambda size: half)):
+        found = run(network, torch.tensor([[[[1.0]]]]))
+    assert found.item() == pytest.approx(1, abs=1e-4)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.raster.blending import Reach, choose_tiling
+from geotranslate.translators.inference import Inference
 from geotranslate.translators.tilesize import fitting_tile, largest_tile
+from geotranslate.translators.translation import Translation
 from tests.translators.test_inference import make_card
 
 SIDES = st.integers(1, 50_000)
@@ -63,3 +65,26 @@ def test_memory_is_shared_by_workers(network: torch.nn.Module) -> None:
     alone, shared = (largest_tile(network.eval(), make_card(), workers) for workers in (1, 4))
     assert alone == pytest.approx(2 * shared, abs=2)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("norm_stats", "depth", "tile"),
+    [
+        ("tile", 4, 64),
+        ("smooth", 4, 128),
+        ("running", 4, 256),
+        ("scene", 4, 256),
+        ("scene", 6, 640),
+        ("running", 6, 1024),
+    ],
+)
+def test_tiles_are_those_that_the_statistics_are_good_for(
+    norm_stats: Any, depth: int, tile: int
+) -> None:
+    network, card = UNet(1, 1, depth=depth, ngf=2).eval(), make_card()
+    inference = Inference(network, card, network.stride, network.radius)
+    settings = {"overlap": None, "padding": None, "blend": "auto"}
+    translation = Translation(
+        inference.at("float32", norm_stats), inference, card, None, None, settings
+    )
+    assert translation._tile((6000, 6000)) == tile

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
 from geotranslate.raster.bandfacts import BandFacts
+
+Direction = Literal["AtoB", "BtoA"]
+"""From source to target, or back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ class DataCard:
     train_pairs: tuple[str, ...]
     validation_pairs: tuple[str, ...]
     seed: int
+    paired: bool = True
+
+    def reversed(self) -> DataCard:
+        """Return the card of the way back."""
+        return replace(self, source=self.target, target=self.source)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""

@@ -24,7 +24,7 @@ def check_chip_size(n_layers: int, chip_size: int) -> None:
 
 
 class PatchGAN(nn.Module):
-    """Judge source and target together: one logit for each patch, positive for real.
+    """Judge images, of pairs both together: one logit for each patch, positive for real.
 
     `n_layers` 4 x 4 convolutions of stride 2 and two of stride 1 (Isola et al. 2017). Images of
     side s give `s // 2**n_layers - 2` logits a side: 30 x 30 for 256 px. The patches are 16, 34,
@@ -32,7 +32,7 @@ class PatchGAN(nn.Module):
     by itself (PixelGAN).
 
     Args:
-        bands: Bands of source and target together.
+        bands: Bands of all images together.
         ndf: Filters of the first layer; the next ones have twice as many, at most 8 ndf.
         n_layers: Layers of stride 2.
         norm: Normalisation of all but the first and the last layer.
@@ -57,15 +57,18 @@ class PatchGAN(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(bands, 1, kernel, 1, padding))
         self.apply(init_weights)
 
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """Return logits `(n, 1, rows, cols)` for pairs in -1..1, source bands first."""
-        return self.layers(torch.cat([source, target], dim=1))
+    def forward(self, *images: Tensor) -> Tensor:
+        """Return logits `(n, 1, rows, cols)` for images in -1..1, of pairs the source first."""
+        return self.layers(torch.cat(images, dim=1))
 
-    def features(self, source: Tensor, target: Tensor) -> list[Tensor]:
-        """Return what every layer makes of the pairs, after its activation; last the logits."""
-        found, hidden = [], torch.cat([source, target], dim=1)
+    def features(self, *images: Tensor) -> list[list[Tensor]]:
+        """Return what every layer makes of the images, after its activation; last the logits.
+
+        In a list of lists, one for each scale at which it looks: here one.
+        """
+        found, hidden = [], torch.cat(images, dim=1)
         for layer in self.layers:
             hidden = layer(hidden)
             if isinstance(layer, nn.LeakyReLU):
                 found.append(hidden)
-        return [*found, hidden]
+        return [[*found, hidden]]

@@ -11,67 +11,13 @@ from fastai.callback.training import GradientAccumulation
 from fastai.learner import ValueMetric
 from fastai.torch_core import find_bs
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
-from geotranslate.networks.patchgan import PatchGAN
-from geotranslate.training.averaging import averaged, moving
-from geotranslate.training.losses import (
-    GanMode,
-    feature_loss,
-    fill_invalid,
-    fooling_loss,
-    verdict_loss,
-)
+from geotranslate.training.game import Game
 from geotranslate.training.processes import InStep
 
 
-class AdversarialPair(nn.Module):
-    """A generator and its discriminator; called, it is the generator.
-
-    So whatever fastai does with a model (predict, validate, hook, save) it does with the
-    generator, while one optimizer with two parameter groups holds both networks. Where there is an
-    average of the generator's weights, that translates outside of training.
-    """
-
-    def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
-        super().__init__()
-        self.generator = generator
-        self.discriminator = discriminator
-        self.average: AveragedModel | None = None
-        self.decay: float | None = None
-        """Share of the average that a step leaves; None where there is no average."""
-
-    @property
-    def translating(self) -> nn.Module:
-        """The network that translates outside of training."""
-        return self.generator if self.average is None else self.average.module
-
-    def average_with(self, decay: float | None) -> None:
-        """Average the generator's weights from now on, or go on with the average there is.
-
-        Args:
-            decay: Share of the average that a step leaves; None to drop the average.
-        """
-        self.decay = decay
-        if decay is None:
-            self.average = None
-            return
-        if self.average is None:
-            self.average = averaged(self.generator, decay)
-        self.average.multi_avg_fn = moving(decay)
-
-    def forward(self, source: Tensor) -> Tensor:
-        """Translate `(n, bands, rows, cols)`."""
-        return (self.generator if self.training else self.translating)(source)
-
-    def parameter_groups(self) -> list[list[nn.Parameter]]:
-        """Return the generator's parameters and, if there is one, the discriminator's."""
-        networks = [self.generator, self.discriminator]
-        return [list(network.parameters()) for network in networks if network is not None]
-
-
 class Adversary(Callback):
-    """Train the discriminator, then add its verdict to the generator's loss.
+    """Train the discriminator, then make its verdict a part of the generator's loss.
 
     A batch takes one generator forward. After it the discriminator takes its step on half the sum
     of its losses on real and fake; then the generator takes its own against the updated
@@ -82,36 +28,19 @@ class Adversary(Callback):
     accumulates; in the ones before it the generator plays against the discriminator of before.
 
     Args:
-        discriminator: Network from source and target to logits.
-        lambda_l1: Weight of the learner's own loss, the L1.
-        lambda_gan: Weight of the adversarial term in the generator's loss.
-        gan_mode: Which loss the game is about, see `verdict_loss`.
-        label_smoothing: What the discriminator's label of real pairs is below 1.
-        lambda_features: Weight of `feature_loss`; 0 leaves it out.
+        discriminator: What learns to tell real from translated.
+        game: The losses of both.
     """
 
     # Before GradientAccumulation (6), which weighs the whole loss, and before MixedPrecision (10),
     # so that the game is played under its autocast.
     order, run_valid = 5, False
 
-    def __init__(
-        self,
-        discriminator: PatchGAN,
-        *,
-        lambda_l1: float,
-        lambda_gan: float,
-        gan_mode: GanMode = "vanilla",
-        label_smoothing: float = 0.0,
-        lambda_features: float = 0.0,
-    ) -> None:
-        self.discriminator, self.lambda_l1, self.lambda_gan = discriminator, lambda_l1, lambda_gan
-        self.lambda_features, self.gan_mode = lambda_features, gan_mode
-        self.judge = partial(verdict_loss, mode=gan_mode, smoothing=label_smoothing)
+    def __init__(self, discriminator: nn.Module, game: Game) -> None:
+        self.discriminator, self.game = discriminator, game
         self.accumulation: GradientAccumulation | None = None
         self.in_step: InStep | None = None
-        shown = ["generator", "l1", *(["perceptual"] if lambda_features else [])]
-        names = [*shown, "d_real", "d_fake"]
-        self.losses: dict[str, list[Tensor]] = {name: [] for name in names}
+        self.losses: dict[str, list[Tensor]] = {name: [] for name in (*game.terms, *game.verdicts)}
 
     @property
     def columns(self) -> list[ValueMetric]:
@@ -141,48 +70,31 @@ class Adversary(Callback):
 
     def after_pred(self) -> None:
         """Learn to tell the batch from its translation, and take the discriminator's step."""
-        source, fake = self.xb[0], self.pred.detach()
         self.discriminator.requires_grad_(True)
-        on_real = self.judge(self.discriminator(source, self._real), real=True)
-        on_fake = self.judge(self.discriminator(source, fake), real=False)
-        loss = (on_real + on_fake) / 2
-        self.losses["d_real"].append(on_real.detach())
-        self.losses["d_fake"].append(on_fake.detach())
+        self.game.begin(self.xb[0], self.yb[0], self.pred)
+        verdicts = self.game.judge()
+        for name, verdict in verdicts.items():
+            self.losses[name].append(verdict.detach())
+        loss = torch.stack(list(verdicts.values())).sum() / 2 * self._scale
         if self.accumulation is None:
-            (loss * self._scale).backward()
+            loss.backward()
             self._step()
         else:
-            self._accumulate(loss * self._scale, self.accumulation)
+            self._accumulate(loss, self.accumulation)
         self.discriminator.requires_grad_(False)
 
     def after_loss(self) -> None:
-        """Weigh the L1 and add how far the translation is from fooling the discriminator."""
-        source, fake = self.xb[0], self.pred
-        loss = self.lambda_l1 * self._noted("l1", self.loss_grad)
-        if self.lambda_features:
-            with torch.no_grad():
-                *real, _ = self.discriminator.features(source, self._real)
-            *features, logits = self.discriminator.features(source, fake)
-            alike = self._noted("perceptual", feature_loss(features, real))
-            loss = loss + self.lambda_features * alike
-        else:
-            logits = self.discriminator(source, fake)
-        fooling = self._noted("generator", fooling_loss(logits, mode=self.gan_mode))
-        self.learn.loss_grad = loss + self.lambda_gan * fooling
+        """Replace the learner's loss by all that the generator aims at, each by its weight."""
+        aims = self.game.aim(self.loss_grad)
+        for name, (_, loss) in aims.items():
+            self.losses[name].append(loss.detach())
+        self.learn.loss_grad = torch.stack([weight * loss for weight, loss in aims.values()]).sum()
         self.learn.loss = self.learn.loss_grad.clone()
 
     def after_fit(self) -> None:
         """Leave the discriminator trainable, as it was found."""
         self.discriminator.requires_grad_(True)
         self.in_step = None
-
-    @property
-    def _real(self) -> Tensor:
-        return fill_invalid(self.yb[0], self.pred)
-
-    def _noted(self, name: str, loss: Tensor) -> Tensor:
-        self.losses[name].append(loss.detach())
-        return loss
 
     @property
     def _scale(self) -> float:

@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.errors import GeotranslateWarning, ModelFileError
+from geotranslate.training.adversary import Adversary
 from geotranslate.training.files import whole_file
+from geotranslate.training.game import Game
 from geotranslate.training.launcher import launched
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 
@@ -31,7 +33,8 @@ class Checkpoint:
     """The state of a training after an epoch.
 
     Args:
-        tensors: Weights, optimizer state and generators of random numbers, by name.
+        tensors: Weights, optimizer state, what the game remembers and generators of random numbers,
+            by name.
         facts: JSON values: `epochs` that are done, `card` of the model, `best`, and the rest of the
             states.
     """
@@ -57,6 +60,8 @@ class Checkpoint:
         for number, state in optimizer["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = value
+        for game in _games(learn):
+            tensors |= {f"game.{name}": value for name, value in game.state().items()}
         look_at_pair(learn.dls)
         rng, numbers = random_state(learn.dls)
         facts = {
@@ -88,13 +93,8 @@ class Checkpoint:
         Raises:
             ModelFileError: The state is that of other networks.
         """
-        weights = {
-            name.removeprefix("model."): value
-            for name, value in self.tensors.items()
-            if name.startswith("model.")
-        }
         try:
-            learn.model.load_state_dict(weights)
+            learn.model.load_state_dict(_under("model.", self.tensors))
             if not learn.opt:
                 learn.create_opt()
             learn.opt.opt.load_state_dict({"state": self._states(), "param_groups": self._groups()})
@@ -103,6 +103,8 @@ class Checkpoint:
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({str(error).splitlines()[0]})."
             ) from error
+        for game in _games(learn):
+            game.restore(_under("game.", self.tensors))
         frozen = self.facts["frozen"]
         for name, parameter in _generator_parameters(learn):
             parameter.requires_grad_(name not in frozen)
@@ -198,6 +200,15 @@ def _batches(learn: Learner) -> dict[str, Any]:
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
     }
+
+
+def _games(learn: Learner) -> list[Game]:
+    return [callback.game for callback in learn.cbs if isinstance(callback, Adversary)]
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, by the rest of their names."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _generator_parameters(learn: Learner) -> Iterable[tuple[str, Parameter]]:

@@ -9,24 +9,19 @@ from typing import Any
 # Importing these gives learners their progress bar, lr_find and the fit_... methods.
 import fastai.callback.progress
 import fastai.callback.schedule  # noqa: F401
-from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 
-from geotranslate.chips.datacard import Side
-from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.history import EpochMean, History
 from geotranslate.training.losses import masked_l1
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE, make_optimizer
-from geotranslate.training.validation import Validation
+from geotranslate.training.pair import AdversarialPair
 
 
 def make_learner(
     data: DataLoaders | None,
     pair: AdversarialPair,
-    target: Side,
-    callbacks: Sequence[Callback],
-    metrics: Sequence[Any],
+    callbacks: Sequence[Any],
     rows: list[dict[str, float]],
 ) -> Learner:
     """Return what trains a pair of networks, without its game by their L1 alone.
@@ -34,12 +29,10 @@ def make_learner(
     Args:
         data: The loaders; None for a model that only translates.
         pair: The networks.
-        target: The target's side of the data.
-        callbacks: fastai callbacks of the game.
-        metrics: Columns of the progress table, before those of the validation pairs.
+        callbacks: fastai callbacks of the game and of the measures, each with its `columns` of the
+            progress table.
         rows: List that the rows of the table are appended to.
     """
-    validation = Validation(target)
     learn = Learner(
         DataLoaders() if data is None else data,
         pair,
@@ -48,8 +41,8 @@ def make_learner(
         opt_func=make_optimizer,
         splitter=AdversarialPair.parameter_groups,
         moms=(BETAS[0],) * 3,
-        metrics=[*metrics, *validation.columns],
-        cbs=[*callbacks, validation, History(rows)],
+        metrics=[column for callback in callbacks for column in callback.columns],
+        cbs=[*callbacks, History(rows)],
         # Not beside the chips, which belong to the user.
         path=Path(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Protocol
 
 import torch
 from fastai.callback.core import Callback
@@ -13,6 +14,14 @@ from torch import Tensor
 from geotranslate.chips.datacard import Side
 from geotranslate.training.metrics.measures import ValidationMeasures, epoch_metrics
 from geotranslate.training.metrics.report import Metrics
+
+
+class Check(Protocol):
+    """A callback that measures the validation chips."""
+
+    @property
+    def columns(self) -> list[ValueMetric]:
+        """Columns of the progress table."""
 
 
 class Validation(Callback):

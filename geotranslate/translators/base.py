@@ -15,19 +15,22 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.training.adversary import AdversarialPair
+from geotranslate.training.adversary import Adversary
 from geotranslate.training.averaging import DECAY, Averaging
 from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.fitting import Training, checked_callbacks
+from geotranslate.training.game import Game
 from geotranslate.training.history import NEITHER, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind
 from geotranslate.training.schedule import Schedule
 from geotranslate.training.surroundings import compiled, put_back, surroundings
+from geotranslate.training.validation import Check, Validation
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
 from geotranslate.translators.recording import recorders
@@ -48,9 +51,15 @@ class Translator(Model):
         stride: Factor by which the generator shrinks images inside, px.
         radius: How far it sees, px; None for the whole image.
         options: Arguments that rebuild the translator from its card.
-        callbacks: fastai callbacks of the game.
-        metrics: Columns of the progress table, beside the L1 of the validation pairs.
+        game: What the networks want of a batch; None to train by the L1 alone.
+        checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
+            `columns` of the progress table.
     """
+
+    own_schedule: Schedule = "constant"
+    """What `schedule` of `fit` is by default."""
+    own_monitor = "valid_l1"
+    """What `monitor` of `fit` is by default."""
 
     def __init__(
         self,
@@ -60,23 +69,26 @@ class Translator(Model):
         stride: int,
         radius: int | None,
         options: dict[str, Any],
-        callbacks: Sequence[Callback],
-        metrics: Sequence[Any],
+        game: Game | None,
+        checks: Sequence[Check] = (),
     ) -> None:
         super().__init__(data, pair, stride, radius, options)
-        self.learn = make_learner(
-            self.data, pair, self.card.target, callbacks, metrics, self.history
-        )
+        found: list[Any] = [*checks]
+        if game is not None and pair.discriminator is not None:
+            found.insert(0, Adversary(pair.discriminator, game))
+        if self.card.paired:
+            found.append(Validation(self.card.target))
+        self.learn = make_learner(self.data, pair, found, self.history)
 
     def fit(
         self,
         epochs: int = 10,
         lr: float | Sequence[float] | None = None,
         *,
-        schedule: Schedule = "constant",
+        schedule: Schedule | None = None,
         early_stopping: bool | int = False,
         checkpoint: CheckpointKind = True,
-        monitor: str = "valid_l1",
+        monitor: str | None = None,
         precision: TrainingPrecision = "auto",
         accumulate: int = 1,
         clip: float | None = None,
@@ -103,14 +115,15 @@ class Translator(Model):
             epochs: Passes over the training pairs.
             lr: Learning rate, or those of generator and discriminator; 2e-4 by default.
             schedule: `constant`; `linear_decay` to 0 over the second half; or `one_cycle`. The
-                momentum stays as it is.
+                momentum stays as it is. By default that of the translator's paper.
             early_stopping: True to stop when `monitor` has not become better for 5 epochs, or
                 their number.
             checkpoint: True to keep in `folder`, after every epoch, all that `resume` needs
                 (`last.safetensors`, and the one before) and the model that is best by `monitor`
                 (`best`); "all" for every epoch's model as well, a number for that of every so
                 many; False for nothing.
-            monitor: Column of the table, see `available_metrics`.
+            monitor: Column of the table, see `available_metrics`; by default `valid_l1`, or without
+                validation pairs the error of the way there and back.
             precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
                 fastest that the machine multiplies.
             accumulate: Batches of an epoch whose gradients make one step; its last may be fewer.
@@ -139,11 +152,12 @@ class Translator(Model):
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
+        monitor = self.own_monitor if monitor is None else monitor
         training = Training.of(
             self.learn,
             epochs,
             lr,
-            schedule,
+            self.own_schedule if schedule is None else schedule,
             early_stopping,
             checkpoint,
             monitor,

@@ -6,7 +6,7 @@ from torch import nn
 
 from geotranslate.chips.datacard import Side
 from geotranslate.chips.summary import Summary
-from geotranslate.training.adversary import AdversarialPair
+from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import Card
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fastai.data.core import DataLoaders
-from torch import Tensor, from_numpy
+import math
 
-from geotranslate.chips.datacard import DataCard, Side
+import numpy as np
+import torch
+from fastai.data.core import DataLoaders
+from torch import Tensor
+
+from geotranslate.chips.datacard import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.metrics.measures import Measures
 from geotranslate.training.metrics.report import Metrics
@@ -13,7 +17,11 @@ from geotranslate.translators.inference import Inference
 
 
 def measure(
-    inference: Inference, loaders: DataLoaders, card: DataCard, measures: Measures
+    inference: Inference,
+    loaders: DataLoaders,
+    card: DataCard,
+    measures: Measures,
+    direction: Direction = "AtoB",
 ) -> Metrics:
     """Translate the validation pairs of loaders and compare them with their targets.
 
@@ -22,11 +30,14 @@ def measure(
         loaders: Their pairs are in -1..1 by the scalings of their own card.
         card: That of the loaders.
         measures: Those of the generator's target.
+        direction: "BtoA" where it translates the loaders' targets to their sources.
 
     Raises:
         InvalidInputError: The pairs have other bands or dtypes than the generator's card.
     """
-    ours = inference.card
+    ours, swap = inference.card, direction == "BtoA"
+    fill = mean_of(card.target)
+    card = card.reversed() if swap else card
     for name, known, given in (
         ("source", ours.source, card.source),
         ("target", ours.target, card.target),
@@ -37,9 +48,30 @@ def measure(
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
     for source, target in loaders.valid:
+        if swap:
+            source, target = swapped(source, target, fill)
         translated = inference.scaled(_rescaled(source, card.source, ours.source))
         measures.add(translated, _rescaled(target, card.target, ours.target))
     return measures.results()
+
+
+def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:
+    """Return pairs the other way round: filled where they were NaN, NaN where they are filled.
+
+    Args:
+        source: `(n, bands, rows, cols)` in -1..1.
+        target: The same, NaN where one of both is invalid.
+        fill: `(bands, 1, 1)`: what targets hold where they are invalid.
+    """
+    holes = torch.isnan(target)
+    found = torch.where(holes, fill.to(target.device), target)
+    return found, source.masked_fill(holes.any(1, keepdim=True), math.nan)
+
+
+def mean_of(side: Side) -> Tensor:
+    """Return the mean of every band in -1..1, `(bands, 1, 1)`."""
+    values = np.array(side.mean, np.float32)[None, :, None, None]
+    return torch.from_numpy(side.scaling.scale(values)[0])
 
 
 def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:
@@ -47,4 +79,4 @@ def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:
     if old.scaling == new.scaling:
         return scaled
     values = old.scaling.unscale(scaled.cpu().numpy())
-    return from_numpy(new.scaling.scale(values)).to(scaled.device)
+    return torch.from_numpy(new.scaling.scale(values)).to(scaled.device)

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from fastai.data.core import DataLoaders
 from fastai.torch_core import subplots
-from torch import Tensor
+from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import data_card
 from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import (
     Card,
@@ -60,8 +60,8 @@ class Model(Predictor):
         options: dict[str, Any],
     ) -> None:
         self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
-        super().__init__(pair.generator, data_card(data), stride, radius)
         self.pair, self.options = pair, options
+        super().__init__(self._network(), data_card(data), stride, radius)
         self.history: list[dict[str, float]] = []
         self.metrics = Metrics()
         self._folder: Path | None = None
@@ -119,6 +119,7 @@ class Model(Predictor):
         *,
         data: DataLoaders | None = None,
         palette: Palette | None = None,
+        direction: Direction = "AtoB",
     ) -> Metrics:
         """Measure the translations of validation pairs against their targets.
 
@@ -137,6 +138,8 @@ class Model(Predictor):
             palette: For a target that shows classes in colours, those of each class in all
                 bands, in its units: pixels are then assigned to the nearest one, as they are to
                 the nearest value where the target's values are classes.
+            direction: "BtoA" to translate the targets and compare with the sources, by models
+                that were trained to; that answer is not kept.
 
         Returns:
             The measures by name, with `count`, the number of values compared, among them.
@@ -146,10 +149,11 @@ class Model(Predictor):
                 unlike that of the training, the target has no such measure, or packages or
                 weights are missing.
         """
+        way = self.towards(direction)
         loaders = self._loaders() if data is None else data
-        measures = Measures(self.card.target, metrics, palette)
-        found = measure(self.inference, loaders, data_card(loaders), measures)
-        if data is None:
+        measures = Measures(way.card.target, metrics, palette)
+        found = measure(way.inference, loaders, data_card(loaders), measures, direction)
+        if data is None and way is self:
             self.metrics = found
         return found
 
@@ -214,9 +218,11 @@ class Model(Predictor):
         """Translate with an average of the generator's weights from now on; None for without."""
         self.pair.average_with(decay)
         self.pair.to(self.inference.device)
-        self.inference = Inference(
-            self.pair.translating, self.card, self.stride, self.inference.radius
-        )
+        self.inference = Inference(self._network(), self.card, self.stride, self.inference.radius)
+
+    def _network(self) -> nn.Module:
+        """Return what translates from source to target outside of training."""
+        return self.pair.translating
 
     def _loaders(self) -> DataLoaders:
         if self.data is None:

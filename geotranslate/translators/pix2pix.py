@@ -15,9 +15,10 @@ from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet, depth_for
-from geotranslate.training.adversary import AdversarialPair, Adversary
 from geotranslate.training.loaders import data_card
 from geotranslate.training.losses import GanMode
+from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.pairedgame import PairedGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.pretrained import start_from
 
@@ -144,15 +145,14 @@ class Pix2Pix(Translator):
         with seeded(card.seed):
             network = _generator(card, options)
             discriminator = _discriminator(card, options) if lambda_gan else None
-        adversary = None if discriminator is None else _adversary(discriminator, options)
+        game = None if discriminator is None else _game(discriminator, options)
         super().__init__(
             data,
             AdversarialPair(network, discriminator),
             stride=network.stride,
             radius=network.radius,
             options=options,
-            callbacks=[] if adversary is None else [adversary],
-            metrics=[] if adversary is None else adversary.columns,
+            game=game,
         )
         if recipe == "paper":
             self.own_norm_stats = "tile"
@@ -259,7 +259,7 @@ def _discriminator(card: DataCard, options: dict[str, Any]) -> PatchGAN:
     return PatchGAN(card.source.bands + card.target.bands, norm=norm, **shape)
 
 
-def _adversary(discriminator: PatchGAN, options: dict[str, Any]) -> Adversary:
+def _game(discriminator: PatchGAN, options: dict[str, Any]) -> PairedGame:
     names = ("lambda_l1", "lambda_gan", "gan_mode", "label_smoothing")
     game = {name: options[name] for name in names}
-    return Adversary(discriminator, **game, lambda_features=options["perceptual_loss"])
+    return PairedGame(discriminator, **game, lambda_features=options["perceptual_loss"])

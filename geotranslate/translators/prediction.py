@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import choice, whole_number
 from geotranslate.chips.area import AreaLike
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import driver_named
 from geotranslate.raster.destination import default_output
@@ -47,6 +47,8 @@ class Predictor(ABC):
 
     own_norm_stats: NormStats = "auto"
     """What `norm_stats="auto"` of `predict_raster` is."""
+    direction: Direction = "AtoB"
+    """From source to target; "BtoA" from target to source."""
 
     def __init__(
         self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
@@ -70,11 +72,34 @@ class Predictor(ABC):
         """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
         return weights_sha256(self._weights())
 
-    def predict(self, image: RasterLike | NDArray[Any]) -> NDArray[Any]:
+    @property
+    def name(self) -> str:
+        """Name of the class that was trained."""
+        return type(self).__name__
+
+    def towards(self, direction: Direction) -> Predictor:
+        """Return what translates in a direction: "AtoB" is from source to target.
+
+        Raises:
+            InvalidInputError: There is no such direction, or it was not trained.
+        """
+        choice("direction", direction, get_args(Direction))
+        if direction != self.direction:
+            raise InvalidInputError(
+                f"direction is {direction!r}, but a {self.name} translates from source to target "
+                "alone; train one with prepare_data(..., direction='BtoA'), or a CycleGAN, which "
+                "translates both ways."
+            )
+        return self
+
+    def predict(
+        self, image: RasterLike | NDArray[Any], *, direction: Direction = "AtoB"
+    ) -> NDArray[Any]:
         """Translate a chip or another image that fits into memory at once, in float32.
 
         Args:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
+            direction: "BtoA" to translate from target to source, by models that were trained to.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
@@ -84,21 +109,23 @@ class Predictor(ABC):
             RasterFileError: The raster cannot be read.
             InvalidInputError: It has another number of bands than the model translates.
         """
+        inference = self.towards(direction).inference
         if isinstance(image, np.ndarray):
             if image.ndim != 3:
                 raise InvalidInputError(
                     f"The array has shape {image.shape}; give (bands, rows, cols)."
                 )
-            return self.inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
+            return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
         with Source(image) as source:
-            chosen = Source(source.dataset, self.inference.bands_of(source))
-            return self.inference.image(*chosen.read())
+            chosen = Source(source.dataset, inference.bands_of(source))
+            return inference.image(*chosen.read())
 
     def predict_raster(
         self,
         path: ScenesLike,
         output: str | os.PathLike[str] | None = None,
         *,
+        direction: Direction = "AtoB",
         aoi: AreaLike | None = None,
         bbox: tuple[float, float, float, float] | None = None,
         tile_size: int | Literal["auto"] = "auto",
@@ -132,6 +159,7 @@ class Predictor(ABC):
                 a folder or pattern, what is named as the translation of another is left out.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
                 working directory for a remote one. For several scenes the folder of such files.
+            direction: "BtoA" to translate from target to source, by models that were trained to.
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
                 in the raster's. The output is cut to its bounds, and invalid outside of it.
             bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
@@ -179,30 +207,29 @@ class Predictor(ABC):
             InvalidInputError: A raster has another number of bands than the model translates, the
                 aoi is empty or elsewhere, or an argument is impossible.
         """
-        self._refuse_mean_of_classes(tta)
+        way = self.towards(direction)
+        way._refuse_mean_of_classes(tta)
         if norm_stats == "auto":
-            norm_stats = self.own_norm_stats
-        norm_stats = resolve_norm_stats(norm_stats, self.inference.generator, tta)
-        inference = self.inference.at(precision, norm_stats)
+            norm_stats = way.own_norm_stats
+        norm_stats = resolve_norm_stats(norm_stats, way.inference.generator, tta)
+        inference = way.inference.at(precision, norm_stats)
         asked: dict[str, Any] = {
             "bbox": bbox,
-            "tile_size": self._checked(tile_size),
+            "tile_size": way._checked(tile_size),
             "overlap": overlap,
             "padding": padding,
             "blend": blend,
-            "dtype": dtype_name(self.card.target.dtype if dtype is None else dtype),
-            "nodata": self.card.target.nodata if nodata is None else nodata,
+            "dtype": dtype_name(way.card.target.dtype if dtype is None else dtype),
+            "nodata": way.card.target.nodata if nodata is None else nodata,
         }
-        digest, precision = self.digest(), inference.precision
-        provenance = Provenance(
-            type(self).__name__, digest, self.card, precision, norm_stats, tta, asked
-        )
+        digest, precision = way.digest(), inference.precision
+        provenance = Provenance(way.name, digest, way.card, precision, norm_stats, tta, asked)
         scenes = several(path)
         if scenes is None:
             outputs = [Path(output or default_output(scene_name(path)))]
         else:
             outputs = outputs_in(scenes, output)
-        with shared(self, inference, tta, executor, digest, outputs[0]) as apply:
+        with shared(way, inference, tta, executor, digest, outputs[0]) as apply:
             how = {
                 "batch_size": batch_size,
                 "driver": driver_named(driver),
@@ -216,7 +243,7 @@ class Predictor(ABC):
             workers = 1 if executor is None else os.cpu_count() or 1
             settings = asked | how
             write = Translation(
-                inference, apply, self.card, provenance, aoi, settings, workers
+                inference, apply, way.card, provenance, aoi, settings, workers
             ).write
             if scenes is None:
                 return write(path, outputs[0])

@@ -15,7 +15,7 @@ from torch import Tensor
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.backbone import BackboneUNet
-from geotranslate.training.adversary import AdversarialPair
+from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import CARD_FILE, Card, read_model
 
 ARCHITECTURE = (

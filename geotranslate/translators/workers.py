@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geotranslate.chips.datacard import Direction
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.raster.strips import Place
 from geotranslate.translators.augmentation import Symmetric, TileFunction
@@ -51,12 +52,28 @@ class SavedModel:
     tta: bool | str
     norm_stats: NormStats = "running"
     statistics: SceneStatistics | None = None
+    direction: Direction = "AtoB"
 
     @classmethod
-    def of(cls, folder: Path, digest: str, inference: Inference, tta: bool | str) -> SavedModel:
+    def of(
+        cls,
+        folder: Path,
+        digest: str,
+        inference: Inference,
+        tta: bool | str,
+        direction: Direction = "AtoB",
+    ) -> SavedModel:
         """Refer to a saved model, for the same work as an inference that has its weights."""
-        stride, radius, precision = inference.stride, inference.radius, inference.precision
-        return cls(folder.absolute(), digest, stride, radius, precision, tta, inference.norm_stats)
+        return cls(
+            folder.absolute(),
+            digest,
+            inference.stride,
+            inference.radius,
+            inference.precision,
+            tta,
+            inference.norm_stats,
+            direction=direction,
+        )
 
     @property
     def needs_places(self) -> bool:
@@ -91,7 +108,7 @@ class SavedModel:
                 f"The model {self.folder} was renewed while a scene was translated with it; start "
                 "again."
             )
-        inference = model.inference.at(self.precision, self.norm_stats)
+        inference = model.towards(self.direction).inference.at(self.precision, self.norm_stats)
         return augmented(inference.knowing(self.statistics), self.tta)
 
 
@@ -102,6 +119,8 @@ def works_elsewhere(executor: object) -> bool:
 
 class Savable(Protocol):
     """A model that can be put where workers can read it; see `Predictor`."""
+
+    direction: Direction
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it into a folder and return the folder."""
@@ -138,7 +157,7 @@ def shared(
         return
     folder = model.saved_folder(digest)
     if folder is not None:
-        saved = SavedModel.of(folder, digest, inference, tta)
+        saved = SavedModel.of(folder, digest, inference, tta, model.direction)
         yield _looking(inference, lambda known: replace(saved, statistics=known))
         return
     if not output.parent.is_dir():
@@ -147,7 +166,7 @@ def shared(
             "first."
         )
     with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
-        left = SavedModel.of(model.save(made), digest, inference, tta)
+        left = SavedModel.of(model.save(made), digest, inference, tta, model.direction)
         yield _looking(inference, lambda known: replace(left, statistics=known))
 
 

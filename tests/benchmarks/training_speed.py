@@ -36,9 +36,9 @@ from torch import Tensor, nn
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.memory import reused_memory
 from geotranslate.networks.layers import ResizeConv2d
-from geotranslate.training.adversary import AdversarialPair
 from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.optimizer import Adam
+from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.precision import training_precision
 
 Batch = tuple[Tensor, Tensor]

@@ -75,7 +75,7 @@ def test_features_are_those_of_every_activation_and_end_in_the_logits(n_layers: 
     torch.manual_seed(0)
     network = PatchGAN(3, ndf=4, n_layers=n_layers).eval()
     source, target = torch.rand(1, 1, 128, 128), torch.rand(1, 2, 128, 128)
-    *features, logits = network.features(source, target)
+    [[*features, logits]] = network.features(source, target)
     assert torch.equal(logits, network(source, target))
     widths = [4, 8, 16, 32, 32, 32][: n_layers + 1] if n_layers else [4, 8]
     assert [feature.shape[1] for feature in features] == widths

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from geotranslate.raster.seams import measure_seams
     from geotranslate.training.data import prepare_data
     from geotranslate.training.launcher import is_main_process
+    from geotranslate.translators.cyclegan import CycleGAN
     from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
 
 __all__ = [
+    "CycleGAN",
     "GeotranslateError",
     "GeotranslateWarning",
     "Pix2Pix",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CycleGAN": "geotranslate.translators.cyclegan",
     "GeotranslateError": "geotranslate.errors",
     "GeotranslateWarning": "geotranslate.errors",
     "Pix2Pix": "geotranslate.translators.pix2pix",

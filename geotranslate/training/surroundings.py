@@ -89,7 +89,8 @@ def compiled(network: nn.Module) -> Iterator[None]:
         ) from error
     finally:
         # What Module.compile sets, and nothing in torch takes back.
-        network._compiled_call_impl = None
+        for module in network.modules():
+            module._compiled_call_impl = None
 
 
 @contextmanager
@@ -112,7 +113,7 @@ def memory_said(batch_size: int) -> Iterator[None]:
         advice = (
             f"prepare_data(..., batch_size={smaller}), and fit(accumulate=2) for the same step"
             if batch_size > 1
-            else "a smaller chip_size, or a Pix2Pix with a smaller ngf"
+            else "a smaller chip_size, or a model with a smaller ngf"
         )
         raise InvalidInputError(
             f"The memory does not hold a batch of {batch_size} pairs; give {advice}."

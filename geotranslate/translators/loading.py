@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from geotranslate.translators.base import Translator
 
 # Imported when it is asked for: what predicts imports this module.
-_HOMES = {"Pix2Pix": "geotranslate.translators.pix2pix"}
+_HOMES = {
+    "Pix2Pix": "geotranslate.translators.pix2pix",
+    "CycleGAN": "geotranslate.translators.cyclegan",
+}
 
 
 def load_model(path: str | os.PathLike[str]) -> Translator:

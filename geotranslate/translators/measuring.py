@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
+from geotranslate.training.loaders import data_card
 from geotranslate.training.metrics.measures import Measures
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.translators.inference import Inference
@@ -19,7 +21,6 @@ from geotranslate.translators.inference import Inference
 def measure(
     inference: Inference,
     loaders: DataLoaders,
-    card: DataCard,
     measures: Measures,
     direction: Direction = "AtoB",
 ) -> Metrics:
@@ -28,14 +29,31 @@ def measure(
     Args:
         inference: The generator.
         loaders: Their pairs are in -1..1 by the scalings of their own card.
-        card: That of the loaders.
         measures: Those of the generator's target.
         direction: "BtoA" where it translates the loaders' targets to their sources.
 
     Raises:
         InvalidInputError: The pairs have other bands or dtypes than the generator's card.
     """
-    ours, swap = inference.card, direction == "BtoA"
+    for source, target in validation_batches(inference.card, loaders, direction):
+        measures.add(inference.scaled(source), target)
+    return measures.results()
+
+
+def validation_batches(
+    ours: DataCard, loaders: DataLoaders, direction: Direction
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what a model translates of loaders and what it is compared with, in its own scalings.
+
+    Args:
+        ours: The card of the model in that direction.
+        loaders: Their batches are in -1..1 by the scalings of their own card.
+        direction: "BtoA" where it translates the loaders' targets.
+
+    Raises:
+        InvalidInputError: The data has other bands or dtypes than the model's card.
+    """
+    card, swap = data_card(loaders), direction == "BtoA"
     fill = mean_of(card.target)
     card = card.reversed() if swap else card
     for name, known, given in (
@@ -48,11 +66,11 @@ def measure(
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
     for source, target in loaders.valid:
-        if swap:
-            source, target = swapped(source, target, fill)
-        translated = inference.scaled(_rescaled(source, card.source, ours.source))
-        measures.add(translated, _rescaled(target, card.target, ours.target))
-    return measures.results()
+        pair = swapped(source, target, fill) if swap else (source, target)
+        yield (
+            _rescaled(pair[0], card.source, ours.source),
+            _rescaled(pair[1], card.target, ours.target),
+        )
 
 
 def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:

@@ -152,7 +152,7 @@ class Model(Predictor):
         way = self.towards(direction)
         loaders = self._loaders() if data is None else data
         measures = Measures(way.card.target, metrics, palette)
-        found = measure(way.inference, loaders, data_card(loaders), measures, direction)
+        found = measure(way.inference, loaders, measures, direction)
         if data is None and way is self:
             self.metrics = found
         return found

@@ -21,6 +21,7 @@ from geotranslate.translators.card import CARD_FILE, Card, read_model
 ARCHITECTURE = (
     "backbone",
     "generator",
+    "gen_blocks",
     "depth",
     "ngf",
     "ndf",

@@ -1,0 +1,248 @@
+"""CycleGAN: two generators trained without pairs (Zhu et al. 2017, arXiv:1703.10593)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from fastai.data.core import DataLoaders
+from torch import nn
+
+from geotranslate.checks import choice, number, whole_number
+from geotranslate.chips.datacard import DataCard, Direction, Side
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.patchgan import PatchGAN, check_chip_size
+from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.twoway import TwoWay
+from geotranslate.training.cyclecheck import CycleCheck
+from geotranslate.training.cyclegame import CycleGame
+from geotranslate.training.loaders import data_card
+from geotranslate.training.metrics.measures import Palette
+from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.schedule import Schedule
+from geotranslate.training.tensors import RgbBands, draw_table
+from geotranslate.translators.base import Translator
+from geotranslate.translators.cycles import cycle_rows, measure_cycle
+from geotranslate.translators.measuring import mean_of
+from geotranslate.translators.prediction import Predictor
+from geotranslate.translators.pretrained import start_from
+from geotranslate.translators.reversal import Reversed
+
+MAX_LAYERS = 5
+CHOICES = {"gen_blocks": Literal[9, 6], "norm": Norm, "upsample": Upsample, "padding": Padding}
+
+
+class CycleGAN(Translator):
+    """Translate between rasters without pairs, both ways.
+
+    Two ResNets translate, from source to target and back, and two PatchGANs judge single images of
+    each side. It learns how the other side looks and that the way there and back ends where it
+    began; where there are pairs, `Pix2Pix` makes more of them. Its first weights follow from the
+    `seed` of the data.
+
+    Args:
+        data: Loaders from `prepare_data`, of unpaired chips or of pairs.
+        pretrained_path: Weights to start from: the folder of a saved CycleGAN with the same
+            networks. Nothing is downloaded.
+        gen_blocks: Residual blocks of the generators: 9, or 6.
+        lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
+        lambda_cycle: Weight of the difference in -1..1 between an image and its way there and back.
+        lambda_identity: Weight, as a share of `lambda_cycle`, of what a generator changes in images
+            that are of its target's kind already; not used, and 0 in `options`, where the sides
+            differ in their bands.
+        pool_size: Former translations that each discriminator sees again; 0 for none.
+        ngf: Filters of the generators' first convolution.
+        ndf: Filters of the discriminators' first layer.
+        n_layers: Layers of the discriminators that halve the image, see `Pix2Pix`.
+        norm: Normalisation of all networks, see `Pix2Pix`.
+        upsample: How the generators double the sides, see `Pix2Pix`.
+        padding: What the generators' convolutions see beyond the edge of a tile.
+        dropout: Probability in the residual blocks, when training.
+        label_smoothing: What the discriminators' label of real images is below 1.
+
+    Raises:
+        InvalidInputError: The chips are smaller than 16 px or than the discriminators need, or an
+            argument is impossible.
+        ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
+    """
+
+    own_schedule: Schedule = "linear_decay"
+
+    def __init__(
+        self,
+        data: DataLoaders | DataCard,
+        *,
+        pretrained_path: str | os.PathLike[str] | None = None,
+        gen_blocks: int = 9,
+        lsgan: bool = True,
+        lambda_cycle: float = 10.0,
+        lambda_identity: float = 0.5,
+        pool_size: int = 50,
+        ngf: int = 64,
+        ndf: int = 64,
+        n_layers: int = 3,
+        norm: Norm = "instance",
+        upsample: Upsample = "resize",
+        padding: Padding = "reflect",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        options: dict[str, Any] = {
+            "gen_blocks": gen_blocks,
+            "lsgan": lsgan,
+            "lambda_cycle": lambda_cycle,
+            "lambda_identity": lambda_identity,
+            "pool_size": pool_size,
+            "ngf": ngf,
+            "ndf": ndf,
+            "n_layers": n_layers,
+            "norm": norm,
+            "upsample": upsample,
+            "padding": padding,
+            "dropout": dropout,
+            "label_smoothing": label_smoothing,
+        }
+        _check(options)
+        card = data_card(data)
+        if not _same_bands(card.source, card.target):
+            options["lambda_identity"] = 0.0
+        with seeded(card.seed):
+            forth = _generator(card.source, card.target, options)
+            generators = TwoWay(forth, _generator(card.target, card.source, options))
+            judges = nn.ModuleDict(
+                {
+                    "of_source": _discriminator(card.source, card.chip_size, options),
+                    "of_target": _discriminator(card.target, card.chip_size, options),
+                }
+            )
+        names = ("lambda_cycle", "lambda_identity", "pool_size", "label_smoothing")
+        fill = mean_of(card.target)
+        super().__init__(
+            data,
+            AdversarialPair(generators, judges),
+            stride=ResNet.stride,
+            radius=forth.radius,
+            options=options,
+            game=CycleGame(
+                generators,
+                **judges,  # type: ignore[arg-type]
+                fill=fill,
+                gan_mode="lsgan" if lsgan else "vanilla",
+                **{name: options[name] for name in names},
+            ),
+            checks=[CycleCheck(fill, paired=card.paired)],
+        )
+        self.own_monitor = "valid_l1" if card.paired else "valid_cycle"
+        if pretrained_path is not None:
+            start_from(pretrained_path, self.pair, card, options)
+
+    def towards(self, direction: Direction) -> Predictor:
+        """Return what translates in a direction: "AtoB" is from source to target."""
+        choice("direction", direction, get_args(Direction))
+        if direction == self.direction:
+            return self
+        back = self._ways().back
+        return Reversed(self, back, self.stride, self.inference.radius)
+
+    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw validation chips of both sides, translated and back again; return the figure.
+
+        Args:
+            rows: How many of each side.
+            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, on
+                the sides that have them; by default the first three, or the first of fewer.
+
+        Raises:
+            InvalidInputError: The model was loaded without data, `rows` is no number of chips, or
+                no side has the bands.
+        """
+        dataset = self._loaders().valid_ds
+        shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
+        back = self.towards("BtoA").inference
+        table = cycle_rows(self.inference, back, shown)
+        source, target = self.card.source, self.card.target
+        return draw_table(
+            table,
+            ("source", "translation", "and back", "target", "translation", "and back"),
+            sides=(source, target, source, target, source, target),
+            rgb_bands=rgb_bands,
+        )
+
+    def compute_metrics(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        data: DataLoaders | None = None,
+        palette: Palette | None = None,
+        direction: Direction = "AtoB",
+    ) -> Metrics:
+        """Measure the translations of validation chips.
+
+        Pairs are measured as by `Pix2Pix`. Without pairs there is no truth but the chip itself: the
+        measures are of its way there and back, in its own units, with `cycle_` before their names;
+        and `fid`, if asked for, tells how unlike the translations are to chips of the other side.
+
+        Args:
+            metrics: Names of measures; by default all but `lpips` and `fid`.
+            data: Loaders of `prepare_data`, to measure on their validation chips; by default those
+                of the training.
+            palette: For a side that shows classes in colours, those of each class in all bands.
+            direction: "BtoA" to translate from target to source; that answer is not kept.
+
+        Raises:
+            InvalidInputError: The model was loaded without data and none is given, the data is
+                unlike that of the training, there is no such measure, or packages or weights are
+                missing.
+        """
+        loaders = self._loaders() if data is None else data
+        if data_card(loaders).paired:
+            return super().compute_metrics(metrics, data=data, palette=palette, direction=direction)
+        there = self.towards(direction)
+        back = self.towards("AtoB" if direction == "BtoA" else "BtoA")
+        found = measure_cycle(there, back, loaders, metrics, palette)
+        if data is None and there is self:
+            self.metrics = found
+        return found
+
+    def _ways(self) -> TwoWay:
+        ways = self.pair.translating
+        assert isinstance(ways, TwoWay)
+        return ways
+
+    def _network(self) -> nn.Module:
+        return self._ways().forth
+
+
+def _check(options: dict[str, Any]) -> None:
+    for name in ("ngf", "ndf"):
+        whole_number(name, options[name], 1)
+    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
+    whole_number("pool_size", options["pool_size"], 0)
+    number("lambda_cycle", options["lambda_cycle"], above=0)
+    number("lambda_identity", options["lambda_identity"], least=0)
+    number("dropout", options["dropout"], least=0, below=1)
+    number("label_smoothing", options["label_smoothing"], least=0, below=1)
+    for name, choices in CHOICES.items():
+        choice(name, options[name], get_args(choices))
+    if not isinstance(options["lsgan"], bool):
+        raise InvalidInputError(f"lsgan is {options['lsgan']!r}; give True or False.")
+
+
+def _same_bands(source: Side, target: Side) -> bool:
+    named = all((*source.band_names, *target.band_names))
+    return source.bands == target.bands and (not named or source.band_names == target.band_names)
+
+
+def _generator(source: Side, target: Side, options: dict[str, Any]) -> ResNet:
+    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    return ResNet(source.bands, target.bands, blocks=options["gen_blocks"], **shape)
+
+
+def _discriminator(side: Side, chip_size: int, options: dict[str, Any]) -> PatchGAN:
+    check_chip_size(options["n_layers"], chip_size)
+    # It never sees a tile: what cures generators of seams is no matter here.
+    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
+    return PatchGAN(side.bands, ndf=options["ndf"], n_layers=options["n_layers"], norm=norm)

@@ -20,6 +20,8 @@ Span = tuple[int, int]
 MAX_GROUPS = 32
 RENORM_BATCHES = 1000
 RENORM_MOMENTUM = 0.01
+FAINT = 1 / 255
+"""In -1..1: half a grey level of bytes."""
 FEW_PIXELS = 1024
 """Of images with fewer pixels the weights are most of the work, and three are less than four."""
 
@@ -233,6 +235,17 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     rows, cols = image.shape[-2:]
     below, right = -rows % multiple, -cols % multiple
     return F.pad(image, (0, right, 0, below), mode="reflect") if below or right else image
+
+
+def textured(images: Tensor) -> Tensor:
+    """Return `(n, bands, rows, cols)` with faint noise in the images of one colour.
+
+    They have nothing to normalise: normalisations of single images would magnify rounding, and in
+    training gradients, by some hundred in every layer.
+    """
+    ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
+    flat = ranges.amax(1, keepdim=True) < FAINT
+    return torch.where(flat, images + FAINT * torch.randn_like(images), images)
 
 
 def reach(layer: nn.Module, span: Span) -> Span:

@@ -20,6 +20,7 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     reach,
     sees_image,
+    textured,
 )
 
 
@@ -59,6 +60,8 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.alone = norm == "instance"
+        """Whether every image is normalised by itself."""
         bias = has_bias(norm)
         same: dict[str, Any] = {"padding_mode": padding, "bias": bias}
         layers: list[nn.Module] = []
@@ -84,6 +87,8 @@ class ResNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of at least 16 px."""
         rows, cols = source.shape[-2:]
+        if self.training and self.alone:
+            source = textured(source)
         hidden = self.layers(pad_to_multiple(source, self.stride))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 

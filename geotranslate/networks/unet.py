@@ -19,6 +19,7 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     reach,
     sees_image,
+    textured,
     up_block,
 )
 
@@ -74,6 +75,8 @@ class UNet(nn.Module):
         super().__init__()
         self.stride = 2**depth
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        self.alone = norm == "instance"
+        """Whether every image is normalised by itself."""
         widths = [ngf * min(2**level, 8) for level in range(depth)]
         self.encoder = nn.ModuleList(
             _down(
@@ -103,6 +106,8 @@ class UNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of at least `2**depth - 1` px."""
         rows, cols = source.shape[-2:]
+        if self.training and self.alone:
+            source = textured(source)
         hidden = pad_to_multiple(source, self.stride)
         skips = []
         for down in self.encoder:

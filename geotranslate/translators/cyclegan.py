@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from fastai.data.core import DataLoaders
 from torch import nn
@@ -32,7 +32,7 @@ from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
 
 MAX_LAYERS = 5
-CHOICES = {"gen_blocks": Literal[9, 6], "norm": Norm, "upsample": Upsample, "padding": Padding}
+CHOICES = {"norm": Norm, "upsample": Upsample, "padding": Padding}
 
 
 class CycleGAN(Translator):
@@ -47,7 +47,7 @@ class CycleGAN(Translator):
         data: Loaders from `prepare_data`, of unpaired chips or of pairs.
         pretrained_path: Weights to start from: the folder of a saved CycleGAN with the same
             networks. Nothing is downloaded.
-        gen_blocks: Residual blocks of the generators: 9, or 6.
+        gen_blocks: Residual blocks of the generators, in the paper 9, or 6 for chips of 128 px.
         lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
         lambda_cycle: Weight of the difference in -1..1 between an image and its way there and back.
         lambda_identity: Weight, as a share of `lambda_cycle`, of what a generator changes in images
@@ -217,7 +217,7 @@ class CycleGAN(Translator):
 
 
 def _check(options: dict[str, Any]) -> None:
-    for name in ("ngf", "ndf"):
+    for name in ("gen_blocks", "ngf", "ndf"):
         whole_number(name, options[name], 1)
     whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
     whole_number("pool_size", options["pool_size"], 0)

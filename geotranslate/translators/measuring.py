@@ -66,7 +66,8 @@ def validation_batches(
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
     for source, target in loaders.valid:
-        pair = swapped(source, target, fill) if swap else (source, target)
+        pair = source.as_subclass(Tensor), target.as_subclass(Tensor)
+        pair = swapped(*pair, fill) if swap else pair
         yield (
             _rescaled(pair[0], card.source, ours.source),
             _rescaled(pair[1], card.target, ours.target),

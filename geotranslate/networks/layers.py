@@ -131,6 +131,13 @@ def _summed(weight: Tensor, axis: int) -> Tensor:
     return torch.stack([third, second + third, first + second, first], axis)
 
 
+class Halve(nn.AvgPool2d):
+    """Halve the sides of an image: means of 3 x 3 pixels, at its edge of those that there are."""
+
+    def __init__(self) -> None:
+        super().__init__(3, stride=2, padding=1, count_include_pad=False)
+
+
 class Extend(nn.Module):
     """Extend an image by one pixel on each side, as `nn.Conv2d` does where it pads."""
 
@@ -259,6 +266,8 @@ def reach(layer: nn.Module, span: Span) -> Span:
         return (first - 1) // 2, (last + 1) // 2
     if isinstance(layer, Extend):
         return first - 1, last - 1
+    if isinstance(layer, Halve):
+        return 2 * first - 1, 2 * last + 1
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         kernel, stride, padding = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
         if isinstance(layer, nn.Conv2d):

@@ -1,7 +1,8 @@
-"""The generator of residual blocks: half a dozen convolutions around blocks at a quarter size."""
+"""The generator of residual blocks: a few convolutions around blocks at a fraction of the size."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,13 +31,14 @@ class ResNet(nn.Module):
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two that double
     the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). It sees
     less far than a U-Net, so that tiles can be cropped without a trace. Images whose sides are no
-    multiple of 4 are extended by reflection and the result is cut back.
+    multiple of `stride` are extended by reflection and the result is cut back.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
         blocks: Number of residual blocks.
-        ngf: Filters of the first convolution; the blocks have four times as many.
+        downsamplings: How often the sides are halved, and doubled again, at least 1.
+        ngf: Filters of the first convolution; every halving doubles them.
         norm: Normalisation after every convolution but the last.
         upsample: How the sides are doubled: 3 x 3 transposed convolutions, or repeated pixels and
             3 x 3 convolutions.
@@ -44,15 +46,13 @@ class ResNet(nn.Module):
         dropout: Probability between the convolutions of a block, when training.
     """
 
-    stride = 4
-    """Factor by which images are shrunk inside: only shifts by it shift the translation."""
-
     def __init__(
         self,
         bands_in: int,
         bands_out: int,
         *,
         blocks: int = 9,
+        downsamplings: int = 2,
         ngf: int = 64,
         norm: Norm = "instance",
         upsample: Upsample = "transposed",
@@ -62,30 +62,21 @@ class ResNet(nn.Module):
         super().__init__()
         self.alone = norm == "instance"
         """Whether every image is normalised by itself."""
-        bias = has_bias(norm)
-        same: dict[str, Any] = {"padding_mode": padding, "bias": bias}
-        layers: list[nn.Module] = []
-        for wide, size, stride in ((1, 7, 1), (2, 3, 2), (4, 3, 2)):
-            before = bands_in if wide == 1 else ngf * wide // 2
-            layers += [
-                nn.Conv2d(before, ngf * wide, size, stride, size // 2, **same),
-                make_norm(norm, ngf * wide),
-                nn.ReLU(),
-            ]
-        layers += [ResidualBlock(4 * ngf, norm, padding, dropout) for _ in range(blocks)]
-        for wide in (4, 2):
-            layers += [
-                _double(ngf * wide, ngf * wide // 2, upsample, padding, bias),
-                make_norm(norm, ngf * wide // 2),
-                nn.ReLU(),
-            ]
+        self.stride = 2**downsamplings
+        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        widths = [ngf * 2**level for level in range(downsamplings + 1)]
+        layers = convolve(bands_in, ngf, 7, 1, norm=norm, padding=padding)
+        for outer, inner in pairwise(widths):
+            layers += convolve(outer, inner, 3, 2, norm=norm, padding=padding)
+        layers += [ResidualBlock(widths[-1], norm, padding, dropout) for _ in range(blocks)]
+        for inner, outer in pairwise(reversed(widths)):
+            layers += double(inner, outer, norm=norm, upsample=upsample, padding=padding)
         self.layers = nn.Sequential(*layers)
-        last = nn.Conv2d(ngf, bands_out, 7, 1, 3, padding_mode=padding)
-        self.head = nn.Sequential(last, nn.Tanh())
+        self.head = output_layers(ngf, bands_out, padding)
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
-        """Translate; sides of at least 16 px."""
+        """Translate; sides of more than `stride` px."""
         rows, cols = source.shape[-2:]
         if self.training and self.alone:
             source = textured(source)
@@ -101,10 +92,7 @@ class ResNet(nn.Module):
         return None if sees_image(self) else halo(self._reach, self.stride)
 
     def _reach(self, span: Span) -> Span:
-        for layer in reversed([*self.layers, self.head]):
-            # What goes around the convolutions of a block sees less than they do.
-            span = reach(layer.layers if isinstance(layer, ResidualBlock) else layer, span)
-        return span
+        return reach_through(self.layers, reach(self.head, span))
 
 
 class ResidualBlock(nn.Module):
@@ -127,10 +115,43 @@ class ResidualBlock(nn.Module):
         return hidden + self.layers(hidden)
 
 
-def _double(
-    bands_in: int, bands_out: int, upsample: Upsample, padding: Padding, bias: bool
-) -> nn.Module:
+def convolve(
+    bands_in: int, bands_out: int, size: int, stride: int, *, norm: Norm, padding: Padding
+) -> list[nn.Module]:
+    """Return a convolution of `size` x `size` with its normalisation and activation."""
+    same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
+    convolution = nn.Conv2d(bands_in, bands_out, size, stride, size // 2, **same)
+    return [convolution, make_norm(norm, bands_out), nn.ReLU()]
+
+
+def double(
+    bands_in: int, bands_out: int, *, norm: Norm, upsample: Upsample, padding: Padding
+) -> list[nn.Module]:
+    """Return a convolution that doubles the sides, with its normalisation and activation."""
+    layer: nn.Module
     if upsample == "resize":
-        return ResizeConv2d(bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=bias)
-    # Its pixels lie beside each other: beyond the edge it never looks far.
-    return nn.ConvTranspose2d(bands_in, bands_out, 3, 2, 1, output_padding=1, bias=bias)
+        same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
+        layer = ResizeConv2d(bands_in, bands_out, 3, padding=1, **same)
+    else:
+        # Its pixels lie beside each other: beyond the edge it never looks far.
+        layer = nn.ConvTranspose2d(
+            bands_in, bands_out, 3, 2, 1, output_padding=1, bias=has_bias(norm)
+        )
+    return [layer, make_norm(norm, bands_out), nn.ReLU()]
+
+
+def output_layers(bands_in: int, bands_out: int, padding: Padding) -> nn.Sequential:
+    """Return the 7 x 7 convolution that ends in -1..1."""
+    return nn.Sequential(nn.Conv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding), nn.Tanh())
+
+
+def reach_through(layer: nn.Module, span: Span) -> Span:
+    """Return which input pixels a layer reads for some output pixels; it may hold blocks."""
+    if isinstance(layer, ResidualBlock):
+        # What goes around the convolutions of a block sees less than they do.
+        layer = layer.layers
+    if not isinstance(layer, nn.Sequential):
+        return reach(layer, span)
+    for part in reversed(layer):
+        span = reach_through(part, span)
+    return span

@@ -233,12 +233,13 @@ class _Measuring(_Affine):
 def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:
     """Return a copy with every normalisation replaced by what is made of it, in eval mode."""
     copied = copy.deepcopy(network)
-    for parent in list(copied.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, NORMS):
-                # timm has layers that normalise and activate.
-                after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
-                setattr(parent, name, nn.Sequential(made(layer), *after) if after else made(layer))
+    for name, layer in list(copied.named_modules()):
+        if name and isinstance(layer, NORMS):
+            # timm has layers that normalise and activate.
+            after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
+            parent, _, own = name.rpartition(".")
+            new = nn.Sequential(made(layer), *after) if after else made(layer)
+            setattr(copied.get_submodule(parent), own, new)
     return copied.eval()
 
 

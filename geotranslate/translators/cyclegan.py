@@ -123,7 +123,7 @@ class CycleGAN(Translator):
         super().__init__(
             data,
             AdversarialPair(generators, judges),
-            stride=ResNet.stride,
+            stride=forth.stride,
             radius=forth.radius,
             options=options,
             game=CycleGame(

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.raster import translate_raster
@@ -83,6 +84,16 @@ def test_tiles_of_a_resnet_are_the_whole_image(
     options: dict[str, Any] = {"norm": norm, "upsample": upsample, "padding": padding}
     network = with_large_weights(ResNet(1, 1, ngf=4, **options))
     assert apart(tmp_path, network, 600, tile_size=320) < 1e-5
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_tiles_of_an_enhancer_are_the_whole_image(tmp_path: Path, levels: int) -> None:
+    options: dict[str, Any] = {"n_downsample_global": 2, "n_blocks_global": 2, "norm": "batch"}
+    network = with_large_weights(
+        LocalEnhancer(1, 1, n_local_enhancers=levels, n_blocks_local=1, ngf=4, **options)
+    )
+    tile = 5 * -(-network.radius // network.stride) * network.stride
+    assert apart(tmp_path, network, tile + 90, tile_size=tile) < 1e-5
 
 
 @pytest.mark.parametrize(

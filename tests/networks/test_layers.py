@@ -9,6 +9,7 @@ from geotranslate.networks.layers import (
     FEW_PIXELS,
     BatchRenorm2d,
     Extend,
+    Halve,
     ResizeConv2d,
     enlarge,
     make_norm,
@@ -92,6 +93,18 @@ def test_an_even_image_stays_even_up_to_its_edge_without_zeros(mode: str, upsamp
 
 def test_a_single_pixel_is_repeated_where_it_cannot_be_reflected() -> None:
     assert torch.equal(Extend("reflect")(torch.ones(1, 1, 1, 4)), torch.ones(1, 1, 3, 6))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 8)])
+def test_halved_images_are_means_of_the_pixels_that_there_are(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, *size)
+    rows, cols = (
+        [range(max(2 * i - 1, 0), min(2 * i + 2, n)) for i in range((n + 1) // 2)] for n in size
+    )
+    expected = [[image[..., list(r), :][..., list(c)].mean((2, 3)) for c in cols] for r in rows]
+    wanted = torch.stack([torch.stack(line, -1) for line in expected], -2)
+    torch.testing.assert_close(Halve()(image), wanted)
 
 
 @pytest.mark.parametrize("norm", NORMS)

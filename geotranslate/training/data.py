@@ -57,9 +57,9 @@ def prepare_data(
 
     Batches are `TensorSource` and `TensorTarget`, float32 `(n, bands, rows, cols)`, each band
     scaled from its units to -1..1. Training pairs are flipped and turned by quarters, both chips
-    alike. Invalid pixels are the band's mean in the source and NaN in the target, which losses
-    and metrics ignore. `summary()` says what was found, `plot_split()` draws the split,
-    `show_batch()` pairs.
+    alike. Invalid pixels are the band's mean in the source (of classes, a number that is
+    none) and NaN in the target, which losses and metrics ignore. `summary()` says what was found,
+    `plot_split()` draws the split, `show_batch()` pairs.
 
     Args:
         path: Folder of pairs in one of the known layouts, or several; or a raster, whose windows

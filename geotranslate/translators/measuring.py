@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from fastai.data.core import DataLoaders
 from torch import Tensor, from_numpy
 
@@ -24,7 +25,8 @@ def measure(
         measures: Those of the generator's target.
 
     Raises:
-        InvalidInputError: The pairs have other bands or dtypes than the generator's card.
+        InvalidInputError: The pairs have other bands or dtypes than the generator's card, or hold
+            quantities for its classes.
     """
     ours = inference.card
     for name, known, given in (
@@ -36,10 +38,24 @@ def measure(
                 f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
+    if ours.source.classes is not None and card.source.classes is None:
+        raise InvalidInputError(
+            "The model was trained on classes but the source of the data is quantities; give "
+            "prepare_data source_classes=True, or other pairs."
+        )
     for source, target in loaders.valid:
-        translated = inference.scaled(_rescaled(source, card.source, ours.source))
+        translated = inference.scaled(_source(source, card.source, ours.source))
         measures.add(translated, _rescaled(target, card.target, ours.target))
     return measures.results()
+
+
+def _source(scaled: Tensor, old: Side, new: Side) -> Tensor:
+    """Return sources of one side as those of another, invalid pixels filled as its own are."""
+    if not old.class_numbers or old.fill == new.fill:
+        return _rescaled(scaled, old, new)
+    values = old.scaling.unscale(scaled.cpu().numpy())
+    values[np.abs(values - old.fill[0]) < 0.5] = new.fill[0]
+    return from_numpy(new.scaling.scale(values)).to(scaled.device)
 
 
 def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:

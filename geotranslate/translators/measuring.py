@@ -44,13 +44,19 @@ def measure(
             "prepare_data source_classes=True, or other pairs."
         )
     for source, target in loaders.valid:
-        translated = inference.scaled(_source(source, card.source, ours.source))
+        translated = inference.scaled(as_sources_of(source, card.source, ours.source))
         measures.add(translated, _rescaled(target, card.target, ours.target))
     return measures.results()
 
 
-def _source(scaled: Tensor, old: Side, new: Side) -> Tensor:
-    """Return sources of one side as those of another, invalid pixels filled as its own are."""
+def as_sources_of(scaled: Tensor, old: Side, new: Side) -> Tensor:
+    """Return a batch of sources in -1..1 of one side as that of another, gaps filled as its are.
+
+    Args:
+        scaled: `(n, bands, rows, cols)`.
+        old: Their side.
+        new: The other.
+    """
     if not old.class_numbers or old.fill == new.fill:
         return _rescaled(scaled, old, new)
     values = old.scaling.unscale(scaled.cpu().numpy())

@@ -33,7 +33,8 @@ from geotranslate.translators.pretrained import start_from
 class Pix2Pix(Translator):
     """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
 
-    Its first weights follow from the `seed` of the data.
+    Its first weights follow from the `seed` of the data. Of a source of classes the networks see a
+    band for each class.
 
     Args:
         data: Loaders from `prepare_data`.
@@ -75,8 +76,8 @@ class Pix2Pix(Translator):
             translation and target (feature matching of pix2pixHD, Wang et al. 2018); True is 10.
 
     Raises:
-        InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, or an
-            argument is impossible.
+        InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, the
+            classes of the source are not known, or an argument is impossible.
         MissingPackageError: A backbone is asked for without segmentation-models-pytorch.
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """

@@ -90,17 +90,6 @@ def test_quantities_are_taken_as_they_are() -> None:
     assert side.class_numbers == ()
 
 
-def test_where_too_many_were_seen_those_of_the_colour_table_count() -> None:
-    colours = tuple((number, 1, 2, 3, 255) for number in (9, 0, 300, 7))
-    side = replace(class_side([1, 2]), classes=Classes((), colours), nodata=0.0)
-    assert side.class_numbers == (7, 9, 300)
-    assert side.fill == (301,)
-    seen = replace(side, classes=Classes((7, 8), colours))
-    assert seen.class_numbers == (7, 8)
-    # 9 has a colour, so it could be drawn as one.
-    assert seen.fill == (10,)
-
-
 def test_classes_that_are_not_known_are_refused() -> None:
     unknown = replace(class_side([1, 2]), classes=Classes((), None))
     assert unknown.fill == unknown.mean

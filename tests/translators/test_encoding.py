@@ -15,8 +15,11 @@ from geotranslate.chips.datacard import Side
 from geotranslate.chips.scaling import ScalingKind, make_scaling
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
+from geotranslate.networks.onehot import ClassBands
+from geotranslate.networks.unet import UNet
 from geotranslate.translators.encoding import class_list, encoded, source_channels
 from geotranslate.translators.hardware import frozen
+from geotranslate.translators.inference import Inference
 from tests.translators.test_inference import make_card
 
 LIMITS = {name: np.iinfo(name) for name in ("uint8", "int16", "uint16")}
@@ -80,6 +83,26 @@ def test_bfloat16_loses_no_class(count: int) -> None:
     network(torch.from_numpy(scaled)[None])
     assert taken[0].dtype == torch.bfloat16
     assert torch.equal(taken[0][0, :, 0].float(), torch.eye(count))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_tiles_come_to_the_encoding_as_they_are(
+    precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, seen = class_side(range(0, 64_000, 250), dtype="uint16"), []
+    network = encoded(UNet(256, 1, depth=2, ngf=4), side)
+    inference = Inference(network, replace(make_card(), source=side), 4, None).at(precision)
+    forward = ClassBands.forward
+
+    def noted(bands: ClassBands, numbers: Tensor, dtype: torch.dtype) -> Tensor:
+        seen.append(forward(bands, numbers, dtype))
+        return seen[-1]
+
+    monkeypatch.setattr(ClassBands, "forward", noted)
+    inference(np.array(side.class_numbers, np.float32).reshape(1, 1, 16, 16))
+    assert seen[0].dtype == getattr(torch, precision)
+    assert torch.equal(seen[0][0].argmax(0).flatten(), torch.arange(256))
+    assert (seen[0].sum(1) == 1).all()
 
 
 def test_quantities_are_taken_as_they_are() -> None:

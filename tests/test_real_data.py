@@ -153,6 +153,28 @@ def test_optical_to_land_cover_with_a_place_of_one_class(shared_data: Path, tmp_
     train(data)
 
 
+def test_land_cover_and_buildings_to_images(shared_data: Path, tmp_path: Path) -> None:
+    cover = patches(shared_data, "LULC"), patches(shared_data, "S2RGB")
+    export = export_chips(*cover, tmp_path / "cover", tile_size=112, progress=False)
+    data = prepare_data(export, batch_size=6)
+    assert data.card.source.class_numbers == (1, 2, 3, 4, 5, 6, 7, 9)
+    model = train(data)
+    assert model.pair.generator.network.encoder[0][1].in_channels == 8
+    result = model.predict_raster(cover[0][0], tmp_path / "image.tif", progress=False)
+    with rasterio.open(result) as image:
+        assert (image.count, image.shape) == (3, (224, 224))
+    assert not result.warnings
+
+    houses, ortho = (shared_data / "banepa" / f"banepa_{name}.tif" for name in ("buildings", "rgb"))
+    with rasterio.open(ortho) as scene:
+        aoi = box(*bounds(Window(1024, 2048, 800, 520), scene.transform))
+    export = export_chips(houses, ortho, tmp_path / "houses", aoi=aoi, progress=False)
+    data = prepare_data(export, batch_size=4, val_split_pct=0.3)
+    assert data.card.source.class_numbers == (0, 1)
+    model = train(data)
+    assert model.pair.discriminator.network.layers[0].in_channels == 2 + 3
+
+
 @pytest.mark.parametrize("name", PATCHES)
 def test_heights_of_each_place_are_no_classes_and_land_cover_is(
     shared_data: Path, name: str

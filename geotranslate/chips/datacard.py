@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -34,6 +35,29 @@ class Side:
     scaling: Scaling
     band_facts: BandFacts = field(default_factory=BandFacts)
     """What the files say of the bands' values: scale, offset, unit and colour."""
+
+    @property
+    def class_numbers(self) -> tuple[int, ...]:
+        """The classes, sorted: those seen, or where they are too many those of the colour table.
+
+        Empty for quantities, and where they are not known. A nodata value that has a colour is no
+        class.
+        """
+        if self.classes is None or self.classes.values:
+            return () if self.classes is None else self.classes.values
+        return tuple(sorted({row[0] for row in self.classes.colours or ()} - {self.nodata}))
+
+    @property
+    def fill(self) -> tuple[float, ...]:
+        """What a network sees where a source is invalid, in its units.
+
+        The mean of every band; for classes a number that is none and has no colour.
+        """
+        if self.classes is None or not self.class_numbers:
+            return self.mean
+        taken = {row[0] for row in self.classes.colours or ()}
+        beyond = itertools.count(self.class_numbers[-1] + 1)
+        return (float(next(number for number in beyond if number not in taken)),)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""

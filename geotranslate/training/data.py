@@ -57,9 +57,9 @@ def prepare_data(
 
     Batches are `TensorSource` and `TensorTarget`, float32 `(n, bands, rows, cols)`, each band
     scaled from its units to -1..1. Training pairs are flipped and turned by quarters, both chips
-    alike. Invalid pixels are the band's mean in the source and NaN in the target, which losses
-    and metrics ignore. `summary()` says what was found, `plot_split()` draws the split,
-    `show_batch()` pairs.
+    alike. Invalid pixels are the band's mean in the source (of classes, a number that is
+    none) and NaN in the target, which losses and metrics ignore. `summary()` says what was found,
+    `plot_split()` draws the split, `show_batch()` pairs.
 
     Args:
         path: Folder of pairs in one of the known layouts, or several; or a raster, whose windows
@@ -91,10 +91,10 @@ def prepare_data(
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.
         source_classes: Whether the source's values are classes, which are resampled to the
-            nearest and drawn in a colour each. By default as `export_chips` was told; else they
-            are if a chip has a colour table, or if all chips together are one band of integers
-            with at most 4 different values, or with at most 64 that form patches and do not
-            change in steps of 1, as heights do.
+            nearest, drawn in a colour each and one-hot for a translator. By default as
+            `export_chips` was told; else they are if a chip has a colour table, or if all chips
+            together are one band of integers with at most 4 different values, or with at most 64
+            that form patches and do not change in steps of 1, as heights do.
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.

@@ -105,7 +105,7 @@ class PairDataset:
 
     Args:
         pairs: Training or validation pairs.
-        card: Scalings, means and size.
+        card: Scalings, what stands for invalid pixels, and size.
         augmentation: What is done to training pairs, which are cropped at random places; None for
             validation pairs, which are whole where they all have one size, else cropped in the
             middle.
@@ -123,6 +123,7 @@ class PairDataset:
         sizes = {(pair.source.grid.height, pair.source.grid.width) for pair in self.pairs}
         self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
         self._memory = PixelMemory(budget)
+        self._fill = card.source.fill
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -150,7 +151,7 @@ class PairDataset:
 
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
         (source, source_valid), (target, target_valid) = left, right
-        filled = fill_gaps(source, source_valid, self.card.source.mean)
+        filled = fill_gaps(source, source_valid, self._fill)
         holed = fill_gaps(target, source_valid & target_valid, np.nan)
         return (
             torch.from_numpy(self.card.source.scaling.scale(filled)),

@@ -37,7 +37,7 @@ class TensorRaster(TensorImageBase):
 
 
 class TensorSource(TensorRaster):
-    """A source chip; invalid pixels hold the band's mean over the training chips."""
+    """A source chip; invalid pixels hold what `Side.fill` says."""
 
 
 class TensorTarget(TensorRaster):

@@ -26,7 +26,7 @@ from geotranslate.training.schedule import Schedule
 from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
-from geotranslate.translators.measuring import mean_of
+from geotranslate.translators.measuring import fill_of
 from geotranslate.translators.prediction import Predictor
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
@@ -119,7 +119,7 @@ class CycleGAN(Translator):
                 }
             )
         names = ("lambda_cycle", "lambda_identity", "pool_size", "label_smoothing")
-        fill = mean_of(card.target)
+        fill = fill_of(card.target)
         super().__init__(
             data,
             AdversarialPair(generators, judges),

@@ -11,7 +11,7 @@ from geotranslate.training.cyclegame import filled
 from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics, Scores
 from geotranslate.translators.inference import Inference
-from geotranslate.translators.measuring import mean_of, validation_batches
+from geotranslate.translators.measuring import fill_of, validation_batches
 from geotranslate.translators.prediction import Predictor
 
 FID = "fid"
@@ -64,7 +64,7 @@ def cycle_rows(
     there: Inference, back: Inference, chips: Sequence[tuple[Tensor, Tensor]]
 ) -> list[tuple[Tensor, ...]]:
     """Return for each source and target the chip, its translation and that back again."""
-    fill = mean_of(there.card.target)
+    fill = fill_of(there.card.target)
     rows = []
     for source, target in chips:
         row: list[Tensor] = []

@@ -6,6 +6,7 @@ from torch import nn
 
 from geotranslate.chips.datacard import Side
 from geotranslate.chips.summary import Summary
+from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import Card
 
@@ -45,4 +46,4 @@ def _network(network: nn.Module | None) -> str:
     if network is None:
         return "none"
     weights = sum(weight.numel() for weight in network.parameters())
-    return f"{type(network).__name__} of {weights:,} weights"
+    return f"{type(unwrapped(network)).__name__} of {weights:,} weights"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.raster.dtypes import to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
@@ -174,7 +175,9 @@ class Inference:
 
     def _forward(self, part: Tensor) -> Tensor:
         first = next(self.generator.parameters())
-        given = part.to(first.device, first.dtype, memory_format=torch.channels_last)
+        # Rounded to bfloat16, the numbers of classes would be those of others.
+        dtype = torch.float32 if isinstance(self.generator, OneHot) else first.dtype
+        given = part.to(first.device, dtype, memory_format=torch.channels_last)
         return self.generator(given).float().cpu()
 
     def _at_once(self, given: int) -> int:
@@ -208,7 +211,7 @@ class Inference:
         """
         self.check_bands("The image", len(data))
         rows, cols = data.shape[1:]
-        filled = fill_gaps(data.astype(np.float32), valid, self.card.source.mean)
+        filled = fill_gaps(data.astype(np.float32), valid, self.card.source.fill)
         # A network cannot take an image smaller than its stride: extend it by reflection.
         at = (
             reflected(0, max(rows, self.stride), rows),

@@ -33,7 +33,8 @@ def measure(
         direction: "BtoA" where it translates the loaders' targets to their sources.
 
     Raises:
-        InvalidInputError: The pairs have other bands or dtypes than the generator's card.
+        InvalidInputError: The pairs have other bands or dtypes than the generator's card, or hold
+            quantities for its classes.
     """
     for source, target in validation_batches(inference.card, loaders, direction):
         measures.add(inference.scaled(source), target)
@@ -51,10 +52,11 @@ def validation_batches(
         direction: "BtoA" where it translates the loaders' targets.
 
     Raises:
-        InvalidInputError: The data has other bands or dtypes than the model's card.
+        InvalidInputError: The data has other bands or dtypes than the model's card, or quantities
+            for its classes.
     """
     card, swap = data_card(loaders), direction == "BtoA"
-    fill = mean_of(card.target)
+    fill = fill_of(card.target)
     card = card.reversed() if swap else card
     for name, known, given in (
         ("source", ours.source, card.source),
@@ -65,11 +67,16 @@ def validation_batches(
                 f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
+    if ours.source.classes is not None and card.source.classes is None:
+        raise InvalidInputError(
+            "The model was trained on classes but the source of the data is quantities; give "
+            "prepare_data source_classes=True, or other pairs."
+        )
     for source, target in loaders.valid:
         pair = source.as_subclass(Tensor), target.as_subclass(Tensor)
         pair = swapped(*pair, fill) if swap else pair
         yield (
-            _rescaled(pair[0], card.source, ours.source),
+            as_sources_of(pair[0], card.source, ours.source),
             _rescaled(pair[1], card.target, ours.target),
         )
 
@@ -87,10 +94,25 @@ def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tenso
     return found, source.masked_fill(holes.any(1, keepdim=True), math.nan)
 
 
-def mean_of(side: Side) -> Tensor:
-    """Return the mean of every band in -1..1, `(bands, 1, 1)`."""
-    values = np.array(side.mean, np.float32)[None, :, None, None]
+def fill_of(side: Side) -> Tensor:
+    """Return what every band holds where it is invalid, in -1..1, `(bands, 1, 1)`."""
+    values = np.array(side.fill, np.float32)[None, :, None, None]
     return torch.from_numpy(side.scaling.scale(values)[0])
+
+
+def as_sources_of(scaled: Tensor, old: Side, new: Side) -> Tensor:
+    """Return a batch of sources in -1..1 of one side as that of another, gaps filled as its are.
+
+    Args:
+        scaled: `(n, bands, rows, cols)`.
+        old: Their side.
+        new: The other.
+    """
+    if not old.class_numbers or old.fill == new.fill:
+        return _rescaled(scaled, old, new)
+    values = old.scaling.unscale(scaled.cpu().numpy())
+    values[np.abs(values - old.fill[0]) < 0.5] = new.fill[0]
+    return torch.from_numpy(new.scaling.scale(values)).to(scaled.device)
 
 
 def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:

@@ -3,51 +3,39 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal, get_args
+from typing import Any
 
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import InvalidInputError
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.unet import UNet, depth_for
+from geotranslate.networks.unet import UNet
 from geotranslate.training.loaders import data_card
 from geotranslate.training.losses import GanMode
 from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.pairedgame import PairedGame
+from geotranslate.training.pairedgame import Judge, PairedGame
 from geotranslate.translators.base import Translator
+from geotranslate.translators.encoding import encoded, source_channels
+from geotranslate.translators.options import (
+    RECIPES,
+    Network,
+    Recipe,
+    check,
+    depth_of,
+    feature_weight,
+)
 from geotranslate.translators.pretrained import start_from
-
-Network = Literal["unet", "resnet9", "resnet6"]
-Recipe = Literal["seamless", "paper"]
-
-RECIPES: dict[str, dict[str, Any]] = {
-    "seamless": {"norm": "batch", "upsample": "resize", "padding": "reflect"},
-    "paper": {"norm": "batch", "upsample": "transposed", "padding": "zeros"},
-}
-"""What arguments are that are not given."""
-
-CHOICES = {
-    "recipe": Recipe,
-    "generator": Network,
-    "norm": Norm,
-    "upsample": Upsample,
-    "padding": Padding,
-    "gan_mode": GanMode,
-}
-MAX_LAYERS = 5
-FEATURE_WEIGHT = 10.0
-"""That of pix2pixHD."""
 
 
 class Pix2Pix(Translator):
     """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
 
-    Its first weights follow from the `seed` of the data.
+    Its first weights follow from the `seed` of the data. Of a source of classes the networks see a
+    band for each class.
 
     Args:
         data: Loaders from `prepare_data`.
@@ -89,8 +77,8 @@ class Pix2Pix(Translator):
             translation and target (feature matching of pix2pixHD, Wang et al. 2018); True is 10.
 
     Raises:
-        InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, or an
-            argument is impossible.
+        InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, the
+            classes of the source are not known, or an argument is impossible.
         MissingPackageError: A backbone is asked for without segmentation-models-pytorch.
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
@@ -133,18 +121,20 @@ class Pix2Pix(Translator):
             "lambda_gan": lambda_gan,
             "gan_mode": gan_mode,
             "label_smoothing": label_smoothing,
-            "perceptual_loss": _feature_weight(perceptual_loss),
+            "perceptual_loss": feature_weight(perceptual_loss),
         }
         options |= {
             name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
         }
-        _check(options)
+        check(options)
         card = data_card(data)
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
-        options["depth"] = _depth(card, options, alone=alone)
+        options["depth"] = depth_of(card, options, alone=alone)
         with seeded(card.seed):
-            network = _generator(card, options)
-            discriminator = _discriminator(card, options) if lambda_gan else None
+            network = encoded(_generator(card, options), card.source)
+            discriminator = (
+                encoded(_discriminator(card, options), card.source) if lambda_gan else None
+            )
         game = None if discriminator is None else _game(discriminator, options)
         super().__init__(
             data,
@@ -170,79 +160,13 @@ class Pix2Pix(Translator):
 
     def unfreeze(self) -> None:
         """Make the encoder trainable that started frozen, with weights of `pretrained_path`."""
-        if isinstance(self.pair.generator, BackboneUNet):
-            self.pair.generator.unfreeze()
-
-
-def _feature_weight(perceptual_loss: bool | float) -> float:
-    if isinstance(perceptual_loss, bool):
-        return FEATURE_WEIGHT if perceptual_loss else 0.0
-    return number("perceptual_loss", perceptual_loss, least=0)
-
-
-def _check(options: dict[str, Any]) -> None:
-    whole_number("ngf", options["ngf"], 1)
-    whole_number("ndf", options["ndf"], 1)
-    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
-    number("dropout", options["dropout"], least=0, below=1)
-    number("lambda_l1", options["lambda_l1"], least=0)
-    number("lambda_gan", options["lambda_gan"], least=0)
-    number("label_smoothing", options["label_smoothing"], least=0, below=1)
-    for name, choices in CHOICES.items():
-        choice(name, options[name], get_args(choices))
-    if not (options["lambda_l1"] or options["lambda_gan"]):
-        raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
-    if options["perceptual_loss"] and not options["lambda_gan"]:
-        raise InvalidInputError(
-            "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
-            "out; give lambda_gan above 0, or no perceptual_loss."
-        )
-    if options["label_smoothing"] and options["gan_mode"] == "hinge":
-        raise InvalidInputError(
-            f"label_smoothing is {options['label_smoothing']} but gan_mode='hinge' has a margin "
-            "and no labels; give label_smoothing=0 or another gan_mode."
-        )
-
-
-def _depth(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | None:
-    """Return the levels of the U-Net; None for generators that have no levels to choose.
-
-    Args:
-        card: What it is trained on.
-        options: What it is made of.
-        alone: Whether batches are of one pair.
-    """
-    given, most = options["depth"], depth_for(card.chip_size)
-    if options["backbone"] is not None and options["generator"] != "unet":
-        raise InvalidInputError(
-            f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "
-            f"is {options['generator']!r}; give one of the two."
-        )
-    if options["backbone"] is None and options["generator"] == "unet":
-        if given is not None:
-            return whole_number("depth", given, 2, most)
-        return most - (card.chip_size == 2**most and _leaves_nothing_of_a_pixel(options, alone))
-    if given is not None:
-        raise InvalidInputError(
-            f"depth is {given!r}, but only a U-Net without backbone has levels to choose; leave "
-            "it out."
-        )
-    return None
-
-
-def _leaves_nothing_of_a_pixel(options: dict[str, Any], alone: bool) -> bool:
-    """Tell whether a decoder that begins with a single pixel normalises it away.
-
-    Repeated, and extended by itself, it is one colour: as far as an image's mean is subtracted, the
-    innermost level has no say and no gradient, and running deviations become 0.
-    """
-    repeats = options["upsample"] == "resize" and options["padding"] != "zeros"
-    norms = ("instance", "group", *(("batch", "renorm") if alone else ()))
-    return repeats and options["norm"] in norms
+        generator = unwrapped(self.pair.generator)
+        if isinstance(generator, BackboneUNet):
+            generator.unfreeze()
 
 
 def _generator(card: DataCard, options: dict[str, Any]) -> UNet | BackboneUNet | ResNet:
-    bands = card.source.bands, card.target.bands
+    bands = source_channels(card.source), card.target.bands
     shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
     if options["generator"] != "unet":
         return ResNet(*bands, blocks=int(options["generator"].removeprefix("resnet")), **shape)
@@ -256,10 +180,11 @@ def _discriminator(card: DataCard, options: dict[str, Any]) -> PatchGAN:
     # It never sees a tile: what cures generators of seams is no matter here.
     norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
     shape = {name: options[name] for name in ("ndf", "n_layers")}
-    return PatchGAN(card.source.bands + card.target.bands, norm=norm, **shape)
+    bands = source_channels(card.source) + card.target.bands
+    return PatchGAN(bands, norm=norm, **shape)
 
 
-def _game(discriminator: PatchGAN, options: dict[str, Any]) -> PairedGame:
+def _game(discriminator: Judge, options: dict[str, Any]) -> PairedGame:
     names = ("lambda_l1", "lambda_gan", "gan_mode", "label_smoothing")
     game = {name: options[name] for name in names}
     return PairedGame(discriminator, **game, lambda_features=options["perceptual_loss"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
 from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import CARD_FILE, Card, read_model
+from geotranslate.translators.encoding import class_list
 
 ARCHITECTURE = (
     "backbone",
@@ -53,18 +56,19 @@ def start_from(
     if Path(path).is_dir() or Path(path).name == CARD_FILE:
         _continue(path, pair, card, options)
         return
-    if not isinstance(pair.generator, BackboneUNet):
+    generator = unwrapped(pair.generator)
+    if not isinstance(generator, BackboneUNet):
         raise InvalidInputError(
             f"pretrained_path is {path}, which is no folder of a saved model; give one, or say "
             "with backbone which encoder the file is for."
         )
     try:
-        pair.generator.load_encoder(_state_dict(Path(path)))
+        generator.load_encoder(_state_dict(Path(path)))
     except InvalidInputError as error:
         raise ModelFileError(
             f"The weights of {path} are not those of the backbone {options['backbone']}: {error}."
         ) from error
-    pair.generator.freeze()
+    generator.freeze()
 
 
 def _continue(
@@ -86,6 +90,15 @@ def _continue(
                 )
             fitting |= found
     pair.load_state_dict(fitting, strict=False)
+    there, here = former.data.source.class_numbers, card.source.class_numbers
+    if there != here:
+        warnings.warn(
+            f"The model of {path} was trained on the classes {class_list(there)} and this one is "
+            f"on {class_list(here)}: each starts with what was learned of the one at its place. "
+            "Where they mean something else, leave pretrained_path out.",
+            GeotranslateWarning,
+            stacklevel=4,
+        )
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,10 +120,17 @@ def _differences(former: Card, card: DataCard, options: dict[str, Any]) -> str:
     there, here = (
         {name: made[name] for name in ARCHITECTURE if name in made}
         | {"source bands": data.source.bands, "target bands": data.target.bands}
+        | {"the source": _kind(data.source)}
         for made, data in ((former.options, former.data), (options, card))
     )
     names = [name for name in there if name in here and there[name] != here[name]]
     return ", ".join(f"{name} is {there[name]} there and {here[name]} here" for name in names)
+
+
+def _kind(side: Side) -> str:
+    if side.classes is None:
+        return "quantities"
+    return f"{side.classes.count} ({class_list(side.class_numbers)})"
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:

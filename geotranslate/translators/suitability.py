@@ -7,6 +7,7 @@ import os
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
@@ -17,6 +18,7 @@ from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.source import Source
+from geotranslate.translators.encoding import class_list
 
 MOST_DIFFERENCE = 1.2
 """Ratio of pixel sizes up to which nothing is said."""
@@ -28,7 +30,7 @@ WEB_MERCATOR = 3857
 
 
 def warn_if_unlike(source: Source, card: DataCard) -> list[str]:
-    """Warn of a scene without CRS, with other pixel sizes, another dtype or other values.
+    """Warn of a scene without CRS, with other pixel sizes, another dtype, other values or classes.
 
     Of the values a few small windows are looked at. What is not known is not compared. What was
     said is returned.
@@ -38,7 +40,7 @@ def warn_if_unlike(source: Source, card: DataCard) -> list[str]:
         _no_crs(source, name),
         _other_pixels(source.grid, card, name),
         _other_dtype(source, card.source, name),
-        _other_values(source, card.source, name),
+        _other_values(_looked_at(source), source, card.source, name),
     )
     said = [sentence for sentence in found if sentence]
     for sentence in said:
@@ -116,8 +118,8 @@ def _other_dtype(source: Source, side: Side, name: str) -> str | None:
     )
 
 
-def _other_values(source: Source, side: Side, name: str) -> str | None:
-    """Compare the values in nine windows, which are quickly read from any raster."""
+def _looked_at(source: Source) -> NDArray[np.float32]:
+    """Return the valid values `(bands, pixels)` of nine windows, quickly read from any raster."""
     size = 64
     found = []
     for row in _spots(source.grid.height, size):
@@ -125,9 +127,14 @@ def _other_values(source: Source, side: Side, name: str) -> str | None:
             height, width = min(size, source.grid.height), min(size, source.grid.width)
             data, valid = source.read(Window(col, row, width, height))
             found.append(data[:, valid])
-    values = np.concatenate(found, axis=1)
+    return np.concatenate(found, axis=1)
+
+
+def _other_values(values: NDArray[np.float32], source: Source, side: Side, name: str) -> str | None:
     if not values.shape[1]:
         return None
+    if side.classes is not None:
+        return _other_classes(values, side, name)
     scaled = side.scaling.scale(values[:, :, None])[:, :, 0]
     for band in range(side.bands):
         if np.mean(np.abs(scaled[band]) > FAR) > FAR_SHARE:
@@ -139,6 +146,18 @@ def _other_values(source: Source, side: Side, name: str) -> str | None:
                 "has the same units and scale."
             )
     return None
+
+
+def _other_classes(values: NDArray[np.float32], side: Side, name: str) -> str | None:
+    unseen = [value for value in np.unique(values).tolist() if value not in side.class_numbers]
+    if not unseen or not side.class_numbers:
+        return None
+    return (
+        f"{name} holds {class_list(unseen)}, which the model has not seen in training; its "
+        f"classes are {class_list(side.class_numbers)}. Such pixels are translated as if nothing "
+        "was known of them. Give them the numbers of classes that the model knows, or train on "
+        "chips that hold them."
+    )
 
 
 def _spots(length: int, size: int) -> set[int]:

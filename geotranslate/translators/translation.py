@@ -55,7 +55,7 @@ class Translation:
                 self.apply,
                 bands=bands,
                 aoi=area,
-                fill=self.card.source.mean,
+                fill=self.card.source.fill,
                 tags=self.provenance.tags(source.name, area),
                 identity=self.provenance.named,
                 **written_facts(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
+from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.source import Source
@@ -125,3 +127,31 @@ def test_scene_without_valid_pixels_or_of_one_pixel_is_looked_at(
     for shape in ((1, 1, 1), (1, 70, 1)):
         with Source(write_raster("s.tif", np.full(shape, np.nan, "float32"))) as source:
             warn_if_unlike(source, replace(make_card(), source=side))
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (Classes((3, 5, 200), None), None),
+        (
+            Classes((3,), None),
+            "s.tif holds 5, 200, which the model has not seen in training; its c",
+        ),
+        (Classes((), ((3, 1, 2, 3, 4), (200, 1, 2, 3, 4))), "holds 5, which .* classes are 3, 200"),
+        # Which ones it knows is not known.
+        (Classes((), None), None),
+    ],
+)
+def test_classes_that_were_not_seen_are_said(
+    write_raster: WriteRaster, classes: Classes, said: str | None
+) -> None:
+    side = replace(make_card().source, classes=classes, scaling=Scaling.linear((3.0,), (5.0,)))
+    data = np.full((1, 90, 80), 3, "uint8")
+    data[0, 50:, 40:], data[0, :20], data[0, 0] = 200, 5, 77
+    with Source(write_raster("s.tif", data, nodata=77)) as source:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = warn_if_unlike(source, replace(make_card(), source=side))
+    assert found == [str(warning.message) for warning in caught]
+    assert len(found) == (said is not None)
+    assert not said or re.search(said, found[0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geotranslate.chips.classes import Classes
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.raster.blending import Reach, choose_tiling
+from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.tilesize import fitting_tile, largest_tile
 from geotranslate.translators.translation import Translation
@@ -88,3 +91,15 @@ def test_tiles_are_those_that_the_statistics_are_good_for(
         inference.at("float32", norm_stats), inference, card, None, None, settings
     )
     assert translation._tile((6000, 6000)) == tile
+
+
+def test_bands_of_many_classes_take_memory() -> None:
+    sides = []
+    for count in (2, 250):
+        numbers = tuple(range(count))
+        card = make_card()
+        card = replace(card, source=replace(card.source, classes=Classes(numbers, None)))
+        network = UNet(source_channels(card.source), 1, depth=2, ngf=4).eval()
+        sides.append(largest_tile(encoded(network, card.source), card, 1))
+    # The widest place of the network itself has 4 channels at half the size.
+    assert sides[1] < 0.2 * sides[0]

@@ -1,0 +1,78 @@
+"""Networks that see the classes of a source: one band of 0 and 1 for each, not their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ClassBands(nn.Module):
+    """Turn class numbers `(n, 1, rows, cols)` into `(n, classes, rows, cols)` of 0 and 1.
+
+    A number that is of no class is 0 in all bands. Gradients end here.
+
+    Args:
+        ranges: For each class the lowest and the highest number that are taken for it, in the scale
+            of the numbers; they do not overlap.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, ranges: Sequence[tuple[float, float]]) -> None:
+        super().__init__()
+        ends = torch.tensor(ranges, dtype=torch.float32)[..., None, None]
+        # No part of the weights: the card says them.
+        self.register_buffer("low", ends[:, 0].clone(), persistent=False)
+        self.register_buffer("high", ends[:, 1].clone(), persistent=False)
+
+    def forward(self, numbers: Tensor, dtype: torch.dtype) -> Tensor:
+        """Encode numbers of float32; others have lost classes already."""
+        found = (numbers >= self.low) & (numbers <= self.high)
+        return found.to(dtype, memory_format=torch.channels_last)
+
+
+class OneHot(nn.Module):
+    """A network that takes `(n, classes, rows, cols)`, as one that takes `(n, 1, rows, cols)`.
+
+    Args:
+        network: The network; its first argument is the source.
+        ranges: See `ClassBands`.
+    """
+
+    def __init__(self, network: nn.Module, ranges: Sequence[tuple[float, float]]) -> None:
+        super().__init__()
+        self.bands = ClassBands(ranges)
+        self.network: Any = network
+
+    def forward(self, source: Tensor, *others: Tensor) -> Tensor:
+        """Return what the network makes of a source in -1..1, float32, and of others."""
+        return self.network(self._encoded(source), *others)
+
+    def features(self, source: Tensor, *others: Tensor) -> list[list[Tensor]]:
+        """Return the features that a discriminator has of a source and of others."""
+        return self.network.features(self._encoded(source), *others)
+
+    @property
+    def stride(self) -> int:
+        """Factor by which the network shrinks images inside."""
+        return int(self.network.stride)
+
+    @property
+    def radius(self) -> int | None:
+        """How far the network sees, px; None for the whole image."""
+        radius: int | None = self.network.radius
+        return radius
+
+    def _encoded(self, source: Tensor) -> Tensor:
+        # What computes in bfloat16 takes it, but the numbers have to come in float32.
+        first = next(self.network.parameters(), source)
+        return self.bands(source, first.dtype)
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network that takes the bands of classes, or the network itself."""
+    return network.network if isinstance(network, OneHot) else network

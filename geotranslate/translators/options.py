@@ -1,0 +1,109 @@
+"""What a Pix2Pix is told: its recipes, what its arguments can be, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from geotranslate.checks import choice, number, whole_number
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.layers import Norm, Padding, Upsample
+from geotranslate.networks.unet import depth_for
+from geotranslate.training.losses import GanMode
+
+Network = Literal["unet", "resnet9", "resnet6"]
+Recipe = Literal["seamless", "paper"]
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "seamless": {"norm": "batch", "upsample": "resize", "padding": "reflect"},
+    "paper": {"norm": "batch", "upsample": "transposed", "padding": "zeros"},
+}
+"""What arguments are that are not given."""
+
+CHOICES = {
+    "recipe": Recipe,
+    "generator": Network,
+    "norm": Norm,
+    "upsample": Upsample,
+    "padding": Padding,
+    "gan_mode": GanMode,
+}
+MAX_LAYERS = 5
+FEATURE_WEIGHT = 10.0
+"""That of pix2pixHD."""
+
+
+def feature_weight(perceptual_loss: bool | float) -> float:
+    """Return the weight that `perceptual_loss` is."""
+    if isinstance(perceptual_loss, bool):
+        return FEATURE_WEIGHT if perceptual_loss else 0.0
+    return number("perceptual_loss", perceptual_loss, least=0)
+
+
+def check(options: dict[str, Any]) -> None:
+    """Refuse arguments that are impossible, alone or together.
+
+    Raises:
+        InvalidInputError: One is.
+    """
+    whole_number("ngf", options["ngf"], 1)
+    whole_number("ndf", options["ndf"], 1)
+    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
+    number("dropout", options["dropout"], least=0, below=1)
+    number("lambda_l1", options["lambda_l1"], least=0)
+    number("lambda_gan", options["lambda_gan"], least=0)
+    number("label_smoothing", options["label_smoothing"], least=0, below=1)
+    for name, choices in CHOICES.items():
+        choice(name, options[name], get_args(choices))
+    if not (options["lambda_l1"] or options["lambda_gan"]):
+        raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
+    if options["perceptual_loss"] and not options["lambda_gan"]:
+        raise InvalidInputError(
+            "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
+            "out; give lambda_gan above 0, or no perceptual_loss."
+        )
+    if options["label_smoothing"] and options["gan_mode"] == "hinge":
+        raise InvalidInputError(
+            f"label_smoothing is {options['label_smoothing']} but gan_mode='hinge' has a margin "
+            "and no labels; give label_smoothing=0 or another gan_mode."
+        )
+
+
+def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | None:
+    """Return the levels of the U-Net; None for generators that have no levels to choose.
+
+    Args:
+        card: What it is trained on.
+        options: What it is made of.
+        alone: Whether batches are of one pair.
+
+    Raises:
+        InvalidInputError: There is no such depth, or there are two encoders.
+    """
+    given, most = options["depth"], depth_for(card.chip_size)
+    if options["backbone"] is not None and options["generator"] != "unet":
+        raise InvalidInputError(
+            f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "
+            f"is {options['generator']!r}; give one of the two."
+        )
+    if options["backbone"] is None and options["generator"] == "unet":
+        if given is not None:
+            return whole_number("depth", given, 2, most)
+        return most - (card.chip_size == 2**most and _leaves_nothing_of_a_pixel(options, alone))
+    if given is not None:
+        raise InvalidInputError(
+            f"depth is {given!r}, but only a U-Net without backbone has levels to choose; leave "
+            "it out."
+        )
+    return None
+
+
+def _leaves_nothing_of_a_pixel(options: dict[str, Any], alone: bool) -> bool:
+    """Tell whether a decoder that begins with a single pixel normalises it away.
+
+    Repeated, and extended by itself, it is one colour: as far as an image's mean is subtracted, the
+    innermost level has no say and no gradient, and running deviations become 0.
+    """
+    repeats = options["upsample"] == "resize" and options["padding"] != "zeros"
+    norms = ("instance", "group", *(("batch", "renorm") if alone else ()))
+    return repeats and options["norm"] in norms

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard
-from geotranslate.chips.folder import Pair
+from geotranslate.chips.pair import Pair
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.source import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget

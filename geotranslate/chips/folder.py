@@ -214,7 +214,7 @@ def say_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
         warnings.warn(
             f"{used} of {path} can be used; left out: {shown}{more}",
             GeotranslateWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

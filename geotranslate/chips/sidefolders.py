@@ -30,14 +30,14 @@ def list_sides(sides: Sides, layout: str, validation: tuple[str, str] | None = N
         held.append(folder)
         left_out += _beside(sides, side, folder)
     kept = [sides.folder.find(name) for name in validation or ()]
-    further = [None if path is None else _held(Folder.of(path)) for path in kept]
-    for path, folder in zip(kept, further, strict=True):
-        if path is not None and folder is not None and not folder.chips:
-            left_out.append(f"{path.name}/: it holds no chips")
-        elif path is not None and folder is not None:
-            left_out += _beside(sides, Folder.of(path), folder)
-    read = [*held, *(folder for folder in further if folder is not None)]
-    left_out += unread_lines(read, sides.folder)
+    further = [None if path is None else Folder.of(path) for path in kept]
+    for part in further:
+        if part is not None:
+            folder = _held(part)
+            empty = [f"{part.path.name}/: it holds no chips"]
+            left_out += _beside(sides, part, folder) if folder.chips else empty
+    parts = [_held(part) for part in further if part is not None]
+    left_out += unread_lines([*held, *parts], sides.folder)
     source, target = map(_files, held)
     return Listing(
         sides.folder.path,
@@ -63,7 +63,8 @@ def _beside(sides: Sides, side: Folder, held: Folder) -> list[str]:
     return [f"{counted(side.chips)} in {sides.name(side)}: {sides.name(held)} is used"]
 
 
-def _files(held: Folder | None) -> tuple[ChipFile, ...]:
-    if held is None:
+def _files(side: Folder | None) -> tuple[ChipFile, ...]:
+    if side is None:
         return ()
+    held = _held(side)
     return tuple(ChipFile(held.path / chip) for chip in held.named_chips().values())

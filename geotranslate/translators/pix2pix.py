@@ -16,7 +16,7 @@ from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet, depth_for
 from geotranslate.training.adversary import AdversarialPair, Adversary
-from geotranslate.training.loaders import data_card
+from geotranslate.training.loaders import paired_card
 from geotranslate.training.losses import GanMode
 from geotranslate.translators.base import Translator
 from geotranslate.translators.pretrained import start_from
@@ -138,7 +138,7 @@ class Pix2Pix(Translator):
             name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
         }
         _check(options)
-        card = data_card(data)
+        card = paired_card(data, "Pix2Pix")
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
         options["depth"] = _depth(card, options, alone=alone)
         with seeded(card.seed):

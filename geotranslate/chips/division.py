@@ -109,14 +109,15 @@ def divide_sides(
     validation on the same side.
 
     Raises:
-        InvalidInputError: As `divide` does; the sentence says of which side.
+        InvalidInputError: As from `divide`; the sentence says of which side.
     """
     found = []
     for side in (sides.source, sides.target):
         try:
             found.append(divide(side, split, column, share, seed, buffer))
         except InvalidInputError as error:
-            raise InvalidInputError(f"The {side.noun}s cannot be divided. {error}") from error
+            # Its children stay what they are.
+            raise type(error)(f"The {side.noun}s cannot be divided. {error}") from error
     return found[0], found[1]
 
 

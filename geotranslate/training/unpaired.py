@@ -48,6 +48,8 @@ class UnpairedDataset(ChipDataset):
         return max(len(self.sources), len(self.targets))
 
     def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
+        # As a list has it: a loop over the items has to end.
+        index = range(len(self))[index]
         first = index % len(self.sources)
         # torch's generator is the one that seed, resume and workers set.
         drawn = index if self.augmentation is None else int(torch.randint(len(self.targets), ()))

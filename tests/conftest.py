@@ -145,6 +145,40 @@ def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
     return write
 
 
+@pytest.fixture
+def write_sides(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes two folders of chips that are no pairs.
+
+    All pixels of a chip are about its number times ten, from 10, so that it can be known again.
+    """
+
+    def write(
+        sides: tuple[str, ...] = ("A", "B"),
+        counts: tuple[int, ...] = (5, 8),
+        sizes: tuple[int, ...] = (32, 32),
+        bands: tuple[int, ...] = (3, 4),
+        crs: tuple[str | None, ...] = ("EPSG:32633", "EPSG:32618"),
+        step: float = 1,
+        start: int = 0,
+        folder: str = "sides",
+        **options: Any,
+    ) -> Path:
+        for side, count, size, depth, known in zip(sides, counts, sizes, bands, crs, strict=True):
+            for number in range(start, start + count):
+                data = np.full((depth, size, size), number * 10 + 10, "uint8")
+                data[:, ::2] += 1
+                write_raster(
+                    f"{folder}/{side}/{number:03d}.tif",
+                    data,
+                    crs=known,
+                    transform=NORTH_UP @ Affine.translation(number * size * step, 0),
+                    **options,
+                )
+        return tmp_path / folder
+
+    return write
+
+
 @pytest.fixture(autouse=True)
 def _work_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what is written to the working directory out of the repository.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from geotranslate.raster.bandfacts import BandFacts
 
 Direction = Literal["AtoB", "BtoA"]
 """From source to target, or back."""
+SOURCE_PREFIX, TARGET_PREFIX = "source/", "target/"
+"""What names of chips begin with where the sides are no pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,33 @@ class DataCard:
     resolution: tuple[float, float] | None
     """Pixel size in CRS units; None for chips without georeference."""
     train_pairs: tuple[str, ...]
+    """Names of pairs; of sides that are no pairs those of chips, after `source/` or `target/`."""
     validation_pairs: tuple[str, ...]
     seed: int
     paired: bool = True
+    """Whether a training source and its target show one place."""
+    target_crs: str | None = None
+    """CRS of the target chips, "" for none; None where they lie as the source chips do."""
+    target_resolution: tuple[float, float] | None = None
+    """Pixel size of the target chips, where they have a CRS of their own."""
 
     def reversed(self) -> DataCard:
-        """Return the card of the way back."""
-        return replace(self, source=self.target, target=self.source)
+        """Return the card of the way back: what was the source is the target.
+
+        The way back of that one is this one again.
+        """
+        turned = replace(self, source=self.target, target=self.source)
+        if self.target_crs is None:
+            return turned
+        return replace(
+            turned,
+            crs=self.target_crs or None,
+            resolution=self.target_resolution,
+            target_crs=self.crs or "",
+            target_resolution=self.resolution,
+            train_pairs=_turned(self.train_pairs),
+            validation_pairs=_turned(self.validation_pairs),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""
@@ -123,15 +146,31 @@ class DataCard:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DataCard:
         """Rebuild a data card from `to_json`."""
-        resolution = values["resolution"]
         return cls(
             source=Side.from_json(values["source"]),
             target=Side.from_json(values["target"]),
             chip_size=int(values["chip_size"]),
             resize_to=values["resize_to"],
             crs=values["crs"],
-            resolution=None if resolution is None else tuple(resolution),
+            resolution=_lengths(values["resolution"]),
             train_pairs=tuple(values["train_pairs"]),
             validation_pairs=tuple(values["validation_pairs"]),
             seed=int(values["seed"]),
+            paired=bool(values.get("paired", True)),
+            target_crs=values.get("target_crs"),
+            target_resolution=_lengths(values.get("target_resolution")),
         )
+
+
+def _lengths(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (values[0], values[1])
+
+
+def _turned(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of chips with the sides changed over, those of sources first."""
+    sources = [name for name in names if name.startswith(SOURCE_PREFIX)]
+    targets = [name for name in names if not name.startswith(SOURCE_PREFIX)]
+    return (
+        *(SOURCE_PREFIX + name.removeprefix(TARGET_PREFIX) for name in targets),
+        *(TARGET_PREFIX + name.removeprefix(SOURCE_PREFIX) for name in sources),
+    )

@@ -23,6 +23,7 @@ from geotranslate.chips.split import (
     split_by_polygons,
     split_pairs,
 )
+from geotranslate.chips.unpaired import ChipSides
 from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 
@@ -85,13 +86,39 @@ def divide(
         ).within(among, len(pairs))
     if len(found.left_out) > unused:
         warnings.warn(
-            f"{len(found.left_out) - unused} of {len(pairs)} pairs are left out of training and "
-            "validation, most often because they overlap validation pairs on the ground or lie "
-            "within the buffer; export with stride=tile_size to use all of them.",
+            f"{len(found.left_out) - unused} of {len(pairs)} {folder.noun}s are left out of "
+            "training and validation, most often because they overlap validation chips on the "
+            "ground or lie within the buffer; export with stride=tile_size to use all of them.",
             GeotranslateWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return found
+
+
+def divide_sides(
+    sides: ChipSides,
+    split: SplitMethod | str | os.PathLike[str] | gpd.GeoDataFrame,
+    column: str,
+    share: float,
+    seed: int,
+    buffer: float,
+) -> tuple[Split, Split]:
+    """Return which source chips and which target chips train and which validate.
+
+    Each side is divided for itself, by the arguments of `divide`: training shares no ground with
+    validation on the same side.
+
+    Raises:
+        InvalidInputError: As from `divide`; the sentence says of which side.
+    """
+    found = []
+    for side in (sides.source, sides.target):
+        try:
+            found.append(divide(side, split, column, share, seed, buffer))
+        except InvalidInputError as error:
+            # Its children stay what they are.
+            raise type(error)(f"The {side.noun}s cannot be divided. {error}") from error
+    return found[0], found[1]
 
 
 def _areas(split: gpd.GeoDataFrame, outlines: gpd.GeoSeries) -> gpd.GeoDataFrame:
@@ -131,7 +158,7 @@ def _not_for_tests(folder: ChipFolder) -> list[int]:
             f"{folder.path} has no part val/, so some other pairs validate; the {others} in "
             "test/ are used for neither training nor validation.",
             GeotranslateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return among
 
@@ -147,8 +174,8 @@ def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:
     lacking = [pair.name for pair in pairs if pair.ground.crs is None]
     if lacking and len(lacking) < len(pairs):
         raise InvalidInputError(
-            f"{len(lacking)} of {len(pairs)} pairs have no CRS, for example {lacking[0]}, so it "
-            "cannot be seen which chips overlap on the ground. Assign it, or leave them out."
+            f"{len(lacking)} of {len(pairs)} {folder.noun}s have no CRS, for example {lacking[0]}, "
+            "so it cannot be seen which chips overlap on the ground. Assign it, or leave them out."
         )
     # Plain pictures all claim to lie at the same place.
     if lacking and len({grid.transform for grid in grids}) == 1:
@@ -167,11 +194,11 @@ def _labelled(folder: ChipFolder) -> Split:
             for label, count in odd.most_common(5)
         )
         warnings.warn(
-            f"{odd.total()} of {len(labels)} pairs are used for neither training nor validation, "
-            f"as the folder's own split does not place them: {counts}. Label them {TRAIN!r}, "
-            f"{VALIDATION!r} or {TEST!r}.",
+            f"{odd.total()} of {len(labels)} {folder.noun}s are used for neither training nor "
+            "validation, as the folder's own split does not place them: "
+            f"{counts}. Label them {TRAIN!r}, {VALIDATION!r} or {TEST!r}.",
             GeotranslateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return found
 

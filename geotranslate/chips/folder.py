@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning
-from tqdm.auto import tqdm
-
+from geotranslate.chips.agreement import check_alike, check_pair
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
 from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
 from geotranslate.chips.files import counted
-from geotranslate.chips.layouts import list_chips
-from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
-from geotranslate.raster.grid import Grid, align
+from geotranslate.chips.layouts import Listing, list_chips
+from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.grid import align
 from geotranslate.raster.source import Source, band_choice
-from geotranslate.raster.tiles import tile_windows
-
-PROGRESS_FROM = 300
-"""Pairs from which looking into them takes long enough for a progress bar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A source chip and its target chip."""
-
-    name: str
-    source: Chip
-    target: Chip
-    subset: str | None = None
-    """Its part in the folder's own split, if it has one."""
-
-    @property
-    def ground(self) -> Grid:
-        """The grid of the side that says best where the pair lies."""
-        grids = (self.source.grid, self.target.grid)
-        georeferenced = [grid for grid in grids if grid.crs is not None]
-        placed = [grid for grid in grids if grid.transform != Affine.identity()]
-        return (georeferenced or placed or [self.source.grid])[0]
 
 
 @dataclass(frozen=True)
@@ -58,6 +31,18 @@ class ChipFolder:
     """What it was recognised as, in words; of two rasters also whether the target is warped."""
     pairs: tuple[Pair, ...]
     left_out: tuple[str, ...]
+    noun: str = "pair"
+    """What to call one of them: "source chip" or "target chip" where they are a side alone."""
+
+    @property
+    def sources(self) -> tuple[Chip, ...]:
+        """The source chips."""
+        return tuple(pair.source for pair in self.pairs)
+
+    @property
+    def targets(self) -> tuple[Chip, ...]:
+        """The target chips."""
+        return tuple(pair.target for pair in self.pairs)
 
     @classmethod
     def read(
@@ -91,8 +76,20 @@ class ChipFolder:
                 f"{listing.path} holds two sets of chips that are not paired ({listing.layout}). "
                 "Give a folder of pairs, in which a source chip and its target chip share a name."
             )
+        return cls.of(listing, source_bands=source_bands, target_bands=target_bands, swap=swap)
+
+    @classmethod
+    def of(
+        cls,
+        listing: Listing,
+        *,
+        source_bands: Bands | None = None,
+        target_bands: Bands | None = None,
+        swap: bool = False,
+    ) -> ChipFolder:
+        """Open and check the pairs of a listing, as `read` does."""
         cache = FactsCache(listing.path)
-        source_bands, target_bands = _chosen(source_bands), _chosen(target_bands)
+        source_bands, target_bands = chosen(source_bands), chosen(target_bands)
 
         def look(number: int) -> Pair:
             entry = listing.entries[number]
@@ -104,9 +101,9 @@ class ChipFolder:
                 entry.subset,
             )
 
-        pairs = _look_into(look, len(listing.entries))
+        pairs = look_into(look, len(listing.entries))
         cache.save()
-        return cls._checked(listing.path, listing.layout, pairs, list(listing.left_out))
+        return cls.checked(listing.path, listing.layout, pairs, listing.left_out)._said()
 
     @classmethod
     def of_rasters(
@@ -138,18 +135,12 @@ class ChipFolder:
             GridMismatchError: They do not overlap, or one of them has no CRS.
             InvalidInputError: The source is smaller than a tile, or nothing is valid.
         """
-        source_bands, target_bands = _chosen(source_bands), _chosen(target_bands)
+        source_bands, target_bands = chosen(source_bands), chosen(target_bands)
         with Source(source) as left, Source(target) as right:
             grid = left.grid
             with align(right.dataset, grid) as laid:
                 warped = laid is not right.dataset
-                windows = list(tile_windows(grid.height, grid.width, tile_size, stride))
-        if not windows:
-            raise InvalidInputError(
-                f"{os.fspath(source)} is {grid.width} x {grid.height} px, smaller than a chip; "
-                f"give a chip_size below {tile_size}."
-            )
-
+        windows = windows_of(source, grid, tile_size, stride)
         method = resampling_for("target", target_classes, [target], target_bands)
 
         def look(number: int) -> Pair:
@@ -160,101 +151,73 @@ class ChipFolder:
                 Chip.of(RasterWindow(os.fspath(target), window, grid, method), target_bands),
             )
 
-        pairs = _look_into(look, len(windows))
-        enough = [p for p in pairs if min(p.source.valid_share, p.target.valid_share) >= min_valid]
-        few = len(pairs) - len(enough)
-        left_out = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
+        enough, left_out = valid_ones(look_into(look, len(windows)), min_valid)
         layout = "two rasters"
         if warped:
             layout += f", the target laid onto the source's grid ({method.name} resampling)"
-        return cls._checked(os.fspath(source), layout, enough, left_out if few else [])
+        return cls.checked(os.fspath(source), layout, enough, left_out)._said()
 
     @classmethod
-    def _checked(
-        cls, path: Path | str, layout: str, pairs: Sequence[Pair], left_out: list[str]
+    def checked(
+        cls,
+        path: Path | str,
+        layout: str,
+        pairs: Sequence[Pair],
+        left_out: Sequence[str],
+        noun: str = "pair",
     ) -> ChipFolder:
+        """Return the pairs that can be used, and lines for the others too.
+
+        Raises:
+            InvalidInputError: There is none, or they do not fit each other.
+            GridMismatchError: The two chips of a pair lie on different ground.
+        """
+        lines = list(left_out)
         kept: list[Pair] = []
         known: dict[tuple[Any, ...], str] = {}
         for pair in pairs:
-            _check_pair(pair)
+            check_pair(pair.name, pair.source, pair.target)
             # Equal pixels on other ground, of open water for example, are another pair.
             ground = (pair.ground.crs, pair.ground.transform)
             pixels = (pair.source.digest, pair.target.digest, *ground)
             if not (pair.source.statistics.count and pair.target.statistics.count):
-                left_out.append(f"{pair.name}: no valid pixel in one of the chips")
+                where = " in one of the chips" if noun == "pair" else ""
+                lines.append(f"{pair.name}: no valid pixel{where}")
             elif pixels in known:
-                left_out.append(f"{pair.name}: the same pixels as {known[pixels]}")
+                lines.append(f"{pair.name}: the same pixels as {known[pixels]}")
             else:
                 known[pixels] = pair.name
                 kept.append(pair)
         if not kept:
-            raise InvalidInputError(f"No pair in {path} has valid pixels on both sides.")
-        _check_alike([pair.source for pair in kept])
-        _check_alike([pair.target for pair in kept])
-        if left_out:
-            shown = "; ".join(left_out[:5])
-            more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-            warnings.warn(
-                f"{counted(kept, 'pair')} of {path} can be used; left out: {shown}{more}",
-                GeotranslateWarning,
-                stacklevel=4,
-            )
-        return cls(path, layout, tuple(kept), tuple(left_out))
+            where = " on both sides" if noun == "pair" else ""
+            raise InvalidInputError(f"No {noun} in {path} has valid pixels{where}.")
+        check_alike([pair.source for pair in kept])
+        check_alike([pair.target for pair in kept])
+        return cls(path, layout, tuple(kept), tuple(lines), noun)
+
+    def _said(self) -> ChipFolder:
+        say_left_out(counted(self.pairs, self.noun), self.path, self.left_out)
+        return self
 
 
-def _chosen(bands: Bands | None) -> Bands | None:
+def say_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
+    """Warn of what is not used, where there is something.
+
+    Args:
+        used: What is used, as sentences say it.
+        path: Where it is from.
+        left_out: A line for each thing.
+    """
+    if left_out:
+        shown = "; ".join(left_out[:5])
+        more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        warnings.warn(
+            f"{used} of {path} can be used; left out: {shown}{more}",
+            GeotranslateWarning,
+            stacklevel=6,
+        )
+
+
+def chosen(bands: Bands | None) -> Bands | None:
+    """Return bands as a list, all as None."""
     return None if bands is None else band_choice(bands)
-
-
-def _look_into(look: Callable[[int], Pair], count: int) -> list[Pair]:
-    """Look into all pairs in parallel, with a progress bar where there are many."""
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
-        # In threads no one else can.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        looks = threads.map(look, range(count))
-        bar = tqdm(
-            looks, total=count, desc="checking pairs", unit="pair", disable=count < PROGRESS_FROM
-        )
-        return list(bar)
-
-
-def _check_pair(pair: Pair) -> None:
-    source, target = pair.source, pair.target
-    if source.size != target.size:
-        raise InvalidInputError(
-            f"The chips of pair {pair.name} differ in size: {source.path} is {source.size} px, "
-            f"{target.path} is {target.size} px. Both sides of a pair need the same pixels."
-        )
-    georeferenced = source.grid.crs is not None and target.grid.crs is not None
-    if georeferenced and source.path == target.path and source.grid != target.grid:
-        raise GridMismatchError(
-            f"{source.path} is twice as wide as high, so it was taken for a source and its target "
-            "side by side, but it is georeferenced, and its halves lie on different ground. Give "
-            "pictures without georeference, or a folder with images/ and images2/, or cut chips "
-            "from two rasters with export_chips."
-        )
-    # Half a pixel: chips that were cut by another program may differ by its rounding.
-    if georeferenced and not source.grid.matches(target.grid, tolerance=0.5):
-        raise GridMismatchError(
-            f"The chips of pair {pair.name} lie on different ground: {source.path} and "
-            f"{target.path} differ in CRS or transform. Export the pair again with export_chips, "
-            "which aligns the target."
-        )
-
-
-def _check_alike(chips: Sequence[Chip]) -> None:
-    """Refuse chips of one side that differ from most in bands, their names or dtype."""
-    _refuse_odd(chips, "bands", lambda chip: chip.bands)
-    _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
-    named = [chip for chip in chips if all(chip.band_names)]
-    _refuse_odd(named, "band names", lambda chip: chip.band_names)
-
-
-def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Any]) -> None:
-    usual = Counter(map(value, chips)).most_common(1)[0][0] if chips else None
-    for chip in chips:
-        if value(chip) != usual:
-            raise InvalidInputError(
-                f"{chip.path} has {what} {value(chip)} where most chips of its side have {usual}; "
-                "all chips of one side need the same."
-            )

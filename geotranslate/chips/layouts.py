@@ -16,10 +16,10 @@ from geotranslate.chips.listing import (
     Sides,
     joined,
     list_pairs,
-    list_sides,
     map_rows,
 )
 from geotranslate.chips.pictures import list_pictures, odd_picture, pictures_in
+from geotranslate.chips.sidefolders import list_sides
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 
 __all__ = ["ChipFile", "Entry", "Listing", "list_chips"]
@@ -38,7 +38,9 @@ class Layout:
     deep: bool = False
     """Whether chips lie in sub-folders too."""
     reserved: tuple[str, ...] = ()
-    """Further folders whose chips are not for training."""
+    """Further folders whose chips are not used."""
+    validation: tuple[str, str] | None = None
+    """Further folders of source and target chips that are for validation."""
 
     @property
     def name(self) -> str:
@@ -55,7 +57,13 @@ LAYOUTS = (
     # arcgis.learn's Pix2PixHD takes the labels for the source: direction="BtoA" does so here.
     Layout(SOURCE_FOLDER, "labels"),
     Layout("Images/train_a", "Images/train_b", deep=True),
-    Layout("trainA", "trainB", paired=False, reserved=("testA", "testB", "valA", "valB")),
+    Layout(
+        "trainA",
+        "trainB",
+        paired=False,
+        reserved=("testA", "testB"),
+        validation=("valA", "valB"),
+    ),
     Layout("A", "B", paired=False),
 )
 EXPECTED = (
@@ -132,7 +140,7 @@ def _list_layout(folder: Folder, layout: Layout, *others: Layout) -> Listing:
     if layout.paired:
         listing = list_pairs(sides, layout.name, deep=layout.deep)
     else:
-        listing = list_sides(sides, layout.name)
+        listing = list_sides(sides, layout.name, layout.validation)
     return replace(listing, left_out=(*listing.left_out, *_unused(folder, layout, others)))
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from geotranslate.chips.esri import MAP_FILE, read_map
 from geotranslate.chips.files import Folder, counted, not_read
@@ -33,6 +33,10 @@ class Entry:
     """`train`, `val` or `test` where the folder itself is divided."""
 
 
+SideFiles: TypeAlias = tuple[tuple[ChipFile, ...], tuple[ChipFile, ...]]
+"""Source chips and target chips that are no pairs."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a chip folder holds."""
@@ -43,10 +47,12 @@ class Listing:
     """What it was recognised as, in words."""
     entries: tuple[Entry, ...]
     """The pairs; none where chips are unpaired."""
-    unpaired: tuple[tuple[ChipFile, ...], tuple[ChipFile, ...]] | None
+    unpaired: SideFiles | None
     """Source chips and target chips of an unpaired layout."""
     left_out: tuple[str, ...]
     """A line for everything that is not used, and why."""
+    validation: SideFiles = ((), ())
+    """Further chips of an unpaired layout, which the folder itself keeps for validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,38 +205,6 @@ def _by_name(sides: Sides, *, deep: bool) -> tuple[list[Entry], list[str]]:
     return entries, [f"{chip}: no partner" for chip in lonely]
 
 
-def list_sides(sides: Sides, layout: str) -> Listing:
-    """List the chips of two sides that are no pairs, each directly in its folder or in `images/`.
-
-    Raises:
-        InvalidInputError: A side has no chips.
-    """
-    found = [_side(sides, side) for side in (sides.source, sides.target)]
-    source, target = (
-        tuple(ChipFile(held.path / chip) for chip in held.named_chips().values())
-        for held, _ in found
-    )
-    left_out = [line for _, lines in found for line in lines]
-    left_out += unread_lines([held for held, _ in found], sides.folder)
-    return Listing(sides.folder.path, layout, (), (source, target), tuple(left_out))
-
-
-def _side(sides: Sides, side: Folder) -> tuple[Folder, list[str]]:
-    """Return the folder that has the chips of a side, and what else is there."""
-    inner = side.find("images")
-    held = Folder.of(inner) if inner else side
-    if not held.chips:
-        held = side
-    if not held.chips:
-        raise InvalidInputError(
-            f"{sides.folder.path} holds no chips in {sides.name(side)} (it has {side.content}); "
-            "each side needs some, directly or in a folder images/ of its own."
-        )
-    if held is side or not side.chips:
-        return held, []
-    return held, [f"{counted(side.chips)} in {sides.name(side)}: {sides.name(held)} is used"]
-
-
 def joined(listings: Mapping[str, Listing]) -> Listing:
     """Return what several folders hold together, under the names they are given by.
 
@@ -245,7 +219,8 @@ def joined(listings: Mapping[str, Listing]) -> Listing:
                 "together: one holds pairs and the other unpaired chips. Give folders of one kind."
             )
     unpaired = [found.unpaired for found in listings.values() if found.unpaired is not None]
-    sources, targets = ([chip for sides in unpaired for chip in sides[i]] for i in (0, 1))
+    sides = _side_by_side(unpaired)
+    validation = _side_by_side([found.validation for found in listings.values()])
     layouts = " and ".join(dict.fromkeys(found.layout for found in listings.values()))
     return Listing(
         first.path,
@@ -255,6 +230,12 @@ def joined(listings: Mapping[str, Listing]) -> Listing:
             for name, found in listings.items()
             for entry in found.entries
         ),
-        (tuple(sources), tuple(targets)) if unpaired else None,
+        sides if unpaired else None,
         tuple(f"{name}: {line}" for name, found in listings.items() for line in found.left_out),
+        validation,
     )
+
+
+def _side_by_side(folders: Sequence[SideFiles]) -> SideFiles:
+    sources, targets = (tuple(chip for sides in folders for chip in sides[i]) for i in (0, 1))
+    return sources, targets

@@ -1,4 +1,4 @@
-"""Describe the two sides of the data, and say what a translator cannot do with them."""
+"""Describe the data and its two sides, and say what a translator cannot do with them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,84 @@ from collections.abc import Sequence
 
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.classes import classes_of
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.datacard import SOURCE_PREFIX, TARGET_PREFIX, DataCard, Side
+from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.scaling import ScalingKind, make_scaling
+from geotranslate.chips.split import Split
 from geotranslate.chips.statistics import Statistics
+from geotranslate.chips.unpaired import FoundChips
 from geotranslate.errors import GeotranslateWarning
+from geotranslate.raster.grid import Grid
+
+
+def make_card(
+    folder: FoundChips,
+    splits: tuple[Split, Split],
+    *,
+    scalings: tuple[ScalingKind, ScalingKind],
+    classes: tuple[bool | None, bool | None],
+    chip_size: int,
+    resize_to: int | None,
+    seed: int,
+    paired: bool,
+) -> DataCard:
+    """Return what a model has to know of the data.
+
+    Args:
+        folder: The chips.
+        splits: Which of the source chips, and which of the target chips, train and validate;
+            of pairs the same twice.
+        scalings: Kinds of scaling of source and target.
+        classes: Whether the values of source and target are classes; None to find out.
+        chip_size: Side of the tensors, px.
+        resize_to: Side that chips are resampled to first, px.
+        seed: Seed of the split and of the training.
+        paired: Whether a training source and its target show one place.
+
+    Raises:
+        InvalidInputError: Classes or scaling are not possible with these chips.
+    """
+    source = describe("source", folder.sources, splits[0].train, scalings[0], classes[0])
+    target = describe("target", folder.targets, splits[1].train, scalings[1], classes[1])
+    warn_of_target(target, scalings[1], [folder.targets[i] for i in splits[1].train])
+    together = isinstance(folder, ChipFolder)
+    # Of a pair either chip may be the one that knows where it lies.
+    here = folder.pairs[0].ground if isinstance(folder, ChipFolder) else folder.sources[0].grid
+    there = folder.targets[0].grid
+    return DataCard(
+        source=source,
+        target=target,
+        chip_size=chip_size,
+        resize_to=resize_to,
+        crs=None if here.crs is None else here.crs.to_string(),
+        resolution=_resolution(here, resize_to),
+        train_pairs=_names(folder, [split.train for split in splits]),
+        validation_pairs=_names(folder, [split.validation for split in splits]),
+        seed=seed,
+        paired=paired,
+        target_crs=None if together else "" if there.crs is None else there.crs.to_string(),
+        target_resolution=None if together else _resolution(there, resize_to),
+    )
+
+
+def _names(folder: FoundChips, parts: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    if isinstance(folder, ChipFolder):
+        return tuple(folder.pairs[i].name for i in parts[0])
+    sides = ((SOURCE_PREFIX, folder.source), (TARGET_PREFIX, folder.target))
+    return tuple(
+        prefix + side.pairs[i].name
+        for (prefix, side), part in zip(sides, parts, strict=True)
+        for i in part
+    )
+
+
+def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None:
+    if grid.crs is None:
+        return None
+    across, down = grid.resolution
+    if resize_to is None:
+        return across, down
+    return across * grid.width / resize_to, down * grid.height / resize_to
 
 
 def describe(
@@ -60,7 +134,7 @@ def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
             f"read by its own, but the model keeps {next(iter(values))} alone. Export them again "
             "from rasters with one nodata value.",
             GeotranslateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return next(iter(values.values()), None)
 
@@ -82,7 +156,7 @@ def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
             f"({' / '.join(text or 'none' for text in shown)}), but their stored values are taken "
             "as they are. Bring their rasters to one scale and export them again.",
             GeotranslateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -102,7 +176,7 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
             "-expand rgb, where there is a colour table), or pass target_classes=False if they "
             "are quantities.",
             GeotranslateWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     total = Statistics.total([chip.statistics for chip in training], target.bands)
     low, high = target.scaling.low, target.scaling.high
@@ -112,5 +186,5 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
             "translator cannot reach: its output is clipped there. target_scaling='auto' clips "
             "nothing.",
             GeotranslateWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

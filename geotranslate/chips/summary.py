@@ -12,6 +12,8 @@ import numpy as np
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.split import Split
+from geotranslate.chips.unpaired import FoundChips
 from geotranslate.raster.grid import Grid
 
 
@@ -34,36 +36,49 @@ class Summary:
         return f"<table>{''.join(rows)}</table>"
 
 
-def summarise(folder: ChipFolder, card: DataCard, buffered: int) -> Summary:
-    """Describe a chip folder and what is made of it.
+def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
+    """Describe chips and what is made of them.
 
     Args:
         folder: What was found.
         card: What is trained on.
-        buffered: Pairs used for neither: to keep the two apart, or kept for tests.
+        splits: Which of the source chips, and which of the target chips, train and validate; of
+            pairs the same twice.
     """
-    sources = [pair.source for pair in folder.pairs]
-    targets = [pair.target for pair in folder.pairs]
+    if isinstance(folder, ChipFolder):
+        grids = [pair.ground for pair in folder.pairs]
+        drawn = () if card.paired else (("targets", "drawn at random in training"),)
+        lines = [("pairs", _parts(splits[0])), *drawn, *_place(folder.sources, grids, card)]
+    else:
+        lines = []
+        for side, split in zip((folder.source, folder.target), splits, strict=True):
+            lines.append((f"{side.noun}s", _parts(split)))
+            lines += _place(side.sources, [chip.grid for chip in side.sources], card)
     lines = [
         ("folder", str(folder.path)),
         ("layout", folder.layout),
-        (
-            "pairs",
-            f"{len(card.train_pairs)} training, {len(card.validation_pairs)} validation"
-            + (f", {buffered} used for neither" if buffered else ""),
-        ),
-        (
-            "size",
-            f"{_counted(chip.size for chip in sources)} px, used as {card.chip_size} x "
-            f"{card.chip_size}",
-        ),
-        ("CRS", _counted(_crs(pair.ground) for pair in folder.pairs)),
-        ("pixel", _counted(_pixel(pair.ground) for pair in folder.pairs)),
-        ("source", _side(card.source, sources)),
-        ("target", _side(card.target, targets)),
+        *lines,
+        ("source", _side(card.source, folder.sources)),
+        ("target", _side(card.target, folder.targets)),
     ]
     lines += [("left out", line) for line in folder.left_out]
     return Summary(tuple(lines))
+
+
+def _parts(split: Split) -> str:
+    neither = len(split.left_out)
+    return f"{len(split.train)} training, {len(split.validation)} validation" + (
+        f", {neither} used for neither" if neither else ""
+    )
+
+
+def _place(chips: Sequence[Chip], grids: Sequence[Grid], card: DataCard) -> list[tuple[str, str]]:
+    used = f"{card.chip_size} x {card.chip_size}"
+    return [
+        ("size", f"{_counted(chip.size for chip in chips)} px, used as {used}"),
+        ("CRS", _counted(map(_crs, grids))),
+        ("pixel", _counted(map(_pixel, grids))),
+    ]
 
 
 def _side(side: Side, chips: Sequence[Chip]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard
-from geotranslate.chips.folder import Pair
+from geotranslate.chips.pair import Pair
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.source import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget
@@ -28,7 +28,7 @@ class Augmentation:
     """What is done to training pairs.
 
     Args:
-        turns: Whether both chips are flipped and turned by quarters, alike.
+        turns: Whether both chips are flipped and turned by quarters.
         jitter: Largest change of the source's brightness and contrast, as a share of its range;
             the target is never changed.
         transform: Function of the user's from scaled source and target `(bands, rows, cols)`.
@@ -38,11 +38,14 @@ class Augmentation:
     jitter: float = 0.0
     transform: PairTransform | None = None
 
-    def __call__(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Change a pair at random."""
+    def __call__(
+        self, source: Tensor, target: Tensor, *, alike: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Change a source and a target at random, flipped and turned alike or each for itself."""
         if self.turns:
             symmetry = int(torch.randint(8, ()))
-            source, target = turn(source, symmetry), turn(target, symmetry)
+            source = turn(source, symmetry)
+            target = turn(target, symmetry if alike else int(torch.randint(8, ())))
         if self.jitter:
             contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
             source = source * (1 + contrast) + brightness
@@ -86,21 +89,68 @@ class PixelMemory:
 
     def __init__(self, budget: int) -> None:
         self._left = budget
-        self._known: dict[int, tuple[Pixels, Pixels]] = {}
+        self._known: dict[tuple[str, int], Pixels] = {}
 
-    def read(self, number: int, pair: Pair) -> tuple[Pixels, Pixels]:
-        """Return the pixels of both chips of a pair, decoded at most once while there is room."""
-        if number in self._known:
-            return self._known[number]
-        pixels = (pair.source.read(), pair.target.read())
-        size = sum(data.nbytes + valid.nbytes for data, valid in pixels)
+    def read(self, side: str, number: int, chip: Chip) -> Pixels:
+        """Return the pixels of a chip of a side, decoded at most once while there is room."""
+        known = self._known.get((side, number))
+        if known is not None:
+            return known
+        data, valid = chip.read()
+        size = data.nbytes + valid.nbytes
         if size <= self._left:
             self._left -= size
-            self._known[number] = pixels
-        return pixels
+            self._known[side, number] = data, valid
+        return data, valid
 
 
-class PairDataset:
+class ChipDataset:
+    """What pairs and unpaired chips have in common as tensors.
+
+    Args:
+        chips: All of them, of both sides.
+        card: Scalings, means and size.
+        augmentation: What is done to training chips, which are cropped at random places; None for
+            validation chips, which are whole where all have one size, else cropped in the middle.
+        budget: Bytes of decoded chips to keep.
+    """
+
+    paired = True
+    """Whether source and target of an item show one place."""
+
+    def __init__(
+        self,
+        chips: Sequence[Chip],
+        card: DataCard,
+        augmentation: Augmentation | None,
+        budget: int,
+    ) -> None:
+        self.card, self.augmentation = card, augmentation
+        sizes = {(chip.grid.height, chip.grid.width) for chip in chips}
+        self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
+        self._memory = PixelMemory(budget)
+        self.side = card.resize_to or max(max(size) for size in sizes)
+        """Side of the largest chip, px."""
+
+    def decode(
+        self, pair: tuple[Tensor, Tensor], full: bool = True
+    ) -> tuple[TensorSource, TensorTarget]:
+        """Tell source and target what is known of their sides; fastai asks for it to draw them."""
+        source, target = pair
+        return (
+            TensorSource(source, side=self.card.source, paired=self.paired),
+            TensorTarget(target, side=self.card.target, paired=self.paired),
+        )
+
+    def _place(self, height: int, width: int) -> tuple[int, int]:
+        """Return the first row and column of a crop: anywhere in training, else in the middle."""
+        room = (height - self.card.chip_size, width - self.card.chip_size)
+        if self.augmentation is None:
+            return room[0] // 2, room[1] // 2
+        return int(torch.randint(room[0] + 1, ())), int(torch.randint(room[1] + 1, ()))
+
+
+class PairDataset(ChipDataset):
     """Pairs as typed tensors.
 
     Args:
@@ -119,18 +169,18 @@ class PairDataset:
         augmentation: Augmentation | None,
         budget: int = 0,
     ) -> None:
-        self.pairs, self.card, self.augmentation = tuple(pairs), card, augmentation
-        sizes = {(pair.source.grid.height, pair.source.grid.width) for pair in self.pairs}
-        self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
-        self._memory = PixelMemory(budget)
-        self._fill = card.source.fill
+        self.pairs = tuple(pairs)
+        super().__init__([pair.source for pair in pairs], card, augmentation, budget)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
         pair, card = self.pairs[index], self.card
-        pixels = self._memory.read(index, pair)
+        pixels = (
+            self._memory.read("source", index, pair.source),
+            self._memory.read("target", index, pair.target),
+        )
         if card.resize_to is None:
             tensors = self._scaled(*(pixels if self._whole else self._crop(*pixels)))
         else:
@@ -139,31 +189,14 @@ class PairDataset:
             tensors = self.augmentation(*tensors)
         return TensorSource(tensors[0]), TensorTarget(tensors[1])
 
-    def decode(
-        self, pair: tuple[Tensor, Tensor], full: bool = True
-    ) -> tuple[TensorSource, TensorTarget]:
-        """Tell a pair what is known of its sides; fastai asks for it to draw them."""
-        source, target = pair
-        return (
-            TensorSource(source, side=self.card.source),
-            TensorTarget(target, side=self.card.target),
-        )
-
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
         (source, source_valid), (target, target_valid) = left, right
-        filled = fill_gaps(source, source_valid, self._fill)
+        filled = fill_gaps(source, source_valid, self.card.source.fill)
         holed = fill_gaps(target, source_valid & target_valid, np.nan)
         return (
             torch.from_numpy(self.card.source.scaling.scale(filled)),
             torch.from_numpy(self.card.target.scaling.scale(holed)),
         )
-
-    def _place(self, height: int, width: int) -> tuple[int, int]:
-        """Return the first row and column of a crop: anywhere in training, else in the middle."""
-        room = (height - self.card.chip_size, width - self.card.chip_size)
-        if self.augmentation is None:
-            return room[0] // 2, room[1] // 2
-        return int(torch.randint(room[0] + 1, ())), int(torch.randint(room[1] + 1, ()))
 
     def _crop(self, *sides: Pixels) -> tuple[Pixels, Pixels]:
         row, col = self._place(*sides[0][1].shape)

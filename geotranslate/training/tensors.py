@@ -34,6 +34,8 @@ class TensorRaster(TensorImageBase):
 
     side: Side | None = None
     """What is known of its side; the dataset says it when a batch is decoded to be drawn."""
+    paired: bool = True
+    """Whether source and target show one place; the dataset says it too."""
 
 
 class TensorSource(TensorRaster):
@@ -41,7 +43,7 @@ class TensorSource(TensorRaster):
 
 
 class TensorTarget(TensorRaster):
-    """A target chip; pixels that are invalid on either side are NaN."""
+    """A target chip; its invalid pixels are NaN, of a pair those that are so on either side."""
 
 
 def draw_table(
@@ -51,6 +53,7 @@ def draw_table(
     *,
     sides: Sequence[Side | None] | None = None,
     rgb_bands: RgbBands | None = None,
+    paired: bool = True,
 ) -> Any:
     """Draw scaled chips as a table with a title over every column; return the matplotlib figure.
 
@@ -59,7 +62,7 @@ def draw_table(
     values in black. Sides that are scaled by the whole range of their dtype, or of which nothing is
     known, are drawn as they are, others stretched between the 2nd and the 98th percentile of each
     band over all columns of that side.
-    Pixels that are NaN in one chip of a row are transparent in all of it.
+    Pixels that are NaN in one chip of a row are transparent, in all of it if it shows one place.
 
     Args:
         rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles, and all of a
@@ -69,11 +72,12 @@ def draw_table(
         sides: What is known of the side that each column shows.
         rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, in
             columns that have them. By default the first three, or the first of fewer.
+        paired: Whether the chips of a row show one place.
 
     Raises:
         InvalidInputError: `rgb_bands` are not such numbers, or no column has the bands.
     """
-    chips = [_blanked(row) for row in rows]
+    chips = [_blanked(row, paired) for row in rows]
     columns = list(zip(*chips, strict=True))
     views = _views(columns, [None] * len(titles) if sides is None else sides, rgb_bands)
     height = side * chips[0][0].shape[-2] / chips[0][0].shape[-1]
@@ -102,8 +106,9 @@ def show_batch(
 ) -> Any:
     """Draw the pairs of a batch side by side (what `data.show_batch()` calls)."""
     rows = list(samples)[: whole_number("max_n", max_n, 1)]
-    sides = [chip.side for chip in rows[0]]
-    return draw_table(rows, ("source", "target"), sides=sides, rgb_bands=rgb_bands)
+    sides, paired = [chip.side for chip in rows[0]], rows[0][0].paired
+    titles = ("source", "target")
+    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands, paired=paired)
 
 
 @dispatch
@@ -120,8 +125,8 @@ def show_results(
     pairs = list(zip(samples, outs, strict=True))[: whole_number("max_n", max_n, 1)]
     rows = [(source, out[0], target) for (source, target), out in pairs]
     sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]
-    titles = ("source", "translation", "target")
-    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands)
+    titles, paired = ("source", "translation", "target"), rows[0][0].paired
+    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands, paired=paired)
 
 
 @dataclass(frozen=True)
@@ -181,14 +186,18 @@ def _colour(classes: Classes, value: int) -> tuple[float, ...]:
     return tuple(colormaps[name](place % 20))
 
 
-def _blanked(row: Sequence[Chip]) -> list[NDArray[np.float32]]:
-    """Return the chips of a row with NaN wherever one of them is not finite."""
+def _blanked(row: Sequence[Chip], paired: bool) -> list[NDArray[np.float32]]:
+    """Return the chips of a row with NaN wherever one of them, or each itself, is not finite."""
     arrays = [
         np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
         for chip in row
     ]
-    valid = np.logical_and.reduce([np.isfinite(array).all(axis=0) for array in arrays])
-    return [np.where(valid, array, np.float32(np.nan)) for array in arrays]
+    valid = [np.isfinite(array).all(axis=0) for array in arrays]
+    if paired:
+        valid = [np.logical_and.reduce(valid)] * len(arrays)
+    return [
+        np.where(own, array, np.float32(np.nan)) for own, array in zip(valid, arrays, strict=True)
+    ]
 
 
 def _views(

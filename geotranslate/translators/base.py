@@ -23,6 +23,7 @@ from geotranslate.training.game import Game
 from geotranslate.training.history import NEITHER, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
+from geotranslate.training.loaders import validates_pairs
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.precision import TrainingPrecision
@@ -76,7 +77,7 @@ class Translator(Model):
         found: list[Any] = [*checks]
         if game is not None and pair.discriminator is not None:
             found.insert(0, Adversary(pair.discriminator, game))
-        if self.card.paired:
+        if validates_pairs(data):
             found.append(Validation(self.card.target))
         self.learn = make_learner(self.data, pair, found, self.history)
 

@@ -18,7 +18,7 @@ from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
 from geotranslate.training.cyclecheck import CycleCheck
 from geotranslate.training.cyclegame import CycleGame
-from geotranslate.training.loaders import data_card
+from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.measures import Palette
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.pair import AdversarialPair
@@ -118,6 +118,7 @@ class CycleGAN(Translator):
                     "of_target": _discriminator(card.target, card.chip_size, options),
                 }
             )
+        pairs = validates_pairs(data)
         names = ("lambda_cycle", "lambda_identity", "pool_size", "label_smoothing")
         fill = fill_of(card.target)
         super().__init__(
@@ -133,9 +134,9 @@ class CycleGAN(Translator):
                 gan_mode="lsgan" if lsgan else "vanilla",
                 **{name: options[name] for name in names},
             ),
-            checks=[CycleCheck(fill, paired=card.paired)],
+            checks=[CycleCheck(fill, paired=pairs)],
         )
-        self.own_monitor = "valid_l1" if card.paired else "valid_cycle"
+        self.own_monitor = "valid_l1" if pairs else "valid_cycle"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
 
@@ -198,7 +199,7 @@ class CycleGAN(Translator):
                 missing.
         """
         loaders = self._loaders() if data is None else data
-        if data_card(loaders).paired:
+        if validates_pairs(loaders):
             return super().compute_metrics(metrics, data=data, palette=palette, direction=direction)
         there = self.towards(direction)
         back = self.towards("AtoB" if direction == "BtoA" else "BtoA")

@@ -14,7 +14,7 @@ from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
-from geotranslate.training.loaders import data_card
+from geotranslate.training.loaders import paired_card
 from geotranslate.training.losses import GanMode
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.pairedgame import Judge, PairedGame
@@ -127,7 +127,7 @@ class Pix2Pix(Translator):
             name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
         }
         check(options)
-        card = data_card(data)
+        card = paired_card(data, type(self).__name__)
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
         options["depth"] = depth_of(card, options, alone=alone)
         with seeded(card.seed):

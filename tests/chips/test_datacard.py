@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
 from geotranslate.raster.bandfacts import BandFacts
+
+Ground = tuple[str | None, tuple[float, float] | None]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +42,69 @@ def test_card_survives_strict_json(
         band_facts=facts,
     )
     card = DataCard(side, side, 256, None, "EPSG:32633", (2.0, 3.0), ("1", "2"), ("3",), 42)
-    text = json.dumps(card.to_json(), allow_nan=False)
-    back = DataCard.from_json(json.loads(text))
-    assert repr(back) == repr(card)
+    for kept in (card, replace(card, paired=False), replace(card, target_crs=""), apart(card)):
+        text = json.dumps(kept.to_json(), allow_nan=False)
+        back = DataCard.from_json(json.loads(text))
+        assert repr(back) == repr(kept)
+
+
+def make_side(name: str) -> Side:
+    scaling = Scaling.linear((0.0,), (2.0,))
+    return Side(1, "int16", None, (name,), (1,), 1, None, (0.5,), scaling)
+
+
+def apart(card: DataCard) -> DataCard:
+    return replace(card, paired=False, target_crs="EPSG:4326", target_resolution=(0.25, 0.5))
+
+
+def test_older_cards_are_of_pairs() -> None:
+    card = DataCard(make_side("a"), make_side("b"), 64, None, None, None, ("1",), ("2",), 1)
+    values = card.to_json()
+    for name in ("paired", "target_crs", "target_resolution"):
+        del values[name]
+    assert DataCard.from_json(values) == card
+    assert card.paired
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (("EPSG:32633", (2.0, 3.0)), (None, None)),
+        ((None, None), (None, None)),
+        (("EPSG:32633", (2.0, 3.0)), ("EPSG:4326", (0.1, 0.2))),
+        (("EPSG:32633", (2.0, 3.0)), ("EPSG:32633", (2.0, 3.0))),
+        (("EPSG:32633", (2.0, 3.0)), ("", None)),
+        ((None, None), ("EPSG:32633", (2.0, 3.0))),
+        ((None, None), ("", None)),
+    ],
+)
+def test_way_back_of_the_way_back_is_the_same(here: Ground, there: Ground, paired: bool) -> None:
+    chips = ("source/1", "source/source/2", "target/target/1", "target/7")
+    card = DataCard(
+        source=make_side("a"),
+        target=make_side("b"),
+        chip_size=64,
+        resize_to=None,
+        crs=here[0],
+        resolution=here[1],
+        train_pairs=chips,
+        validation_pairs=chips[2:],
+        seed=1,
+        paired=paired,
+        target_crs=there[0],
+        target_resolution=there[1],
+    )
+    back = card.reversed()
+    assert back.reversed() == card
+    assert (back.source, back.target) == (card.target, card.source)
+    if there[0] is None:
+        assert replace(back, source=card.source, target=card.target) == card
+        return
+    assert (back.crs, back.resolution) == (there[0] or None, there[1])
+    assert (back.target_crs, back.target_resolution) == (here[0] or "", here[1])
+    assert back.train_pairs == ("source/target/1", "source/7", "target/1", "target/source/2")
+    assert back.validation_pairs == ("source/target/1", "source/7")
 
 
 def class_side(classes: Classes | None, nodata: float | None = None) -> Side:

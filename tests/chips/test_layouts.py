@@ -71,26 +71,6 @@ def test_pairs_are_chips_of_one_name(
             assert chip == ChipFile(tmp_path / case(side) / (entry.name + ending))
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("inner", [(), ("images",), ("Images",)])
-@pytest.mark.parametrize("sides", UNPAIRED)
-def test_unpaired_sides_are_listed_each_for_itself(
-    tmp_path: Path, sides: tuple[str, str], inner: tuple[str, ...], case: Callable[[str], str]
-) -> None:
-    held = [tmp_path.joinpath(case(side), *inner) for side in sides]
-    fill(held[0], "1.tif", "2.tif", "x.jpg", *SIDECARS)
-    fill(held[1], "1.tif", "y.tif")
-    fill(tmp_path / case(sides[0]), "map.txt", "esri_model_definition.emd")
-    listing = list_chips(tmp_path)
-    assert listing.layout == UNPAIRED[sides]
-    assert listing.entries == ()
-    assert listing.left_out == ()
-    assert listing.unpaired == (
-        tuple(ChipFile(held[0] / name) for name in ("1.tif", "2.tif", "x.jpg")),
-        tuple(ChipFile(held[1] / name) for name in ("1.tif", "y.tif")),
-    )
-
-
 def test_sub_folders_of_the_hand_made_layout_are_searched(tmp_path: Path) -> None:
     for side in ("train_a", "train_b"):
         fill(tmp_path / "Images" / side, "1.tif", "north/1.tif", "north/deep/2.tif", ".git/3.tif")

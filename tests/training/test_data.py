@@ -528,13 +528,6 @@ def test_chips_whose_bands_have_other_names_are_refused(write_chips: WriteChips)
         prepare_data(folder)
 
 
-def test_unpaired_chips_are_refused(write_raster: WriteRaster, tmp_path: Path) -> None:
-    for side in ("trainA", "trainB"):
-        write_raster(f"{side}/a.tif", values((1, 64, 64), "uint8"))
-    with pytest.raises(InvalidInputError, match="two sets of chips that are not paired"):
-        prepare_data(tmp_path)
-
-
 NUMBERS = ("val_split_pct", "buffer", "jitter", "memory_mb", "batch_size", "seed")
 
 

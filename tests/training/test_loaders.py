@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
+from rasterio.errors import NotGeoreferencedWarning
 
 from geotranslate import prepare_data
+from geotranslate.chips.split import TRAIN, VALIDATION
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.training.loaders import SPLIT_COLOURS, PairLoaders
 from tests.conftest import NORTH_UP, WriteRaster, values
@@ -132,3 +136,80 @@ def test_names_of_rasters_are_kept_as_they_are(
     data = prepare_data(*rasters, chip_size=16)
     assert f"folder  {rasters[0]}" in str(data.summary()).splitlines()
     assert data.path.is_dir()
+
+
+def test_summary_says_what_is_on_both_sides(write_sides: WriteChips) -> None:
+    folder = write_sides(sizes=(32, 48), crs=("EPSG:32633", "EPSG:32618"))
+    text = str(prepare_data(folder).summary()).splitlines()
+    assert "layout        A + B, unpaired" in text
+    assert "source chips  4 training, 1 validation" in text
+    assert "target chips  7 training, 1 validation" in text
+    assert text.index("CRS           EPSG:32633") < text.index(
+        "target chips  7 training, 1 validation"
+    )
+    assert "size          48 x 48 px, used as 32 x 32" in text
+    assert "pixel         2 x 2 metre" in text
+    assert sum(line.startswith("target  ") for line in text) == 1
+
+
+def test_summary_says_where_targets_are_drawn(write_chips: WriteChips) -> None:
+    folder = write_chips()
+    line = "targets  drawn at random in training"
+    for paired in (True, False):
+        text = str(prepare_data(folder, paired=paired).summary())
+        assert (line in text) == (not paired)
+
+
+def test_every_side_has_a_map_of_its_split(write_sides: WriteChips) -> None:
+    data = prepare_data(write_sides())
+    axes = data.plot_split()
+    assert [axis.get_legend().get_title().get_text() for axis in axes] == ["source", "target"]
+    for axis, split, count in zip(axes, data.split, (5, 8), strict=True):
+        drawn = [to_rgb(colour) for colour in axis.collections[0].get_facecolor()]
+        assert len(drawn) == count
+        for positions, label in ((split.train, TRAIN), (split.validation, VALIDATION)):
+            assert {drawn[i] for i in positions} == {to_rgb(SPLIT_COLOURS[label])}
+
+
+def test_side_without_ground_has_no_map(write_sides: WriteChips) -> None:
+    place = {"transform": None, "crs": None}
+    folder = write_sides(crs=("EPSG:32633", "EPSG:32633"))
+    for path in (folder / "B").iterdir():
+        with rasterio.open(path) as chip:
+            pixels = chip.read()
+        write_picture(path, pixels, **place)
+    data = prepare_data(folder)
+    (axis,) = data.plot_split()
+    assert axis.get_legend().get_title().get_text() == "source"
+    for path in (folder / "A").iterdir():
+        with rasterio.open(path) as chip:
+            pixels = chip.read()
+        write_picture(path, pixels, **place)
+    with pytest.raises(InvalidInputError, match="The chips have no CRS, so there is no map"):
+        prepare_data(folder).plot_split()
+
+
+def write_picture(path: Path, pixels: Any, **options: Any) -> None:
+    bands, rows, cols = pixels.shape
+    shape = {"count": bands, "height": rows, "width": cols, "dtype": pixels.dtype}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        path.unlink()
+        with rasterio.open(path, "w", driver="GTiff", **shape, **options) as written:
+            written.write(pixels)
+
+
+def test_gaps_of_unpaired_chips_are_drawn_in_their_own_picture(write_raster: WriteRaster) -> None:
+    for number in range(3):
+        place = NORTH_UP @ Affine.translation(number * 16, 0)
+        data = values((3, 16, 16), "uint8", number)
+        write_raster(f"c/A/{number}.tif", data, transform=place)
+        valid = np.zeros((16, 16), bool)
+        valid[:8] = True
+        path = write_raster(f"c/B/{number}.tif", data, transform=place, valid=valid)
+        folder = path.parents[1]
+    prepare_data(folder, transforms=False).show_batch(rows=1)
+    source, target = (axis.images[0].get_array() for axis in pyplot.gcf().axes)
+    assert (source[..., 3] == 1).all()
+    assert (target[8:, :, 3] == 0).all()
+    assert (target[:8, :, 3] == 1).all()

@@ -152,6 +152,15 @@ def test_constant_chips_are_drawn_in_the_middle() -> None:
     assert drawn[0, 0].tolist() == [0.5, 0.5, 0.5, 1]
 
 
+def test_invalid_pixels_of_another_place_blank_no_chip() -> None:
+    holed = ramp(3, -1, 1)
+    holed[:, :4] = torch.nan
+    whole, own = draw(ramp(3, -1, 1), holed, paired=False)
+    assert (whole[..., 3] == 1).all()
+    assert (own[:4, :, 3] == 0).all()
+    assert (own[4:, :, 3] == 1).all()
+
+
 @pytest.mark.parametrize("side", [RGB, GREY, HEIGHT, OPTICAL, CLASSES, None])
 def test_invalid_pixels_are_transparent_in_all_of_their_row(side: Side | None) -> None:
     bands = 3 if side is None else side.bands

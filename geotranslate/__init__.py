@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from geotranslate.translators.cyclegan import CycleGAN
     from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
+    from geotranslate.translators.pix2pixhd import Pix2PixHD
 
 __all__ = [
     "CycleGAN",
     "GeotranslateError",
     "GeotranslateWarning",
     "Pix2Pix",
+    "Pix2PixHD",
     "export_chips",
     "is_main_process",
     "load_model",
@@ -34,6 +36,7 @@ _HOMES = {
     "GeotranslateError": "geotranslate.errors",
     "GeotranslateWarning": "geotranslate.errors",
     "Pix2Pix": "geotranslate.translators.pix2pix",
+    "Pix2PixHD": "geotranslate.translators.pix2pixhd",
     "export_chips": "geotranslate.chips.export",
     "is_main_process": "geotranslate.training.launcher",
     "load_model": "geotranslate.translators.loading",

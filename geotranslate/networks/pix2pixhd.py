@@ -119,8 +119,6 @@ class LocalEnhancer(nn.Module):
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         self.alone = norm == "instance"
         """Whether every image is normalised by itself."""
-        self.frozen = False
-        """Whether the coarse part is kept as it is, its statistics as well."""
         self.halve = Halve()
         self.coarse = GlobalGenerator(
             bands_in,
@@ -159,15 +157,18 @@ class LocalEnhancer(nn.Module):
             hidden = up(down(sizes.pop()) + hidden)
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the coarse part is kept as it is, its statistics as well."""
+        return not any(weight.requires_grad for weight in self.coarse.parameters())
+
     def freeze(self) -> None:
         """Keep the coarse part as it is: its weights, and its running statistics while training."""
-        self.frozen = True
         self.coarse.requires_grad_(False)
         self.coarse.eval()
 
     def unfreeze(self) -> None:
         """Make the coarse part trainable."""
-        self.frozen = False
         self.coarse.requires_grad_(True)
         self.coarse.train(self.training)
 

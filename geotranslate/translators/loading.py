@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Pix2Pix": "geotranslate.translators.pix2pix",
     "CycleGAN": "geotranslate.translators.cyclegan",
+    "Pix2PixHD": "geotranslate.translators.pix2pixhd",
 }
 
 

@@ -17,6 +17,7 @@ from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import CARD_FILE, Card, read_model
 from geotranslate.translators.encoding import class_list
@@ -25,6 +26,12 @@ ARCHITECTURE = (
     "backbone",
     "generator",
     "gen_blocks",
+    "gen_network",
+    "n_downsample_global",
+    "n_blocks_global",
+    "n_local_enhancers",
+    "n_blocks_local",
+    "n_dscr",
     "depth",
     "ngf",
     "ndf",
@@ -76,6 +83,10 @@ def _continue(
 ) -> None:
     former, weights = read_model(path)
     weights = _translating(weights)
+    generator = unwrapped(pair.generator)
+    if isinstance(generator, LocalEnhancer) and former.options.get("gen_network") == "global":
+        _load_coarse(path, generator, weights)
+        return
     fitting: dict[str, Tensor] = {}
     for name, network in pair.named_children():
         own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
@@ -99,6 +110,24 @@ def _continue(
             GeotranslateWarning,
             stacklevel=4,
         )
+
+
+def _load_coarse(
+    path: str | os.PathLike[str], generator: LocalEnhancer, weights: dict[str, Tensor]
+) -> None:
+    """Put a global generator into a local one, which keeps it as it is at first."""
+    found = {
+        name.removeprefix("generator.").removeprefix("network."): value
+        for name, value in weights.items()
+        if name.startswith("generator.")
+    }
+    try:
+        generator.load_coarse(found)
+    except InvalidInputError as error:
+        raise ModelFileError(
+            f"The generator of {path} does not fit into this model's: {error}"
+        ) from error
+    generator.freeze()
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:

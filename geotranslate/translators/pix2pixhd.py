@@ -1,0 +1,200 @@
+"""Pix2PixHD: a generator from coarse to fine, and discriminators of several scales."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, get_args
+
+from fastai.data.core import DataLoaders
+
+from geotranslate.checks import choice, number, whole_number
+from geotranslate.chips.datacard import DataCard
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.multiscale import MultiScale, check_chip_size
+from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
+from geotranslate.training.loaders import paired_card
+from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.pairedgame import PairedGame
+from geotranslate.training.schedule import Schedule
+from geotranslate.translators.base import Translator
+from geotranslate.translators.encoding import encoded, source_channels
+from geotranslate.translators.pretrained import start_from
+
+Network = Literal["global", "local"]
+CHOICES = {"gen_network": Network, "norm": Norm, "upsample": Upsample, "padding": Padding}
+MAX_LAYERS = 5
+
+
+class Pix2PixHD(Translator):
+    """Translate paired rasters with residual networks that go from coarse to fine.
+
+    Wang et al. 2018 (arXiv:1711.11585), for large chips and for class maps to imagery: of a source
+    of classes the networks see a band for each class. Several discriminators judge pairs at one
+    scale after another, and their features of translation and target shall be alike. In place of
+    the paper's comparison by a network trained on photographs there is the L1, which any number of
+    bands has. Its first weights follow from the `seed` of the data.
+
+    The local network is trained in two stages: first a `Pix2PixHD(gen_network="global")` on chips
+    of half the size (`prepare_data(resize_to=...)`), then a `Pix2PixHD(gen_network="local",
+    pretrained_path=...)` of the saved first one, whose part starts frozen, see `unfreeze`. Without
+    `pretrained_path` all of it is trained at once.
+
+    Args:
+        data: Loaders of pairs from `prepare_data`.
+        pretrained_path: Weights to start from: the folder of a saved Pix2PixHD with the same
+            networks, or for the local network with its global one. Nothing is downloaded.
+        gen_network: "global", or "local": the global network at half the size inside a finer one.
+        n_downsample_global: How often the global network halves the sides.
+        n_blocks_global: Its residual blocks.
+        n_local_enhancers: Finer networks around it, each twice as large as the one inside.
+        n_blocks_local: Residual blocks of each.
+        lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
+        n_dscr: Discriminators, each for half the size of the one before.
+        feat_loss: Whether the discriminators' features shall be alike.
+        lambda_feat: Weight of that.
+        lambda_l1: Weight of the mean absolute difference in -1..1.
+        ngf: Filters of the global network's first convolution; finer networks have half as many.
+        ndf: Filters of each discriminator's first layer.
+        n_layers: Layers of each that halve the image, see `Pix2Pix`.
+        norm: Normalisation of all networks, see `Pix2Pix`; the paper's is "instance".
+        upsample: How the generator doubles the sides, see `Pix2Pix`.
+        padding: What the generator's convolutions see beyond the edge of a tile.
+        dropout: Probability in the residual blocks, when training.
+        label_smoothing: What the discriminators' label of real pairs is below 1.
+
+    Raises:
+        InvalidInputError: The chips are too small for the networks, the data is unpaired, or an
+            argument is impossible.
+        ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
+    """
+
+    own_schedule: Schedule = "linear_decay"
+
+    def __init__(
+        self,
+        data: DataLoaders | DataCard,
+        *,
+        pretrained_path: str | os.PathLike[str] | None = None,
+        gen_network: Network = "global",
+        n_downsample_global: int = 4,
+        n_blocks_global: int = 9,
+        n_local_enhancers: int = 1,
+        n_blocks_local: int = 3,
+        lsgan: bool = True,
+        n_dscr: int = 2,
+        feat_loss: bool = True,
+        lambda_feat: float = 10.0,
+        lambda_l1: float = 100.0,
+        ngf: int = 64,
+        ndf: int = 64,
+        n_layers: int = 3,
+        norm: Norm = "batch",
+        upsample: Upsample = "resize",
+        padding: Padding = "reflect",
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        options: dict[str, Any] = {
+            "gen_network": gen_network,
+            "n_downsample_global": n_downsample_global,
+            "n_blocks_global": n_blocks_global,
+            "n_local_enhancers": n_local_enhancers,
+            "n_blocks_local": n_blocks_local,
+            "lsgan": lsgan,
+            "n_dscr": n_dscr,
+            "feat_loss": feat_loss,
+            "lambda_feat": lambda_feat,
+            "lambda_l1": lambda_l1,
+            "ngf": ngf,
+            "ndf": ndf,
+            "n_layers": n_layers,
+            "norm": norm,
+            "upsample": upsample,
+            "padding": padding,
+            "dropout": dropout,
+            "label_smoothing": label_smoothing,
+        }
+        _check(options)
+        card = paired_card(data, type(self).__name__)
+        with seeded(card.seed):
+            network = encoded(_generator(card, options), card.source)
+            discriminator = encoded(_discriminator(card, options), card.source)
+        super().__init__(
+            data,
+            AdversarialPair(network, discriminator),
+            stride=network.stride,
+            radius=network.radius,
+            options=options,
+            game=PairedGame(
+                discriminator,
+                lambda_l1=lambda_l1,
+                lambda_gan=1.0,
+                gan_mode="lsgan" if lsgan else "vanilla",
+                label_smoothing=label_smoothing,
+                lambda_features=lambda_feat if feat_loss else 0.0,
+            ),
+        )
+        if pretrained_path is not None:
+            start_from(pretrained_path, self.pair, card, options)
+
+    def unfreeze(self) -> None:
+        """Make the global network trainable that started frozen inside the local one."""
+        generator = unwrapped(self.pair.generator)
+        if isinstance(generator, LocalEnhancer):
+            generator.unfreeze()
+
+
+def _check(options: dict[str, Any]) -> None:
+    counts = ("n_downsample_global", "n_blocks_global", "n_local_enhancers", "n_dscr")
+    for name in (*counts, "ngf", "ndf"):
+        whole_number(name, options[name], 1)
+    whole_number("n_blocks_local", options["n_blocks_local"], 0)
+    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
+    for name in ("lambda_feat", "lambda_l1"):
+        number(name, options[name], least=0)
+    for name in ("dropout", "label_smoothing"):
+        number(name, options[name], least=0, below=1)
+    for name, choices in CHOICES.items():
+        choice(name, options[name], get_args(choices))
+    for name in ("lsgan", "feat_loss"):
+        if not isinstance(options[name], bool):
+            raise InvalidInputError(f"{name} is {options[name]!r}; give True or False.")
+
+
+def _generator(card: DataCard, options: dict[str, Any]) -> GlobalGenerator | LocalEnhancer:
+    bands = source_channels(card.source), card.target.bands
+    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    coarse = options["n_downsample_global"], options["n_blocks_global"]
+    fine = options["n_local_enhancers"] if options["gen_network"] == "local" else 0
+    least = 2 ** (coarse[0] + fine + 1)
+    if card.chip_size < least:
+        raise InvalidInputError(
+            f"Chips of {card.chip_size} px are too small for a generator that halves them "
+            f"{coarse[0] + fine} times; use chips of {least} px or more, or a smaller "
+            "n_downsample_global."
+        )
+    if not fine:
+        return GlobalGenerator(*bands, n_downsample=coarse[0], n_blocks=coarse[1], **shape)
+    return LocalEnhancer(
+        *bands,
+        n_local_enhancers=fine,
+        n_blocks_local=options["n_blocks_local"],
+        n_downsample_global=coarse[0],
+        n_blocks_global=coarse[1],
+        **shape,
+    )
+
+
+def _discriminator(card: DataCard, options: dict[str, Any]) -> MultiScale:
+    check_chip_size(options["n_layers"], options["n_dscr"], card.chip_size)
+    # It never sees a tile: what cures generators of seams is no matter here.
+    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
+    return MultiScale(
+        source_channels(card.source) + card.target.bands,
+        scales=options["n_dscr"],
+        ndf=options["ndf"],
+        n_layers=options["n_layers"],
+        norm=norm,
+    )

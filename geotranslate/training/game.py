@@ -23,6 +23,8 @@ class Game(ABC):
     """Names of the generator's losses, in the order of the progress table."""
     verdicts = ("d_real", "d_fake")
     """Names of the discriminator's losses."""
+    held: tuple[str, ...]
+    """Names of the attributes that hold a batch."""
 
     def __init__(
         self,
@@ -65,6 +67,11 @@ class Game(ABC):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Put the game into a state that it returned."""
+
+    def end(self) -> None:
+        """Let go of the batch, with all that its images were computed from."""
+        for name in self.held:
+            vars(self).pop(name, None)
 
     def _verdict(self, logits: Tensor, *, real: bool) -> Tensor:
         """Return how far a discriminator is from the truth."""

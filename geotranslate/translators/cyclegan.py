@@ -135,6 +135,7 @@ class CycleGAN(Translator):
             ),
             checks=[CycleCheck(fill, paired=card.paired)],
         )
+        self._reversed: Reversed | None = None
         self.own_monitor = "valid_l1" if card.paired else "valid_cycle"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
@@ -145,7 +146,10 @@ class CycleGAN(Translator):
         if direction == self.direction:
             return self
         back = self._ways().back
-        return Reversed(self, back, self.stride, self.inference.radius)
+        # The same one as long as the network is: threads have to know of each other.
+        if self._reversed is None or self._reversed.inference.generator is not back:
+            self._reversed = Reversed(self, back, self.stride, self.inference.radius)
+        return self._reversed
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.

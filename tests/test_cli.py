@@ -96,8 +96,8 @@ def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
     text = (
         "predict model a.tif b.tif -o out --direction BtoA --tile-size 512 --overlap 64 "
         "--padding 32 --blend crop --batch-size 2 --precision float32 --norm-stats tile "
-        "--aoi area.gpkg --bbox -70 -5.5 1 2 --dtype int16 --nodata -1 --driver GTiff --overwrite --resume "
-        "--tta std --part 1/2 --max-memory 1000000 --no-progress"
+        "--aoi area.gpkg --bbox -70 -5.5 1 2 --dtype int16 --nodata -1 --driver GTiff --overwrite "
+        "--resume --tta std --part 1/2 --max-memory 1000000 --no-progress"
     )
     result = CliRunner().invoke(main, text.split())
     assert (result.exit_code, result.output) == (0, "one.tif\ntwo.tif\n")

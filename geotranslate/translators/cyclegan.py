@@ -32,6 +32,7 @@ from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
 
 MAX_LAYERS = 5
+MIN_CHIP_SIZE = 16
 CHOICES = {"norm": Norm, "upsample": Upsample, "padding": Padding}
 
 
@@ -107,6 +108,11 @@ class CycleGAN(Translator):
         }
         _check(options)
         card = data_card(data)
+        if card.chip_size < MIN_CHIP_SIZE:
+            raise InvalidInputError(
+                f"Chips of {card.chip_size} px are too small for a CycleGAN; use chips of "
+                f"{MIN_CHIP_SIZE} px or more."
+            )
         if not _same_bands(card.source, card.target):
             options["lambda_identity"] = 0.0
         with seeded(card.seed):

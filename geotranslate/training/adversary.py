@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientAccumulation
-from fastai.learner import Learner, ValueMetric
+from fastai.learner import ValueMetric
 from fastai.torch_core import find_bs
 from torch import Tensor, nn
 
@@ -130,8 +130,3 @@ class Adversary(Callback):
         self._step()
         for parameter, gradient in zip(others, kept, strict=True):
             parameter.grad = gradient
-
-
-def games(learn: Learner) -> list[Game]:
-    """Return what the networks of a learner play, at most one."""
-    return [callback.game for callback in learn.cbs if isinstance(callback, Adversary)]

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.errors import GeotranslateWarning, ModelFileError
-from geotranslate.training.adversary import games
 from geotranslate.training.files import whole_file
+from geotranslate.training.game import games
 from geotranslate.training.launcher import launched
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 

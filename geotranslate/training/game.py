@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+from fastai.learner import Learner
 from torch import Tensor
 
 from geotranslate.training.losses import GanMode, fooling_loss, verdict_loss
@@ -80,3 +81,9 @@ class Game(ABC):
     def _fooling(self, logits: Tensor) -> Tensor:
         """Return how far the generator is from being taken for real."""
         return fooling_loss(logits, mode=self.gan_mode)
+
+
+def games(learn: Learner) -> list[Game]:
+    """Return what the networks of a learner play: one game or none."""
+    found = (vars(callback).get("game") for callback in learn.cbs)
+    return [game for game in found if isinstance(game, Game)]

@@ -15,7 +15,7 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError, TrainingError
 from geotranslate.memory import reused_memory
-from geotranslate.training.adversary import games
+from geotranslate.training.game import games
 from geotranslate.training.precision import ReducedPrecision
 
 NO_MEMORY = (

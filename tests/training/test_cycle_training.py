@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
-from geotranslate.training.adversary import games
+from geotranslate.training.game import games
 from geotranslate.translators.measuring import mean_of
 from tests.training.test_adversary import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same

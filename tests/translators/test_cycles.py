@@ -171,16 +171,19 @@ def test_likeness_is_that_of_translations_to_chips_of_the_other_side(
         seen.clear()
 
 
-def test_an_epoch_is_judged_by_the_way_there_and_back(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_an_epoch_is_judged_by_the_way_there_and_back(
+    folder: Path, tmp_path: Path, ema: float
+) -> None:
     for data in (unpaired(folder, batch_size=4), prepare_data(folder, batch_size=4)):
         model = CycleGAN(data, **SMALL)
         run = tmp_path / str(data.card.paired)
-        model.fit(2, ema=0, precision="float32", progress=False, folder=run)
+        model.fit(2, ema=ema, precision="float32", progress=False, folder=run)
         row = model.history[-1]
         losses = []
         model.pair.eval()
         with torch.inference_mode():
-            ways = model.pair.generator
+            ways = model.pair.translating
             for source, target in (
                 tuple(side.as_subclass(torch.Tensor) for side in data.valid_ds[i])
                 for i in range(len(data.valid_ds))

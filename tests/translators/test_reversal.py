@@ -21,9 +21,11 @@ def model(write_chips: Callable[..., Path]) -> CycleGAN:
 
 
 def test_the_way_back_is_the_model_turned_round(model: CycleGAN) -> None:
+    model.own_norm_stats = "smooth"
     back = model.towards("BtoA")
     assert back.card == model.card.reversed()
     assert (back.direction, back.name) == ("BtoA", "CycleGAN")
+    assert back.own_norm_stats == "smooth"
     assert back.towards("BtoA") is back
     assert back.towards("AtoB") is model.towards("AtoB") is model
     assert back.inference.generator is model.pair.generator.back
@@ -36,10 +38,11 @@ def test_what_is_given_twice_knows_who_else_translates(model: CycleGAN) -> None:
     for direction in ("AtoB", "BtoA"):
         first, second = (model.towards(direction).inference for _ in range(2))
         network = first.generator
-        with first.eval_mode:
-            with second.eval_mode:
-                assert not network.training
-            assert not network.training
+        first.eval_mode.__enter__()
+        second.eval_mode.__enter__()
+        first.eval_mode.__exit__(None, None, None)
+        assert not network.training
+        second.eval_mode.__exit__(None, None, None)
         assert network.training
 
 

@@ -67,7 +67,7 @@ def start_from(
     if not isinstance(generator, BackboneUNet):
         raise InvalidInputError(
             f"pretrained_path is {path}, which is no folder of a saved model; give one, or say "
-            "with backbone which encoder the file is for."
+            "with backbone which encoder the file is for, where the model takes one."
         )
     try:
         generator.load_encoder(_state_dict(Path(path)))
@@ -94,9 +94,10 @@ def _continue(
         # A former model without a discriminator leaves the new one's as it is.
         if name != "discriminator" or found:
             if _shapes(own) != _shapes(found):
+                unknown = f"it is a {former.translator}, or of another version"
                 raise ModelFileError(
                     f"The {name} of {path} has other weights than this model's: "
-                    f"{_differences(former, card, options) or 'it is of another version'}. "
+                    f"{_differences(former, card, options) or unknown}. "
                     "Give the same arguments and bands, or another pretrained_path."
                 )
             fitting |= found

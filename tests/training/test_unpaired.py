@@ -91,7 +91,7 @@ def test_validation_goes_round_both_sides(left: int, right: int, index: int) -> 
             return torch.tensor([float(pixels)])
 
     class Card:
-        source = target = type("Side", (), {"mean": 0})
+        source = target = type("Side", (), {"fill": 0})
 
     dataset = Known()
     assert len(dataset) == max(left, right)

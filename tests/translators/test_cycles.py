@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,12 @@ def folder(write_chips: WriteChips, write_raster: WriteRaster) -> Path:
 
 
 def unpaired(folder: Path, **options: Any) -> Any:
-    data = prepare_data(folder, **options)
-    data.card = replace(data.card, paired=False)
-    return data
+    """Return the chips of a folder of pairs as two sides that are none."""
+    apart = folder.with_name("apart")
+    if not apart.exists():
+        for side, name in (("A", "images"), ("B", "images2")):
+            shutil.copytree(folder / name, apart / side)
+    return prepare_data(apart, **options)
 
 
 def swapped_model(model: CycleGAN, data: Any) -> CycleGAN:
@@ -85,10 +88,10 @@ def test_the_way_there_and_back_is_measured_by_hand(folder: Path, batch_size: in
     ways = model.pair.generator.eval()
     errors: dict[str, list[Any]] = {"AtoB": [], "BtoA": []}
     with torch.inference_mode():
-        for pair in data.valid_ds.pairs:
+        for chips in zip(data.valid_ds.sources, data.valid_ds.targets, strict=True):
             for direction, path, (own, other), (there, back) in (
-                ("AtoB", pair.source.path, sides, (ways.forth, ways.back)),
-                ("BtoA", pair.target.path, sides[::-1], (ways.back, ways.forth)),
+                ("AtoB", chips[0].path, sides, (ways.forth, ways.back)),
+                ("BtoA", chips[1].path, sides[::-1], (ways.back, ways.forth)),
             ):
                 with rasterio.open(path) as dataset:
                     chip = dataset.read().astype(np.float32)
@@ -165,7 +168,7 @@ def test_likeness_is_that_of_translations_to_chips_of_the_other_side(
             assert translations.shape == others.shape
         with torch.inference_mode():
             first = next(iter(data.valid))[direction == "BtoA"].as_subclass(torch.Tensor)
-            whole = torch.where(first.isnan(), cycles.mean_of(data.card.target), first)
+            whole = torch.where(first.isnan(), cycles.fill_of(data.card.target), first)
             expected = way.eval()(whole[:1])
         torch.testing.assert_close(seen[0][1][:1], expected)
         seen.clear()
@@ -189,7 +192,7 @@ def test_an_epoch_is_judged_by_the_way_there_and_back(
                 for i in range(len(data.valid_ds))
             ):
                 valid = target.isfinite()
-                whole = torch.where(valid, target, cycles.mean_of(data.card.target))[None]
+                whole = torch.where(valid, target, cycles.fill_of(data.card.target))[None]
                 one = (ways.back(ways.forth(source[None])) - source).abs().mean()
                 other = (ways.forth(ways.back(whole))[0] - target)[valid].abs().mean()
                 losses.append(float(one + other) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,20 @@ ARCHITECTURE = (
     "norm",
     "upsample",
     "padding",
+    "source bands",
+    "target bands",
+    "the source",
 )
+COARSE = (
+    "n_downsample_global",
+    "n_blocks_global",
+    "ngf",
+    "norm",
+    "upsample",
+    "source bands",
+    "the source",
+)
+"""What the coarse part of a local generator has to have in common with a global one."""
 
 
 def start_from(
@@ -83,10 +97,35 @@ def _continue(
 ) -> None:
     former, weights = read_model(path)
     weights = _translating(weights)
-    generator = unwrapped(pair.generator)
-    if isinstance(generator, LocalEnhancer) and former.options.get("gen_network") == "global":
-        _load_coarse(path, generator, weights)
-        return
+    if former.options.get("gen_network") == "global" and options.get("gen_network") == "local":
+        reason = _load_coarse(pair, weights)
+        if reason:
+            raise ModelFileError(
+                f"The generator of {path} does not fit into this model's: "
+                f"{_differences(former, card, options, COARSE) or reason}. "
+                "Give the same arguments and bands, or another pretrained_path."
+            )
+    else:
+        _load_all(path, pair, weights, former, card, options)
+    there, here = former.data.source.class_numbers, card.source.class_numbers
+    if there != here:
+        warnings.warn(
+            f"The model of {path} was trained on the classes {class_list(there)} and this one is "
+            f"on {class_list(here)}: each starts with what was learned of the one at its place. "
+            "Where they mean something else, leave pretrained_path out.",
+            GeotranslateWarning,
+            stacklevel=4,
+        )
+
+
+def _load_all(
+    path: str | os.PathLike[str],
+    pair: AdversarialPair,
+    weights: dict[str, Tensor],
+    former: Card,
+    card: DataCard,
+    options: dict[str, Any],
+) -> None:
     fitting: dict[str, Tensor] = {}
     for name, network in pair.named_children():
         own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
@@ -101,33 +140,29 @@ def _continue(
                 )
             fitting |= found
     pair.load_state_dict(fitting, strict=False)
-    there, here = former.data.source.class_numbers, card.source.class_numbers
-    if there != here:
-        warnings.warn(
-            f"The model of {path} was trained on the classes {class_list(there)} and this one is "
-            f"on {class_list(here)}: each starts with what was learned of the one at its place. "
-            "Where they mean something else, leave pretrained_path out.",
-            GeotranslateWarning,
-            stacklevel=4,
-        )
 
 
-def _load_coarse(
-    path: str | os.PathLike[str], generator: LocalEnhancer, weights: dict[str, Tensor]
-) -> None:
-    """Put a global generator into a local one, which keeps it as it is at first."""
+def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> str:
+    """Put a global generator into a local one, which keeps it as it is at first.
+
+    Returns:
+        Why it does not fit, else nothing.
+    """
+    generator = unwrapped(pair.generator)
+    assert isinstance(generator, LocalEnhancer)
+    # Both see bands, or both see classes.
+    prefix = "generator." if generator is pair.generator else "generator.network."
     found = {
-        name.removeprefix("generator.").removeprefix("network."): value
+        name.removeprefix(prefix): value
         for name, value in weights.items()
-        if name.startswith("generator.")
+        if name.startswith(prefix)
     }
     try:
         generator.load_coarse(found)
-    except InvalidInputError as error:
-        raise ModelFileError(
-            f"The generator of {path} does not fit into this model's: {error}"
-        ) from error
+    except InvalidInputError:
+        return "it is of another version"
     generator.freeze()
+    return ""
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -145,14 +180,24 @@ def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in weights.items()}
 
 
-def _differences(former: Card, card: DataCard, options: dict[str, Any]) -> str:
+def _differences(
+    former: Card,
+    card: DataCard,
+    options: dict[str, Any],
+    compared: Sequence[str] = ARCHITECTURE,
+) -> str:
+    if former.options.keys() != options.keys():
+        return f"it is a {former.translator}, or of another version"
     there, here = (
-        {name: made[name] for name in ARCHITECTURE if name in made}
-        | {"source bands": data.source.bands, "target bands": data.target.bands}
-        | {"the source": _kind(data.source)}
+        {
+            **made,
+            "source bands": data.source.bands,
+            "target bands": data.target.bands,
+            "the source": _kind(data.source),
+        }
         for made, data in ((former.options, former.data), (options, card))
     )
-    names = [name for name in there if name in here and there[name] != here[name]]
+    names = [name for name in compared if name in here and there[name] != here[name]]
     return ", ".join(f"{name} is {there[name]} there and {here[name]} here" for name in names)
 
 

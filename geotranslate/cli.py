@@ -55,6 +55,13 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
     type=click.Path(path_type=Path),
     help="File to write; for several scenes the folder of the files. Beside the scenes by default.",
 )
+@click.option(
+    "--direction",
+    type=click.Choice(["AtoB", "BtoA"]),
+    default="AtoB",
+    show_default=True,
+    help="From source to target, or back, by models that were trained to.",
+)
 @click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
 @click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")
 @click.option("--tile-size", type=int, help="Side of the tiles, px; by default it is chosen.")

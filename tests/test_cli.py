@@ -94,10 +94,10 @@ def test_prediction_takes_the_defaults_of_the_function(asked: list[Any]) -> None
 
 def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
     text = (
-        "predict model a.tif b.tif -o out --tile-size 512 --overlap 64 --padding 32 --blend crop "
-        "--batch-size 2 --precision float32 --norm-stats tile --aoi area.gpkg "
-        "--bbox -70 -5.5 1 2 --dtype int16 --nodata -1 --driver GTiff --overwrite --resume "
-        "--tta std --part 1/2 --max-memory 1000000 --no-progress"
+        "predict model a.tif b.tif -o out --direction BtoA --tile-size 512 --overlap 64 "
+        "--padding 32 --blend crop --batch-size 2 --precision float32 --norm-stats tile "
+        "--aoi area.gpkg --bbox -70 -5.5 1 2 --dtype int16 --nodata -1 --driver GTiff --overwrite "
+        "--resume --tta std --part 1/2 --max-memory 1000000 --no-progress"
     )
     result = CliRunner().invoke(main, text.split())
     assert (result.exit_code, result.output) == (0, "one.tif\ntwo.tif\n")
@@ -105,6 +105,7 @@ def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:
         ["a.tif", "b.tif"],
         Path("out"),
         {
+            "direction": "BtoA",
             "tile_size": 512,
             "overlap": 64,
             "padding": 32,
@@ -140,6 +141,13 @@ def test_translations_that_a_shell_expands_are_left_out(
     # More than one was given, so that the output stays a folder.
     CliRunner().invoke(main, ["predict", "model", *names[:2]])
     assert asked.pop()[0] == ["s0.tif"]
+
+
+def test_direction_that_is_none_is_said(asked: list[Any]) -> None:
+    result = CliRunner().invoke(main, ["predict", "model", "a.tif", "--direction", "CtoD"])
+    assert result.exit_code == 2
+    assert "'CtoD' is not one of" in result.output
+    assert not asked
 
 
 @pytest.mark.parametrize("name", ["gtiff", "GTIFF", "GTiff"])

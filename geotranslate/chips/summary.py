@@ -47,15 +47,18 @@ def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -
     """
     if isinstance(folder, ChipFolder):
         grids = [pair.ground for pair in folder.pairs]
+        paths = [folder.path]
         drawn = () if card.paired else (("targets", "drawn at random in training"),)
         lines = [("pairs", _parts(splits[0])), *drawn, *_place(folder.sources, grids, card)]
     else:
+        # Two rasters are two paths.
+        paths = list(dict.fromkeys((folder.source.path, folder.target.path)))
         lines = []
         for side, split in zip((folder.source, folder.target), splits, strict=True):
             lines.append((f"{side.noun}s", _parts(split)))
             lines += _place(side.sources, [chip.grid for chip in side.sources], card)
     lines = [
-        ("folder", str(folder.path)),
+        ("folder", " and ".join(map(str, paths))),
         ("layout", folder.layout),
         *lines,
         ("source", _side(card.source, folder.sources)),

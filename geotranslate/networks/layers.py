@@ -133,8 +133,16 @@ class ResizeConv2d(nn.Conv2d):
         if self.padding_mode == "zeros":
             return F.conv_transpose2d(image, kernel, self.bias, 2, 1)
         # A repeated pixel at the edge has itself for its reflection.
-        extended = F.pad(image, (1, 1, 1, 1), mode="replicate")
-        return F.conv_transpose2d(extended, kernel, self.bias, 2, 3)
+        return F.conv_transpose2d(_repeated(image), kernel, self.bias, 2, 3)
+
+
+def _repeated(image: Tensor) -> Tensor:
+    """Extend an image by one pixel on each side, which is that at the edge again."""
+    if not torch.compiler.is_compiling():
+        return F.pad(image, (1, 1, 1, 1), mode="replicate")
+    # Compiled, the gradient of that fails where channels lie beside each other (torch 2.x, CPU).
+    tall = torch.cat([image[..., :1, :], image, image[..., -1:, :]], dim=-2)
+    return torch.cat([tall[..., :1], tall, tall[..., -1:]], dim=-1)
 
 
 def _summed(weight: Tensor, axis: int) -> Tensor:
@@ -159,8 +167,9 @@ class Extend(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return `(n, channels, rows + 2, cols + 2)`; a single pixel is repeated."""
-        mode = self.mode if min(image.shape[-2:]) > 1 else "replicate"
-        return F.pad(image, (1, 1, 1, 1), mode=mode)
+        if self.mode == "replicate" or min(image.shape[-2:]) == 1:
+            return _repeated(image)
+        return F.pad(image, (1, 1, 1, 1), mode=self.mode)
 
 
 def enlarge(

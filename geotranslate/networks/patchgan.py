@@ -1,4 +1,4 @@
-"""The Pix2Pix discriminator: one verdict for every overlapping patch."""
+"""The discriminator: one verdict for every overlapping patch."""
 
 from __future__ import annotations
 

@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.errors import GeotranslateWarning, ModelFileError
-from geotranslate.training.adversary import Adversary
 from geotranslate.training.files import whole_file
-from geotranslate.training.game import Game
+from geotranslate.training.game import games
 from geotranslate.training.launcher import launched
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
 
@@ -60,7 +59,7 @@ class Checkpoint:
         for number, state in optimizer["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = value
-        for game in _games(learn):
+        for game in games(learn):
             tensors |= {f"game.{name}": value for name, value in game.state().items()}
         look_at_pair(learn.dls)
         rng, numbers = random_state(learn.dls)
@@ -103,7 +102,7 @@ class Checkpoint:
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({str(error).splitlines()[0]})."
             ) from error
-        for game in _games(learn):
+        for game in games(learn):
             game.restore(_under("game.", self.tensors))
         frozen = self.facts["frozen"]
         for name, parameter in _generator_parameters(learn):
@@ -200,10 +199,6 @@ def _batches(learn: Learner) -> dict[str, Any]:
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
     }
-
-
-def _games(learn: Learner) -> list[Game]:
-    return [callback.game for callback in learn.cbs if isinstance(callback, Adversary)]
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

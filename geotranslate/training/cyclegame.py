@@ -36,6 +36,8 @@ class CycleGame(Game):
         label_smoothing: What the discriminators' label of real images is below 1.
     """
 
+    held = ("given", "real", "fake")
+
     def __init__(
         self,
         generators: TwoWay,

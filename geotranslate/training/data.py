@@ -58,13 +58,14 @@ def prepare_data(
     none) and NaN in the target, which losses and metrics ignore. `summary()` says what was found,
     `plot_split()` draws the split, `show_batch()` pairs.
 
-    Without pairs every side is checked, divided and scaled for itself. An epoch takes each chip of
-    the larger side once, and in training a random target for each source, cropped, flipped and
-    turned apart from it. Validation chips are cropped in the middle where they differ in size.
+    Without pairs every side is checked, divided and scaled for itself. An epoch is as long as the
+    larger side; sources begin again where they end, and in training each gets a random target,
+    cropped, flipped and turned apart from it. Validation chips are cropped in the middle where
+    they differ in size.
 
     Args:
-        path: Folder in one of the known layouts, or several; or a raster, whose windows
-            are then read as they are needed.
+        path: Folder in one of the known layouts, or several; or a raster, whose windows are then
+            read as they are needed.
         target: The raster to translate to, where `path` is a raster; laid onto the grid of the
             source where its own is another one, which `summary()` says.
         paired: Whether chips are pairs; by default as the layout says, and two rasters are. False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+from fastai.learner import Learner
 from torch import Tensor
 
 from geotranslate.training.losses import GanMode, fooling_loss, verdict_loss
@@ -23,6 +24,8 @@ class Game(ABC):
     """Names of the generator's losses, in the order of the progress table."""
     verdicts = ("d_real", "d_fake")
     """Names of the discriminator's losses."""
+    held: tuple[str, ...]
+    """Names of the attributes that hold a batch."""
 
     def __init__(
         self,
@@ -66,6 +69,11 @@ class Game(ABC):
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
         """Put the game into a state that it returned."""
 
+    def end(self) -> None:
+        """Let go of the batch, with all that its images were computed from."""
+        for name in self.held:
+            vars(self).pop(name, None)
+
     def _verdict(self, logits: Tensor, *, real: bool) -> Tensor:
         """Return how far a discriminator is from the truth."""
         return verdict_loss(logits, real=real, mode=self.gan_mode, smoothing=self.label_smoothing)
@@ -73,3 +81,9 @@ class Game(ABC):
     def _fooling(self, logits: Tensor) -> Tensor:
         """Return how far the generator is from being taken for real."""
         return fooling_loss(logits, mode=self.gan_mode)
+
+
+def games(learn: Learner) -> list[Game]:
+    """Return what the networks of a learner play: one game or none."""
+    found = (vars(callback).get("game") for callback in learn.cbs)
+    return [game for game in found if isinstance(game, Game)]

@@ -170,7 +170,7 @@ class Watch(Callback):
                 "discriminator",
                 "The discriminator has won: it tells all translations from real targets, so the "
                 "generator learns nothing from it. Give it a lower rate, fit(lr=(2e-4, 5e-5)), or "
-                "the Pix2Pix label_smoothing=0.1 or a smaller lambda_gan.",
+                "train anew with label_smoothing=0.1 or less weight of the adversarial loss.",
             )
         spreads = [row.get("spread", 1.0) for row in rows]
         # A network that has hardly begun gives one colour too, but less so with every epoch.
@@ -179,8 +179,8 @@ class Watch(Callback):
             self._say(
                 "generator",
                 "The generator has collapsed: its translations hardly differ from a constant "
-                "colour. Train anew with a lower lr or lambda_gan, and check that source and "
-                "target show the same place.",
+                "colour. Train anew with a lower lr or less weight of the adversarial loss, and "
+                "check that the chips of a pair show the same place.",
             )
 
     def _say(self, what: str, sentence: str) -> None:

@@ -249,6 +249,4 @@ def paired_card(data: DataLoaders | DataCard, name: str) -> DataCard:
 
 def validates_pairs(data: DataLoaders | DataCard) -> bool:
     """Return whether there are pairs to validate on, whatever the training chips are."""
-    if isinstance(data, DataCard):
-        return data.paired
-    return bool(getattr(data.valid_ds, "paired", True))
+    return data.paired if isinstance(data, DataCard) else getattr(data, "validates_pairs", True)

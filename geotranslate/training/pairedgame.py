@@ -33,6 +33,8 @@ class PairedGame(Game):
         lambda_features: Weight of `feature_loss`; 0 leaves it out.
     """
 
+    held = ("source", "translation", "real")
+
     def __init__(
         self,
         discriminator: Judge,

@@ -18,6 +18,7 @@ from fastai.data.core import DataLoaders, TfmdDL
 from torch import Tensor, distributed, nn
 
 from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError
+from geotranslate.training.game import games
 from geotranslate.training.launcher import RANKS, launched, told
 
 BUCKET = 2**23
@@ -174,10 +175,13 @@ class InStep(Callback):
         """Take the first one's order of the pairs, and other random numbers than any process.
 
         What they are follows from the state of the first one, which a checkpoint holds: a training
-        that is resumed draws the same ones.
+        that is resumed draws the same ones. What its game remembers is that of all for the same
+        reason.
         """
         seed = zlib.crc32(torch.get_rng_state().numpy().tobytes())
-        given: list[Any] = [seed, self.dls.train.rng.getstate()]
+        played = games(self.learn)
+        states = [{name: one.cpu() for name, one in game.state().items()} for game in played]
+        given: list[Any] = [seed, self.dls.train.rng.getstate(), states]
         distributed.broadcast_object_list(given, 0)
         if self.processes.rank:
             self.dls.train.rng.setstate(given[1])
@@ -185,6 +189,8 @@ class InStep(Callback):
             random.seed(mine)
             np.random.seed(mine)
             torch.manual_seed(mine)
+            for game, state in zip(played, given[2], strict=True):
+                game.restore(state)
 
     def before_step(self) -> None:
         """Average the generator's gradients."""

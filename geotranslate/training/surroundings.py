@@ -15,6 +15,7 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError, TrainingError
 from geotranslate.memory import reused_memory
+from geotranslate.training.game import games
 from geotranslate.training.precision import ReducedPrecision
 
 NO_MEMORY = (
@@ -58,6 +59,8 @@ def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
         learn.opt.zero_grad()
     if learn.model.discriminator is not None:
         learn.model.discriminator.requires_grad_(True)
+    for game in games(learn):
+        game.end()
 
 
 @contextmanager
@@ -122,9 +125,10 @@ def memory_said(batch_size: int) -> Iterator[None]:
 
 @contextmanager
 def put_back(learn: Learner) -> Iterator[None]:
-    """Put weights and optimizer back at the end of the block, and leave no file."""
+    """Put weights, optimizer and game back at the end of the block, and leave no file."""
     weights = copy.deepcopy(learn.model.state_dict())
     optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None
+    played = [(game, game.state()) for game in games(learn)]
     path = learn.path
     # fastai keeps a copy too, in a file under this path.
     with TemporaryDirectory() as folder:
@@ -134,6 +138,8 @@ def put_back(learn: Learner) -> Iterator[None]:
         finally:
             learn.path = path
             learn.model.load_state_dict(weights)
+            for game, state in played:
+                game.restore(state)
             if optimizer is None:
                 learn.opt = None
             else:

@@ -32,6 +32,7 @@ from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
 
 MAX_LAYERS = 5
+MIN_CHIP_SIZE = 16
 CHOICES = {"norm": Norm, "upsample": Upsample, "padding": Padding}
 
 
@@ -107,6 +108,11 @@ class CycleGAN(Translator):
         }
         _check(options)
         card = data_card(data)
+        if card.chip_size < MIN_CHIP_SIZE:
+            raise InvalidInputError(
+                f"Chips of {card.chip_size} px are too small for a CycleGAN; use chips of "
+                f"{MIN_CHIP_SIZE} px or more."
+            )
         if not _same_bands(card.source, card.target):
             options["lambda_identity"] = 0.0
         with seeded(card.seed):
@@ -136,6 +142,7 @@ class CycleGAN(Translator):
             ),
             checks=[CycleCheck(fill, paired=pairs)],
         )
+        self._reversed: Reversed | None = None
         self.own_monitor = "valid_l1" if pairs else "valid_cycle"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
@@ -146,7 +153,10 @@ class CycleGAN(Translator):
         if direction == self.direction:
             return self
         back = self._ways().back
-        return Reversed(self, back, self.stride, self.inference.radius)
+        # The same one as long as the network is: threads have to know of each other.
+        if self._reversed is None or self._reversed.inference.generator is not back:
+            self._reversed = Reversed(self, back, self.stride, self.inference.radius)
+        return self._reversed
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.

@@ -7,6 +7,7 @@ from torch import nn
 from geotranslate.chips.datacard import Side
 from geotranslate.chips.summary import Summary
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.twoway import TwoWay
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.translators.card import Card
 
@@ -46,4 +47,7 @@ def _network(network: nn.Module | None) -> str:
     if network is None:
         return "none"
     weights = sum(weight.numel() for weight in network.parameters())
-    return f"{type(unwrapped(network)).__name__} of {weights:,} weights"
+    network = unwrapped(network)
+    several = isinstance(network, TwoWay | nn.ModuleDict)
+    parts = [*network.children()] if several else [network]
+    return f"{' and '.join(type(part).__name__ for part in parts)} of {weights:,} weights"

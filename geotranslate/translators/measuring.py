@@ -49,7 +49,8 @@ def validation_batches(
     Args:
         ours: The card of the model in that direction.
         loaders: Their batches are in -1..1 by the scalings of their own card.
-        direction: "BtoA" where it translates the loaders' targets.
+        direction: "BtoA" where it translates the loaders' targets, which of pairs are then filled
+            where they are invalid.
 
     Raises:
         InvalidInputError: The data has other bands or dtypes than the model's card, or quantities
@@ -74,7 +75,8 @@ def validation_batches(
         )
     for source, target in loaders.valid:
         pair = source.as_subclass(Tensor), target.as_subclass(Tensor)
-        pair = swapped(*pair, fill) if swap else pair
+        if swap:
+            pair = swapped(*pair, fill) if card.paired else pair[::-1]
         yield (
             as_sources_of(pair[0], card.source, ours.source),
             _rescaled(pair[1], card.target, ours.target),

@@ -223,7 +223,9 @@ class Predictor(ABC):
             "nodata": way.card.target.nodata if nodata is None else nodata,
         }
         digest, precision = way.digest(), inference.precision
-        provenance = Provenance(way.name, digest, way.card, precision, norm_stats, tta, asked)
+        provenance = Provenance(
+            way.name, digest, way.card, precision, norm_stats, tta, asked, way.direction
+        )
         scenes = several(path)
         if scenes is None:
             outputs = [Path(output or default_output(scene_name(path)))]

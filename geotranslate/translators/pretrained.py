@@ -81,7 +81,7 @@ def start_from(
     if not isinstance(generator, BackboneUNet):
         raise InvalidInputError(
             f"pretrained_path is {path}, which is no folder of a saved model; give one, or say "
-            "with backbone which encoder the file is for."
+            "with backbone which encoder the file is for, where the model takes one."
         )
     try:
         generator.load_encoder(_state_dict(Path(path)))
@@ -98,11 +98,10 @@ def _continue(
     former, weights = read_model(path)
     weights = _translating(weights)
     if former.options.get("gen_network") == "global" and options.get("gen_network") == "local":
-        reason = _load_coarse(pair, weights)
-        if reason:
+        if not _load_coarse(pair, weights):
             raise ModelFileError(
                 f"The generator of {path} does not fit into this model's: "
-                f"{_differences(former, card, options, COARSE) or reason}. "
+                f"{_differences(former, card, options, COARSE)}. "
                 "Give the same arguments and bands, or another pretrained_path."
             )
     else:
@@ -135,19 +134,15 @@ def _load_all(
             if _shapes(own) != _shapes(found):
                 raise ModelFileError(
                     f"The {name} of {path} has other weights than this model's: "
-                    f"{_differences(former, card, options) or 'it is of another version'}. "
+                    f"{_differences(former, card, options)}. "
                     "Give the same arguments and bands, or another pretrained_path."
                 )
             fitting |= found
     pair.load_state_dict(fitting, strict=False)
 
 
-def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> str:
-    """Put a global generator into a local one, which keeps it as it is at first.
-
-    Returns:
-        Why it does not fit, else nothing.
-    """
+def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> bool:
+    """Put a global generator into a local one, which keeps it as it is at first, if it fits."""
     generator = unwrapped(pair.generator)
     assert isinstance(generator, LocalEnhancer)
     # Both see bands, or both see classes.
@@ -160,9 +155,9 @@ def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> str:
     try:
         generator.load_coarse(found)
     except InvalidInputError:
-        return "it is of another version"
+        return False
     generator.freeze()
-    return ""
+    return True
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -186,8 +181,9 @@ def _differences(
     options: dict[str, Any],
     compared: Sequence[str] = ARCHITECTURE,
 ) -> str:
+    unknown = f"it is a {former.translator}, or of another version"
     if former.options.keys() != options.keys():
-        return f"it is a {former.translator}, or of another version"
+        return unknown
     there, here = (
         {
             **made,
@@ -198,7 +194,8 @@ def _differences(
         for made, data in ((former.options, former.data), (options, card))
     )
     names = [name for name in compared if name in here and there[name] != here[name]]
-    return ", ".join(f"{name} is {there[name]} there and {here[name]} here" for name in names)
+    found = [f"{name} is {there[name]} there and {here[name]} here" for name in names]
+    return ", ".join(found) or unknown
 
 
 def _kind(side: Side) -> str:

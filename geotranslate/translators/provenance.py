@@ -11,7 +11,7 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 import geotranslate
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.datacard import DataCard, Direction
 
 PREFIX = "GEOTRANSLATE_"
 
@@ -30,6 +30,7 @@ class Provenance:
     tta: bool | str
     settings: dict[str, Any]
     """Arguments of the translation, beside the area."""
+    direction: Direction = "AtoB"
 
     @property
     def named(self) -> dict[str, str]:
@@ -37,6 +38,7 @@ class Provenance:
         card = json.dumps(self.card.to_json(), sort_keys=True)
         return {
             "model": "\n".join((self.translator, self.digest, card)),
+            "direction": self.direction,
             "precision": self.precision,
             "norm_stats": self.norm_stats,
             "test-time augmentation": str(self.tta),
@@ -52,6 +54,7 @@ class Provenance:
         """Return the tags of the output: the same ones whenever the same file is to be written."""
         parameters = self.settings | {
             "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
+            "direction": self.direction,
             "precision": self.precision,
             "norm_stats": self.norm_stats,
             "tta": self.tta,

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from geotranslate.networks.layers import (
+    FAINT,
     FEW_PIXELS,
     BatchRenorm2d,
     Extend,
@@ -14,7 +18,10 @@ from geotranslate.networks.layers import (
     enlarge,
     make_norm,
     sees_image,
+    textured,
 )
+from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.unet import UNet
 
 NORMS = ("batch", "renorm", "instance", "group", "channel", "none")
 
@@ -164,3 +171,47 @@ def test_limits_of_renormalisation_keep_an_odd_image_from_going_through_as_it_is
     odd = 100 * torch.randn(1, 1, 32, 32) + 1000
     assert float(layer(odd).std()) == pytest.approx(3, abs=0.01)
     assert float(layer(odd).mean()) == pytest.approx(5, abs=0.01)
+
+
+def test_images_with_any_texture_stay_as_they_are_and_those_of_one_colour_get_faint_noise() -> None:
+    chance = torch.Generator().manual_seed(0)
+    for bands in (1, 3):
+        for dtype in (torch.float32, torch.float64):
+            colours = torch.rand(6, bands, 1, 1, generator=chance, dtype=dtype) * 2 - 1
+            images = colours.expand(6, bands, 20, 30).clone()
+            # One pixel of one band is texture enough, and so is a slope.
+            images[1, -1, 7, 9] += 2 * FAINT
+            images[3] += torch.linspace(0, 2 * FAINT, 30, dtype=dtype)
+            # Rounding is none.
+            images[5, 0, 3, 4] += FAINT / 100
+            found = textured(images)
+            assert found.dtype == dtype
+            for number in (1, 3):
+                assert torch.equal(found[number], images[number])
+            for number in (0, 2, 4, 5):
+                noise = found[number] - images[number]
+                assert (noise.flatten(1).std(1) - FAINT).abs().max() < FAINT / 4
+                assert noise.abs().max() < 6 * FAINT
+                assert noise.mean().abs() < FAINT / 4
+
+
+def test_gradients_pass_the_noise_as_they_are() -> None:
+    images = torch.zeros(2, 1, 8, 8, requires_grad=True)
+    textured(images).sum().backward()
+    assert torch.equal(images.grad, torch.ones_like(images))
+
+
+@pytest.mark.parametrize(
+    "make", [partial(ResNet, blocks=1, upsample="resize"), partial(UNet, depth=3, dropout=0)]
+)
+@pytest.mark.parametrize("norm", ["instance", "batch", "group", "channel", "none"])
+def test_noise_is_for_training_by_instance_normalisation_alone(
+    make: Callable[..., nn.Module], norm: str
+) -> None:
+    torch.manual_seed(0)
+    network = make(2, 1, ngf=2, norm=norm)
+    for image, flat in ((torch.full((2, 2, 32, 32), 0.3), True), (torch.rand(2, 2, 32, 32), False)):
+        for training in (True, False):
+            network.train(training)
+            first, again = network(image), network(image)
+            assert torch.equal(first, again) != (norm == "instance" and training and flat)

@@ -79,3 +79,23 @@ def test_features_are_those_of_every_activation_and_end_in_the_logits(n_layers: 
     assert torch.equal(logits, network(source, target))
     widths = [4, 8, 16, 32, 32, 32][: n_layers + 1] if n_layers else [4, 8]
     assert [feature.shape[1] for feature in features] == widths
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_single_images_are_judged_as_pairs_are_whose_bands_lie_together(norm: str) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(3, ndf=4, norm=norm).eval()
+    image = torch.rand(2, 3, 64, 80)
+    assert network(image).shape == (2, 1, 6, 8)
+    assert torch.equal(network(image), network(image[:, :1], image[:, 1:]))
+    [[*_, logits]] = network.features(image)
+    assert torch.equal(logits, network(image))
+
+
+def test_parameters_of_a_judge_of_single_images_are_those_of_the_reference() -> None:
+    network = PatchGAN(3, norm="instance")
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.InstanceNorm2d)]
+    # Those of the reference have no scale and shift.
+    scales = sum(parameter.numel() for norm in norms for parameter in norm.parameters())
+    count = sum(parameter.numel() for parameter in network.parameters()) - scales
+    assert count / 1e6 == pytest.approx(2.765, abs=5e-4)

@@ -20,6 +20,27 @@ def test_parameters_are_those_of_the_reference() -> None:
     # That of the reference has no scale and shift in its instance normalisations.
     scales = sum(count(m) for m in network.modules() if isinstance(m, nn.InstanceNorm2d))
     assert (count(network) - scales) / 1e6 == pytest.approx(11.378, abs=5e-4)
+    # That of its first release had them: the count that it printed.
+    for upsample in ("transposed", "resize"):
+        assert count(ResNet(3, 3, upsample=upsample)) == 11_388_675
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 0.3])
+@pytest.mark.parametrize("blocks", [6, 9])
+def test_gradients_of_an_image_of_one_colour_are_like_those_of_others(
+    blocks: int, value: float
+) -> None:
+    torch.manual_seed(0)
+    network = ResNet(3, 1, blocks=blocks, ngf=4).train()
+    largest = []
+    for image in (torch.rand(1, 3, 64, 64) * 2 - 1, torch.full((1, 3, 64, 64), value)):
+        image.requires_grad_(True)
+        network.zero_grad()
+        (network(image) - 0.5).abs().mean().backward()
+        found = [*(parameter.grad for parameter in network.parameters()), image.grad]
+        largest.append(max(float(gradient.norm()) for gradient in found))
+    # Without noise they are infinite.
+    assert largest[1] < 2 * largest[0]
 
 
 @pytest.mark.parametrize("size", [16, 101])

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+import geotranslate
 from geotranslate import Pix2Pix, is_main_process, prepare_data
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.training import processes
@@ -40,6 +41,7 @@ def train(
     out: Path,
     batch_size: int,
     model: dict[str, Any] = SMALL,
+    kind: str = "Pix2Pix",
     data: dict[str, Any] | None = None,
     stop: bool = False,
     spoil: bool = False,
@@ -52,7 +54,7 @@ def train(
     loaders = prepare_data(chips, batch_size=batch_size, **(data or {"transforms": False}))
     seen = Seen(stop, spoil, double)
     options: dict[str, Any] = {"precision": "float32", "folder": out / "run"}
-    translator = Pix2Pix(loaders, **model)
+    translator = getattr(geotranslate, kind)(loaders, **model)
     if double:
         translator.pair.double()
     translator.fit(**{"epochs": 5, **options, "callbacks": [seen], **fit})
@@ -200,6 +202,20 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert "valid_l1" not in said[1]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("accelerate")
+def test_two_processes_with_four_networks_equal_one_with_the_doubled_batch(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=10)
+    model = {"gen_blocks": 1, "ngf": 2, "ndf": 2, "norm": "group", "pool_size": 0}
+    options = {"kind": "CycleGAN", "model": model, "double": True}
+    (tmp_path / "one").mkdir()
+    train(chips, tmp_path / "one", 4, **options, progress=False)
+    train_together(chips, tmp_path / "two", batch_size=2, **options)
+    assert_close(tmp_path / "one", tmp_path / "two")
+
+
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize(
     "launcher", [pytest.param(name, marks=pytest.mark.slow) for name in ("accelerate", "torchrun")]
@@ -256,11 +272,16 @@ def test_processes_of_mpi_train_together_too(write_chips: WriteChips, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("accelerate")
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [("Pix2Pix", {}), ("CycleGAN", {"gen_blocks": 1, "norm": "batch", "pool_size": 3})],
+)
 def test_interrupted_training_ends_with_the_same_weights(
-    write_chips: WriteChips, tmp_path: Path
+    write_chips: WriteChips, tmp_path: Path, kind: str, model: dict[str, Any]
 ) -> None:
-    """Also with batch statistics and random numbers, of which each process has its own."""
-    options: dict[str, Any] = {"batch_size": 2, "model": {"ngf": 4, "ndf": 4}, "epochs": 4}
+    """Also with what each process has of its own: batch statistics, random numbers, pools."""
+    options: dict[str, Any] = {"batch_size": 2, "kind": kind, "epochs": 4}
+    options["model"] = {"ngf": 4, "ndf": 4, **model}
     options["data"] = {"jitter": 0.1}
     chips = write_chips(count=10)
     train_together(chips, tmp_path / "whole", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,17 @@ def test_memory_that_does_not_hold_a_batch_is_said(error: Exception) -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="something else"), memory_said(8):
         raise RuntimeError("something else")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_generators_learn_compiled_what_they_learn_otherwise(
+    write_chips: Callable[..., Path],
+) -> None:
+    weights, chips = [], write_chips()
+    for compile in (False, True):
+        data = prepare_data(chips, batch_size=2)
+        model = Pix2Pix(data, ngf=4, ndf=4, dropout=0, lambda_gan=0)
+        model.fit(1, compile=compile, precision="float32", ema=0, **FIT)
+        weights.append(torch.cat([one.flatten() for one in model.pair.generator.parameters()]))
+    torch.testing.assert_close(*weights, atol=1e-3, rtol=0)

@@ -208,6 +208,8 @@ def test_user_function_gets_source_and_target(write_sides: WriteChips) -> None:
 
 def test_jitter_changes_sources_alone(write_sides: WriteChips) -> None:
     data = prepare_data(write_sides(), jitter=0.1, transforms=False)
+    # Checkpoints ask for it.
+    assert data.train.dataset.augmentation.jitter == 0.1
     still = prepare_data(data.folder.path, transforms=False)
     sources = {float(source.mean()) for source, _ in (data.train_ds[0] for _ in range(20))}
     assert len(sources) > 10
@@ -311,6 +313,7 @@ def test_rasters_of_different_places_train_together(write_raster: WriteRaster) -
     at = np.s_[:, window.row_off : window.row_off + 32, window.col_off : window.col_off + 32]
     found = data.card.target.scaling.unscale(batch[0].numpy())
     np.testing.assert_allclose(found, pixels[at], atol=0.1)
+    assert f"{source} and {target}" in str(data.summary())
     back = prepare_data(source, target, paired=False, chip_size=32, direction="BtoA")
     assert back.card == data.card.reversed()
 

@@ -1,0 +1,325 @@
+"""A CycleGAN trains as a hand-written loop does, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from fastai.callback.core import Callback
+from torch import Tensor, nn
+
+from geotranslate import CycleGAN, prepare_data
+from geotranslate.errors import ModelFileError
+from geotranslate.training.game import games
+from geotranslate.translators.measuring import mean_of
+from tests.training.test_adversary import LSGAN, VANILLA
+from tests.training.test_resume import FIT, Interrupt, assert_same
+
+# So few steps leave a network that gives one colour.
+pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
+WriteChips = Callable[..., Path]
+SMALL: dict[str, Any] = {"gen_blocks": 1, "ngf": 2, "ndf": 2, "n_layers": 2, "pool_size": 3}
+
+
+class Batches(Callback):
+    """Keeps the batches that are trained on, in double precision, and the random numbers then."""
+
+    # After fastai has made plain tensors of them.
+    order = 10
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def before_batch(self) -> None:
+        source, target = (side[0].double() for side in (self.xb, self.yb))
+        # Another place is invalid in every batch.
+        target[0, :, len(self.seen) :][:, :9, 5:11] = torch.nan
+        self.learn.xb, self.learn.yb = (source,), (target,)
+        if self.training:
+            self.seen.append((source, target, torch.get_rng_state()))
+
+    def after_batch(self) -> None:
+        # As fastai's table wants it.
+        self.learn.loss = self.learn.loss.float()
+
+
+class Pool:
+    """Former translations, as Zhu et al. describe them."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.images = size, []
+
+    def query(self, images: Tensor) -> Tensor:
+        out = []
+        for one in images:
+            if len(self.images) < self.size:
+                self.images.append(one)
+            elif self.size and torch.rand(()) >= 0.5:
+                place = torch.randint(self.size, ())
+                one, self.images[place] = self.images[place], one
+            out.append(one)
+        return torch.stack(out)
+
+
+@dataclass
+class Loop:
+    """The same training by hand: four networks, two optimizers, no fastai."""
+
+    forth: nn.Module
+    back: nn.Module
+    of_source: nn.Module
+    of_target: nn.Module
+    game: dict[str, Callable[..., Tensor]]
+    fill: Tensor
+    pool_size: int
+    identity: float
+    smoothing: float
+    max_norm: float | None
+
+    def train(self, batches: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+        generators = [*self.forth.parameters(), *self.back.parameters()]
+        judges = [*self.of_source.parameters(), *self.of_target.parameters()]
+        of_generators, of_judges = (
+            torch.optim.Adam(parameters, 2e-4, (0.5, 0.999)) for parameters in (generators, judges)
+        )
+        pool_a, pool_b = Pool(self.pool_size), Pool(self.pool_size)
+        for a, target, numbers in batches:
+            torch.set_rng_state(numbers)
+            valid = target.isfinite()
+            b = torch.where(valid, target, self.fill)
+            fake_b, fake_a = self.forth(a), self.back(b)
+            of_judges.zero_grad()
+            old_a, old_b = pool_a.query(fake_a.detach()), pool_b.query(fake_b.detach())
+            for judge, real, fake in ((self.of_source, a, old_a), (self.of_target, b, old_b)):
+                loss = self.game["real"](judge(real), self.smoothing)
+                (0.5 * (loss + self.game["fake"](judge(fake)))).backward()
+            of_judges.step()
+            loss = self.game["fooling"](self.of_target(fake_b))
+            loss = loss + self.game["fooling"](self.of_source(fake_a))
+            loss = loss + 10 * F.l1_loss(self.back(fake_b), a)
+            loss = loss + 10 * F.l1_loss(self.forth(fake_a)[valid], target[valid])
+            if self.identity:
+                loss = loss + 10 * self.identity * F.l1_loss(self.back(a), a)
+                same = F.l1_loss(self.forth(b)[valid], target[valid])
+                loss = loss + 10 * self.identity * same
+            for parameter, gradient in zip(
+                generators, torch.autograd.grad(loss, generators), strict=True
+            ):
+                parameter.grad = gradient
+            if self.max_norm:
+                nn.utils.clip_grad_norm_(generators, self.max_norm)
+            of_generators.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "max_norm", "steps"),
+    [
+        ({"pool_size": 3}, None, 1),
+        ({"pool_size": 3}, None, 20),
+        ({"lsgan": False, "pool_size": 1, "lambda_identity": 0.3}, 0.5, 20),
+        ({"norm": "batch", "pool_size": 0, "label_smoothing": 0.1, "lambda_identity": 0}, None, 20),
+        ({"pool_size": 50, "upsample": "transposed"}, None, 20),
+    ],
+    ids=str,
+)
+def test_training_equals_a_hand_written_loop_with_two_optimizers(
+    write_chips: WriteChips, options: dict[str, Any], max_norm: float | None, steps: int
+) -> None:
+    # Nine chips, of which eight train.
+    folder = write_chips(count=9, size=32, source=(2, "uint8"), target=(2, "uint8"))
+    data = prepare_data(folder, batch_size=2 if steps > 1 else 8)
+    model = CycleGAN(data, **{**SMALL, **options})
+    model.pair.double()
+    copied = copy.deepcopy(model.pair).train()
+    loop = Loop(
+        copied.generator.forth,
+        copied.generator.back,
+        copied.discriminator["of_source"],
+        copied.discriminator["of_target"],
+        game=LSGAN if options.get("lsgan", True) else VANILLA,
+        fill=mean_of(data.card.target),
+        pool_size=options["pool_size"],
+        identity=options.get("lambda_identity", 0.5),
+        smoothing=options.get("label_smoothing", 0.0),
+        max_norm=max_norm,
+    )
+    batches = Batches()
+    model.fit(
+        5 if steps > 1 else 1,
+        schedule="constant",
+        clip=max_norm,
+        ema=0,
+        precision="float32",
+        checkpoint=False,
+        progress=False,
+        callbacks=[batches],
+    )
+    assert len(batches.seen) == steps
+    loop.train(batches.seen)
+    theirs = dict(model.pair.named_parameters())
+    for name, value in copied.named_parameters():
+        layer, kind = copied.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+        # What an instance normalisation takes out again has gradients of rounding alone.
+        alone = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and kind == "bias"
+        near = 1e-7 if alone else 1e-9
+        torch.testing.assert_close(theirs[name], value, atol=near, rtol=0, msg=name)
+    for name, value in copied.named_buffers():
+        torch.testing.assert_close(dict(model.pair.named_buffers())[name], value, msg=name)
+
+
+def train(chips: Path, folder: Path, epochs: int = 4, **options: Any) -> CycleGAN:
+    """Train a small model, always from the same start."""
+    torch.manual_seed(0)
+    model = CycleGAN(prepare_data(chips, batch_size=2), **SMALL)
+    return model.fit(epochs, **{**FIT, "folder": folder, **options})
+
+
+def assert_alike(one: CycleGAN, other: CycleGAN) -> None:
+    """Compare all weights, rows and pools, to the last bit."""
+    assert_same(one, other)  # type: ignore[arg-type]
+    (mine,), (theirs,) = games(one.learn), games(other.learn)
+    assert mine.state().keys() == theirs.state().keys() == {"source", "target"}
+    for side, images in mine.state().items():
+        assert torch.equal(images, theirs.state()[side])
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_interrupted_training_ends_with_the_same_weights_and_pools(
+    write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paired: bool
+) -> None:
+    chips = write_chips(count=9, size=32)
+    if not paired:
+        unpair(monkeypatch)
+    whole = train(chips, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(chips, tmp_path / "broken", callbacks=[Interrupt(2)])
+    assert_alike(train(chips, tmp_path / "broken", resume=True), whole)
+    # A model of the checkpoint goes on as well.
+    with pytest.raises(KeyboardInterrupt):
+        train(chips, tmp_path / "other", callbacks=[Interrupt(3)])
+    data = prepare_data(chips, batch_size=2)
+    again = CycleGAN.from_checkpoint(tmp_path / "other", data)
+    assert len(again.history) == 3
+    assert_alike(again.fit(4, **FIT, folder=tmp_path / "other", resume=True), whole)
+
+
+def unpair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `prepare_data` say that its chips are no pairs."""
+    real = prepare_data
+
+    def unpaired(*args: Any, **options: Any) -> Any:
+        data = real(*args, **options)
+        data.card = replace(data.card, paired=False)
+        return data
+
+    monkeypatch.setitem(globals(), "prepare_data", unpaired)
+    from geotranslate.chips.datacard import DataCard
+
+    from_json = DataCard.from_json
+    monkeypatch.setattr(
+        DataCard,
+        "from_json",
+        classmethod(lambda _, values: replace(from_json(values), paired=False)),
+    )
+
+
+def test_pools_are_full_and_have_been_exchanged_when_a_training_is_resumed(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9, size=32)
+    states = []
+    for epochs in (1, 2):
+        model = train(chips, tmp_path / "run", epochs, schedule="constant", resume=epochs > 1)
+        (game,) = games(model.learn)
+        states.append(game.state())
+    for side in ("source", "target"):
+        assert states[0][side].shape[0] == states[1][side].shape[0] == 3
+        alike = [torch.equal(*pair) for pair in zip(*(s[side] for s in states), strict=True)]
+        assert not all(alike)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.training.test_cycle_training import train
+
+chips, folder, started = map(Path, sys.argv[1:])
+started.write_text("")
+train(chips, folder, 30, resume=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_killed_four_times_it_ends_with_the_same_weights_and_pools(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=9, size=32)
+    whole = train(chips, tmp_path / "whole", 30)
+    chance = np.random.default_rng(0)
+    for number in range(4):
+        started = tmp_path / f"started{number}"
+        command = [sys.executable, "-c", CHILD, str(chips), str(tmp_path / "killed"), str(started)]
+        with subprocess.Popen(command) as child:
+            while not started.exists() and child.poll() is None:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0.5, 2.5))
+            child.send_signal(signal.SIGKILL)
+    assert_alike(train(chips, tmp_path / "killed", 30, resume=True), whole)
+
+
+def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path: Path) -> None:
+    chips = write_chips(count=5, size=32)
+    train(chips, tmp_path / "run", 1)
+    for changed in ({"pool_size": 4}, {"lsgan": False}, {"gen_blocks": 2}):
+        model = CycleGAN(prepare_data(chips, batch_size=2), **{**SMALL, **changed})
+        with pytest.raises(ModelFileError, match="another arguments of the model"):
+            model.fit(2, **FIT, folder=tmp_path / "run", resume=True)
+
+
+def test_search_for_a_rate_leaves_no_image_in_the_pools(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips(count=9, size=32), batch_size=2)
+    model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)
+    (game,) = games(model.learn)
+    weights = copy.deepcopy(model.pair.state_dict())
+    pools = {side: images.clone() for side, images in game.state().items()}
+    with model.learn.no_bar():
+        assert 1e-8 < model.lr_find() < 10
+    assert all(torch.equal(value, weights[n]) for n, value in model.pair.state_dict().items())
+    assert game.state().keys() == pools.keys() == {"source", "target"}
+    assert all(torch.equal(value, pools[n]) for n, value in game.state().items())
+    assert len(model.history) == 1
+
+
+def test_model_can_be_copied_after_a_training(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips(count=5, size=32), batch_size=2)
+    model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)
+    (game,) = games(model.learn)
+    other = copy.deepcopy(game)
+    assert other.state().keys() == game.state().keys()
+
+
+def test_targets_of_one_colour_are_trained_on(write_chips: WriteChips, write_raster: Any) -> None:
+    folder = write_chips(count=5)
+    import rasterio
+
+    for path in sorted((folder / "images2").iterdir()):
+        with rasterio.open(path) as chip:
+            place = chip.transform
+        flat = np.full((1, 64, 64), 7, np.float32)
+        write_raster(f"chips/images2/{path.name}", flat, transform=place)
+    model = CycleGAN(prepare_data(folder, batch_size=2), ngf=4, ndf=4)
+    model.fit(2, **FIT, checkpoint=False)
+    assert all(parameter.isfinite().all() for parameter in model.pair.parameters())
+    assert all(np.isfinite(row["valid_cycle"]) for row in model.history)

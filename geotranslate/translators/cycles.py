@@ -42,7 +42,7 @@ def measure_cycle(
     ours, target = there.card.source, there.card.target
     cycle = Measures(ours, own, palette)
     likeness = Measures(target, [FID]) if names is not None and FID in names else None
-    fill = mean_of(there.card.source)
+    fill = fill_of(there.card.source)
     for source, other in validation_batches(there.card, loaders, there.direction):
         translated = there.inference.scaled(filled(source, fill))
         cycle.add(back.inference.scaled(translated), source)

@@ -104,6 +104,18 @@ def sees_image(network: nn.Module) -> bool:
     return any(isinstance(module, kinds) for module in network.modules())
 
 
+class AnySizeConv2d(nn.Conv2d):
+    """Convolve; an image that is too small to be reflected at its edges is repeated there."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return `(n, channels, rows, cols)`."""
+        beyond = int(self.padding[0])
+        if self.padding_mode != "reflect" or min(image.shape[-2:]) > beyond:
+            return super().forward(image)
+        extended = F.pad(image, 4 * (beyond,), mode="replicate")
+        return F.conv2d(extended, self.weight, self.bias, self.stride)
+
+
 class ResizeConv2d(nn.Conv2d):
     """Repeat every pixel along both axes, then convolve 3 x 3: it doubles the sides of an image.
 
@@ -251,6 +263,18 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     rows, cols = image.shape[-2:]
     below, right = -rows % multiple, -cols % multiple
     return F.pad(image, (0, right, 0, below), mode="reflect") if below or right else image
+
+
+def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
+    """Extend `(n, bands, rows, cols)` below and to the right to whole blocks of `stride` px.
+
+    A network that normalises every image by itself gets two of them or more: a single pixel has no
+    deviation.
+    """
+    extended = pad_to_multiple(image, stride)
+    if max(extended.shape[-2:]) > stride or not sees_image(network):
+        return extended
+    return F.pad(extended, (0, stride, 0, 0), mode="replicate")
 
 
 def textured(images: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from geotranslate.networks.layers import (
     Span,
     Upsample,
     halo,
+    in_blocks,
     in_own_dtype,
     init_weights,
-    pad_to_multiple,
     reach,
     sees_image,
     textured,
@@ -145,11 +145,11 @@ class LocalEnhancer(nn.Module):
             part.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
-        """Translate; sides of more than `stride` px."""
+        """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
         if self.training and self.alone:
             source = textured(source)
-        sizes = [pad_to_multiple(source, self.stride)]
+        sizes = [in_blocks(source, self, self.stride)]
         for _ in self.downs:
             sizes.append(self.halve(sizes[-1]))
         hidden = self.coarse(sizes.pop())

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from geotranslate.networks.layers import (
+    AnySizeConv2d,
     Norm,
     Padding,
     ResizeConv2d,
@@ -15,10 +16,10 @@ from geotranslate.networks.layers import (
     Upsample,
     halo,
     has_bias,
+    in_blocks,
     in_own_dtype,
     init_weights,
     make_norm,
-    pad_to_multiple,
     reach,
     sees_image,
     textured,
@@ -76,11 +77,11 @@ class ResNet(nn.Module):
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
-        """Translate; sides of more than `stride` px."""
+        """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
         if self.training and self.alone:
             source = textured(source)
-        hidden = self.layers(pad_to_multiple(source, self.stride))
+        hidden = self.layers(in_blocks(source, self, self.stride))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
     @property
@@ -102,11 +103,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         same: dict[str, Any] = {"padding": 1, "padding_mode": padding, "bias": has_bias(norm)}
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, **same),
+            AnySizeConv2d(channels, channels, 3, **same),
             make_norm(norm, channels),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Conv2d(channels, channels, 3, **same),
+            AnySizeConv2d(channels, channels, 3, **same),
             make_norm(norm, channels),
         )
 
@@ -120,7 +121,7 @@ def convolve(
 ) -> list[nn.Module]:
     """Return a convolution of `size` x `size` with its normalisation and activation."""
     same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
-    convolution = nn.Conv2d(bands_in, bands_out, size, stride, size // 2, **same)
+    convolution = AnySizeConv2d(bands_in, bands_out, size, stride, size // 2, **same)
     return [convolution, make_norm(norm, bands_out), nn.ReLU()]
 
 
@@ -142,7 +143,9 @@ def double(
 
 def output_layers(bands_in: int, bands_out: int, padding: Padding) -> nn.Sequential:
     """Return the 7 x 7 convolution that ends in -1..1."""
-    return nn.Sequential(nn.Conv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding), nn.Tanh())
+    return nn.Sequential(
+        AnySizeConv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding), nn.Tanh()
+    )
 
 
 def reach_through(layer: nn.Module, span: Span) -> Span:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,20 @@ ARCHITECTURE = (
     "norm",
     "upsample",
     "padding",
+    "source bands",
+    "target bands",
+    "the source",
 )
+COARSE = (
+    "n_downsample_global",
+    "n_blocks_global",
+    "ngf",
+    "norm",
+    "upsample",
+    "source bands",
+    "the source",
+)
+"""What the coarse part of a local generator has to have in common with a global one."""
 
 
 def start_from(
@@ -83,25 +97,15 @@ def _continue(
 ) -> None:
     former, weights = read_model(path)
     weights = _translating(weights)
-    generator = unwrapped(pair.generator)
-    if isinstance(generator, LocalEnhancer) and former.options.get("gen_network") == "global":
-        _load_coarse(path, generator, weights)
-        return
-    fitting: dict[str, Tensor] = {}
-    for name, network in pair.named_children():
-        own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
-        found = {key: value for key, value in weights.items() if key.startswith(f"{name}.")}
-        # A former model without a discriminator leaves the new one's as it is.
-        if name != "discriminator" or found:
-            if _shapes(own) != _shapes(found):
-                unknown = f"it is a {former.translator}, or of another version"
-                raise ModelFileError(
-                    f"The {name} of {path} has other weights than this model's: "
-                    f"{_differences(former, card, options) or unknown}. "
-                    "Give the same arguments and bands, or another pretrained_path."
-                )
-            fitting |= found
-    pair.load_state_dict(fitting, strict=False)
+    if former.options.get("gen_network") == "global" and options.get("gen_network") == "local":
+        if not _load_coarse(pair, weights):
+            raise ModelFileError(
+                f"The generator of {path} does not fit into this model's: "
+                f"{_differences(former, card, options, COARSE)}. "
+                "Give the same arguments and bands, or another pretrained_path."
+            )
+    else:
+        _load_all(path, pair, weights, former, card, options)
     there, here = former.data.source.class_numbers, card.source.class_numbers
     if there != here:
         warnings.warn(
@@ -113,22 +117,47 @@ def _continue(
         )
 
 
-def _load_coarse(
-    path: str | os.PathLike[str], generator: LocalEnhancer, weights: dict[str, Tensor]
+def _load_all(
+    path: str | os.PathLike[str],
+    pair: AdversarialPair,
+    weights: dict[str, Tensor],
+    former: Card,
+    card: DataCard,
+    options: dict[str, Any],
 ) -> None:
-    """Put a global generator into a local one, which keeps it as it is at first."""
+    fitting: dict[str, Tensor] = {}
+    for name, network in pair.named_children():
+        own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
+        found = {key: value for key, value in weights.items() if key.startswith(f"{name}.")}
+        # A former model without a discriminator leaves the new one's as it is.
+        if name != "discriminator" or found:
+            if _shapes(own) != _shapes(found):
+                raise ModelFileError(
+                    f"The {name} of {path} has other weights than this model's: "
+                    f"{_differences(former, card, options)}. "
+                    "Give the same arguments and bands, or another pretrained_path."
+                )
+            fitting |= found
+    pair.load_state_dict(fitting, strict=False)
+
+
+def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> bool:
+    """Put a global generator into a local one, which keeps it as it is at first, if it fits."""
+    generator = unwrapped(pair.generator)
+    assert isinstance(generator, LocalEnhancer)
+    # Both see bands, or both see classes.
+    prefix = "generator." if generator is pair.generator else "generator.network."
     found = {
-        name.removeprefix("generator.").removeprefix("network."): value
+        name.removeprefix(prefix): value
         for name, value in weights.items()
-        if name.startswith("generator.")
+        if name.startswith(prefix)
     }
     try:
         generator.load_coarse(found)
-    except InvalidInputError as error:
-        raise ModelFileError(
-            f"The generator of {path} does not fit into this model's: {error}"
-        ) from error
+    except InvalidInputError:
+        return False
     generator.freeze()
+    return True
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -146,15 +175,27 @@ def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in weights.items()}
 
 
-def _differences(former: Card, card: DataCard, options: dict[str, Any]) -> str:
+def _differences(
+    former: Card,
+    card: DataCard,
+    options: dict[str, Any],
+    compared: Sequence[str] = ARCHITECTURE,
+) -> str:
+    unknown = f"it is a {former.translator}, or of another version"
+    if former.options.keys() != options.keys():
+        return unknown
     there, here = (
-        {name: made[name] for name in ARCHITECTURE if name in made}
-        | {"source bands": data.source.bands, "target bands": data.target.bands}
-        | {"the source": _kind(data.source)}
+        {
+            **made,
+            "source bands": data.source.bands,
+            "target bands": data.target.bands,
+            "the source": _kind(data.source),
+        }
         for made, data in ((former.options, former.data), (options, card))
     )
-    names = [name for name in there if name in here and there[name] != here[name]]
-    return ", ".join(f"{name} is {there[name]} there and {here[name]} here" for name in names)
+    names = [name for name in compared if name in here and there[name] != here[name]]
+    found = [f"{name} is {there[name]} there and {here[name]} here" for name in names]
+    return ", ".join(found) or unknown
 
 
 def _kind(side: Side) -> str:

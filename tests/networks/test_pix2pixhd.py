@@ -140,6 +140,17 @@ def test_any_size_and_bands_train_and_predict(
     assert network.eval()(image).shape == translated.shape
 
 
+@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_images_that_are_a_single_pixel_inside_are_translated(make: Make, norm: str) -> None:
+    network = make(norm=norm).eval()
+    stride = network.stride
+    for rows, cols in ((stride, stride), (stride, 3 * stride), (stride // 2 + 1, 50)):
+        found = run(network, torch.rand(1, 2, rows, cols))
+        assert found.shape == (1, 1, rows, cols)
+        assert found.isfinite().all()
+
+
 @pytest.mark.parametrize("padding", ["zeros", "reflect", "replicate"])
 def test_padding_is_that_of_every_convolution(padding: str) -> None:
     for make in GENERATORS:

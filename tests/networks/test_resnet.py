@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from geotranslate.networks.layers import AnySizeConv2d
 from geotranslate.networks.resnet import ResNet
 
 
@@ -54,6 +58,31 @@ def test_any_size_and_bands_train_and_predict(
     translated.sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
     assert network.eval()(image).shape == translated.shape
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate", "zeros"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group", "channel"])
+@pytest.mark.parametrize("downsamplings", [1, 2, 4])
+def test_images_that_are_a_single_pixel_inside_are_translated(
+    downsamplings: int, norm: str, padding: str
+) -> None:
+    options: dict[str, Any] = {"downsamplings": downsamplings, "norm": norm, "padding": padding}
+    network = ResNet(2, 1, blocks=1, ngf=2, **options).eval()
+    stride = network.stride
+    for rows, cols in ((stride, stride), (stride, 3 * stride), (stride // 2 + 1, 50)):
+        found = network(torch.rand(1, 2, rows, cols))
+        assert found.shape == (1, 1, rows, cols)
+        assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 9])
+def test_a_convolution_repeats_the_edge_where_it_cannot_reflect(size: int) -> None:
+    torch.manual_seed(0)
+    layer = AnySizeConv2d(2, 3, 7, 1, 3, padding_mode="reflect")
+    image = torch.rand(1, 2, size, 9)
+    mode = "reflect" if size > 3 else "replicate"
+    expected = F.conv2d(F.pad(image, (3, 3, 3, 3), mode=mode), layer.weight, layer.bias)
+    assert torch.equal(layer(image), expected)
 
 
 @pytest.mark.parametrize("blocks", [6, 9])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from affine import Affine
 from numpy.typing import NDArray
 
 from geotranslate import GeotranslateWarning, Pix2Pix, load_model, prepare_data
@@ -22,41 +20,11 @@ from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import OneHot
 from geotranslate.translators.measuring import as_sources_of
-from tests.conftest import NORTH_UP, WriteRaster
+from tests.conftest import WriteRaster
+from tests.translators.conftest import NUMBERS, WriteMaps, patches
 
-WriteMaps = Callable[..., Path]
 SMALL: dict[str, Any] = {"ngf": 4, "ndf": 4}
-NUMBERS = (10, 20, 30, 95)
 FIT: dict[str, Any] = {"checkpoint": False, "progress": False}
-
-
-def patches(side: int, seed: int, numbers: Sequence[int] = NUMBERS) -> NDArray[np.uint8]:
-    """Return a map `(1, side, side)` of patches of 8 px."""
-    places = np.random.default_rng(seed).integers(0, len(numbers), (-(-side // 8), -(-side // 8)))
-    grown = places.repeat(8, 0).repeat(8, 1)[:side, :side]
-    return np.array(numbers)[grown].astype(np.uint8)[None]
-
-
-@pytest.fixture
-def write_maps(write_raster: WriteRaster, tmp_path: Path) -> WriteMaps:
-    """Return a function that writes maps and what they look like, with gaps of nodata 0."""
-
-    def write(
-        name: str = "maps", numbers: Sequence[int] = NUMBERS, *, gaps: bool = True, **options: Any
-    ) -> Path:
-        looks = np.random.default_rng(9).integers(0, 255, (3, len(numbers)))
-        for chip in range(5):
-            classes = patches(64, chip, range(len(numbers)))[0]
-            source = np.array(numbers)[classes].astype(np.uint8)[None]
-            if gaps:
-                source[0, 5:20, 3:30] = 0
-            place = {"transform": NORTH_UP @ Affine.translation(64 * chip, 0)}
-            write_raster(f"{name}/images/{chip}.tif", source, nodata=0, **place, **options)
-            target = looks[:, classes].astype(np.uint8)
-            write_raster(f"{name}/images2/{chip}.tif", target, **place)
-        return tmp_path / name
-
-    return write
 
 
 def read(path: Any) -> NDArray[Any]:

@@ -10,12 +10,26 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geotranslate import Pix2Pix, prepare_data
-from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError
+from geotranslate import Pix2Pix, Pix2PixHD, prepare_data
+from geotranslate.errors import (
+    GeotranslateWarning,
+    InvalidInputError,
+    MissingPackageError,
+    ModelFileError,
+)
 from geotranslate.networks.backbone import supported_backbones
+from geotranslate.networks.onehot import unwrapped
+from tests.translators.conftest import WriteMaps
 
 WriteChips = Callable[..., Path]
 SMALL = {"ngf": 4, "ndf": 4}
+HD: dict[str, Any] = {
+    **SMALL,
+    "n_downsample_global": 2,
+    "n_blocks_global": 1,
+    "n_blocks_local": 1,
+    "n_layers": 2,
+}
 
 
 @pytest.fixture
@@ -178,3 +192,161 @@ def test_unfreeze_leaves_a_unet_as_it_is(chips: Path) -> None:
 def test_supported_backbones_are_those_of_the_library() -> None:
     pytest.importorskip("segmentation_models_pytorch")
     assert Pix2Pix.supported_backbones() == supported_backbones()
+
+
+def coarse(model: Pix2PixHD) -> dict[str, Tensor]:
+    """Return the part of a global generator that a local one takes, or took."""
+    generator = unwrapped(model.pair.generator)
+    return weights(
+        generator.layers if model.options["gen_network"] == "global" else generator.coarse
+    )
+
+
+def test_a_global_network_goes_into_a_local_one(chips: Path, tmp_path: Path) -> None:
+    former = Pix2PixHD(prepare_data(chips, resize_to=32), **HD)
+    former.fit(3, ema=0.5, checkpoint=False, progress=False)
+    folder = former.save(tmp_path / "model")
+    data = prepare_data(chips)
+    for options in ({}, {"n_local_enhancers": 2, "n_blocks_local": 0}, {"ndf": 5, "n_dscr": 1}):
+        made = {**HD, "gen_network": "local", **options}
+        model, fresh = Pix2PixHD(data, pretrained_path=folder, **made), Pix2PixHD(data, **made)
+        inside = unwrapped(former.pair.translating).layers
+        assert equal(coarse(model), weights(inside))
+        assert not equal(coarse(model), weights(former.pair.generator.layers))
+        # All else is as it was drawn.
+        assert equal(weights(model.pair.discriminator), weights(fresh.pair.discriminator))
+        for part in ("downs", "ups", "head"):
+            own, drawn = (getattr(one.pair.generator, part) for one in (model, fresh))
+            assert equal(weights(own), weights(drawn))
+        frozen = {n for n, p in model.pair.generator.named_parameters() if not p.requires_grad}
+        assert frozen == {
+            n for n, _ in model.pair.generator.named_parameters() if n[:6] == "coarse"
+        }
+
+
+def test_a_global_network_of_other_target_bands_goes_into_a_local_one(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    former = Pix2PixHD(prepare_data(write_chips(count=3, target=(4, "uint8"))), **HD)
+    folder = former.save(tmp_path / "model")
+    data = prepare_data(write_chips(count=3))
+    model = Pix2PixHD(data, gen_network="local", pretrained_path=folder, **HD)
+    assert equal(coarse(model), coarse(former))
+    with pytest.raises(ModelFileError, match="target bands is 4 there and 1 here"):
+        Pix2PixHD(data, pretrained_path=folder, **HD)
+
+
+@pytest.mark.parametrize("network", ["global", "local"])
+def test_networks_of_one_kind_start_from_each_other(
+    chips: Path, tmp_path: Path, network: Any
+) -> None:
+    data = prepare_data(chips)
+    former = Pix2PixHD(data, gen_network=network, **HD).fit(1, checkpoint=False, progress=False)
+    folder = former.save(tmp_path / "model")
+    for path in (folder, folder / "card.json"):
+        options = {**HD, "lsgan": False, "lambda_l1": 3.0}
+        model = Pix2PixHD(data, gen_network=network, pretrained_path=path, **options)
+        assert equal(weights(model.pair.generator), weights(former.pair.translating))
+        assert equal(weights(model.pair.discriminator), weights(former.pair.discriminator))
+        assert all(parameter.requires_grad for parameter in model.pair.parameters())
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "sentence"),
+    [
+        (
+            {"ngf": 8},
+            {},
+            r"does not fit into this model's: ngf is 8 there and 4 here\. Give the same",
+        ),
+        ({"n_blocks_global": 2}, {}, r"model's: n_blocks_global is 2 there and 1 here\. Give"),
+        ({"n_downsample_global": 1}, {}, "n_downsample_global is 1 there and 2 here"),
+        # What the coarse part has nothing to do with is not named.
+        (
+            {"norm": "none", "ndf": 5, "n_layers": 1},
+            {"n_local_enhancers": 2},
+            r"model's: norm is none there and batch here\. Give",
+        ),
+        (
+            {"upsample": "transposed"},
+            {},
+            r"model's: upsample is transposed there and resize here\.",
+        ),
+        (
+            {"gen_network": "local", "n_local_enhancers": 2},
+            {},
+            "n_local_enhancers is 2 there and 1",
+        ),
+        ({"gen_network": "local"}, {"gen_network": "global"}, "gen_network is local there and glo"),
+        (
+            {},
+            {"gen_network": "global", "n_dscr": 1},
+            "The discriminator of .* n_dscr is 2 there and",
+        ),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_into_a_pix2pixhd_is_named(
+    chips: Path, tmp_path: Path, there: dict[str, Any], here: dict[str, Any], sentence: str
+) -> None:
+    data = prepare_data(chips)
+    folder = Pix2PixHD(data, **{**HD, **there}).save(tmp_path / "model")
+    with pytest.raises(ModelFileError, match=sentence):
+        Pix2PixHD(data, pretrained_path=folder, **{**HD, "gen_network": "local", **here})
+
+
+def test_other_source_bands_of_a_global_network_are_named(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    former = Pix2PixHD(prepare_data(write_chips(count=3, source=(5, "uint8"))), **HD)
+    folder = former.save(tmp_path / "model")
+    with pytest.raises(ModelFileError, match=r"this model's: source bands is 5 there and 3 here\."):
+        Pix2PixHD(
+            prepare_data(write_chips(count=3)), gen_network="local", pretrained_path=folder, **HD
+        )
+
+
+def test_a_model_of_another_class_is_named(chips: Path, tmp_path: Path) -> None:
+    data = prepare_data(chips)
+    hd, pix2pix = Pix2PixHD(data, **HD), Pix2Pix(data, generator="resnet6", **SMALL)
+    folder = pix2pix.save(tmp_path / "pix2pix")
+    for network in ("global", "local"):
+        with pytest.raises(
+            ModelFileError, match="this model's: it is a Pix2Pix, or of another ver"
+        ):
+            Pix2PixHD(data, gen_network=network, pretrained_path=folder, **HD)
+    with pytest.raises(ModelFileError, match="this model's: it is a Pix2PixHD, or of another ver"):
+        Pix2Pix(data, pretrained_path=hd.save(tmp_path / "hd"), **SMALL)
+
+
+@pytest.mark.parametrize("network", ["global", "local"])
+def test_classes_of_a_global_network_are_those_of_the_model(
+    write_maps: WriteMaps, tmp_path: Path, network: Any
+) -> None:
+    numbers = (10, 20, 30)
+    data = prepare_data(write_maps("maps", numbers))
+    former = Pix2PixHD(data, **HD)
+    folder = former.save(tmp_path / "model")
+    options = {**HD, "gen_network": network, "pretrained_path": folder}
+    assert equal(coarse(Pix2PixHD(data, **options)), coarse(former))
+    renamed = prepare_data(write_maps("renamed", (1, 2, 3)))
+    with pytest.warns(
+        GeotranslateWarning, match="on the classes 10, 20, 30 and .* on 1, 2, 3: eac"
+    ):
+        Pix2PixHD(renamed, **options)
+    more = prepare_data(write_maps("more"))
+    with pytest.raises(
+        ModelFileError, match=r"the source is 3 classes .* there and 4 classes .* he"
+    ):
+        Pix2PixHD(more, **options)
+
+
+def test_three_bands_are_no_three_classes(
+    chips: Path, write_maps: WriteMaps, tmp_path: Path
+) -> None:
+    bands, classes = prepare_data(chips), prepare_data(write_maps("maps", (10, 20, 30)))
+    for number, (there, here) in enumerate([(bands, classes), (classes, bands)]):
+        folder = Pix2PixHD(there, **HD).save(tmp_path / f"{number}")
+        for network in ("global", "local"):
+            with pytest.raises(ModelFileError, match=r"the source is .* there and .* here"):
+                Pix2PixHD(here, gen_network=network, pretrained_path=folder, **HD)

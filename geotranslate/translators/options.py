@@ -15,7 +15,7 @@ Network = Literal["unet", "resnet9", "resnet6"]
 Recipe = Literal["seamless", "paper"]
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "seamless": {"norm": "batch", "upsample": "resize", "padding": "reflect"},
+    "seamless": {"norm": "batch", "upsample": "resize", "padding": "zeros"},
     "paper": {"norm": "batch", "upsample": "transposed", "padding": "zeros"},
 }
 """What arguments are that are not given."""

@@ -40,8 +40,8 @@ class Pix2Pix(Translator):
     Args:
         data: Loaders from `prepare_data`.
         recipe: What `norm`, `upsample` and `padding` are where they are not given: "seamless"
-            shows tiles least; "paper" is that of Isola et al., and translates scenes as they do,
-            every tile normalised by itself, unless `norm_stats` says otherwise.
+            shows neither tiles nor checkerboards; "paper" is that of Isola et al., and translates
+            scenes as they do, every tile normalised by itself, unless `norm_stats` says otherwise.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
             (the discriminator's if both have one), or, with a `backbone`, a local file with the
             state dict of its encoder, by torch or safetensors. Such an encoder starts frozen, see

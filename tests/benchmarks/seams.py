@@ -56,6 +56,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 PAPER = {"norm": "batch", "upsample": "transposed", "padding": "zeros"}
 CURED = {"norm": "batch", "upsample": "resize", "padding": "reflect"}
+"""Cured of all that shows where a tile ends; the default recipe is "resize"."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "paper reflect": PAPER | {"padding": "reflect"},

@@ -1,4 +1,4 @@
-"""Compare Pix2Pix, Pix2PixHD and CycleGAN on the same pairs in the same time.
+"""Compare Pix2Pix, Pix2PixHD and CycleGAN on the same pairs in the same time of one core.
 
     python tests/benchmarks/translators.py TASK DATA OUT [--minutes M] [--only NAME ...]
 
@@ -62,17 +62,17 @@ TASKS = {
 
 
 class Stop(Callback):
-    """End a training after so much time."""
+    """End a training after so much time of one core, whatever else the machine does."""
 
     order = 100
 
     def __init__(self, seconds: float) -> None:
-        self.steps, self.until = 0, time.perf_counter() + seconds
+        self.steps, self.until = 0, time.process_time() + seconds
 
     def after_batch(self) -> None:
         """Look at the clock."""
         self.steps += self.training
-        if self.training and time.perf_counter() > self.until:
+        if self.training and time.process_time() > self.until:
             raise CancelFitException
 
 

@@ -18,7 +18,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.raster import translate_raster
 
 FREE = ("batch", "channel")
-ENDS = (("transposed", "zeros"), ("resize", "reflect"))
+ENDS = (("transposed", "zeros"), ("resize", "zeros"), ("resize", "reflect"))
 
 
 class Apply:

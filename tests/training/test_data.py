@@ -241,7 +241,7 @@ def test_bands_are_chosen_by_number_or_name(
 CHOICES = [range(2, 4), np.array([2, 3]), (np.int64(2), 3), ["b2", np.str_("b3")], iter([2, 3])]
 
 
-@pytest.mark.parametrize("bands", CHOICES, ids=str)
+@pytest.mark.parametrize("bands", CHOICES, ids=lambda bands: type(bands).__name__)
 def test_bands_may_be_any_series(write_raster: WriteRaster, bands: Any) -> None:
     chips = write_raster("c/images/0.tif", values((3, 8, 8), "uint8"), names=("b1", "b2", "b3"))
     for number in range(3):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.networks.layers import (
-    Norm,
     Padding,
     Upsample,
     decode,
@@ -20,6 +19,7 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     up_block,
 )
+from geotranslate.networks.norms import Norm
 
 LEVELS = 5
 DROPOUT_BLOCKS = 3

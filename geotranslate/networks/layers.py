@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -11,97 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Norm = Literal["batch", "renorm", "instance", "group", "channel", "none"]
+from geotranslate.networks.norms import ChannelNorm, Norm, has_bias, make_norm, sees_image
+
 Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]
-Span = tuple[int, int]
-"""First and last pixel along an axis."""
-
-MAX_GROUPS = 32
-RENORM_BATCHES = 1000
-RENORM_MOMENTUM = 0.01
-FAINT = 1 / 255
-"""In -1..1: half a grey level of bytes."""
 FEW_PIXELS = 1024
 """Of images with fewer pixels the weights are most of the work, and three are less than four."""
-
-
-def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """Return a normalisation layer with trainable scale and shift.
-
-    Group norm has 32 groups (Wu and He 2018), or as many as the greatest common divisor of 32 and
-    the channels.
-    """
-    if norm == "batch":
-        return nn.BatchNorm2d(channels)
-    if norm == "renorm":
-        return BatchRenorm2d(channels)
-    if norm == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    if norm == "group":
-        return nn.GroupNorm(math.gcd(MAX_GROUPS, channels), channels)
-    return ChannelNorm(channels) if norm == "channel" else nn.Identity()
-
-
-class BatchRenorm2d(nn.BatchNorm2d):
-    """Batch normalisation that trains with nearly the statistics that it translates with.
-
-    A batch normalised by itself is brought to the running statistics by a factor and a shift that
-    have no gradient (Ioffe 2017, arXiv:1702.03275, equations 3 to 6), so that single images train
-    it too. Both are limited, to 3 and 5; the limits open over the first thousand batches, before
-    which it is batch normalisation.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalise `(n, channels, rows, cols)`."""
-        if not self.training:
-            return super().forward(image)
-        with torch.no_grad():
-            seen = int(self.num_batches_tracked.add_(1))
-            opened = min(seen / RENORM_BATCHES, 1)
-            variance, mean = torch.var_mean(image.float(), (0, 2, 3), correction=0)
-            running = (self.running_var + self.eps).sqrt()
-            most = 1 + 2 * opened
-            factor = ((variance + self.eps).sqrt() / running).clamp(1 / most, most)
-            shift = ((mean - self.running_mean) / running).clamp(-5 * opened, 5 * opened)
-        return F.batch_norm(
-            image,
-            self.running_mean,
-            self.running_var,
-            self.weight * factor,
-            self.bias + self.weight * shift,
-            training=True,
-            # The mean of the first hundred batches, then a moving one.
-            momentum=max(1 / seen, RENORM_MOMENTUM),
-            eps=self.eps,
-        )
-
-
-class ChannelNorm(nn.Module):
-    """Normalise every pixel by the mean and variance of its own channels.
-
-    It is layer normalisation (Ba et al. 2016) at every pixel: no pixel sees another.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalise `(n, channels, rows, cols)`."""
-        last = image.permute(0, 2, 3, 1)
-        return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
-
-
-def sees_image(network: nn.Module) -> bool:
-    """Return whether a network has a normalisation that looks at the whole image."""
-    kinds = (nn.InstanceNorm2d, nn.GroupNorm)
-    return any(isinstance(module, kinds) for module in network.modules())
 
 
 class AnySizeConv2d(nn.Conv2d):
@@ -211,11 +125,6 @@ def output_block(
     return nn.Sequential(nn.ReLU(), *layers, nn.Tanh())
 
 
-def has_bias(norm: Norm) -> bool:
-    """Return whether a convolution before a normalisation has a bias, as in the reference."""
-    return norm == "instance"
-
-
 def decode(
     hidden: Tensor, skips: Sequence[Tensor], decoder: Iterable[nn.Module], head: nn.Module
 ) -> Tensor:
@@ -275,50 +184,3 @@ def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
     if max(extended.shape[-2:]) > stride or not sees_image(network):
         return extended
     return F.pad(extended, (0, stride, 0, 0), mode="replicate")
-
-
-def textured(images: Tensor) -> Tensor:
-    """Return `(n, bands, rows, cols)` with faint noise in the images of one colour.
-
-    They have nothing to normalise: normalisations of single images would magnify rounding, and in
-    training gradients, by some hundred in every layer.
-    """
-    ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
-    flat = ranges.amax(1, keepdim=True) < FAINT
-    return torch.where(flat, images + FAINT * torch.randn_like(images), images)
-
-
-def reach(layer: nn.Module, span: Span) -> Span:
-    """Return which input pixels a layer reads for some output pixels, padding included."""
-    first, last = span
-    if isinstance(layer, nn.Sequential):
-        for part in reversed(layer):
-            span = reach(part, span)
-        return span
-    if isinstance(layer, ResizeConv2d):
-        return (first - 1) // 2, (last + 1) // 2
-    if isinstance(layer, Extend):
-        return first - 1, last - 1
-    if isinstance(layer, Halve):
-        return 2 * first - 1, 2 * last + 1
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        kernel, stride, padding = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
-        if isinstance(layer, nn.Conv2d):
-            return first * stride - padding, last * stride - padding + kernel - 1
-        return -((kernel - 1 - padding - first) // stride), (last + padding) // stride
-    return span
-
-
-def halo(read: Callable[[Span], Span], stride: int) -> int:
-    """Return how far a network sees beyond the block of `stride` pixels that a pixel lies in.
-
-    Tiles that begin at whole blocks, and are cropped by so much, rounded up to whole blocks, give
-    what the whole image would.
-
-    Args:
-        read: Tells which input pixels are read for some output pixels.
-        stride: Factor by which the network shrinks images inside.
-    """
-    # Pixels differ in where they lie between the pixels of the levels below.
-    spans = [read((pixel, pixel)) for pixel in range(stride)]
-    return max(max(-first, last - stride + 1) for first, last in spans)

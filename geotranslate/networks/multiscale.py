@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Halve, Norm
+from geotranslate.networks.layers import Halve
+from geotranslate.networks.norms import Norm
 from geotranslate.networks.patchgan import PatchGAN
 
 

@@ -10,18 +10,13 @@ from torch import Tensor, nn
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import (
     Halve,
-    Norm,
     Padding,
-    Span,
     Upsample,
-    halo,
     in_blocks,
     in_own_dtype,
     init_weights,
-    reach,
-    sees_image,
-    textured,
 )
+from geotranslate.networks.norms import Norm, sees_image, textured
 from geotranslate.networks.resnet import (
     ResidualBlock,
     ResNet,
@@ -30,6 +25,7 @@ from geotranslate.networks.resnet import (
     output_layers,
     reach_through,
 )
+from geotranslate.networks.sight import Span, halo, reach
 
 
 class GlobalGenerator(ResNet):

@@ -9,21 +9,15 @@ from torch import Tensor, nn
 
 from geotranslate.networks.layers import (
     AnySizeConv2d,
-    Norm,
     Padding,
     ResizeConv2d,
-    Span,
     Upsample,
-    halo,
-    has_bias,
     in_blocks,
     in_own_dtype,
     init_weights,
-    make_norm,
-    reach,
-    sees_image,
-    textured,
 )
+from geotranslate.networks.norms import Norm, has_bias, make_norm, sees_image, textured
+from geotranslate.networks.sight import Span, halo, reach
 
 
 class ResNet(nn.Module):

@@ -6,22 +6,16 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import (
-    Norm,
     Padding,
-    Span,
     Upsample,
     decode,
-    halo,
-    has_bias,
     init_weights,
-    make_norm,
     output_block,
     pad_to_multiple,
-    reach,
-    sees_image,
-    textured,
     up_block,
 )
+from geotranslate.networks.norms import Norm, has_bias, make_norm, sees_image, textured
+from geotranslate.networks.sight import Span, halo, reach
 
 MAX_DEPTH = 8
 MIN_CHIP_SIZE = 64

@@ -12,7 +12,8 @@ from torch import nn
 from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.layers import Padding, Upsample, seeded
+from geotranslate.networks.norms import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay

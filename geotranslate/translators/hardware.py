@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from geotranslate.checks import choice
-from geotranslate.networks.layers import ChannelNorm
+from geotranslate.networks.norms import ChannelNorm
 from geotranslate.training.precision import multiplies_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Norm, Padding, Upsample
+from geotranslate.networks.layers import Padding, Upsample
+from geotranslate.networks.norms import Norm
 from geotranslate.networks.unet import depth_for
 from geotranslate.training.losses import GanMode
 

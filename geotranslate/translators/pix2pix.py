@@ -9,7 +9,8 @@ from fastai.data.core import DataLoaders
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
-from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.layers import Padding, Upsample, seeded
+from geotranslate.networks.norms import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet

@@ -10,8 +10,9 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Norm, Padding, Upsample, seeded
+from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.multiscale import MultiScale, check_chip_size
+from geotranslate.networks.norms import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
 from geotranslate.training.loaders import paired_card

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import sees_image
+from geotranslate.networks.norms import sees_image
 from geotranslate.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.statistics import (

@@ -18,7 +18,7 @@ from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.launcher import own_device
-from geotranslate.training.loaders import data_card
+from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.measures import Measures, Palette
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.pair import AdversarialPair
@@ -151,6 +151,11 @@ class Model(Predictor):
         """
         way = self.towards(direction)
         loaders = self._loaders() if data is None else data
+        if not validates_pairs(loaders):
+            raise InvalidInputError(
+                "The data is unpaired: its validation chips have no targets to be compared with. "
+                "Give loaders of pairs."
+            )
         measures = Measures(way.card.target, metrics, palette)
         found = measure(way.inference, loaders, measures, direction)
         if data is None and way is self:

@@ -84,3 +84,16 @@ def test_metrics_are_saved_with_the_model(fresh_model: Pix2Pix, tmp_path: Path) 
     assert [*again.metrics.per_band] == ["band 1"]
     names = ["valid_l1", "mae", "rmse", "psnr", "ssim"]
     assert fresh_model.available_metrics[-5:] == names
+
+
+def test_data_without_pairs_is_refused(
+    fresh_model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    for number in range(4):
+        for side, bands in (("A", 3), ("B", 1)):
+            values = np.random.default_rng(number).integers(0, 255, (bands, 64, 64), np.uint8)
+            place = rasterio.Affine(2, 0, 5e5 + 128 * number, 0, -2, 5e6)
+            write_raster(f"apart/{side}/{number}.tif", values, transform=place)
+    data = prepare_data(tmp_path / "apart")
+    with pytest.raises(InvalidInputError, match=r"data is unpaired: .* Give loaders of pairs"):
+        fresh_model.compute_metrics(data=data)

@@ -58,9 +58,7 @@ def demo(folder: Path, seed: int, overwrite: bool) -> None:
 @click.option(
     "--direction",
     type=click.Choice(["AtoB", "BtoA"]),
-    default="AtoB",
-    show_default=True,
-    help="From source to target, or back, by models that were trained to.",
+    help="From source to target, as by default, or back, by models that were trained to.",
 )
 @click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
 @click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")

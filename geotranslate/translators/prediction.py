@@ -93,13 +93,14 @@ class Predictor(ABC):
         return self
 
     def predict(
-        self, image: RasterLike | NDArray[Any], *, direction: Direction = "AtoB"
+        self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
     ) -> NDArray[Any]:
         """Translate a chip or another image that fits into memory at once, in float32.
 
         Args:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
-            direction: "BtoA" to translate from target to source, by models that were trained to.
+            direction: "AtoB" from source to target, "BtoA" back, by models that were trained to; by
+                default "AtoB", or that of `towards`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
@@ -109,7 +110,7 @@ class Predictor(ABC):
             RasterFileError: The raster cannot be read.
             InvalidInputError: It has another number of bands than the model translates.
         """
-        inference = self.towards(direction).inference
+        inference = self.towards(self.direction if direction is None else direction).inference
         if isinstance(image, np.ndarray):
             if image.ndim != 3:
                 raise InvalidInputError(
@@ -125,7 +126,7 @@ class Predictor(ABC):
         path: ScenesLike,
         output: str | os.PathLike[str] | None = None,
         *,
-        direction: Direction = "AtoB",
+        direction: Direction | None = None,
         aoi: AreaLike | None = None,
         bbox: tuple[float, float, float, float] | None = None,
         tile_size: int | Literal["auto"] = "auto",
@@ -159,7 +160,8 @@ class Predictor(ABC):
                 a folder or pattern, what is named as the translation of another is left out.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
                 working directory for a remote one. For several scenes the folder of such files.
-            direction: "BtoA" to translate from target to source, by models that were trained to.
+            direction: "AtoB" from source to target, "BtoA" back, by models that were trained to; by
+                default "AtoB", or that of `towards`.
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
                 in the raster's. The output is cut to its bounds, and invalid outside of it.
             bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
@@ -207,7 +209,7 @@ class Predictor(ABC):
             InvalidInputError: A raster has another number of bands than the model translates, the
                 aoi is empty or elsewhere, or an argument is impossible.
         """
-        way = self.towards(direction)
+        way = self.towards(self.direction if direction is None else direction)
         way._refuse_mean_of_classes(tta)
         if norm_stats == "auto":
             norm_stats = way.own_norm_stats

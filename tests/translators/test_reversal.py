@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from geotranslate import CycleGAN, load_model, prepare_data
+from geotranslate.errors import InvalidInputError
 from geotranslate.translators.workers import SavedModel, augmented
 from tests.conftest import values
 
@@ -78,3 +79,12 @@ def test_workers_load_the_direction_that_is_asked_for(
         found = pickle.loads(pickle.dumps(saved))(tiles)
         assert found.shape[1] == 4 - bands + (tta == "std")
         np.testing.assert_array_equal(found, augmented(inference, tta)(tiles))
+
+
+def test_a_way_translates_its_own_direction(model: CycleGAN) -> None:
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64)).astype(np.float32)
+    back = model.towards("BtoA")
+    expected = model.predict(image, direction="BtoA")
+    np.testing.assert_array_equal(back.predict(image), expected)
+    with pytest.raises(InvalidInputError, match="direction is ''"):
+        model.predict(image, direction="")  # type: ignore[arg-type]

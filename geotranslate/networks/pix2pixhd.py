@@ -1,4 +1,4 @@
-"""The Pix2PixHD generators: residual blocks far inside, and a fine network around a coarse one."""
+"""The finer Pix2PixHD generator: a network of full size around a `ResNet` of half the size."""
 
 from __future__ import annotations
 
@@ -28,57 +28,14 @@ from geotranslate.networks.resnet import (
 from geotranslate.networks.sight import Span, halo, reach
 
 
-class GlobalGenerator(ResNet):
-    """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
-
-    It is a `ResNet` that halves the sides four times, so that it sees about four times as far
-    (Wang et al. 2018, G1).
-
-    Args:
-        bands_in: Bands of the source.
-        bands_out: Bands of the target.
-        n_downsample: How often the sides are halved, and doubled again, at least 1.
-        n_blocks: Number of residual blocks.
-        ngf: Filters of the first convolution; every halving doubles them.
-        norm: Normalisation after every convolution but the last.
-        upsample: How the sides are doubled, see `ResNet`.
-        padding: What convolutions see beyond the edge.
-        dropout: Probability between the convolutions of a block, when training.
-    """
-
-    def __init__(
-        self,
-        bands_in: int,
-        bands_out: int,
-        *,
-        n_downsample: int = 4,
-        n_blocks: int = 9,
-        ngf: int = 64,
-        norm: Norm = "instance",
-        upsample: Upsample = "transposed",
-        padding: Padding = "reflect",
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            bands_in,
-            bands_out,
-            blocks=n_blocks,
-            downsamplings=n_downsample,
-            ngf=ngf,
-            norm=norm,
-            upsample=upsample,
-            padding=padding,
-            dropout=dropout,
-        )
-
-
 class LocalEnhancer(nn.Module):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    A `GlobalGenerator` without its output layers sees the image averaged down, to half the sides
-    for every level around it. A level adds to its features those of the image at twice that size,
-    and has residual blocks and a doubling of the sides (Wang et al. 2018, G2). Images whose sides
-    are no multiple of `stride` are extended by reflection and the result is cut back.
+    The global generator, a `ResNet` without its output layers, sees the image averaged down, to
+    half the sides for every level around it. A level adds to its features those of the image at
+    twice that size, and has residual blocks and a doubling of the sides (Wang et al. 2018, G2).
+    Images whose sides are no multiple of `stride` are extended by reflection and the result is cut
+    back.
 
     Args:
         bands_in: Bands of the source.
@@ -87,7 +44,7 @@ class LocalEnhancer(nn.Module):
         n_blocks_local: Number of residual blocks of a level.
         n_downsample_global: How often the coarse part halves the sides, at least 1.
         n_blocks_global: Number of residual blocks of the coarse part.
-        ngf: Filters of the coarse part, as of a `GlobalGenerator`; a level outwards has half as
+        ngf: Filters of the coarse part, as of the `ResNet` alone; a level outwards has half as
             many, at least 1. The published code counts those of the outermost level.
         norm: Normalisation after every convolution but the last.
         upsample: How the sides are doubled, see `ResNet`.
@@ -116,11 +73,11 @@ class LocalEnhancer(nn.Module):
         self.alone = norm == "instance"
         """Whether every image is normalised by itself."""
         self.halve = Halve()
-        self.coarse = GlobalGenerator(
+        self.coarse = ResNet(
             bands_in,
             bands_out,
-            n_downsample=n_downsample_global,
-            n_blocks=n_blocks_global,
+            downsamplings=n_downsample_global,
+            blocks=n_blocks_global,
             ngf=ngf,
             norm=norm,
             upsample=upsample,
@@ -176,7 +133,7 @@ class LocalEnhancer(nn.Module):
         return self
 
     def load_coarse(self, weights: Mapping[str, Tensor]) -> None:
-        """Put the weights of a `GlobalGenerator` into the coarse part, its output layers aside.
+        """Put the weights of such a `ResNet` into the coarse part, its output layers aside.
 
         Raises:
             InvalidInputError: They are of another network: some are missing, too many or of other
@@ -192,8 +149,8 @@ class LocalEnhancer(nn.Module):
             if _shape(found.get(name)) != _shape(own.get(name)):
                 raise InvalidInputError(
                     f"layers.{name} is {_shape(found.get(name))} where the coarse part's is "
-                    f"{_shape(own.get(name))}; give the weights of a GlobalGenerator of the same "
-                    "bands_in, n_downsample, n_blocks, ngf, norm and upsample."
+                    f"{_shape(own.get(name))}; give the weights of a ResNet of the same "
+                    "bands_in, downsamplings, blocks, ngf, norm and upsample."
                 )
         self.coarse.load_state_dict(found)
 

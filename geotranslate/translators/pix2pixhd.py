@@ -14,7 +14,8 @@ from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.multiscale import MultiScale, check_chip_size
 from geotranslate.networks.norms import Norm
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
+from geotranslate.networks.pix2pixhd import LocalEnhancer
+from geotranslate.networks.resnet import ResNet
 from geotranslate.training.loaders import paired_card
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.pairedgame import PairedGame
@@ -164,7 +165,7 @@ def _check(options: dict[str, Any]) -> None:
             raise InvalidInputError(f"{name} is {options[name]!r}; give True or False.")
 
 
-def _generator(card: DataCard, options: dict[str, Any]) -> GlobalGenerator | LocalEnhancer:
+def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhancer:
     bands = source_channels(card.source), card.target.bands
     shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
     coarse = options["n_downsample_global"], options["n_blocks_global"]
@@ -177,7 +178,7 @@ def _generator(card: DataCard, options: dict[str, Any]) -> GlobalGenerator | Loc
             "n_downsample_global."
         )
     if not fine:
-        return GlobalGenerator(*bands, n_downsample=coarse[0], n_blocks=coarse[1], **shape)
+        return ResNet(*bands, downsamplings=coarse[0], blocks=coarse[1], **shape)
     return LocalEnhancer(
         *bands,
         n_local_enhancers=fine,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.norms import sees_image
-from geotranslate.networks.pix2pixhd import GlobalGenerator, LocalEnhancer
+from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.statistics import (
     Around,
@@ -29,10 +29,10 @@ NORMS = ("batch", "renorm", "instance", "group", "channel", "none")
 Make = Callable[..., Any]
 
 
-def coarse(bands_in: int = 2, bands_out: int = 1, **options: Any) -> GlobalGenerator:
+def coarse(bands_in: int = 2, bands_out: int = 1, **options: Any) -> ResNet:
     torch.manual_seed(0)
-    shape = {"n_downsample": 2, "n_blocks": 1, "ngf": 4}
-    return GlobalGenerator(bands_in, bands_out, **shape | options)
+    shape = {"downsamplings": 2, "blocks": 1, "ngf": 4}
+    return ResNet(bands_in, bands_out, **shape | options)
 
 
 def enhancer(bands_in: int = 2, bands_out: int = 1, **options: Any) -> LocalEnhancer:
@@ -86,7 +86,7 @@ def test_parameters_of_the_global_generator_are_those_of_the_published_one(
     The file of one with default options has 700 MB (pytorch-CycleGAN-and-pix2pix issue 1007).
     """
     with torch.device("meta"):
-        found = count(GlobalGenerator(bands, 3))
+        found = count(ResNet(bands, 3, downsamplings=4))
     down = ((1, 64, 128, 3), (1, 128, 256, 3), (1, 256, 512, 3), (1, 512, 1024, 3))
     up = ((1, 1024, 512, 3), (1, 512, 256, 3), (1, 256, 128, 3), (1, 128, 64, 3))
     assert found == listed((1, bands, 64, 7), *down, (18, 1024, 1024, 3), *up, (1, 64, 3, 7))
@@ -102,7 +102,7 @@ def test_parameters_of_the_local_enhancer_are_those_of_the_published_one() -> No
     """
     with torch.device("meta"):
         network = LocalEnhancer(5, 3, ngf=128)
-        generator = GlobalGenerator(5, 3, ngf=128)
+        generator = ResNet(5, 3, downsamplings=4, ngf=128)
     around_it = ((1, 5, 64, 7), (1, 64, 128, 3), (6, 128, 128, 3), (1, 128, 64, 3), (1, 64, 3, 7))
     assert count(network) == count(generator) - listed((1, 128, 3, 7)) + listed(*around_it)
     assert 4 * count(network) == pytest.approx(2.9e9, rel=0.01)
@@ -196,7 +196,7 @@ def test_shifts_by_the_stride_shift_the_translation(make: Make, upsample: str) -
 def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
     make: Make, upsample: str, blocks: int
 ) -> None:
-    names = ("n_blocks",) if make is coarse else ("n_blocks_global", "n_blocks_local")
+    names = ("blocks",) if make is coarse else ("n_blocks_global", "n_blocks_local")
     options: dict[str, Any] = dict.fromkeys(names, blocks)
     network = with_large_weights(make(1, 1, norm="none", ngf=2, upsample=upsample, **options))
     for activation in [m for m in network.modules() if isinstance(m, nn.ReLU)]:
@@ -249,7 +249,7 @@ def test_radius_is_unknown_where_a_normalisation_sees_the_image(make: Make, norm
 def test_strides_and_radii_of_the_published_shapes() -> None:
     """At half the size, a coarse part sees twice as far."""
     with torch.device("meta"):
-        generator = GlobalGenerator(3, 3, ngf=2, norm="none")
+        generator = ResNet(3, 3, downsamplings=4, ngf=2, norm="none")
         for levels in (1, 2):
             network = LocalEnhancer(3, 3, n_local_enhancers=levels, ngf=4, norm="none")
             assert network.stride == 2**levels * generator.stride == 16 * 2**levels
@@ -277,8 +277,8 @@ def test_the_number_of_target_bands_does_not_matter_to_the_coarse_part() -> None
     ("options", "sentence"),
     [
         ({"bands_in": 3}, r"layers\.0\.weight is 4 x 3 x 7 x 7 where the coarse part's is 4 x 2 x"),
-        ({"n_downsample": 3}, r"layers\..* where the coarse part's is .* same bands_in, n_down"),
-        ({"n_blocks": 2}, r"layers\..* where the coarse part's is "),
+        ({"downsamplings": 3}, r"layers\..* where the coarse part's is .* same bands_in, downs"),
+        ({"blocks": 2}, r"layers\..* where the coarse part's is "),
         ({"ngf": 8}, r"layers\.0\.weight is 8 x 2 x 7 x 7 where the coarse part's is 4 x 2 x 7 x"),
         ({"norm": "none"}, r"layers\.0\.bias is missing where the coarse part's is 4;"),
         ({"norm": "batch"}, r"is missing where the coarse part's is 4;"),

@@ -38,6 +38,27 @@ class Side:
     scaling: Scaling
     band_facts: BandFacts = field(default_factory=BandFacts)
     """What the files say of the bands' values: scale, offset, unit and colour."""
+    extent: tuple[tuple[float, float], ...] | None = None
+    """Smallest and largest valid value of every band in training; None where it is not known."""
+
+    median: tuple[float, ...] | None = None
+    """Median of every band in training; None where it is not known."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the values are colors to look at, or classes, and no measurements.
+
+        Three bands of uint8 are taken for a picture or a rendered map.
+        """
+        return self.classes is not None or (self.dtype == "uint8" and self.bands == 3)
+
+    @property
+    def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Smallest and largest values of the bands, or those that the scaling maps to -1 and 1."""
+        if self.extent is None or self.scaling.bounded:
+            return self.scaling.low, self.scaling.high
+        low, high = zip(*self.extent, strict=True)
+        return low, high
 
     @property
     def class_numbers(self) -> tuple[int, ...]:
@@ -91,6 +112,8 @@ class Side:
             mean=tuple(values["mean"]),
             scaling=Scaling.from_json(values["scaling"]),
             band_facts=BandFacts.from_json(values["band_facts"], int(values["bands"])),
+            extent=_extent(values.get("extent")),
+            median=_numbers(values.get("median")),
         )
         np.dtype(side.dtype)
         if {len(side.mean), len(side.indexes), len(side.scaling.knots)} != {side.bands}:
@@ -160,6 +183,14 @@ class DataCard:
             target_crs=values.get("target_crs"),
             target_resolution=_lengths(values.get("target_resolution")),
         )
+
+
+def _extent(values: Sequence[Sequence[float]] | None) -> tuple[tuple[float, float], ...] | None:
+    return None if values is None else tuple((float(low), float(high)) for low, high in values)
+
+
+def _numbers(values: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(map(float, values))
 
 
 def _lengths(values: Sequence[float] | None) -> tuple[float, float] | None:

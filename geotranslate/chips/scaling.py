@@ -12,11 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 
-ScalingKind = Literal["auto", "dtype", "minmax", "percentile", "zscore", "db", "none"]
+ScalingKind = Literal[
+    "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db", "none"
+]
 
 ENDS = (-1.0, 1.0)
 ROBUST_LEVELS = (-1.0, -0.9, 0.9, 1.0)
 ROBUST_PERCENTILES = (2.0, 98.0)
+SPREAD_PERCENTILES = (0.5, 99.5)
+"""Values beyond are brought to these before deviations are measured."""
+DEVIATIONS = 3.0
+"""Mean absolute deviations from the median that `robust` maps to 1."""
+ASINH_DEVIATIONS = 4.0
+"""The same for `asinh`."""
+ASINH_KNOTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Deviations between which the inverse hyperbolic sine is taken for a line."""
 BLOCK = 2**16
 """Values that are mapped at a time."""
 SMALLEST_STEP = 1e-300
@@ -37,10 +47,13 @@ class Scaling:
     knots: tuple[tuple[float, ...], ...]
     """For each band the values that are mapped to `levels`; in decibels where there is a floor."""
     levels: tuple[float, ...] = ENDS
-    """The scaled values of the knots, increasing from -1 to 1, the same for all bands."""
+    """The scaled values of the knots, increasing, the same for all bands; -1 and 1 are among them
+    or between them."""
     floor: tuple[float, ...] | None = None
     """For bands of linear power, which are mapped in decibels: the value to which lower ones and
     those that have no logarithm are raised; None for bands that are mapped as they are."""
+    bounded: bool = True
+    """Whether all that a translation should hold lies in -1..1."""
 
     def __post_init__(self) -> None:
         rows = (self.levels, *self.knots)
@@ -54,20 +67,31 @@ class Scaling:
             )
 
     @classmethod
-    def linear(cls, low: ArrayLike, high: ArrayLike) -> Scaling:
+    def linear(cls, low: ArrayLike, high: ArrayLike, *, bounded: bool = True) -> Scaling:
         """Map `low`..`high`, one number per band, to -1..1; where both are equal, that to 0."""
         ends = np.stack(_spread(np.asarray(low), np.asarray(high)), axis=1)
-        return cls(tuple(map(tuple, ends.tolist())))
+        return cls(tuple(map(tuple, ends.tolist())), bounded=bounded)
 
     @property
     def low(self) -> tuple[float, ...]:
         """The value of every band that is mapped to -1, in the raster's units."""
-        return tuple(self._in_units(np.array([band[0] for band in self.knots])).tolist())
+        return self._at(-1.0)
 
     @property
     def high(self) -> tuple[float, ...]:
         """The value of every band that is mapped to 1, in the raster's units."""
-        return tuple(self._in_units(np.array([band[-1] for band in self.knots])).tolist())
+        return self._at(1.0)
+
+    def _at(self, level: float) -> tuple[float, ...]:
+        """Return the value of every band, in the raster's units, that is mapped to a level."""
+        if level in self.levels:
+            # Without the rounding of a line.
+            knot = self.levels.index(level)
+            found = np.array([band[knot] for band in self.knots])
+        else:
+            lines = [_follow(np.array(level), self.levels, band) for band in self.knots]
+            found = np.array(lines)
+        return tuple(self._in_units(found).tolist())
 
     def scale(self, data: NDArray[Any]) -> NDArray[np.float32]:
         """Map `(..., bands, rows, cols)` from the raster's units to -1..1; NaN stays NaN.
@@ -104,6 +128,7 @@ class Scaling:
             "knots": [list(band) for band in self.knots],
             "levels": list(self.levels),
             "floor": None if self.floor is None else list(self.floor),
+            "bounded": self.bounded,
         }
 
     @classmethod
@@ -114,6 +139,7 @@ class Scaling:
             tuple(tuple(map(float, band)) for band in values["knots"]),
             tuple(map(float, values["levels"])),
             None if floor is None else tuple(map(float, floor)),
+            bool(values.get("bounded", True)),
         )
 
     def _in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -141,7 +167,12 @@ class Scaling:
 
 
 def make_scaling(
-    kind: ScalingKind, statistics: Statistics, dtype: str, *, classes: bool = False
+    kind: ScalingKind,
+    statistics: Statistics,
+    dtype: str,
+    *,
+    classes: bool = False,
+    target: bool = False,
 ) -> Scaling:
     """Choose the scaling of a side from the statistics of its training chips.
 
@@ -150,21 +181,28 @@ def make_scaling(
     Args:
         kind: What is mapped to -1..1, for every band by itself:
 
-            - `auto`: `minmax` for classes, `dtype` for other uint8, else `percentile`.
+            - `auto`: `minmax` for classes, `dtype` for other uint8; else `robust` for targets and
+              `asinh` for sources.
             - `dtype`: the whole range of an integer dtype.
             - `minmax`: minimum..maximum.
             - `percentile`: minimum..maximum, of which the 2nd..98th percentile take -0.9..0.9, so
               that a few extreme values do not squeeze all others. A tail too short to fill its
               share is mapped at the slope of the middle: data without tails, and bands that are
               mostly one value, as by `minmax`.
-            - `zscore`: mean - 3 std..mean + 3 std. Values further from the mean lie beyond -1..1,
-              which a tanh generator cannot reach: on a target side it clips them.
+            - `robust`: median - 3 d..median + 3 d, where d is the mean absolute deviation from the
+              median. It is linear, so equal errors in units weigh alike, and values further from
+              the median lie beyond -1..1.
+            - `asinh`: the inverse hyperbolic sine of deviations from the median, of which 4 are
+              mapped to 1, as straight lines between a few points. Linear near the median and
+              logarithmic in the tails, so that neither squeezes the other.
+            - `zscore`: mean - 3 std..mean + 3 std. Values further from the mean lie beyond -1..1.
             - `db`: as `percentile`, in decibels (`10 log10(x)`), for linear power such as radar
               backscatter. Zero and less become the smallest positive value, which comes back.
             - `none`: -1..1 itself; the values must already lie there for the network.
         statistics: Those of the side's training chips.
         dtype: The dtype of its files.
         classes: Whether its values are classes.
+        target: Whether the side is the target, whose errors are measured in its units.
 
     Raises:
         InvalidInputError: There is no such kind, no valid pixel to choose from, `dtype` is asked
@@ -175,7 +213,7 @@ def make_scaling(
             f"There is no scaling {kind!r}; choose one of {', '.join(get_args(ScalingKind))}."
         )
     if kind == "auto":
-        kind = "minmax" if classes else "dtype" if dtype == "uint8" else "percentile"
+        kind = _kind_for(dtype, classes=classes, target=target)
     nought = np.zeros(len(statistics.mean))
     if kind == "none":
         return Scaling.linear(nought - 1, nought + 1)
@@ -190,11 +228,40 @@ def make_scaling(
     if kind == "minmax":
         return Scaling.linear(statistics.minimum, statistics.maximum)
     if kind == "zscore":
-        reach = 3 * statistics.std
-        return Scaling.linear(statistics.mean - reach, statistics.mean + reach)
+        away = 3 * statistics.std
+        return Scaling.linear(statistics.mean - away, statistics.mean + away, bounded=False)
+    if kind in ("robust", "asinh"):
+        return _about_median(kind, statistics)
     if kind == "db":
         return _decibel_scaling(statistics)
     return _robust(statistics.percentiles((0, *ROBUST_PERCENTILES, 100)))
+
+
+def _kind_for(dtype: str, *, classes: bool, target: bool) -> ScalingKind:
+    if classes:
+        return "minmax"
+    if dtype == "uint8":
+        return "dtype"
+    return "robust" if target else "asinh"
+
+
+def _about_median(kind: ScalingKind, statistics: Statistics) -> Scaling:
+    """Scale by deviations from the median, of which a few extreme values do not change the size."""
+    low, median, high = statistics.percentiles((SPREAD_PERCENTILES[0], 50, SPREAD_PERCENTILES[1]))
+    samples = [statistics.sample(band) for band in range(len(median))]
+    clipped = [x.clip(a, b) for x, a, b in zip(samples, low, high, strict=True)]
+    apart = [np.abs(x - middle).mean() for x, middle in zip(clipped, median, strict=True)]
+    # Where nearly all values are equal, the rest has the range that there is.
+    deviation = np.where(np.array(apart) > 0, apart, (statistics.maximum - statistics.minimum) / 2)
+    if kind == "robust":
+        away = DEVIATIONS * deviation
+        return Scaling.linear(median - away, median + away, bounded=False)
+    one, other = _spread(median - deviation, median + deviation)
+    steps = np.array([-knot for knot in ASINH_KNOTS[:0:-1]] + list(ASINH_KNOTS))
+    knots = (one + other)[:, None] / 2 + (other - one)[:, None] / 2 * steps
+    levels = np.arcsinh(steps) / np.arcsinh(ASINH_DEVIATIONS)
+    bands = tuple(map(tuple, knots.tolist()))
+    return Scaling(bands, tuple(levels.tolist()), bounded=False)
 
 
 def _dtype_range(dtype: str) -> tuple[float, float]:

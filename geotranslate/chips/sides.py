@@ -119,9 +119,19 @@ def describe(
         file_bands=first.file_bands,
         classes=found,
         mean=tuple(map(float, total.mean)),
-        scaling=make_scaling(scaling, total, first.dtype, classes=found is not None),
+        scaling=make_scaling(
+            scaling, total, first.dtype, classes=found is not None, target=name == "target"
+        ),
+        extent=_extent(total),
+        median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
         band_facts=first.band_facts,
     )
+
+
+def _extent(total: Statistics) -> tuple[tuple[float, float], ...] | None:
+    if not total.count:
+        return None
+    return tuple(zip(total.minimum.tolist(), total.maximum.tolist(), strict=True))
 
 
 def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
@@ -180,6 +190,8 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
         )
     total = Statistics.total([chip.statistics for chip in training], target.bands)
     low, high = target.scaling.low, target.scaling.high
+    if not target.scaling.bounded:
+        return
     if (total.minimum < low).any() or (total.maximum > high).any():
         warnings.warn(
             f"target_scaling={scaling!r} maps some training values beyond -1..1, which a "

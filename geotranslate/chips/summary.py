@@ -88,7 +88,7 @@ def _side(side: Side, chips: Sequence[Chip]) -> str:
     pixels = sum(chip.grid.height * chip.grid.width for chip in chips)
     gaps = 1 - sum(chip.statistics.count for chip in chips) / pixels
     names = ", ".join(name for name in side.band_names if name)
-    low, high = np.round(side.scaling.low, 4), np.round(side.scaling.high, 4)
+    low, high = (np.round(end, 4) for end in side.limits)
     ranges = ", ".join(f"{a:g}..{b:g}" for a, b in list(zip(low, high, strict=True))[:4])
     classes = "" if side.classes is None else f", {side.classes.count}"
     return (

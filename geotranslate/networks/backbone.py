@@ -54,6 +54,7 @@ class BackboneUNet(nn.Module):
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What the decoder's convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
+        bounded: Whether translations lie in -1..1.
 
     Raises:
         InvalidInputError: There is no such encoder.
@@ -76,6 +77,7 @@ class BackboneUNet(nn.Module):
         upsample: Upsample = "transposed",
         padding: Padding = "zeros",
         dropout: float = 0.5,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.encoder = _encoder(backbone, bands_in)
@@ -93,7 +95,7 @@ class BackboneUNet(nn.Module):
             for level in range(LEVELS - 1, 0, -1)
         )
         self.head = output_block(
-            widths[0] + skips[0], bands_out, upsample=upsample, padding=padding
+            widths[0] + skips[0], bands_out, upsample=upsample, padding=padding, bounded=bounded
         )
         self.decoder.apply(init_weights)
         self.head.apply(init_weights)

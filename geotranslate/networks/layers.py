@@ -118,11 +118,16 @@ def up_block(
 
 
 def output_block(
-    bands_in: int, bands_out: int, *, upsample: Upsample, padding: Padding
+    bands_in: int, bands_out: int, *, upsample: Upsample, padding: Padding, bounded: bool = True
 ) -> nn.Sequential:
-    """Return the last block of a generator, which doubles the sides and ends in -1..1."""
+    """Return the last block of a generator, which doubles the sides and, if bounded, ends in -1..1."""
     layers = enlarge(upsample, bands_in, bands_out, bias=True, padding=padding)
-    return nn.Sequential(nn.ReLU(), *layers, nn.Tanh())
+    return nn.Sequential(nn.ReLU(), *layers, last_activation(bounded))
+
+
+def last_activation(bounded: bool) -> nn.Module:
+    """Return what a generator ends with: tanh where its translations lie in -1..1."""
+    return nn.Tanh() if bounded else nn.Identity()
 
 
 def decode(

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geotranslate.networks.pixel import Started
+
 
 class ClassBands(nn.Module):
     """Turn class numbers `(n, 1, rows, cols)` into `(n, classes, rows, cols)` of 0 and 1.
@@ -74,5 +76,7 @@ class OneHot(nn.Module):
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network that takes the bands of classes, or the network itself."""
-    return network.network if isinstance(network, OneHot) else network
+    """Return the network that takes the bands of classes, or adds to a start, or the network itself."""
+    while isinstance(network, OneHot | Started):
+        network = network.network
+    return network

@@ -50,6 +50,7 @@ class LocalEnhancer(nn.Module):
         upsample: How the sides are doubled, see `ResNet`.
         padding: What convolutions see beyond the edge.
         dropout: Probability between the convolutions of a block, when training.
+        bounded: Whether translations lie in -1..1.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LocalEnhancer(nn.Module):
         upsample: Upsample = "transposed",
         padding: Padding = "reflect",
         dropout: float = 0.0,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.stride = 2 ** (n_downsample_global + n_local_enhancers)
@@ -93,7 +95,7 @@ class LocalEnhancer(nn.Module):
             blocks = [ResidualBlock(inner, norm, padding, dropout) for _ in range(n_blocks_local)]
             doubled = double(inner, outer, norm=norm, upsample=upsample, padding=padding)
             self.ups.append(nn.Sequential(*blocks, *doubled))
-        self.head = output_layers(widths[-1], bands_out, padding)
+        self.head = output_layers(widths[-1], bands_out, padding, bounded)
         for part in (self.downs, self.ups, self.head):
             part.apply(init_weights)
 
@@ -160,9 +162,10 @@ class LocalEnhancer(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        return None if sees_image(self) else halo(self._reach, self.stride)
+        return None if sees_image(self) else halo(self.reads, self.stride)
 
-    def _reach(self, span: Span) -> Span:
+    def reads(self, span: Span) -> Span:
+        """Return which source pixels a span of translated pixels depends on, along an axis."""
         span = reach(self.head, span)
         for up in reversed(self.ups):
             span = reach_through(up, span)

@@ -15,6 +15,7 @@ from geotranslate.networks.layers import (
     in_blocks,
     in_own_dtype,
     init_weights,
+    last_activation,
 )
 from geotranslate.networks.norms import Norm, has_bias, make_norm, sees_image, textured
 from geotranslate.networks.sight import Span, halo, reach
@@ -39,6 +40,7 @@ class ResNet(nn.Module):
             3 x 3 convolutions.
         padding: What convolutions see beyond the edge.
         dropout: Probability between the convolutions of a block, when training.
+        bounded: Whether translations lie in -1..1.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ResNet(nn.Module):
         upsample: Upsample = "transposed",
         padding: Padding = "reflect",
         dropout: float = 0.0,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.alone = norm == "instance"
@@ -67,7 +70,7 @@ class ResNet(nn.Module):
         for inner, outer in pairwise(reversed(widths)):
             layers += double(inner, outer, norm=norm, upsample=upsample, padding=padding)
         self.layers = nn.Sequential(*layers)
-        self.head = output_layers(ngf, bands_out, padding)
+        self.head = output_layers(ngf, bands_out, padding, bounded)
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
@@ -84,9 +87,10 @@ class ResNet(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        return None if sees_image(self) else halo(self._reach, self.stride)
+        return None if sees_image(self) else halo(self.reads, self.stride)
 
-    def _reach(self, span: Span) -> Span:
+    def reads(self, span: Span) -> Span:
+        """Return which source pixels a span of translated pixels depends on, along an axis."""
         return reach_through(self.layers, reach(self.head, span))
 
 
@@ -135,10 +139,11 @@ def double(
     return [layer, make_norm(norm, bands_out), nn.ReLU()]
 
 
-def output_layers(bands_in: int, bands_out: int, padding: Padding) -> nn.Sequential:
-    """Return the 7 x 7 convolution that ends in -1..1."""
+def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool) -> nn.Sequential:
+    """Return the last 7 x 7 convolution which, if bounded, ends in -1..1."""
     return nn.Sequential(
-        AnySizeConv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding), nn.Tanh()
+        AnySizeConv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding),
+        last_activation(bounded),
     )
 
 

@@ -21,6 +21,11 @@ def reach(layer: nn.Module, span: Span) -> Span:
         return span
     if isinstance(layer, ResizeConv2d):
         return (first - 1) // 2, (last + 1) // 2
+    if isinstance(layer, nn.PixelShuffle):
+        return first // layer.upscale_factor, last // layer.upscale_factor
+    if isinstance(layer, nn.PixelUnshuffle):
+        factor = layer.downscale_factor
+        return first * factor, last * factor + factor - 1
     if isinstance(layer, Extend):
         return first - 1, last - 1
     if isinstance(layer, Halve):

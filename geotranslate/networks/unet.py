@@ -52,6 +52,7 @@ class UNet(nn.Module):
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
+        bounded: Whether translations lie in -1..1.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class UNet(nn.Module):
         upsample: Upsample = "transposed",
         padding: Padding = "zeros",
         dropout: float = 0.5,
+        bounded: bool = True,
     ) -> None:
         super().__init__()
         self.stride = 2**depth
@@ -94,7 +96,9 @@ class UNet(nn.Module):
             )
             for level in range(depth - 1, 0, -1)
         )
-        self.head = output_block(2 * widths[0], bands_out, upsample=upsample, padding=padding)
+        self.head = output_block(
+            2 * widths[0], bands_out, upsample=upsample, padding=padding, bounded=bounded
+        )
         self.apply(init_weights)
 
     def forward(self, source: Tensor) -> Tensor:
@@ -115,9 +119,10 @@ class UNet(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        return None if sees_image(self) else halo(self._reach, self.stride)
+        return None if sees_image(self) else halo(self.reads, self.stride)
 
-    def _reach(self, span: Span) -> Span:
+    def reads(self, span: Span) -> Span:
+        """Return which source pixels a span of translated pixels depends on, along an axis."""
         # The way through the innermost level reads all that the skips read.
         for layer in reversed([*self.encoder, *self.decoder, self.head]):
             span = reach(layer, span)

@@ -13,7 +13,6 @@ from geotranslate.checks import number, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.accumulation import EpochAccumulation
 from geotranslate.training.history import Patience
-from geotranslate.training.optimizer import LEARNING_RATE
 from geotranslate.training.precision import ReducedPrecision, TrainingPrecision, training_precision
 from geotranslate.training.records import CheckpointKind
 from geotranslate.training.schedule import LearningRates, Schedule, rate_at
@@ -42,7 +41,7 @@ class Training:
         cls,
         learn: Learner,
         epochs: int,
-        lr: float | Sequence[float] | None,
+        lr: float | Sequence[float],
         schedule: Schedule,
         early_stopping: bool | int,
         checkpoint: CheckpointKind,
@@ -61,7 +60,7 @@ class Training:
             whole_number("checkpoint", checkpoint, 1)
         return cls(
             whole_number("epochs", epochs, 1),
-            _rates(LEARNING_RATE if lr is None else lr, len(learn.model.parameter_groups())),
+            _rates(lr, len(learn.model.parameter_groups())),
             schedule,
             {True: PATIENCE, False: 0}[early_stopping]
             if isinstance(early_stopping, bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from fastai.callback.core import Callback, CancelFitException
@@ -22,6 +22,12 @@ NEITHER = ("spread",)
 
 FROM_EPOCH, LASTING = 5, 3
 """From when on, and for how many epochs, something has to be wrong before it is said."""
+
+BETTER = {
+    "constant": "a constant, the median of the training targets",
+    "start": "its start, which looks at single pixels and their blurred neighbors",
+}
+"""Simpler translations that a model should be better than, the worst first."""
 
 CHECK_EVERY = 50
 """Batches after which losses are looked at; looking at each would make a GPU wait."""
@@ -58,6 +64,26 @@ class History(Callback):
         values = self.learn.final_record
         # The last column of the table is the time, which the record does not hold.
         self.rows.append({name: float(value) for name, value in zip(names, values, strict=False)})
+
+
+class BeginningRow(Callback):
+    """Show the measures of a generator's start as the first row of the progress table.
+
+    Args:
+        row: The measures by the names of their columns.
+    """
+
+    # After fastai's ProgressCallback (50 and more), which shows the names of the columns.
+    order = 80
+
+    def __init__(self, row: dict[str, float]) -> None:
+        self.row = row
+
+    def before_fit(self) -> None:
+        """Show the row; other columns are not known yet."""
+        if not hasattr(self.learn, "lr_finder"):
+            cells = [self.row.get(name, "") for name in self.recorder.metric_names[1:]]
+            self.learn.logger(["start", *cells])
 
 
 def is_better(monitor: str, one: float, other: float) -> bool:
@@ -127,12 +153,15 @@ class Watch(Callback):
 
     Args:
         rows: Rows of the history.
+        baselines: Mean absolute errors of simpler translations of the validation pairs.
     """
 
     order = 62
 
-    def __init__(self, rows: Sequence[dict[str, float]]) -> None:
-        self.rows = rows
+    def __init__(
+        self, rows: Sequence[dict[str, float]], baselines: Mapping[str, float] | None = None
+    ) -> None:
+        self.rows, self.baselines = rows, dict(baselines or {})
         self.error: TrainingError | None = None
         """Why the training was ended; fastai would put its own words before it."""
         self._said: set[str] = set()
@@ -182,6 +211,23 @@ class Watch(Callback):
                 "colour. Train anew with a lower lr or less weight of the adversarial loss, and "
                 "check that the chips of a pair show the same place.",
             )
+
+    def after_fit(self) -> None:
+        """Compare the best row with what is simpler."""
+        errors = [row["mae"] for row in self.rows if not math.isnan(row.get("mae", math.nan))]
+        if self.error is not None or len(self.rows) < FROM_EPOCH or not errors:
+            return
+        for name, sentence in BETTER.items():
+            if min(errors) >= self.baselines.get(name, math.inf):
+                self._say(
+                    name,
+                    f"The model is not better than {sentence}: its mean absolute error on the "
+                    f"validation pairs is {min(errors):.4g} at best, that of the {name} is "
+                    f"{self.baselines[name]:.4g}. Train for more epochs and with more pairs, check "
+                    "that the chips of a pair show the same place and date, or use the simpler "
+                    "one.",
+                )
+                return
 
     def _say(self, what: str, sentence: str) -> None:
         if what not in self._said and is_main_process():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def make_learner(
     pair: AdversarialPair,
     callbacks: Sequence[Any],
     rows: list[dict[str, float]],
+    betas: tuple[float, float] = BETAS,
 ) -> Learner:
     """Return what trains a pair of networks, without its game by their L1 alone.
 
@@ -32,15 +34,16 @@ def make_learner(
         callbacks: fastai callbacks of the game and of the measures, each with its `columns` of the
             progress table.
         rows: List that the rows of the table are appended to.
+        betas: How much Adam keeps of its means of gradients and of their squares.
     """
     learn = Learner(
         DataLoaders() if data is None else data,
         pair,
         loss_func=masked_l1,
         lr=LEARNING_RATE,
-        opt_func=make_optimizer,
+        opt_func=partial(make_optimizer, betas=betas),
         splitter=AdversarialPair.parameter_groups,
-        moms=(BETAS[0],) * 3,
+        moms=(betas[0],) * 3,
         metrics=[column for callback in callbacks for column in callback.columns],
         cbs=[*callbacks, History(rows)],
         # Not beside the chips, which belong to the user.

@@ -51,9 +51,11 @@ def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
     return tensor if tensor.stride() == weight.stride() else torch.empty_like(weight).copy_(tensor)
 
 
-def make_optimizer(parameters: list[list[Tensor]], **options: Any) -> OptimWrapper:
+def make_optimizer(
+    parameters: list[list[Tensor]], *, betas: tuple[float, float] = BETAS, **options: Any
+) -> OptimWrapper:
     """Return the optimizer of groups of parameters, as fastai asks for it.
 
     fastai's own Adam has other defaults and a Python loop over the parameters.
     """
-    return OptimWrapper(parameters, opt=partial(Adam, betas=BETAS, fused=True), **options)
+    return OptimWrapper(parameters, opt=partial(Adam, betas=betas, fused=True), **options)

@@ -10,8 +10,10 @@ from fastai.callback.core import Callback
 
 from geotranslate.errors import InvalidInputError
 
-Schedule = Literal["constant", "linear_decay", "one_cycle"]
+Schedule = Literal["constant", "linear_decay", "cosine", "one_cycle"]
 
+WARM_UP = 0.02
+"""Share of a cosine schedule in which the rate rises."""
 RISE = 0.25
 """Share of a cycle in which the rate rises, from `FIRST` times its peak; it ends at `LAST`."""
 FIRST, LAST = 1 / 25, 1e-5
@@ -21,7 +23,8 @@ def rate_at(schedule: Schedule, share: float) -> float:
     """Return the factor of the learning rate when a share, 0 to 1, of the training is done.
 
     `linear_decay` holds the rate for one half and brings it to 0 in the other (Isola et al.
-    2017); `one_cycle` rises and falls by cosines (Smith 2018, arXiv:1803.09820).
+    2017); `cosine` rises for a fiftieth of the training and falls to 0 by a cosine (Loshchilov and
+    Hutter 2017, arXiv:1608.03983); `one_cycle` rises and falls by cosines (Smith 2018, arXiv:1803.09820).
 
     Raises:
         InvalidInputError: There is no such schedule.
@@ -30,6 +33,10 @@ def rate_at(schedule: Schedule, share: float) -> float:
         return 1.0
     if schedule == "linear_decay":
         return min(1.0, 2 * (1 - share))
+    if schedule == "cosine":
+        if share < WARM_UP:
+            return _cosine(FIRST, 1.0, share / WARM_UP)
+        return _cosine(1.0, 0.0, (share - WARM_UP) / (1 - WARM_UP))
     if schedule == "one_cycle":
         if share < RISE:
             return _cosine(FIRST, 1.0, share / RISE)

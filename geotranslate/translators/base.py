@@ -17,20 +17,23 @@ from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.training.adversary import Adversary
 from geotranslate.training.averaging import DECAY, Averaging
+from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.game import Game
-from geotranslate.training.history import NEITHER, Watch, check_monitor
+from geotranslate.training.history import NEITHER, BeginningRow, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
 from geotranslate.training.loaders import validates_pairs
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.precision import TrainingPrecision
 from geotranslate.training.processes import Processes
 from geotranslate.training.records import CheckpointKind
 from geotranslate.training.schedule import Schedule
-from geotranslate.training.surroundings import compiled, put_back, surroundings
+from geotranslate.training.start import fit_start
+from geotranslate.training.surroundings import compiled, memory_said, put_back, surroundings
 from geotranslate.training.validation import Check, Validation
 from geotranslate.translators.card import Card
 from geotranslate.translators.model import Model
@@ -55,10 +58,15 @@ class Translator(Model):
         game: What the networks want of a batch; None to train by the L1 alone.
         checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
             `columns` of the progress table.
+        betas: Those of Adam.
     """
 
     own_schedule: Schedule = "constant"
     """What `schedule` of `fit` is by default."""
+    own_rate = LEARNING_RATE
+    """What `lr` of `fit` is by default."""
+    own_decay = DECAY
+    """What `ema` of `fit` is by default."""
     own_monitor = "valid_l1"
     """What `monitor` of `fit` is by default."""
 
@@ -72,6 +80,7 @@ class Translator(Model):
         options: dict[str, Any],
         game: Game | None,
         checks: Sequence[Check] = (),
+        betas: tuple[float, float] = BETAS,
     ) -> None:
         super().__init__(data, pair, stride, radius, options)
         found: list[Any] = [*checks]
@@ -79,7 +88,9 @@ class Translator(Model):
             found.insert(0, Adversary(pair.discriminator, game))
         if validates_pairs(data):
             found.append(Validation(self.card.target))
-        self.learn = make_learner(self.data, pair, found, self.history)
+        self.fits_start = start_of(pair.generator) is not None
+        """Whether the start is fitted before the first step."""
+        self.learn = make_learner(self.data, pair, found, self.history, betas)
 
     def fit(
         self,
@@ -114,9 +125,11 @@ class Translator(Model):
 
         Args:
             epochs: Passes over the training pairs.
-            lr: Learning rate, or those of generator and discriminator; 2e-4 by default.
-            schedule: `constant`; `linear_decay` to 0 over the second half; or `one_cycle`. The
-                momentum stays as it is. By default that of the translator's paper.
+            lr: Learning rate, or those of generator and discriminator; by default that of the
+                translator's paper, 2e-4, or of the recipe of `Pix2Pix`.
+            schedule: `constant`; `linear_decay` to 0 over the second half; `cosine` to 0 after a
+                short rise; or `one_cycle`. The momentum stays as it is. By default that of the
+                translator's paper, or of the recipe of `Pix2Pix`.
             early_stopping: True to stop when `monitor` has not become better for 5 epochs, or
                 their number.
             checkpoint: True to keep in `folder`, after every epoch, all that `resume` needs
@@ -131,7 +144,8 @@ class Translator(Model):
             clip: Largest norm of the generator's gradients.
             ema: Share that a moving average of the generator's weights keeps at every step; it
                 translates, validates and is saved beside the generator. 0 for none: an average of
-                a training before is dropped. By default 0.999, or as the model was trained before.
+                a training before is dropped. By default 0.999, or that of the
+                recipe, or as the model was trained before.
             compile: Whether to compile the generator (torch.compile) for this training, which
                 takes a minute first.
             sample_every: Epochs between pictures of the same validation pairs in
@@ -157,7 +171,7 @@ class Translator(Model):
         training = Training.of(
             self.learn,
             epochs,
-            lr,
+            self.own_rate if lr is None else lr,
             self.own_schedule if schedule is None else schedule,
             early_stopping,
             checkpoint,
@@ -176,12 +190,14 @@ class Translator(Model):
         done = processes.agreed(self._resume(records) if resume else 0)
         if training.is_over(done, self.history):
             return self
-        watch = Watch(self.history)
+        if done == 0 and not self.history:
+            extra += self._begin(progress and is_main_process())
+        watch = Watch(self.history, self.baselines)
         extra += [*training.callbacks(self.learn, done, self.history), watch]
         extra += processes.callbacks(self.history)
         extra += recorders(self, records, training, done, sample_every, tensorboard)
         if decay is None:
-            decay = self.pair.decay if self.history else DECAY
+            decay = self.pair.decay if self.history else self.own_decay
         self._average(decay or None)
         if decay and self.pair.average is not None:
             extra.append(Averaging(self.pair.average, self.pair.generator, decay))
@@ -194,6 +210,23 @@ class Translator(Model):
             raise watch.error
         processes.wait()
         return self
+
+    def _begin(self, progress: bool) -> list[Callback]:
+        """Fit the start of the generator and measure what is simpler than the model."""
+        self._fit_start(progress)
+        data = self._loaders()
+        if not validates_pairs(data):
+            return []
+        with memory_said(data.train.bs):
+            self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
+        if START not in self.baselines:
+            return []
+        return [BeginningRow({"mae": self.baselines[START]})]
+
+    def _fit_start(self, progress: bool) -> None:
+        if self.fits_start:
+            fit_start(self.pair.generator, self._loaders(), self.card.seed, progress=progress)
+            self.fits_start = False
 
     @property
     def available_metrics(self) -> list[str]:
@@ -216,6 +249,7 @@ class Translator(Model):
                 f"lr_find runs in one process, not in {launched()}; find the rate without the "
                 "launcher, and give it to fit(lr=...)."
             )
+        self._fit_start(progress=True)
         with surroundings(self.learn), put_back(self.learn):
             return float(self.learn.lr_find().valley)
 
@@ -268,4 +302,5 @@ class Translator(Model):
         self._average(found.facts.get("ema", 0.0) if found.has_average else None)
         found.restore(self.learn)
         self.history[:], self.metrics = card.history, Metrics()
+        self.baselines, self.fits_start = dict(card.baselines), False
         return int(found.facts["epochs"])

@@ -10,7 +10,7 @@ import platform
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Card:
     """One row of losses for every epoch."""
     metrics: Metrics
     """Last answer of `compute_metrics`, empty before."""
+    baselines: dict[str, float] = field(default_factory=dict)
+    """Mean absolute errors of simpler translations of the validation pairs."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the versions of what wrote them."""
@@ -67,6 +69,7 @@ class Card:
             data=DataCard.from_json(values["data"]),
             history=[_numbers(row) for row in values["history"]],
             metrics=Metrics.from_json(values["metrics"]),
+            baselines=_numbers(values.get("baselines", {})),
         )
 
     def differences(self, other: Card) -> list[str]:

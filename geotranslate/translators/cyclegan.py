@@ -250,6 +250,7 @@ def _same_bands(source: Side, target: Side) -> bool:
 
 def _generator(source: Side, target: Side, options: dict[str, Any]) -> ResNet:
     shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    shape["bounded"] = target.scaling.bounded
     return ResNet(source.bands, target.bands, blocks=options["gen_blocks"], **shape)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.training.baselines import baseline_errors
 from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.measures import Measures, Palette
@@ -33,7 +34,7 @@ from geotranslate.translators.card import (
 )
 from geotranslate.translators.description import describe
 from geotranslate.translators.inference import Inference
-from geotranslate.translators.measuring import measure
+from geotranslate.translators.measuring import measure, validation_batches
 from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Model(Predictor):
         super().__init__(self._network(), data_card(data), stride, radius)
         self.history: list[dict[str, float]] = []
         self.metrics = Metrics()
+        self.baselines: dict[str, float] = {}
+        """Mean absolute errors of simpler translations of the validation pairs, by name."""
         self._folder: Path | None = None
         # Channels beside each other: what convolutions are fastest with.
         device = own_device() if self.data is None else self.data.device
@@ -123,6 +126,10 @@ class Model(Predictor):
     ) -> Metrics:
         """Measure the translations of validation pairs against their targets.
 
+        Beside the measures stand `skill_over_constant` and, where the generator has a start,
+        `skill_over_start`: 1 for no error, 0 for the mean absolute error of the training median or
+        of the start, less than 0 where the model is worse.
+
         The answer is kept in `metrics` and saved with the model, unless it is of other data, until
         the model is trained on.
 
@@ -158,6 +165,9 @@ class Model(Predictor):
             )
         measures = Measures(way.card.target, metrics, palette)
         found = measure(way.inference, loaders, measures, direction)
+        if way is self and "mae" in found and way.card.target.classes is None:
+            batches = validation_batches(self.card, loaders, direction)
+            found = found.over(baseline_errors(batches, self.card.target, self.pair.translating))
         if data is None and way is self:
             self.metrics = found
         return found
@@ -173,7 +183,14 @@ class Model(Predictor):
         return folder
 
     def _card(self) -> Card:
-        return Card(type(self).__name__, self.options, self.card, self.history, self.metrics)
+        return Card(
+            type(self).__name__,
+            self.options,
+            self.card,
+            self.history,
+            self.metrics,
+            self.baselines,
+        )
 
     @classmethod
     def from_model(cls, path: str | os.PathLike[str]) -> Self:
@@ -198,7 +215,7 @@ class Model(Predictor):
             model._average(0.0)
         load_weights(model.pair, weights, path)
         model.history.extend(card.history)
-        model.metrics = card.metrics
+        model.metrics, model.baselines = card.metrics, dict(card.baselines)
         model._folder = Path(path).absolute()
         return model
 

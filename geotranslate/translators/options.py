@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from geotranslate.checks import choice, number, whole_number
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.norms import Norm
 from geotranslate.networks.unet import depth_for
+from geotranslate.training.averaging import DECAY
 from geotranslate.training.losses import GanMode
+from geotranslate.training.optimizer import BETAS, LEARNING_RATE
+from geotranslate.training.schedule import Schedule
 
-Network = Literal["unet", "resnet9", "resnet6"]
-Recipe = Literal["seamless", "paper"]
+Network = Literal["unet", "resunet", "resnet9", "resnet6"]
+Recipe = Literal["auto", "measurement", "picture", "seamless", "paper"]
+Start = Literal["auto", "pixel", "none"]
 
+_RESIZED = {"generator": "unet", "norm": "batch", "upsample": "resize", "padding": "zeros"}
+_TRANSPOSED = _RESIZED | {"upsample": "transposed"}
+_RESIDUAL = _RESIZED | {"generator": "resunet"}
 RECIPES: dict[str, dict[str, Any]] = {
-    "seamless": {"norm": "batch", "upsample": "resize", "padding": "zeros"},
-    "paper": {"norm": "batch", "upsample": "transposed", "padding": "zeros"},
+    "measurement": _RESIDUAL | {"start": "pixel", "lambda_gan": 0.0},
+    "picture": _RESIDUAL | {"start": "pixel", "lambda_gan": 1.0},
+    "seamless": _RESIZED | {"start": "none", "lambda_gan": 1.0},
+    "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0},
 }
 """What arguments are that are not given."""
 
+
+@dataclass(frozen=True)
+class FitDefaults:
+    """What the arguments of `fit` are by default, and the betas of Adam."""
+
+    lr: float = LEARNING_RATE
+    betas: tuple[float, float] = BETAS
+    schedule: Schedule = "constant"
+    ema: float = DECAY
+
+
+PAPER = FitDefaults()
+FAST = FitDefaults(5e-4, (0.9, 0.99), "cosine", 0.995)
+FIT_DEFAULTS = {"measurement": FAST, "picture": FAST, "seamless": PAPER, "paper": PAPER}
+"""Those of every recipe, see docs/measured.md for the errors that they were chosen by."""
+
 CHOICES = {
     "recipe": Recipe,
+    "start": Start,
     "generator": Network,
     "norm": Norm,
     "upsample": Upsample,
@@ -30,6 +57,8 @@ CHOICES = {
     "gan_mode": GanMode,
 }
 MAX_LAYERS = 5
+RESIDUAL_DEPTH = 5
+"""Levels of a ResUNet by default."""
 FEATURE_WEIGHT = 10.0
 """That of pix2pixHD."""
 
@@ -39,6 +68,28 @@ def feature_weight(perceptual_loss: bool | float) -> float:
     if isinstance(perceptual_loss, bool):
         return FEATURE_WEIGHT if perceptual_loss else 0.0
     return number("perceptual_loss", perceptual_loss, least=0)
+
+
+def complete(options: dict[str, Any], target: Side) -> dict[str, Any]:
+    """Return the options of a Pix2Pix with all that is not given, or "auto", decided.
+
+    Args:
+        options: As they were given.
+        target: What is translated to, whose kind decides on the recipe.
+
+    Raises:
+        InvalidInputError: There is no such recipe.
+    """
+    recipe = choice("recipe", options["recipe"], get_args(Recipe))
+    if recipe == "auto":
+        recipe = "picture" if target.is_picture else "measurement"
+    found = {
+        name: RECIPES[recipe].get(name) if value is None or value == "auto" else value
+        for name, value in options.items()
+    }
+    if options["backbone"] is not None and options["generator"] is None:
+        found["generator"] = "unet"
+    return found | {"recipe": recipe}
 
 
 def check(options: dict[str, Any]) -> None:
@@ -82,6 +133,9 @@ def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | N
         InvalidInputError: There is no such depth, or there are two encoders.
     """
     given, most = options["depth"], depth_for(card.chip_size)
+    if options["generator"] == "resunet":
+        most = card.chip_size.bit_length() - 3
+        return min(RESIDUAL_DEPTH, most) if given is None else whole_number("depth", given, 1, most)
     if options["backbone"] is not None and options["generator"] != "unet":
         raise InvalidInputError(
             f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "

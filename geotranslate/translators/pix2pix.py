@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
+from torch import nn
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
@@ -13,7 +14,9 @@ from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.norms import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
+from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.resunet import ResUNet
 from geotranslate.networks.unet import UNet
 from geotranslate.training.loaders import paired_card
 from geotranslate.training.losses import GanMode
@@ -22,14 +25,16 @@ from geotranslate.training.pairedgame import Judge, PairedGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import (
-    RECIPES,
+    FIT_DEFAULTS,
     Network,
     Recipe,
+    Start,
     check,
+    complete,
     depth_of,
     feature_weight,
 )
-from geotranslate.translators.pretrained import start_from
+from geotranslate.translators.pretrained import holds_encoder, start_from
 
 
 class Pix2Pix(Translator):
@@ -88,10 +93,11 @@ class Pix2Pix(Translator):
         self,
         data: DataLoaders | DataCard,
         *,
-        recipe: Recipe = "seamless",
+        recipe: Recipe = "auto",
+        start: Start = "auto",
         pretrained_path: str | os.PathLike[str] | None = None,
         backbone: str | None = None,
-        generator: Network = "unet",
+        generator: Network | None = None,
         depth: int | None = None,
         ngf: int = 64,
         ndf: int = 64,
@@ -101,13 +107,14 @@ class Pix2Pix(Translator):
         padding: Padding | None = None,
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
-        lambda_gan: float = 1.0,
+        lambda_gan: float | Literal["auto"] = "auto",
         gan_mode: GanMode = "vanilla",
         label_smoothing: float = 0.0,
         perceptual_loss: bool | float = False,
     ) -> None:
         options: dict[str, Any] = {
             "recipe": recipe,
+            "start": start,
             "backbone": backbone,
             "generator": generator,
             "depth": depth,
@@ -124,17 +131,18 @@ class Pix2Pix(Translator):
             "label_smoothing": label_smoothing,
             "perceptual_loss": feature_weight(perceptual_loss),
         }
-        options |= {
-            name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
-        }
-        check(options)
         card = paired_card(data, type(self).__name__)
+        options = complete(options, card.target)
+        check(options)
+        defaults = FIT_DEFAULTS[options["recipe"]]
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
         options["depth"] = depth_of(card, options, alone=alone)
         with seeded(card.seed):
             network = encoded(_generator(card, options), card.source)
             discriminator = (
-                encoded(_discriminator(card, options), card.source) if lambda_gan else None
+                encoded(_discriminator(card, options), card.source)
+                if options["lambda_gan"]
+                else None
             )
         game = None if discriminator is None else _game(discriminator, options)
         super().__init__(
@@ -144,11 +152,16 @@ class Pix2Pix(Translator):
             radius=network.radius,
             options=options,
             game=game,
+            betas=defaults.betas,
         )
+        self.own_rate, self.own_schedule = defaults.lr, defaults.schedule
+        self.own_decay = defaults.ema
         if recipe == "paper":
             self.own_norm_stats = "tile"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
+            # That of a saved model is fitted; beside an encoder from a file it has to be.
+            self.fits_start = holds_encoder(pretrained_path)
 
     @staticmethod
     def supported_backbones() -> list[str]:
@@ -166,9 +179,21 @@ class Pix2Pix(Translator):
             generator.unfreeze()
 
 
-def _generator(card: DataCard, options: dict[str, Any]) -> UNet | BackboneUNet | ResNet:
-    bands = source_channels(card.source), card.target.bands
+def _generator(card: DataCard, options: dict[str, Any]) -> Any:
+    seen, made = source_channels(card.source), card.target.bands
+    if options["start"] == "none":
+        return _network(seen, made, options, bounded=card.target.scaling.bounded)
+    start = PixelNetwork(seen, made)
+    return Started(start, _network(seen + made, made, options, bounded=False))
+
+
+def _network(bands_in: int, bands_out: int, options: dict[str, Any], *, bounded: bool) -> Any:
+    bands = bands_in, bands_out
     shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    shape["bounded"] = bounded
+    if options["generator"] == "resunet":
+        shape.pop("upsample")
+        return ResUNet(*bands, depth=options["depth"], **shape)
     if options["generator"] != "unet":
         return ResNet(*bands, blocks=int(options["generator"].removeprefix("resnet")), **shape)
     if options["backbone"] is not None:

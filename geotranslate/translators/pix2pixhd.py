@@ -168,6 +168,7 @@ def _check(options: dict[str, Any]) -> None:
 def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhancer:
     bands = source_channels(card.source), card.target.bands
     shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
+    shape["bounded"] = card.target.scaling.bounded
     coarse = options["n_downsample_global"], options["n_blocks_global"]
     fine = options["n_local_enhancers"] if options["gen_network"] == "local" else 0
     least = 2 ** (coarse[0] + fine + 1)

@@ -56,6 +56,11 @@ COARSE = (
 """What the coarse part of a local generator has to have in common with a global one."""
 
 
+def holds_encoder(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is that of an encoder's weights, not of a saved model."""
+    return not (Path(path).is_dir() or Path(path).name == CARD_FILE)
+
+
 def start_from(
     path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
 ) -> None:
@@ -74,7 +79,7 @@ def start_from(
         ModelFileError: The file cannot be read, or its weights do not fit.
         InvalidInputError: It holds an encoder and the generator has none.
     """
-    if Path(path).is_dir() or Path(path).name == CARD_FILE:
+    if not holds_encoder(path):
         _continue(path, pair, card, options)
         return
     generator = unwrapped(pair.generator)

@@ -135,17 +135,26 @@ def _other_values(values: NDArray[np.float32], source: Source, side: Side, name:
         return None
     if side.classes is not None:
         return _other_classes(values, side, name)
-    scaled = side.scaling.scale(values[:, :, None])[:, :, 0]
+    far = _far(values, side)
     for band in range(side.bands):
-        if np.mean(np.abs(scaled[band]) > FAR) > FAR_SHARE:
+        if np.mean(far[band]) > FAR_SHARE:
             low, high = values[band].min(), values[band].max()
             return (
                 f"{name} holds values far outside of those that the model was trained on: band "
                 f"{source.indexes[band]} reaches from {low:.6g} to {high:.6g}, in training from "
-                f"{side.scaling.low[band]:.6g} to {side.scaling.high[band]:.6g}. Check that it "
+                f"{side.limits[0][band]:.6g} to {side.limits[1][band]:.6g}. Check that it "
                 "has the same units and scale."
             )
     return None
+
+
+def _far(values: NDArray[np.float32], side: Side) -> NDArray[np.bool_]:
+    """Return which values `(bands, pixels)` lie two training ranges or more outside of training."""
+    if side.scaling.bounded:
+        return np.abs(side.scaling.scale(values[:, :, None])[:, :, 0]) > FAR
+    low, high = np.array(side.limits)[..., None]
+    beyond = (FAR - 1) / 2 * (high - low)
+    return (values < low - beyond) | (values > high + beyond)
 
 
 def _other_classes(values: NDArray[np.float32], side: Side, name: str) -> str | None:

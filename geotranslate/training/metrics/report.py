@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,18 @@ class Metrics(Mapping[str, float]):
 
     def _repr_html_(self) -> str:
         return "".join(map(_as_html, self._tables()))
+
+    def over(self, errors: Mapping[str, float]) -> Metrics:
+        """Return the metrics with the skill over simpler translations: 1 - MAE / their MAE.
+
+        Args:
+            errors: Mean absolute errors by the names of the simpler translations.
+        """
+        skills = {
+            f"skill_over_{name}": 1 - self.overall["mae"] / error if error > 0 else math.nan
+            for name, error in errors.items()
+        }
+        return replace(self, overall=self.overall | skills)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: the measures of all bands, and beside them what else there is."""

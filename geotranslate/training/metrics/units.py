@@ -24,10 +24,10 @@ class Units:
         limits = np.iinfo(side.dtype) if np.issubdtype(side.dtype, np.integer) else None
         self.limits = None if limits is None else (float(limits.min), float(limits.max))
         whole = side.dtype == "uint8"
-        self.low = (0.0,) * side.bands if whole else side.scaling.low
-        high = (255.0,) * side.bands if whole else side.scaling.high
+        self.low = (0.0,) * side.bands if whole else side.limits[0]
+        high = (255.0,) * side.bands if whole else side.limits[1]
         self.ranges = tuple(b - a for a, b in zip(self.low, high, strict=True))
-        """For each band 255 for uint8, else the range that the scaling maps to -1..1."""
+        """For each band 255 for uint8, else the range of the training chips."""
 
     def translation(self, scaled: Tensor) -> Tensor:
         """Return a translation as it would be written: rounded and clipped to the dtype."""

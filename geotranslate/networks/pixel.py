@@ -1,0 +1,169 @@
+"""A small network over a pixel and its blurred neighbors, and generators that add to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from geotranslate.networks.layers import pad_to_multiple
+from geotranslate.networks.sight import Span, halo
+
+LEVELS = (1, 2, 3, 5)
+"""Halvings whose blurred images a pixel sees: means over about 3, 6, 12 and 50 px."""
+TEXTURES = (2, 3, 5)
+"""Those of which it sees the deviations too: of one px there are none."""
+FEATURES = 1 + len(LEVELS) + len(TEXTURES)
+"""Numbers for each band of a source."""
+EPSILON = 1e-6
+"""Added to variances, whose roots would have no slope at 0."""
+HIDDEN = 128
+CHUNK = 2**16
+"""Pixels whose hidden values are in memory at once when translating."""
+
+
+class Pyramid(nn.Module):
+    """Put an image beside its means and deviations in neighborhoods that grow.
+
+    A halving is a binomial filter of 4 x 4 px (Burt and Adelson 1983), and a halved image is
+    enlarged bilinearly, so that a pixel sees weighted means of its surroundings. A deviation is the
+    square root of the mean of squares less the squared mean. Edges are repeated.
+    """
+
+    stride = 2 ** max(LEVELS)
+    """Factor by which images are shrunk inside."""
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        # No part of the weights: it never changes.
+        self.register_buffer("kernel", torch.outer(taps, taps)[None, None], persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return `(n, bands * FEATURES, rows, cols)`; sides are whole multiples of `stride`."""
+        found = [image]
+        means, squares = image, image.square()
+        for level in range(1, max(LEVELS) + 1):
+            means, squares = self._halved(means), self._halved(squares)
+            if level in LEVELS:
+                found.append(_enlarged(means, level))
+            if level in TEXTURES:
+                variance = (squares - means.square()).clamp(min=0)
+                found.append(_enlarged((variance + EPSILON).sqrt(), level))
+        return torch.cat(found, dim=1)
+
+    def _halved(self, image: Tensor) -> Tensor:
+        count, bands, rows, cols = image.shape
+        flat = image.reshape(count * bands, 1, rows, cols)
+        flat = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), self.kernel, stride=2)
+        return flat.reshape(count, bands, rows // 2, cols // 2)
+
+    def reads(self, span: Span) -> Span:
+        """Return which pixels the blurred pixels of a span are made of."""
+        first, last = span
+        # A blurred pixel is a mixture of two, half a step to either side.
+        scale = self.stride
+        first, last = (2 * first + 1 - scale) // (2 * scale), (2 * last + 1 + scale) // (2 * scale)
+        for _ in range(max(LEVELS)):
+            first, last = 2 * first - 1, 2 * last + 2
+        return min(first, span[0]), max(last, span[1])
+
+
+def _enlarged(image: Tensor, level: int) -> Tensor:
+    return F.interpolate(image, scale_factor=2.0**level, mode="bilinear")
+
+
+class PixelNetwork(nn.Module):
+    """Map a pixel and its neighborhood to a target pixel, by two hidden layers.
+
+    It is fitted to a sample of pixels before a training, and is then a constant of the generator.
+
+    Args:
+        bands_in: Bands of the source.
+        bands_out: Bands of the target.
+        hidden: Values of either hidden layer.
+    """
+
+    stride = Pyramid.stride
+
+    def __init__(self, bands_in: int, bands_out: int, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.pyramid = Pyramid()
+        self.layers = nn.Sequential(
+            nn.Linear(bands_in * FEATURES, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, bands_out),
+        )
+        self.requires_grad_(False)
+
+    def neighborhoods(self, source: Tensor) -> Tensor:
+        """Return `(n, features, rows, cols)` that `layers` take for every pixel, float32."""
+        rows, cols = source.shape[-2:]
+        with torch.autocast(source.device.type, enabled=False):
+            extended = _extended(source.float(), self.stride)
+            return self.pyramid(extended)[..., :rows, :cols]
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate `(n, bands, rows, cols)` of any size, in float32."""
+        features = self.neighborhoods(source).movedim(1, -1)
+        with torch.autocast(source.device.type, enabled=False):
+            # Image by image, in parts of one size: the result does not depend on the batch.
+            images = [
+                torch.cat([self.layers(part) for part in image.flatten(0, 1).split(CHUNK)])
+                for image in features
+            ]
+        return torch.stack(images).reshape(*features.shape[:-1], -1).movedim(-1, 1)
+
+
+def _extended(image: Tensor, multiple: int) -> Tensor:
+    """Extend an image below and to the right to whole multiples, also where it is small."""
+    rows, cols = image.shape[-2:]
+    if min(rows, cols) > multiple:
+        return pad_to_multiple(image, multiple)
+    return F.pad(image, (0, -cols % multiple, 0, -rows % multiple), mode="replicate")
+
+
+class Started(nn.Module):
+    """A generator that adds to what a `PixelNetwork` gives.
+
+    The generator sees the source and the start. Its last layer begins at 0, so that a training
+    begins with the error of the start.
+
+    Args:
+        start: The small network.
+        network: A generator of `bands_in + bands_out` bands, not bounded, with a `head`.
+    """
+
+    def __init__(self, start: PixelNetwork, network: Any) -> None:
+        super().__init__()
+        self.start, self.network = start, network
+        self.stride = max(start.stride, network.stride)
+        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        for layer in network.head.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.zeros_(layer.weight)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate `(n, bands, rows, cols)`."""
+        with torch.no_grad():
+            start = self.start(source)
+        # What computes in bfloat16 takes it; the start is float32.
+        both = torch.cat([source, start], dim=1).to(next(self.network.parameters()).dtype)
+        return start + self.network(both)
+
+    @property
+    def radius(self) -> int | None:
+        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
+
+        None where that of the network is not known.
+        """
+        return None if self.network.radius is None else halo(self.reads, self.stride)
+
+    def reads(self, span: Span) -> Span:
+        """Return which source pixels a span of translated pixels depends on, along an axis."""
+        return self.start.pyramid.reads(self.network.reads(span))

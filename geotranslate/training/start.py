@@ -1,0 +1,111 @@
+"""Fit the start of a generator to a sample of training pixels, before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from fastai.data.core import DataLoaders
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from geotranslate.chips.pair import Pair
+from geotranslate.networks.pixel import PixelNetwork
+from geotranslate.training.baselines import seen_by, start_of
+from geotranslate.training.pairs import PairDataset
+
+PIXELS = 400_000
+"""Most pixels of the sample."""
+CHIPS = 1000
+"""Most chips that they are drawn from."""
+PASSES, BATCH = 60, 4096
+RATE, BETAS = 2e-3, (0.9, 0.99)
+
+
+def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:
+    """Fit the start of a generator by the L1 over a sample of valid training pixels.
+
+    The same data and seed give the same start, whatever the machine draws besides.
+
+    Args:
+        generator: The generator; without a start nothing is done.
+        data: Loaders of pairs.
+        seed: Seed of the sample, of the first weights and of the batches.
+        progress: Whether to show a bar.
+    """
+    start = start_of(generator)
+    if start is None:
+        return
+    drawn = torch.Generator().manual_seed(seed)
+    dataset = data.train_ds
+    whole = PairDataset(_some(dataset.pairs, drawn), dataset.card, None)
+    features, targets = _sample(generator, whole, drawn, data.device)
+    if len(features):
+        _fit(start, features, targets, drawn, progress=progress)
+
+
+def _some(pairs: Sequence[Pair], drawn: torch.Generator) -> list[Pair]:
+    order = torch.randperm(len(pairs), generator=drawn)[:CHIPS]
+    return [pairs[i] for i in sorted(order.tolist())]
+
+
+def _sample(
+    generator: nn.Module,
+    dataset: PairDataset,
+    drawn: torch.Generator,
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Return features and targets `(pixels, features)` and `(pixels, bands)` of valid pixels."""
+    start = start_of(generator)
+    assert start is not None
+    most = math.ceil(PIXELS / len(dataset))
+    features, targets = [], []
+    for number in range(len(dataset)):
+        source, target = (side.as_subclass(Tensor) for side in dataset[number])
+        valid = torch.isfinite(target).all(0).flatten().nonzero()[:, 0]
+        chosen = valid[torch.randperm(len(valid), generator=drawn)[:most]]
+        with torch.no_grad():
+            known = start.neighborhoods(seen_by(generator, source[None].to(device)))[0]
+        features.append(known.flatten(1)[:, chosen.to(device)].T)
+        targets.append(target.flatten(1)[:, chosen].T.to(device))
+    return torch.cat(features), torch.cat(targets)
+
+
+def _fit(
+    start: PixelNetwork,
+    features: Tensor,
+    targets: Tensor,
+    drawn: torch.Generator,
+    *,
+    progress: bool,
+) -> None:
+    # The layers see features of mean 0 and deviation 1, and give the same of the target about its
+    # median, so that one learning rate suits all data; the first and the last layer then take it on.
+    center, spread = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
+    low, median, high = (targets.quantile(q, 0) for q in (0.005, 0.5, 0.995))
+    size = (targets.clamp(low, high) - median).abs().mean(0).clamp(min=1e-6)
+    layers = [layer for layer in start.layers if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        bound = 1 / math.sqrt(layer.in_features)
+        for weight in (layer.weight, layer.bias):
+            value = torch.rand(weight.shape, generator=drawn) * 2 * bound - bound
+            weight.data.copy_(value)
+    start.requires_grad_(True)
+    features, targets = (features - center) / spread, (targets - median) / size
+    optimizer = torch.optim.Adam(start.parameters(), RATE, betas=BETAS)
+    steps = max(1, PASSES * len(features) // BATCH)
+    for step in tqdm(range(steps), desc="fitting the start", disable=not progress, leave=False):
+        optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        batch = torch.randint(len(features), (BATCH,), generator=drawn).to(features.device)
+        loss = (start.layers(features[batch]) - targets[batch]).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    start.requires_grad_(False)
+    with torch.no_grad():
+        first, last = layers[0], layers[-1]
+        first.bias.sub_((first.weight * (center / spread)).sum(1))
+        first.weight.div_(spread)
+        last.weight.mul_(size[:, None])
+        last.bias.mul_(size).add_(median)

@@ -53,6 +53,13 @@ class Side:
         return self.classes is not None or (self.dtype == "uint8" and self.bands == 3)
 
     @property
+    def kind(self) -> str:
+        """What the values are, as sentences have it."""
+        if self.classes is not None:
+            return "classes"
+        return "a picture" if self.is_picture else "measurements"
+
+    @property
     def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Smallest and largest values of the bands, or those that the scaling maps to -1 and 1."""
         if self.extent is None or self.scaling.bounded:

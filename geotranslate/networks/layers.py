@@ -120,7 +120,7 @@ def up_block(
 def output_block(
     bands_in: int, bands_out: int, *, upsample: Upsample, padding: Padding, bounded: bool = True
 ) -> nn.Sequential:
-    """Return the last block of a generator, which doubles the sides and, if bounded, ends in -1..1."""
+    """Return the last block of a generator: it doubles the sides and, if bounded, ends in -1..1."""
     layers = enlarge(upsample, bands_in, bands_out, bias=True, padding=padding)
     return nn.Sequential(nn.ReLU(), *layers, last_activation(bounded))
 

@@ -76,7 +76,7 @@ class OneHot(nn.Module):
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network that takes the bands of classes, or adds to a start, or the network itself."""
+    """Return the network inside of what encodes classes and adds to a start."""
     while isinstance(network, OneHot | Started):
         network = network.network
     return network

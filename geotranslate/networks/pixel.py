@@ -19,6 +19,8 @@ FEATURES = 1 + len(LEVELS) + len(TEXTURES)
 """Numbers for each band of a source."""
 EPSILON = 1e-6
 """Added to variances, whose roots would have no slope at 0."""
+FAINT_WEIGHTS = 2e-3
+"""Deviation of the first weights of the last layer that adds to a start."""
 HIDDEN = 128
 CHUNK = 2**16
 """Pixels whose hidden values are in memory at once when translating."""
@@ -131,8 +133,9 @@ def _extended(image: Tensor, multiple: int) -> Tensor:
 class Started(nn.Module):
     """A generator that adds to what a `PixelNetwork` gives.
 
-    The generator sees the source and the start. Its last layer begins at 0, so that a training
-    begins with the error of the start.
+    The generator sees the source and the start. Its last layer begins near 0, so that a training
+    begins with about the error of the start. At 0 no other layer would get a gradient, and by the
+    L1 the last one hardly moves where the start gives the median.
 
     Args:
         start: The small network.
@@ -146,7 +149,9 @@ class Started(nn.Module):
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         for layer in network.head.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.zeros_(layer.weight)
+                nn.init.normal_(layer.weight, 0, FAINT_WEIGHTS)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""

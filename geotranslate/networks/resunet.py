@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -107,10 +107,10 @@ class ResUNet(nn.Module):
         # The way through the innermost level reads all that the skips read.
         span = reach(self.head, span)
         for block in self.decoder:
-            first, last = reach(block.layers, span)
+            first, last = reach(cast(PreactivatedBlock, block).layers, span)
             span = first // 2, last // 2
         for block in reversed(self.encoder):
-            span = reach(block.layers, span)
+            span = reach(cast(PreactivatedBlock, block).layers, span)
             if block is not self.encoder[0]:
                 span = 2 * span[0], 2 * span[1] + 1
         return reach(self.first, span)
@@ -123,8 +123,8 @@ class PreactivatedBlock(nn.Module):
         super().__init__()
         same: dict[str, Any] = {"padding": 1, "padding_mode": padding}
         last = AnySizeConv2d(channels, channels, 3, **same)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for weight in last.parameters():
+            nn.init.zeros_(weight)
         self.layers = nn.Sequential(
             make_norm(norm, channels),
             nn.ReLU(),

@@ -30,14 +30,16 @@ class Adversary(Callback):
     Args:
         discriminator: What learns to tell real from translated.
         game: The losses of both.
+        begin: Share of a training, 0 to 1, before which the discriminator rests and the generator
+            learns without it.
     """
 
     # Before GradientAccumulation (6), which weighs the whole loss, and before MixedPrecision (10),
     # so that the game is played under its autocast.
     order, run_valid = 5, False
 
-    def __init__(self, discriminator: nn.Module, game: Game) -> None:
-        self.discriminator, self.game = discriminator, game
+    def __init__(self, discriminator: nn.Module, game: Game, begin: float = 0.0) -> None:
+        self.discriminator, self.game, self.begin = discriminator, game, begin
         self.accumulation: GradientAccumulation | None = None
         self.in_step: InStep | None = None
         self.losses: dict[str, list[Tensor]] = {name: [] for name in (*game.terms, *game.verdicts)}
@@ -68,8 +70,15 @@ class Adversary(Callback):
         """Forget the losses of the epoch before."""
         self.losses = {name: [] for name in self.losses}
 
+    @property
+    def rests(self) -> bool:
+        """Whether the discriminator has no part in the training yet."""
+        return float(getattr(self.learn, "share_done", 1.0)) < self.begin
+
     def after_pred(self) -> None:
         """Learn to tell the batch from its translation, and take the discriminator's step."""
+        if self.rests:
+            return
         self.discriminator.requires_grad_(True)
         self.game.begin(self.xb[0], self.yb[0], self.pred)
         verdicts = self.game.judge()
@@ -85,7 +94,8 @@ class Adversary(Callback):
 
     def after_loss(self) -> None:
         """Replace the learner's loss by all that the generator aims at, each by its weight."""
-        aims = self.game.aim(self.loss_grad)
+        game = self.game
+        aims = (game.aim_alone if self.rests else game.aim)(self.loss_grad)
         for name, (_, loss) in aims.items():
             self.losses[name].append(loss.detach())
         self.learn.loss_grad = torch.stack([weight * loss for weight, loss in aims.values()]).sum()

@@ -62,6 +62,14 @@ class Game(ABC):
             loss: The learner's own, the L1 of translation and target.
         """
 
+    def aim_alone(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return the generator's losses while the discriminator rests, with their weights.
+
+        Args:
+            loss: The learner's own, the L1 of translation and target.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no losses without a discriminator.")
+
     def state(self) -> dict[str, Tensor]:
         """Return what the game remembers of former batches."""
         return {}

@@ -64,6 +64,10 @@ class PairedGame(Game):
             verdicts[name] = torch.stack(losses).sum()
         return verdicts
 
+    def aim_alone(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return the L1, with the weight that it has beside the discriminator."""
+        return {"l1": (self.lambda_l1 or 1.0, loss)}
+
     def aim(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
         """Return L1, adversarial loss and, if they count, the difference of the features."""
         scales = self.discriminator.features(self.source, self.translation)

@@ -24,7 +24,8 @@ def rate_at(schedule: Schedule, share: float) -> float:
 
     `linear_decay` holds the rate for one half and brings it to 0 in the other (Isola et al.
     2017); `cosine` rises for a fiftieth of the training and falls to 0 by a cosine (Loshchilov and
-    Hutter 2017, arXiv:1608.03983); `one_cycle` rises and falls by cosines (Smith 2018, arXiv:1803.09820).
+    Hutter 2017, arXiv:1608.03983); `one_cycle` rises and falls by
+    cosines (Smith 2018, arXiv:1803.09820).
 
     Raises:
         InvalidInputError: There is no such schedule.
@@ -69,5 +70,6 @@ class LearningRates(Callback):
     def before_batch(self) -> None:
         """Set the rates."""
         epochs = self.done + self.learn.epoch + self.iter / len(self.dl)
-        factor = rate_at(self.schedule, epochs / self.total)
+        self.learn.share_done = epochs / self.total
+        factor = rate_at(self.schedule, self.learn.share_done)
         self.opt.set_hyper("lr", [rate * factor for rate in self.rates])

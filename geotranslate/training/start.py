@@ -80,8 +80,8 @@ def _fit(
     *,
     progress: bool,
 ) -> None:
-    # The layers see features of mean 0 and deviation 1, and give the same of the target about its
-    # median, so that one learning rate suits all data; the first and the last layer then take it on.
+    # The layers see features of mean 0 and deviation 1, and give deviations of the target from its
+    # median, so that one learning rate suits all data. The outer layers then take both over.
     center, spread = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
     low, median, high = (targets.quantile(q, 0) for q in (0.005, 0.5, 0.995))
     size = (targets.clamp(low, high) - median).abs().mean(0).clamp(min=1e-6)

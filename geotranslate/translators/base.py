@@ -59,6 +59,7 @@ class Translator(Model):
         checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
             `columns` of the progress table.
         betas: Those of Adam.
+        gan_after: Share of a training before which the discriminator rests.
     """
 
     own_schedule: Schedule = "constant"
@@ -81,11 +82,12 @@ class Translator(Model):
         game: Game | None,
         checks: Sequence[Check] = (),
         betas: tuple[float, float] = BETAS,
+        gan_after: float = 0.0,
     ) -> None:
         super().__init__(data, pair, stride, radius, options)
         found: list[Any] = [*checks]
         if game is not None and pair.discriminator is not None:
-            found.insert(0, Adversary(pair.discriminator, game))
+            found.insert(0, Adversary(pair.discriminator, game, gan_after))
         if validates_pairs(data):
             found.append(Validation(self.card.target))
         self.fits_start = start_of(pair.generator) is not None

@@ -27,6 +27,8 @@ def describe(card: Card, pair: AdversarialPair) -> Summary:
         ("generator", _network(pair.generator)),
         ("discriminator", _network(pair.discriminator)),
     ]
+    if "recipe" in card.options:
+        lines.append(("recipe", _recipe(card)))
     if pair.average is not None:
         lines.append(("translates with", "an average of the generator's weights"))
     lines.append(("epochs", str(len(card.history))))
@@ -34,6 +36,18 @@ def describe(card: Card, pair: AdversarialPair) -> Summary:
         row = card.history[-1]
         lines.append(("last epoch", ", ".join(f"{name} {row[name]:.4g}" for name in row)))
     return Summary(tuple(lines))
+
+
+def _recipe(card: Card) -> str:
+    """Return what a Pix2Pix learns by and why."""
+    options, target = card.options, card.data.target
+    start = "a fitted start, then " if options["start"] == "pixel" else ""
+    losses = "L1 alone"
+    if options["lambda_gan"]:
+        losses = "L1 and a discriminator"
+        if options["gan_after"]:
+            losses += f" from {options['gan_after']:.0%} of a training on"
+    return f"{options['recipe']} (the target holds {target.kind}): {start}{losses}"
 
 
 def _side(side: Side) -> str:

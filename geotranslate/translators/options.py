@@ -24,10 +24,10 @@ _RESIZED = {"generator": "unet", "norm": "batch", "upsample": "resize", "padding
 _TRANSPOSED = _RESIZED | {"upsample": "transposed"}
 _RESIDUAL = _RESIZED | {"generator": "resunet"}
 RECIPES: dict[str, dict[str, Any]] = {
-    "measurement": _RESIDUAL | {"start": "pixel", "lambda_gan": 0.0},
-    "picture": _RESIDUAL | {"start": "pixel", "lambda_gan": 1.0},
-    "seamless": _RESIZED | {"start": "none", "lambda_gan": 1.0},
-    "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0},
+    "measurement": _RESIDUAL | {"start": "pixel", "lambda_gan": 0.0, "gan_after": 0.0},
+    "picture": _RESIDUAL | {"start": "pixel", "lambda_gan": 1.0, "gan_after": 0.5},
+    "seamless": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
+    "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
 }
 """What arguments are that are not given."""
 
@@ -104,6 +104,7 @@ def check(options: dict[str, Any]) -> None:
     number("dropout", options["dropout"], least=0, below=1)
     number("lambda_l1", options["lambda_l1"], least=0)
     number("lambda_gan", options["lambda_gan"], least=0)
+    number("gan_after", options["gan_after"], least=0, below=1)
     number("label_smoothing", options["label_smoothing"], least=0, below=1)
     for name, choices in CHOICES.items():
         choice(name, options[name], get_args(choices))

@@ -6,7 +6,6 @@ import os
 from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
-from torch import nn
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
@@ -45,20 +44,29 @@ class Pix2Pix(Translator):
 
     Args:
         data: Loaders from `prepare_data`.
-        recipe: What `norm`, `upsample` and `padding` are where they are not given: "seamless"
-            shows neither tiles nor checkerboards; "paper" is that of Isola et al., and translates
-            scenes as they do, every tile normalised by itself, unless `norm_stats` says otherwise.
+        recipe: Decides on all that is not given here or to `fit`. "auto" is "picture" for targets
+            of three bands of uint8 and for classes, else "measurement". Both add a `ResUNet` to a
+            fitted start, with a rate of 5e-4 that falls to 0 by a cosine; "measurement" learns by
+            L1 alone, as what an adversarial loss invents is an error there, "picture" with a
+            discriminator in the second half of a training. "seamless" is a U-Net and PatchGAN
+            without checkerboards; "paper" is that of Isola et al., and translates scenes as they
+            do, every tile normalised by itself, unless `norm_stats` says otherwise.
+        start: "pixel" for a small network over single pixels and their blurred neighbors, which is
+            fitted to a sample of the training pixels before the first step and to which the
+            generator adds; "none" for a generator alone; "auto" as the recipe says.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
             (the discriminator's if both have one), or, with a `backbone`, a local file with the
             state dict of its encoder, by torch or safetensors. Such an encoder starts frozen, see
             `unfreeze`; its first convolution is spread over the bands. Nothing is downloaded.
         backbone: Encoder of the generator, one of `supported_backbones` or, with `tu-` before its
             name, of timm; by default the U-Net's own. It starts with random weights.
-        generator: "unet", or "resnet9" or "resnet6" with so many residual blocks, which see less
-            far (Johnson et al. 2016) and take longer.
+        generator: "unet"; "resunet", a U-Net of residual blocks, which has a tenth of the weights;
+            or "resnet9" or "resnet6" with so many residual blocks, which see less far (Johnson et
+            al. 2016) and take longer. By default as the recipe says.
         depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8, or to
             two pixels where single images are normalised (instance, group, batches of one pair)
-            and a repeated pixel would be alone. With fewer it sees less far.
+            and a repeated pixel would be alone. Of a "resunet" 5, or fewer for small chips. With
+            fewer it sees less far.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.
         n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
@@ -75,8 +83,10 @@ class Pix2Pix(Translator):
         dropout: Probability in the generator's three innermost decoder blocks, or in its residual
             blocks, when training.
         lambda_l1: Weight of the mean absolute difference in -1..1.
-        lambda_gan: Weight of the adversarial term; 0 is plain regression without a discriminator,
-            often better for targets that are like labels.
+        lambda_gan: Weight of the adversarial term; 0 is plain regression without a discriminator.
+            "auto" is that of the recipe.
+        gan_after: Share of a training, 0 to 1, before which the discriminator rests. By default
+            that of the recipe.
         gan_mode: The adversarial loss: "vanilla" (cross-entropy), "lsgan" (squares) or "hinge".
         label_smoothing: What the discriminator's label of real pairs is below 1; not in "hinge".
         perceptual_loss: Weight of the difference between the discriminator's features of
@@ -108,6 +118,7 @@ class Pix2Pix(Translator):
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
         lambda_gan: float | Literal["auto"] = "auto",
+        gan_after: float | None = None,
         gan_mode: GanMode = "vanilla",
         label_smoothing: float = 0.0,
         perceptual_loss: bool | float = False,
@@ -127,6 +138,7 @@ class Pix2Pix(Translator):
             "dropout": dropout,
             "lambda_l1": lambda_l1,
             "lambda_gan": lambda_gan,
+            "gan_after": gan_after,
             "gan_mode": gan_mode,
             "label_smoothing": label_smoothing,
             "perceptual_loss": feature_weight(perceptual_loss),
@@ -153,6 +165,7 @@ class Pix2Pix(Translator):
             options=options,
             game=game,
             betas=defaults.betas,
+            gan_after=options["gan_after"],
         )
         self.own_rate, self.own_schedule = defaults.lr, defaults.schedule
         self.own_decay = defaults.ema

@@ -16,7 +16,8 @@ from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 
 DTYPES = ["uint8", "int16", "uint16", "int32", "float32", "float64"]
-MEASURED: list[ScalingKind] = ["minmax", "percentile", "zscore", "db"]
+MEASURED: list[ScalingKind] = ["minmax", "percentile", "robust", "asinh", "zscore", "db"]
+UNBOUNDED: tuple[ScalingKind, ...] = ("robust", "asinh", "zscore")
 
 Draw = Callable[[np.random.Generator, int], NDArray[Any]]
 DRAWS: dict[str, Draw] = {
@@ -72,7 +73,7 @@ def test_training_values_come_back(
     assert scaled.dtype == back.dtype == np.float32
     order = data[0, 0].argsort()
     assert (np.diff(scaled[0, 0, order]) >= 0).all()
-    if kind not in ("zscore", "db"):
+    if scaling.bounded and kind != "db":
         assert abs(scaled).max() <= 1
     if scaling.floor is not None:
         data = np.maximum(data, scaling.floor[0])
@@ -166,10 +167,14 @@ def test_dtype_is_the_whole_range(dtype: str, low: int, high: int) -> None:
     assert (scaling.low, scaling.high) == ((low, low), (high, high))
 
 
-def test_auto_is_the_dtype_for_bytes_and_percentile_for_others() -> None:
+def test_auto_is_the_dtype_for_bytes_and_else_about_the_median() -> None:
     statistics = statistics_of(np.random.default_rng(0).exponential(9, (2, 20, 20)))
-    for dtype, kind in (("uint8", "dtype"), ("uint16", "percentile"), ("float32", "percentile")):
-        assert make_scaling("auto", statistics, dtype) == make_scaling(kind, statistics, dtype)
+    kinds = {False: "asinh", True: "robust"}
+    for dtype in ("uint8", "uint16", "float32"):
+        for target, about in kinds.items():
+            kind: ScalingKind = "dtype" if dtype == "uint8" else about  # type: ignore[assignment]
+            found = make_scaling("auto", statistics, dtype, target=target)
+            assert found == make_scaling(kind, statistics, dtype)
 
 
 def test_none_changes_nothing() -> None:
@@ -261,3 +266,45 @@ def test_every_positive_value_comes_back_from_decibels_beside_zeros() -> None:
     positive = data > 0
     back = scaling.unscale(scaling.scale(data))
     np.testing.assert_allclose(back[positive], data[positive], rtol=1e-4)
+
+
+@cases
+def test_equal_errors_in_units_weigh_alike_by_the_scaling_of_targets(
+    name: str, dtype: str, seed: int, size: int
+) -> None:
+    scaling = make_scaling("robust", statistics_of(drawn(name, dtype, seed, size)), dtype)
+    assert not scaling.bounded
+    assert len(scaling.levels) == 2  # one line
+
+
+@given(st.integers(0, 2**31), st.floats(1e-6, 1e6), st.floats(-100, 100))
+def test_deviations_from_the_median_decide_on_the_scale(
+    seed: int, factor: float, shift: float
+) -> None:
+    values = np.random.default_rng(seed).normal(size=(1, 20, 25))
+    # The sample is float32, which tells values apart that are near to what they deviate from.
+    data = (values + shift) * factor
+    for kind in ("robust", "asinh"):
+        one, other = (make_scaling(kind, statistics_of(x), "float64") for x in (values, data))
+        np.testing.assert_allclose(one.scale(values), other.scale(data), atol=1e-2)
+        middle = np.median(data).reshape(1, 1, 1)
+        np.testing.assert_allclose(other.scale(middle), 0, atol=1e-2)
+
+
+def test_the_tails_of_sources_grow_by_their_logarithm() -> None:
+    data = np.random.default_rng(0).normal(size=(1, 22, 22)).astype("float32")
+    scaling = make_scaling("asinh", statistics_of(data), "float32")
+    far = np.array([[[8.0, 16.0, 24.0]]]) * np.abs(data - np.median(data)).mean()
+    steps = np.diff(scaling.scale(np.median(data) + far)[0, 0])
+    assert steps[0] == pytest.approx(np.log(2) / np.arcsinh(4), rel=0.02)
+    assert steps[1] < steps[0]
+
+
+@pytest.mark.parametrize("kind", ["robust", "asinh"])
+def test_a_few_huge_values_do_not_squeeze_the_others(kind: ScalingKind) -> None:
+    data = np.random.default_rng(0).normal(size=(1, 22, 22)).astype("float32")
+    clean = make_scaling(kind, statistics_of(data), "float32")
+    data[0, 0, 0] = 1e30
+    spoiled = make_scaling(kind, statistics_of(data), "float32")
+    np.testing.assert_allclose(clean.low + clean.high, spoiled.low + spoiled.high, rtol=0.05)
+    np.testing.assert_allclose(spoiled.unscale(spoiled.scale(data)), data, rtol=1e-5, atol=1e-5)

@@ -22,10 +22,10 @@ Start = Literal["auto", "pixel", "none"]
 
 _RESIZED = {"generator": "unet", "norm": "batch", "upsample": "resize", "padding": "zeros"}
 _TRANSPOSED = _RESIZED | {"upsample": "transposed"}
-_RESIDUAL = _RESIZED | {"generator": "resunet"}
 RECIPES: dict[str, dict[str, Any]] = {
-    "measurement": _RESIDUAL | {"start": "pixel", "lambda_gan": 0.0, "gan_after": 0.0},
-    "picture": _RESIDUAL | {"start": "pixel", "lambda_gan": 1.0, "gan_after": 0.5},
+    "measurement": _RESIZED
+    | {"generator": "resunet", "start": "pixel", "lambda_gan": 0.0, "gan_after": 0.0},
+    "picture": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.5},
     "seamless": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
     "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
 }

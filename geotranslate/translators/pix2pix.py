@@ -45,12 +45,13 @@ class Pix2Pix(Translator):
     Args:
         data: Loaders from `prepare_data`.
         recipe: Decides on all that is not given here or to `fit`. "auto" is "picture" for targets
-            of three bands of uint8 and for classes, else "measurement". Both add a `ResUNet` to a
-            fitted start, with a rate of 5e-4 that falls to 0 by a cosine; "measurement" learns by
-            L1 alone, as what an adversarial loss invents is an error there, "picture" with a
-            discriminator in the second half of a training. "seamless" is a U-Net and PatchGAN
-            without checkerboards; "paper" is that of Isola et al., and translates scenes as they
-            do, every tile normalised by itself, unless `norm_stats` says otherwise.
+            of three bands of uint8 and for classes, else "measurement". "measurement" adds a
+            `ResUNet` to a fitted start and learns by L1 alone, as what an adversarial loss invents
+            is an error there. "picture" is a U-Net that has a discriminator in the second half of
+            a training. Both have a rate of 5e-4 that falls to 0 by a cosine. "seamless" is a U-Net
+            and PatchGAN without checkerboards at a constant rate; "paper" is that of Isola et al.,
+            and translates scenes as they do, every tile normalised by itself, unless `norm_stats`
+            says otherwise.
         start: "pixel" for a small network over single pixels and their blurred neighbors, which is
             fitted to a sample of the training pixels before the first step and to which the
             generator adds; "none" for a generator alone; "auto" as the recipe says.

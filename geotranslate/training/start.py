@@ -102,6 +102,8 @@ def _fit(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    # Gradients that are left would make the training's own optimizer step once more.
+    optimizer.zero_grad()
     start.requires_grad_(False)
     with torch.no_grad():
         first, last = layers[0], layers[-1]

@@ -7,8 +7,11 @@ import numbers
 import os
 import reprlib
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from geotranslate.errors import InvalidInputError
 
@@ -60,7 +63,8 @@ def number(
     """
     given = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        given = float(value)
+        with suppress(OverflowError):  # an integer beyond the range of floats
+            given = float(value)
     bounds = [
         (f"of at least {least}", least is None or given >= least),
         (f"above {above}", above is None or given > above),
@@ -70,7 +74,8 @@ def number(
     if not (math.isfinite(given) and all(kept for _, kept in bounds)):
         asked = (least, above, most, below)
         words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
-        raise InvalidInputError(f"{name} is {_shown(value)}; give a number {' and '.join(words)}.")
+        wanted = f"a number {' and '.join(words)}" if words else "a finite number"
+        raise InvalidInputError(f"{name} is {_shown(value)}; give {wanted}.")
     return given
 
 
@@ -85,17 +90,78 @@ def choice(name: str, value: Any, choices: Collection[str]) -> Any:
     return value
 
 
-def folder_path(name: str, value: object) -> Path:
-    """Return `value` as a path after checking that it is one.
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool after checking that it is one; numpy's pass.
+
+    Raises:
+        InvalidInputError: It is something else, "no" or 0 for example.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"{name} is {_shown(value)}; give True or False.")
+    return bool(value)
+
+
+def finite_numbers(name: str, value: object, count: int) -> tuple[float, ...]:
+    """Return one number, or one for each of `count` bands, as floats.
 
     Raises:
         InvalidInputError: It is something else; the sentence says what.
     """
-    if isinstance(value, str | os.PathLike):
-        return Path(value)
-    raise InvalidInputError(f"{name} is {_shown(value)}; give the path of a folder.")
+    several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    given: list[Any] = list(value) if several else [value]  # type: ignore[call-overload]
+    if len(given) not in (1, count):
+        raise InvalidInputError(
+            f"{name} has {len(given)} values for {count} band{'s' if count != 1 else ''}; give one "
+            "value, or one a band."
+        )
+    return tuple(number(name, one) for one in given)
+
+
+def folder_path(name: str, value: object) -> Path:
+    """Return `value` as a path after checking that it is one.
+
+    Raises:
+        InvalidInputError: It is something else, or empty; the sentence says what.
+    """
+    return _path(name, value, "a folder")
+
+
+def file_path(name: str, value: object) -> Path:
+    """Return `value` as a path after checking that it is one.
+
+    Raises:
+        InvalidInputError: It is something else, or empty; the sentence says what.
+    """
+    return _path(name, value, "a file")
+
+
+def _path(name: str, value: object, kind: str) -> Path:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    # An empty path would be the working directory, and the system ends names at a null character.
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InvalidInputError(f"{name} is {_shown(value)}; give the path of {kind}.")
+    if not is_unicode(text):
+        raise InvalidInputError(
+            f"{name} is {text!r}, which is not UTF-8 as GDAL needs it; give the path of {kind} "
+            "with another name."
+        )
+    return Path(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8, as paths of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:
     # The text of a number, which for numpy's is shorter than what stands for them in code.
-    return str(value) if isinstance(value, numbers.Real) else reprlib.repr(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, int):
+        return str(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python converts no integer of more than 4300 digits to text
+        return f"an {type(value).__name__} with too many digits"

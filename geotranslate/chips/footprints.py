@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import numbers
 import warnings
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import geopandas as gpd
 
 from geotranslate.chips.ground import Ground, footprints
 from geotranslate.chips.split import TRAIN, VALIDATION, split_pairs
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 
 FOOTPRINTS_FILE = "chips.gpkg"
@@ -53,7 +54,8 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         frame = gpd.read_file(path)
     except Exception as error:  # pyogrio raises errors of many kinds
         raise RasterFileError(
-            f"{path} cannot be read: {error}. Restore it, or delete it: then no pair has a label."
+            f"{path} cannot be read: {said(error)}. Restore it, or delete it: then no pair has a "
+            "label."
         ) from error
     if NAME not in frame:
         raise InvalidInputError(
@@ -90,7 +92,10 @@ def write_footprints(
     with warnings.catch_warnings():
         # Chips without a CRS are said elsewhere.
         warnings.filterwarnings("ignore", "'crs' was not provided")
-        frame.to_file(folder / FOOTPRINTS_FILE, driver="GPKG")
+        # In memory first: GDAL does not say what it fails to write as it closes a file.
+        content = io.BytesIO()
+        frame.to_file(content, driver="GPKG", layer=Path(FOOTPRINTS_FILE).stem)
+    (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
 
 
 def _labels(rows: Sequence[dict[str, Any]], outlines: list[Any], chip_size: int) -> list[Any]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 LARGEST_BLOCK = 2**30
 """Bytes of a file's block, which is always decoded whole."""
+MOST_BANDS = 4096
+"""Bands that are read at once; the time that rasterio takes for each grows with their number."""
+SHOWN_BANDS = 50
+"""Bands that a sentence lists."""
 
 
 class Source:
@@ -59,7 +63,9 @@ class Source:
         self._data_bands = self.indexes
         if bands is not None:
             self.indexes = tuple(self._index(band) for band in band_choice(bands))
-        dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
+        self._refuse_many_bands()
+        all_dtypes = self.dataset.dtypes
+        dtypes = {all_dtypes[index - 1] for index in self.indexes}
         if any("complex" in dtype for dtype in dtypes):
             raise InvalidInputError(
                 f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
@@ -77,6 +83,14 @@ class Source:
             return "has only an alpha band; give one with data."
         return "has no bands; give a raster with data."
 
+    def _refuse_many_bands(self) -> None:
+        if len(self.indexes) > MOST_BANDS:
+            raise InvalidInputError(
+                f"{self.name} has {len(self.indexes)} bands, and at most {MOST_BANDS} can be read; "
+                "write those that you need to a raster of their own, for example with "
+                "gdal_translate -b."
+            )
+
     def _refuse_huge_blocks(self) -> None:
         rows, cols = self.dataset.block_shapes[0]
         interleaved = self.dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
@@ -92,7 +106,8 @@ class Source:
     def _index(self, band: int | str) -> int:
         if band in self.indexes:
             return int(band)
-        named = [i for i in self.indexes if band and self.dataset.descriptions[i - 1] == band]
+        descriptions = self.dataset.descriptions
+        named = [i for i in self.indexes if band and descriptions[i - 1] == band]
         if len(named) == 1:
             return named[0]
         if named:
@@ -101,9 +116,11 @@ class Source:
                 f"that is meant: {' or '.join(map(str, named))}."
             )
         known = ", ".join(
-            f"{index} ({name})" if (name := self.dataset.descriptions[index - 1]) else str(index)
-            for index in self.indexes
+            f"{index} ({name})" if (name := descriptions[index - 1]) else str(index)
+            for index in self.indexes[:SHOWN_BANDS]
         )
+        if len(self.indexes) > SHOWN_BANDS:
+            known += f", ... to {self.indexes[-1]}"
         raise InvalidInputError(f"{self.name} has no band {band!r}; it has {known}.")
 
     def _find_masked_bands(self) -> tuple[int, ...]:
@@ -153,7 +170,8 @@ class Source:
     @property
     def band_names(self) -> tuple[str, ...]:
         """The bands' descriptions, empty where the file has none."""
-        return tuple(self.dataset.descriptions[index - 1] or "" for index in self.indexes)
+        descriptions = self.dataset.descriptions
+        return tuple(descriptions[index - 1] or "" for index in self.indexes)
 
     @property
     def may_have_gaps(self) -> bool:

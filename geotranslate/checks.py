@@ -118,6 +118,11 @@ def file_path(name: str, value: object) -> Path:
     return _path(name, value, "a file")
 
 
+def shown(value: object) -> str:
+    """Return a value as sentences show it, long ones shortened."""
+    return _shown(value)
+
+
 def _path(name: str, value: object, kind: str) -> Path:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     # An empty path would be the working directory, and the system ends names at a null character.

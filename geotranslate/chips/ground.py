@@ -128,8 +128,6 @@ class Ground:
         reach = distance * (1 + 1e-6)
         return self._found(self._footprints[list(chips)], "dwithin", reach)
 
-    def _found(
-        self, outlines: NDArray[Any], predicate: str, distance: float | None
-    ) -> set[int]:
+    def _found(self, outlines: NDArray[Any], predicate: str, distance: float | None) -> set[int]:
         found = self._tree.query(outlines, predicate=predicate, distance=distance)[1]
         return set(np.unique(found).tolist())

@@ -55,8 +55,10 @@ class Statistics:
         bands = max(1, BLOCK // pixels)
         starts = range(0, len(data), bands)
         blocks = (data[start : start + bands, valid].astype(np.float64) for start in starts)
-        *moments, sample = map(np.concatenate, zip(*map(_measured, blocks), strict=True))
-        return cls(pixels, *moments, (sample,))
+        low, high, mean, m2, least, sample = map(
+            np.concatenate, zip(*map(_measured, blocks), strict=True)
+        )
+        return cls(pixels, low, high, mean, m2, least, (sample,))
 
     @classmethod
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:

@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -32,7 +32,7 @@ BESIDE = (".aux.xml", ".msk", ".ovr")
 """What GDAL reads beside a raster, after its whole name."""
 HEADER_OF_A_BAND = 2
 """Bytes that the header of a TIFF has for every band at least: its bits per sample."""
-SPECIAL = {
+SPECIAL: dict[str, Callable[[int], bool]] = {
     "a named pipe": stat.S_ISFIFO,
     "a socket": stat.S_ISSOCK,
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning, RasterioError
 from rasterio.windows import Window
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike as RasterLike
-from geotranslate.raster.opening import open_raster, quiet_about
+from geotranslate.raster.opening import files_of, open_raster, quiet_about, refuse_special
 from geotranslate.raster.opening import reason as reason
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Source:
         self._stack = ExitStack()
         self.dataset = open_raster(raster, self._stack)
         self.name: str = self.dataset.name
+        if self.dataset.driver == "VRT":
+            # Opening it opens none of them.
+            for file in files_of(self.dataset):
+                refuse_special(file)
         self.grid = Grid.of(self.dataset)
         meanings = dict(zip(self.dataset.indexes, self.dataset.colorinterp, strict=True))
         self.indexes = tuple(i for i in meanings if meanings[i] is not ColorInterp.alpha)
@@ -121,7 +126,7 @@ class Source:
         )
         if len(self.indexes) > SHOWN_BANDS:
             known += f", ... to {self.indexes[-1]}"
-        raise InvalidInputError(f"{self.name} has no band {band!r}; it has {known}.")
+        raise InvalidInputError(f"{self.name} has no band {shown(band)}; it has {known}.")
 
     def _find_masked_bands(self) -> tuple[int, ...]:
         """Return the bands whose masks decide, none where alpha alone or nothing does."""
@@ -269,11 +274,12 @@ def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
     """
     chosen: list[Any] = []
     if isinstance(bands, Iterable) and not isinstance(bands, str | bytes | Set | Mapping):
-        chosen = list(bands)
+        with suppress(TypeError):  # an array without dimensions
+            chosen = list(bands)
     whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
     if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
         raise InvalidInputError(
-            f"The bands to use are {bands!r}; give a list of numbers from 1 or of names."
+            f"The bands to use are {shown(bands)}; give a list of numbers from 1 or of names."
         )
     return tuple(int(b) if i else str(b) for b, i in zip(chosen, whole, strict=True))
 

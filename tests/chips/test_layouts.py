@@ -321,7 +321,7 @@ def test_several_folders_that_cannot_be_joined_are_named(tmp_path: Path) -> None
             ("Images/Train_A/x/1.npy", "Images/Train_B/1.tif"),
             r"no chip in Images/Train_A/ has a partner .*\(Images/Train_A/ has x; .* "
             r"1 file such as Images/Train_A/x/1\.npy: no chip by its ending \(chips end in bmp, .* "
-            r"Convert them to GeoTIFF\.$",
+            r"Convert files to GeoTIFF\.$",
         ),
         (
             ("images/a.tif", "images/a.png", "images2/a.tif"),

@@ -192,8 +192,8 @@ def classes_of(
     """
     if not (wanted is None or isinstance(wanted, bool | np.bool_)):
         raise InvalidInputError(
-            f"{side}_classes is {shown(wanted)}; give True for classes, False for quantities, or None "
-            "to find out."
+            f"{side}_classes is {shown(wanted)}; give True for classes, False for quantities, or "
+            "None to find out."
         )
     if wanted and bands != 1:
         raise InvalidInputError(

@@ -16,6 +16,8 @@ from geotranslate.errors import InvalidInputError
 PathLike = str | os.PathLike[str]
 WINDOW = 256
 """Side of the windows of two rasters where none is given, px."""
+MOST_PIXELS = 2**31 - 1
+"""On a side of the largest raster that GDAL knows."""
 
 
 def find_chips(
@@ -44,9 +46,9 @@ def find_chips(
     if paired is not None:
         flag("paired", paired)
     if chip_size is not None:
-        whole_number("chip_size", chip_size, 1)
+        whole_number("chip_size", chip_size, 1, MOST_PIXELS)
     if stride is not None:
-        whole_number("stride", stride, 1)
+        whole_number("stride", stride, 1, MOST_PIXELS)
     if not isinstance(path, str | os.PathLike | list | tuple):
         raise InvalidInputError(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "

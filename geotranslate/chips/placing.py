@@ -13,6 +13,7 @@ from geotranslate.chips.footprints import FOOTPRINTS_FILE
 from geotranslate.chips.scenes import Scene
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.locks import sole_holder
+from geotranslate.raster.opening import readable_name
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
 EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
@@ -129,8 +130,10 @@ def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
     Raises:
         RasterFileError: It is a file, or what is above it does not exist.
         OutputExistsError: It is not empty, and chips are neither to be replaced nor added.
-        InvalidInputError: They are to be both, or a folder of chips is there in another case.
+        InvalidInputError: They are to be both, its name is no text, or a folder of chips is there
+            in another case.
     """
+    readable_name(folder)
     if overwrite and append:
         raise InvalidInputError("overwrite and append exclude each other; choose one.")
     if not folder.absolute().parent.is_dir():

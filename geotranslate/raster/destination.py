@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path, PurePosixPath
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
-from geotranslate.raster.opening import reason
+from geotranslate.raster.opening import readable_name, reason
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -40,9 +40,10 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
 
     Raises:
         RasterFileError: Its folder does not exist, or it is a link that leads nowhere.
-        InvalidInputError: It is not named as a GeoTIFF, or its name is too long.
+        InvalidInputError: It is not named as a GeoTIFF, or its name is too long or no text.
         OutputExistsError: It exists and `overwrite` is false.
     """
+    readable_name(output)
     path = _followed(Path(output))
     if (size := len(os.fsencode(path.name))) > LONGEST:
         raise InvalidInputError(

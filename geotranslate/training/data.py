@@ -197,8 +197,8 @@ def _check_numbers(
 def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
     if not (transforms is None or transforms is False or callable(transforms)):
         raise InvalidInputError(
-            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or a "
-            "function of two tensors."
+            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
+            "a function of two tensors."
         )
     return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
 

@@ -17,7 +17,12 @@ import pytest
 from shapely.geometry import box
 
 from geotranslate import export_chips, prepare_data
-from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+)
 from geotranslate.raster import translate_raster
 from geotranslate.raster.seams import measure_seams
 from tests.chips.hostile import BUILDERS, DEVICE, FIFO, with_bands, write_chip, write_pairs
@@ -25,6 +30,8 @@ from tests.wrong_values import assert_one_sentence, only_our_errors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
+LIMIT = 5
+"""Seconds of work."""
 THREE = ["1", "2", "3"]
 USED: dict[str, list[str]] = {
     **dict.fromkeys(["good", "map_of_this_folder", "map_of_another_machine"], THREE),
@@ -69,7 +76,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """Return what came of every folder: kind of error, what it said, and the pairs."""
+    """Return of every folder the kind of error, what it said, the pairs and seconds of work."""
     folder = tmp_path_factory.mktemp("hostile")
     command = [sys.executable, "-m", "tests.chips.hostile", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
@@ -80,7 +87,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_folder_loads_right_or_ends_in_a_sentence(outcomes: Any, name: str) -> None:
     assert name in outcomes, "no answer, here or in a folder before it"
-    kind, text, pairs = outcomes[name]
+    kind, text, pairs, worked = outcomes[name]
+    assert worked < LIMIT
     if name in USED:
         assert (kind, pairs) == (None, USED[name]), text
     else:
@@ -193,6 +201,30 @@ def test_a_pipe_is_not_replaced_by_what_is_remembered(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".geotranslate-chips.json")
     prepare_data(tmp_path)
     assert stat.S_ISFIFO(os.stat(tmp_path / ".geotranslate-chips.json").st_mode)
+
+
+def test_pipes_where_outputs_go_are_kept_or_replaced(
+    tmp_path: Path, pipe: Callable[[str], Path]
+) -> None:
+    write_chip(tmp_path / "a.tif")
+    out = pipe("out.tif")
+    options: dict[str, Any] = {"bands_out": 1, "progress": False}
+    with pytest.raises(OutputExistsError):
+        translate_raster(tmp_path / "a.tif", out, lambda b: b, **options)
+    with pytest.raises(RasterFileError, match="is a file"):
+        export_chips(*[tmp_path / "a.tif"] * 2, out, tile_size=8, overwrite=True, progress=False)
+    translate_raster(tmp_path / "a.tif", out, lambda b: b, overwrite=True, **options)
+    assert out.is_file()
+
+
+def test_outputs_whose_names_are_no_text_are_refused(tmp_path: Path) -> None:
+    write_chip(tmp_path / "a.tif")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.tif"))
+    with pytest.raises(InvalidInputError, match=r"udcff\.tif cannot be used"):
+        translate_raster(tmp_path / "a.tif", odd, lambda b: b, bands_out=1, progress=False)
+    with pytest.raises(InvalidInputError, match=r"udcff\.tif cannot be used"):
+        export_chips(*[tmp_path / "a.tif"] * 2, odd, tile_size=8, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 
 
 def test_names_that_are_no_text_are_said_by_doors_for_rasters(tmp_path: Path) -> None:

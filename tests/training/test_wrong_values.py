@@ -11,6 +11,7 @@ import geopandas as gpd
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
@@ -18,7 +19,7 @@ from shapely.geometry import box
 from geotranslate import prepare_data
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.loaders import PairLoaders
-from tests.conftest import WriteRaster, values
+from tests.conftest import NORTH_UP, WriteRaster, values
 from tests.wrong_values import WRONG, only_our_errors
 
 OPTIONS = [name for name in inspect.signature(prepare_data).parameters if name != "path"]
@@ -31,8 +32,9 @@ def places(write_raster: WriteRaster, tmp_path: Path) -> Path:
     """Return a folder with pairs, two sides that are none, and two rasters."""
     for number in range(4):
         for side in ("pairs/images", "pairs/images2", "sides/A", "sides/B"):
-            data = values((2, 12, 12), "uint8", hash((number, side)) % 1000)
-            write_raster(f"{side}/{number}.tif", data)
+            place = NORTH_UP @ Affine.translation(12 * number, 0)
+            data = values((2, 12, 12), "uint8", number)
+            write_raster(f"{side}/{number}.tif", data, transform=place)
     for name in ("a", "b"):
         write_raster(f"{name}.tif", values((2, 24, 24), "uint8"))
     return tmp_path
@@ -65,7 +67,7 @@ CASES = st.dictionaries(st.sampled_from(OPTIONS), VALUES, min_size=1, max_size=2
 FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=150, suppress_health_check=FIXTURE)
+@settings(max_examples=60, suppress_health_check=FIXTURE)
 @given(KINDS, CASES)
 def test_any_value_of_an_option_is_taken_or_refused(
     places: Path, kind: str, options: dict[str, Any]
@@ -82,7 +84,7 @@ def test_two_thousand_values_are_taken_or_refused(
     check(places, kind, options)
 
 
-@settings(max_examples=40, suppress_health_check=FIXTURE)
+@settings(max_examples=20, suppress_health_check=FIXTURE)
 @given(VALUES, st.none() | st.just("raster"))
 def test_any_path_is_taken_or_refused(places: Path, path: Any, target: str | None) -> None:
     for given_path in (path, [path], [places / "pairs", path]):
@@ -90,7 +92,7 @@ def test_any_path_is_taken_or_refused(places: Path, path: Any, target: str | Non
         check(places, "pairs", options)
 
 
-@settings(max_examples=60, suppress_health_check=FIXTURE)
+@settings(max_examples=25, suppress_health_check=FIXTURE)
 @given(KINDS, st.sampled_from(["rows", "max_n", "rgb_bands", "b", "show", "unique", "x"]), VALUES)
 def test_any_argument_of_show_batch_is_taken_or_refused(
     places: Path, kind: str, name: str, value: Any

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import colour_table
 from geotranslate.raster.source import RasterLike, Source
@@ -191,8 +192,8 @@ def classes_of(
     """
     if not (wanted is None or isinstance(wanted, bool | np.bool_)):
         raise InvalidInputError(
-            f"{side}_classes is {wanted!r}; give True for classes, False for quantities, or None "
-            "to find out."
+            f"{side}_classes is {shown(wanted)}; give True for classes, False for quantities, or "
+            "None to find out."
         )
     if wanted and bands != 1:
         raise InvalidInputError(

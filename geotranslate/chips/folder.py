@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ class ChipFolder:
     noun: str = "pair"
     """What to call one of them: "source chip" or "target chip" where they are a side alone."""
 
-    @property
+    @cached_property
     def sources(self) -> tuple[Chip, ...]:
         """The source chips."""
         return tuple(pair.source for pair in self.pairs)
 
-    @property
+    @cached_property
     def targets(self) -> tuple[Chip, ...]:
         """The target chips."""
         return tuple(pair.target for pair in self.pairs)

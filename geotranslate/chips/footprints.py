@@ -48,9 +48,11 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         InvalidInputError: It does not name the pairs.
     """
     path = folder / FOOTPRINTS_FILE
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
+        if not path.is_file():
+            raise ValueError("it is no file")
         frame = gpd.read_file(path)
     except Exception as error:  # pyogrio raises errors of many kinds
         raise RasterFileError(

@@ -21,6 +21,8 @@ from geotranslate.raster.tiles import tile_windows
 
 PROGRESS_FROM = 300
 """Pairs from which looking into them takes long enough for a progress bar."""
+MOST_WINDOWS = 200_000
+"""Of a raster: what is known of each stays in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,21 @@ def windows_of(
     """Return the whole tiles of a raster.
 
     Raises:
-        InvalidInputError: It is smaller than one.
+        InvalidInputError: It is smaller than one, or has too many.
     """
-    windows = list(tile_windows(grid.height, grid.width, tile_size, stride))
-    if not windows:
+    rows, cols = ((side - tile_size) // stride + 1 for side in (grid.height, grid.width))
+    if min(rows, cols) < 1:
         raise InvalidInputError(
             f"{os.fspath(path)} is {grid.width} x {grid.height} px, smaller than a chip; "
             f"give a chip_size below {tile_size}."
         )
-    return windows
+    if rows * cols > MOST_WINDOWS:
+        raise InvalidInputError(
+            f"{os.fspath(path)} has {rows * cols} windows of {tile_size} px at a stride of "
+            f"{stride} px, and at most {MOST_WINDOWS} can be used; give a larger stride or "
+            "chip_size, or a part of the raster."
+        )
+    return list(tile_windows(grid.height, grid.width, tile_size, stride))
 
 
 def valid_ones(pairs: Sequence[Pair], min_valid: float) -> tuple[list[Pair], list[str]]:

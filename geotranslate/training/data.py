@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import geopandas as gpd
 
-from geotranslate.checks import number, whole_number
+from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.division import divide, divide_sides
 from geotranslate.chips.finding import find_chips, side_of_tensors
@@ -22,6 +22,12 @@ from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.pairs import Augmentation, PairTransform
 
 PathLike = str | os.PathLike[str]
+MOST_SIDE = 2**14
+"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
+MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
+"""Pairs of a batch, and processes that read chips."""
+MOST_SEED = 2**63 - 1
+"""What torch takes for one."""
 
 
 def prepare_data(
@@ -120,6 +126,14 @@ def prepare_data(
         GridMismatchError: The two sides lie on different ground.
     """
     _check_numbers(batch_size, seed, val_split_pct, buffer, jitter, memory_mb, num_workers)
+    for name, kind in (("source_scaling", source_scaling), ("target_scaling", target_scaling)):
+        choice(name, kind, get_args(ScalingKind))
+    if not isinstance(split_column, str):
+        raise InvalidInputError(
+            f"split_column is {shown(split_column)}; give the name of a column of the polygons."
+        )
+    if resize_to is not None:
+        whole_number("resize_to", resize_to, 1, MOST_SIDE)
     augmentation = _augmentation(transforms, jitter)
     folder = find_chips(
         path,
@@ -170,21 +184,21 @@ def _check_numbers(
     memory_mb: int,
     num_workers: int | None,
 ) -> None:
-    whole_number("batch_size", batch_size, 1)
-    whole_number("seed", seed, 0)
+    whole_number("batch_size", batch_size, 1, MOST_ITEMS)
+    whole_number("seed", seed, 0, MOST_SEED)
     number("val_split_pct", val_split_pct, above=0, below=1)
     number("buffer", buffer, least=0)
     number("jitter", jitter, least=0, most=1)
     number("memory_mb", memory_mb, least=0)
     if num_workers is not None:
-        whole_number("num_workers", num_workers, 0)
+        whole_number("num_workers", num_workers, 0, MOST_WORKERS)
 
 
 def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
     if not (transforms is None or transforms is False or callable(transforms)):
         raise InvalidInputError(
-            f"transforms is {transforms!r}; give None for flips and turns, False for none, or a "
-            "function of two tensors."
+            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
+            "a function of two tensors."
         )
     return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
 

@@ -12,8 +12,9 @@ import geopandas as gpd
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
 from matplotlib.patches import Patch
+from torch import Tensor
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import flag, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.division import ground_of
 from geotranslate.chips.folder import ChipFolder
@@ -158,6 +159,9 @@ class PairLoaders(DataLoaders):
             )
         shown = rows if max_n is None else max_n
         whole_number("rows" if max_n is None else "max_n", shown, 1)
+        for name in others.keys() & {"show", "unique"}:
+            flag(name, others[name])
+        _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
 
 
@@ -184,6 +188,18 @@ def _datasets(
         return train, PairDataset(valid_pairs, card, None, budget)
     train = UnpairedDataset(sources, targets, card, augmentation, budget)
     return train, UnpairedDataset(valid_sources, valid_targets, card, None, budget)
+
+
+def _check_batch(batch: object) -> None:
+    """Refuse to draw what is no batch of sources and targets."""
+    if batch is None:
+        return
+    sides = batch if isinstance(batch, tuple | list) else []
+    if len(sides) != 2 or not all(isinstance(side, Tensor) and side.ndim == 4 for side in sides):
+        raise InvalidInputError(
+            "b is no batch; give one that the loaders made, a source and a target (n, bands, rows, "
+            "cols), or leave it out."
+        )
 
 
 def _home(path: str | os.PathLike[str]) -> Path:

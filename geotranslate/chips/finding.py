@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from geotranslate.checks import choice, flag, folder_path, whole_number
+from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.layouts import list_chips
@@ -43,8 +43,11 @@ def find_chips(
         GridMismatchError: The two sides of pairs lie on different ground.
     """
     choice("direction", direction, ("AtoB", "BtoA"))
-    if paired is not None:
-        flag("paired", paired)
+    if not (paired is None or isinstance(paired, bool)):
+        raise InvalidInputError(
+            f"paired is {shown(paired)}; give True for pairs, False for chips that are no pairs, "
+            "or None to go by the layout of the folder."
+        )
     if chip_size is not None:
         whole_number("chip_size", chip_size, 1, MOST_PIXELS)
     if stride is not None:
@@ -67,7 +70,7 @@ def find_chips(
     side = WINDOW if chip_size is None else chip_size
     cut: dict[str, Any] = {"tile_size": side, "stride": side if stride is None else stride}
     rasters = (right, left) if swap else (left, right)
-    if paired is not None and not paired:
+    if paired is False:
         return ChipSides.of_rasters(rasters[0], rasters[1], **cut, **bands)
     return ChipFolder.of_rasters(
         rasters[0], rasters[1], **cut, **bands, target_classes=target_classes

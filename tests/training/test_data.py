@@ -405,7 +405,7 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"direction": "BA"}, "direction is 'BA'; give 'AtoB' or 'BtoA'"),
+        ({"direction": "BA"}, "direction is 'BA'; give one of AtoB, BtoA"),
         ({"jitter": 2}, "jitter is 2; give a number of at least 0 and of at most 1"),
         ({"source_scaling": "log"}, "log"),
         ({"target_scaling": "db"}, "db"),

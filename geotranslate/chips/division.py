@@ -78,7 +78,9 @@ def divide(
         apart = hide_validation(
             found, outlines, grids, lambda i: pairs[i].valid(), buffer=buffer, area=area
         )
-        _warn_of_lost_ground(apart, outlines, unused, folder.noun)
+        # Else what is not validated is trained on.
+        if buffer or area is not None or len(apart.left_out) > len(unused):
+            _warn_of_lost_ground(apart, outlines, unused, folder.noun)
     else:
         apart = keep_apart(found, outlines, buffer)
         _warn_of_left_out(apart, unused, len(pairs), folder.noun)

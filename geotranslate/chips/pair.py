@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from tqdm.auto import tqdm
@@ -38,10 +40,30 @@ class Pair:
     @property
     def ground(self) -> Grid:
         """The grid of the side that says best where the pair lies."""
-        grids = (self.source.grid, self.target.grid)
-        georeferenced = [grid for grid in grids if grid.crs is not None]
-        placed = [grid for grid in grids if grid.transform != Affine.identity()]
-        return (georeferenced or placed or [self.source.grid])[0]
+        return _best(self.source.grid, self.target.grid)
+
+    @property
+    def target_ground(self) -> Grid:
+        """The same, but of two that are as good that of the target."""
+        return _best(self.target.grid, self.source.grid)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of valid pixels of the side that has fewer."""
+        return min(self.source.valid_share, self.target.valid_share)
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Return which pixels are valid on both sides, `(rows, cols)`."""
+        size = (self.source.grid.height, self.source.grid.width)
+        shown = [chip.read()[1] for chip in (self.source, self.target) if chip.valid_share < 1]
+        return np.logical_and.reduce([np.ones(size, bool), *shown])
+
+
+def _best(*grids: Grid) -> Grid:
+    """Return the first grid with a CRS, else the first with a transform, else the first."""
+    georeferenced = [grid for grid in grids if grid.crs is not None]
+    placed = [grid for grid in grids if grid.transform != Affine.identity()]
+    return (georeferenced or placed or list(grids))[0]
 
 
 def windows_of(

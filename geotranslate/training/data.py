@@ -91,11 +91,15 @@ def prepare_data(
             train and val that the folder itself has (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is
             `folder` where there is a sub-folder for validation, `block` where chips overlap on
-            the ground, else `random`; pairs in test/ are used for neither. Training never shares
-            ground with validation on the same side: chips between are left out, with a warning.
-            Beside trainA/ and trainB/ the sub-folders for validation are valA/ and valB/.
-        split_column: Column of the polygons that says "train" or "val".
-        buffer: Least distance between training and validation chips, whatever the split, in CRS
+            the ground, else `random`; pairs in test/ are used for neither. Of validation ground
+            no target pixel is learned from: it is NaN in the targets of training pairs, and a
+            pair is left out if less than 5 % of its pixels are valid then. Their sources show it.
+            Without pairs both sides are learned from, so chips that reach into validation ground
+            of their side are left out, with a warning. Beside trainA/ and trainB/ the sub-folders
+            for validation are valA/ and valB/.
+        split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
+            validation validate; the ground of these polygons is hidden in training pairs too.
+        buffer: Least distance between training and validation ground, whatever the split, in CRS
             units; in metres where the chips differ in CRS or reach over the 180th meridian.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
             `make_scaling`; from the training chips alone. `auto` is the range of the values for
@@ -147,7 +151,10 @@ def prepare_data(
         direction=direction,
     )
     size = side_of_tensors(folder, chip_size, resize_to)
-    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer))
+    of_pairs = isinstance(folder, ChipFolder) and paired is not False
+    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer), masked=of_pairs)
+    if isinstance(folder, ChipFolder):
+        folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
@@ -156,7 +163,7 @@ def prepare_data(
         chip_size=size,
         resize_to=resize_to,
         seed=seed,
-        paired=isinstance(folder, ChipFolder) and paired is not False,
+        paired=of_pairs,
     )
     if jitter and card.source.classes is not None:
         raise InvalidInputError(
@@ -203,8 +210,15 @@ def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: flo
     return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
 
 
-def _divided(folder: FoundChips, how: tuple[Any, ...]) -> tuple[Split, Split]:
-    """Return the splits of source and target chips, of pairs the same twice."""
+def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple[Split, Split]:
+    """Return the splits of source and target chips, of pairs the same twice.
+
+    Args:
+        folder: The chips.
+        how: Arguments of `divide`.
+        masked: Whether the ground of validation is hidden in training targets; else chips that
+            reach into it are left out.
+    """
     sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
     for side in sides:
         if len(side.pairs) < 2:
@@ -213,6 +227,6 @@ def _divided(folder: FoundChips, how: tuple[Any, ...]) -> tuple[Split, Split]:
                 "validate on."
             )
     if isinstance(folder, ChipFolder):
-        found = divide(folder, *how)
+        found = divide(folder, *how, masked=masked)
         return found, found
     return divide_sides(folder, *how)

@@ -12,9 +12,11 @@ import geopandas as gpd
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
 from matplotlib.patches import Patch
+from shapely import difference
 from torch import Tensor
 
 from geotranslate.checks import flag, whole_number
+from geotranslate.chips.apart import GroundShares
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.division import ground_of
 from geotranslate.chips.folder import ChipFolder
@@ -107,7 +109,10 @@ class PairLoaders(DataLoaders):
         return summarise(self.folder, self.card, splits)
 
     def plot_split(self) -> Any:
-        """Draw the footprints of training, validation and left-out chips; return the axes.
+        """Draw the ground of training, validation and left-out chips; return the axes.
+
+        Training chips are drawn without what is hidden in their targets, and the title says the
+        shares of the ground that chips cover.
 
         Of chips that are no pairs they are a list: a map for each side, as the two may lie far
         apart, and none for a side without a CRS.
@@ -218,6 +223,12 @@ def _draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) ->
         for position in positions:
             labels[position] = label
     drawn: dict[str, Any] = {"alpha": 0.5, "edgecolor": "black"}
+    shares = GroundShares.of(split, outlines)
+    if split.masks:
+        shown = outlines.to_numpy(copy=True)
+        masked = list(split.masks)
+        shown[masked] = difference(shown[masked], split.hidden)
+        outlines = gpd.GeoSeries(shown, crs=outlines.crs)
     axes = outlines.plot(color=[SPLIT_COLOURS[label] for label in labels], ax=axes, **drawn)
     patches = [
         Patch(facecolor=colour, label=label, **drawn)
@@ -225,6 +236,7 @@ def _draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) ->
         if label in labels
     ]
     axes.legend(handles=patches, title=title or None)
+    axes.set_title(f"ground: {shares}")
     return axes
 
 

@@ -28,10 +28,6 @@ def check(folder: Path, size: int) -> None:
     assert (folder / "comparison.png").stat().st_size > 10_000
 
 
-# Its chips overlap, so it says that some are left out.
-pytestmark = pytest.mark.filterwarnings("default::geotranslate.errors.GeotranslateWarning")
-
-
 def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     lines: list[str] = []
     numbers = run_demo(tmp_path, size=512, epochs=2, say=lines.append)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from geotranslate.errors import GeotranslateWarning, RasterFileError
+from geotranslate.errors import GeotranslateWarning, RasterFileError, said
 from geotranslate.raster.locks import sole_holder
 
 LOCK_FILE = ".geotranslate-training.lock"
@@ -47,7 +47,7 @@ def make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RasterFileError(_unwritable(folder, error)) from error
+        raise RasterFileError(_unwritable(folder, said(error))) from error
 
 
 def _unwritable(folder: Path, why: object) -> str:
@@ -72,7 +72,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        raise RasterFileError(f"{path} cannot be written: {error}.") from error
+        raise RasterFileError(f"{path} cannot be written: {said(error)}.") from error
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -88,5 +88,5 @@ def going_on(lost: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = str(error).rstrip(".")
-        warnings.warn(f"{said}. The training goes on; {lost}.", GeotranslateWarning, stacklevel=4)
+        sentence = f"{said(error)}. The training goes on; {lost}."
+        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)

@@ -22,6 +22,7 @@ from geotranslate.errors import (
     InvalidInputError,
     MissingPackageError,
     ModelFileError,
+    said,
 )
 from geotranslate.training.game import games
 from geotranslate.training.launcher import RANKS, launched, told
@@ -60,7 +61,7 @@ class Processes:
         except ImportError as error:
             raise MissingPackageError(
                 f"Training in the {launched()} processes of a launcher needs accelerate, which "
-                f"cannot be imported ({error}); install it by: pip install "
+                f"cannot be imported ({said(error)}); install it by: pip install "
                 "'geotranslate[distributed]'."
             ) from error
         numbered = told(RANKS) is not None and (device.type == "cpu" or "LOCAL_RANK" in os.environ)

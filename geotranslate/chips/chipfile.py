@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetWriter
 
 from geotranslate.chips.classes import COLOURS_TAG, TAG, colours_of
 from geotranslate.chips.scenes import Side
-from geotranslate.errors import RasterFileError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import reason
+from geotranslate.raster.smallfile import small_geotiff
 
 
 def write_chip(
@@ -27,34 +23,26 @@ def write_chip(
     """Write values `(bands, rows, cols)` and their validity as a chip of a side.
 
     Raises:
-        RasterFileError: The file cannot be written.
+        OSError: The file cannot be written.
+        RasterioError: GDAL cannot make it.
     """
     data, nodata = _hidden(data, valid, side.nodata)
-    try:
-        with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(
-                path,
-                "w",
-                driver="GTiff",
-                crs=grid.crs,
-                transform=grid.transform,
-                height=grid.height,
-                width=grid.width,
-                count=side.bands,
-                dtype=data.dtype,
-                nodata=nodata,
-                compress="lzw",
-                **_colour_options(side),
-            ) as chip:
-                _describe(chip, side)
-                chip.write(data)
-                if nodata is None and not valid.all():
-                    chip.write_mask(valid)
-    except (RasterioError, OSError) as error:
-        raise RasterFileError(
-            f"The chip {path.name} cannot be written: {reason(error, path)}."
-        ) from error
+    with small_geotiff(
+        path,
+        crs=grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        count=side.bands,
+        dtype=data.dtype,
+        nodata=nodata,
+        compress="lzw",
+        **_colour_options(side),
+    ) as chip:
+        _describe(chip, side)
+        chip.write(data)
+        if nodata is None and not valid.all():
+            chip.write_mask(valid)
 
 
 def _describe(chip: DatasetWriter, side: Side) -> None:

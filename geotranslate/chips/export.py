@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 from tqdm.auto import tqdm
 
-from geotranslate.checks import folder_path, number, whole_number
+from geotranslate.checks import flag, folder_path, number, whole_number
 from geotranslate.chips.area import AreaLike
 from geotranslate.chips.candidates import candidates, in_area, why_none
 from geotranslate.chips.classes import resampling_for
@@ -23,6 +23,7 @@ from geotranslate.chips.ground import footprints
 from geotranslate.chips.leftovers import clear_leftovers
 from geotranslate.chips.placing import (
     check_folder,
+    disk_trouble,
     put_in_place,
     refuse_inputs_inside,
     sole_writer,
@@ -123,17 +124,20 @@ def export_chips(
         InvalidInputError: No tile is left to write, scenes differ in bands or dtype, or an
             argument is impossible.
     """
+    flag("overwrite", overwrite)
+    flag("append", append)
+    flag("progress", progress)
     path = check_folder(folder_path("folder", folder), overwrite=overwrite, append=append)
     angles = _angles(rotation_angle)
-    step = tile_size if stride is None else stride
-    whole_number("tile_size", tile_size, 1)
-    whole_number("stride", step, 1)
+    tile_size = whole_number("tile_size", tile_size, 1)
+    step = tile_size if stride is None else whole_number("stride", stride, 1)
     number("min_valid", min_valid, least=0, most=1)
     number("min_cover", min_cover, least=0, most=1)
     method = _resampling(resampling)
     with ExitStack() as stack:
         if stack.enter_context(sole_writer(path)):
-            clear_leftovers(path)
+            with disk_trouble(path):
+                clear_leftovers(path)
         # Another export may have ended since.
         check_folder(path, overwrite=overwrite, append=append)
         sides = _scenes(source, target)
@@ -153,30 +157,27 @@ def export_chips(
         _check_sizes(scenes, tile_size)
         tiles = [tile for scene in scenes for tile in candidates(scene, tile_size, step, angles)]
         inside = tiles if aoi is None else in_area(tiles, aoi, min_cover)
-        temporary = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix=f".{path.name}.", suffix=".partial", dir=path.parent
-                )
-            )
-        )
-        writer = ChipWriter(temporary, tile_size, scenes[0])
-        if append:
-            writer.continue_from(path)
+        with disk_trouble(path):
+            temporary = stack.enter_context(_temporary_for(path))
+            writer = ChipWriter(temporary, tile_size, scenes[0])
+            if append:
+                writer.continue_from(path)
         written = 0
         for tile in tqdm(inside, desc="exporting", unit="tile", disable=not progress):
             pixels = tile.read()
             shares = [valid.mean() for _, valid in pixels]
             if min(shares) >= min_valid and min(shares) > 0:
-                writer.add(tile.scene, tile.window, tile.angle, tile.grid, pixels)
+                with disk_trouble(path):
+                    writer.add(tile.scene, tile.window, tile.angle, tile.grid, pixels)
                 written += 1
         if not written:
             raise InvalidInputError(
                 f"No pair to write: {why_none(tiles, inside, aoi, min_cover, min_valid)}"
             )
-        writer.finish()
-        check_folder(path, overwrite=overwrite, append=append)
-        put_in_place(temporary, path, beside=writer.former)
+        with disk_trouble(path):
+            writer.finish()
+            check_folder(path, overwrite=overwrite, append=append)
+            put_in_place(temporary, path, beside=writer.former)
     return ChipExport(
         path,
         pairs=written,
@@ -184,6 +185,15 @@ def export_chips(
         mostly_invalid=len(inside) - written,
         target_warped=any(scene.warped for scene in scenes),
     )
+
+
+@contextmanager
+def _temporary_for(folder: Path) -> Iterator[Path]:
+    """Make a folder beside a folder, and remove it with all that is in it."""
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent
+    ) as name:
+        yield Path(name)
 
 
 def _scenes(

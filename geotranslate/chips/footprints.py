@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import numbers
 import warnings
 from collections.abc import Sequence
@@ -91,7 +92,10 @@ def write_footprints(
     with warnings.catch_warnings():
         # Chips without a CRS are said elsewhere.
         warnings.filterwarnings("ignore", "'crs' was not provided")
-        frame.to_file(folder / FOOTPRINTS_FILE, driver="GPKG")
+        # In memory first: GDAL does not say what it fails to write as it closes a file.
+        content = io.BytesIO()
+        frame.to_file(content, driver="GPKG", layer=Path(FOOTPRINTS_FILE).stem)
+    (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
 
 
 def _labels(rows: Sequence[dict[str, Any]], outlines: list[Any], chip_size: int) -> list[Any]:

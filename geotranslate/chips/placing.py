@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from rasterio.errors import RasterioError
 
 from geotranslate.chips.esri import MAP_FILE, METADATA_FILES, SOURCE_FOLDER, TARGET_FOLDER, read_map
 from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.footprints import FOOTPRINTS_FILE
 from geotranslate.chips.scenes import Scene
-from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+    said,
+)
 from geotranslate.raster.locks import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
@@ -47,6 +55,28 @@ def sole_writer(folder: Path) -> Iterator[bool]:
         yield sure
 
 
+@contextmanager
+def disk_trouble(folder: Path) -> Iterator[None]:
+    """Turn what the disk and GDAL raise while chips are written into one sentence.
+
+    Args:
+        folder: The chip folder, as the user knows it.
+
+    Raises:
+        RasterFileError: Something cannot be written.
+    """
+    try:
+        yield
+    except GeotranslateError:
+        raise
+    except (OSError, RasterioError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise RasterFileError(
+            f"The chips of {folder} cannot be written: {why or said(error)}. Make sure that the "
+            "folder may be written and its disk has room, and export again."
+        ) from error
+
+
 def put_in_place(
     written: Path, folder: Path, *, beside: Sequence[tuple[str, str]] | None = None
 ) -> None:
@@ -62,29 +92,39 @@ def put_in_place(
     Raises:
         RasterFileError: Other pairs are there by now.
     """
-    folder.mkdir(exist_ok=True)
-    if beside is None:
-        _exchange(written, folder)
-    else:
-        if mapped_pairs(folder) != list(beside):
-            raise RasterFileError(
-                f"{folder} was changed by another program while chips were cut for it; export "
-                "again."
-            )
-        _add(written, folder)
+    new = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+        if beside is None:
+            _exchange(written, folder)
+        else:
+            if mapped_pairs(folder) != list(beside):
+                raise RasterFileError(
+                    f"{folder} was changed by another program while chips were cut for it; export "
+                    "again."
+                )
+            _add(written, folder)
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _add(written: Path, folder: Path) -> None:
     """Move new chips beside old ones, and at last the list that names them."""
     arriving = [f"{side}/{path.name}" for side in FOLDERS for path in (written / side).iterdir()]
-    (folder / ARRIVING_FILE).write_text("\n".join(arriving), encoding="utf-8")
     try:
+        (folder / ARRIVING_FILE).write_text("\n".join(arriving), encoding="utf-8")
         for side in FOLDERS:
             (folder / side).mkdir(exist_ok=True)
         for name in (*arriving, FOOTPRINTS_FILE, *METADATA_FILES):
             os.replace(written / name, folder / name)
     finally:
         remove_unnamed(folder)
+        for side in FOLDERS:
+            with suppress(OSError):  # it holds chips
+                (folder / side).rmdir()
 
 
 def remove_unnamed(folder: Path) -> None:
@@ -140,6 +180,11 @@ def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
         )
     if folder.exists() and not folder.is_dir():
         raise RasterFileError(f"{folder} is a file; give the name of a folder.")
+    if folder.is_symlink() and not folder.exists():
+        raise RasterFileError(
+            f"{folder} is a link that leads nowhere; make the folder that it leads to, or give "
+            "another one."
+        )
     if folder.is_dir() and any(folder.iterdir()) and not (overwrite or append):
         raise OutputExistsError(
             f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "

@@ -22,6 +22,9 @@ OFFSETS, SIZES = (273, 324), (279, 325)
 KINDS = {3: "u2", 4: "u4", 16: "u8"}
 """Types of TIFF fields with whole numbers and their numpy names."""
 
+WIDTHS = {2: 1, 3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a number of each type of field, where it is not 1."""
+
 
 class _Layout(NamedTuple):
     """How the numbers of a TIFF are stored: formats of `struct`, and bytes of a field's value."""
@@ -33,21 +36,21 @@ class _Layout(NamedTuple):
     inline: int
 
 
-def is_complete(path: Path, *, masked: bool) -> bool:
-    """Tell whether all blocks of all images in a TIFF lie within the file.
+def is_complete(path: Path, *, masked: bool | None = None) -> bool:
+    """Tell whether all fields and all blocks of all images in a TIFF lie within the file.
 
     Masks, overviews and their masks are images as the picture is. Only the places of the blocks
     are read, not the blocks.
 
     Args:
         path: The file, closed.
-        masked: Whether every image has to have its mask inside the file.
+        masked: Whether every image has to have its mask inside the file, or none; None for either.
     """
     size = path.stat().st_size
     masks = images = 0
     try:
         with path.open("rb") as file:
-            for is_mask, offsets, sizes in _images(file):
+            for is_mask, offsets, sizes in _images(file, size):
                 masks += is_mask
                 images += 1
                 present = (offsets > 0) & (sizes > 0) & (offsets + sizes <= size)
@@ -55,10 +58,13 @@ def is_complete(path: Path, *, masked: bool) -> bool:
                     return False
     except (struct.error, ValueError):
         return False
-    return images > 0 and 2 * masks == (images if masked else 0)
+    expected = {0, images} if masked is None else {images if masked else 0}
+    return images > 0 and 2 * masks in expected
 
 
-def _images(file: BinaryIO) -> Iterator[tuple[bool, NDArray[np.uint64], NDArray[np.uint64]]]:
+def _images(
+    file: BinaryIO, size: int
+) -> Iterator[tuple[bool, NDArray[np.uint64], NDArray[np.uint64]]]:
     """Yield of every image whether it is a mask and its blocks' offsets and sizes.
 
     Raises:
@@ -72,6 +78,7 @@ def _images(file: BinaryIO) -> Iterator[tuple[bool, NDArray[np.uint64], NDArray[
         fields: dict[int, list[Any]] = {}
         for _ in range(_unpack(file, layout.order + layout.entries)[0]):
             tag, *field = _unpack(file, layout.order + layout.entry)
+            _refuse_cut_off(layout, field, size)
             fields[tag] = field
         start = _unpack(file, layout.order + layout.offset)[0]
         subfile, offsets, sizes = (
@@ -93,18 +100,28 @@ def _layout(file: BinaryIO) -> _Layout:
     raise ValueError("no TIFF")
 
 
+def _refuse_cut_off(layout: _Layout, field: list[Any], size: int) -> None:
+    """Refuse a field whose value does not lie within a file of a size."""
+    kind, count, value = field
+    length = count * WIDTHS.get(kind, 1)
+    if length > layout.inline:
+        start = struct.unpack(layout.order + layout.offset, value)[0]
+        if start + length > size:
+            raise ValueError("a field breaks off")
+
+
 def _numbers(file: BinaryIO, layout: _Layout, field: list[Any] | None) -> NDArray[np.uint64]:
     """Return the whole numbers of a field, none where there is no such field."""
     if field is None:
         return np.empty(0, np.uint64)
     kind, count, value = field
+    if kind not in KINDS:
+        raise ValueError("a field that holds whole numbers is of another type")
     dtype = np.dtype(layout.order + KINDS[kind])
     length = count * dtype.itemsize
     if length > layout.inline:
         file.seek(struct.unpack(layout.order + layout.offset, value)[0])
         value = file.read(length)
-    if len(value) < length:
-        raise ValueError("a field breaks off")
     return np.frombuffer(value[:length], dtype).astype(np.uint64)
 
 

@@ -74,7 +74,8 @@ def number(
     if not (math.isfinite(given) and all(kept for _, kept in bounds)):
         asked = (least, above, most, below)
         words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
-        raise InvalidInputError(f"{name} is {_shown(value)}; give a number {' and '.join(words)}.")
+        wanted = f"a number {' and '.join(words)}" if words else "a finite number"
+        raise InvalidInputError(f"{name} is {_shown(value)}; give {wanted}.")
     return given
 
 
@@ -100,6 +101,22 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def finite_numbers(name: str, value: object, count: int) -> tuple[float, ...]:
+    """Return one number, or one for each of `count` bands, as floats.
+
+    Raises:
+        InvalidInputError: It is something else; the sentence says what.
+    """
+    several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    given: list[Any] = list(value) if several else [value]  # type: ignore[call-overload]
+    if len(given) not in (1, count):
+        raise InvalidInputError(
+            f"{name} has {len(given)} values for {count} band{'s' if count != 1 else ''}; give one "
+            "value, or one a band."
+        )
+    return tuple(number(name, one) for one in given)
+
+
 def folder_path(name: str, value: object) -> Path:
     """Return `value` as a path after checking that it is one.
 
@@ -123,7 +140,21 @@ def _path(name: str, value: object, kind: str) -> Path:
     # An empty path would be the working directory, and the system ends names at a null character.
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise InvalidInputError(f"{name} is {_shown(value)}; give the path of {kind}.")
+    if not is_unicode(text):
+        raise InvalidInputError(
+            f"{name} is {text!r}, which is not UTF-8 as GDAL needs it; give the path of {kind} "
+            "with another name."
+        )
     return Path(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8, as paths of other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: object) -> str:

@@ -15,7 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 from tqdm.auto import tqdm
 
-from geotranslate.checks import flag, folder_path, number, whole_number
+from geotranslate.checks import choice, flag, folder_path, number, whole_number
 from geotranslate.chips.area import AreaLike
 from geotranslate.chips.candidates import candidates, in_area, why_none
 from geotranslate.chips.classes import resampling_for
@@ -263,15 +263,17 @@ def _check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
 
 
 def _angles(rotation_angle: float) -> list[float]:
-    number("rotation_angle", rotation_angle, least=0, below=360)
+    if number("rotation_angle", rotation_angle, least=0, below=360) and rotation_angle < 1:
+        raise InvalidInputError(
+            f"rotation_angle is {rotation_angle}, by which every tile would be written "
+            f"{360 / rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
+        )
     return [0.0] if not rotation_angle else np.arange(0, 360, rotation_angle).tolist()
 
 
 def _resampling(name: str | Resampling | None) -> Resampling | None:
-    for method in SUPPORTED_RESAMPLING:
-        if name in (method, method.name):
-            return method
-    if name is not None:
-        choices = ", ".join(method.name for method in SUPPORTED_RESAMPLING)
-        raise InvalidInputError(f"resampling is {name!r}; give one of {choices}.")
-    return None
+    if name is None:
+        return None
+    if isinstance(name, Resampling):
+        name = name.name
+    return Resampling[choice("resampling", name, [method.name for method in SUPPORTED_RESAMPLING])]

@@ -173,6 +173,11 @@ def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
     """
     if overwrite and append:
         raise InvalidInputError("overwrite and append exclude each other; choose one.")
+    with disk_trouble(folder):
+        return _checked(folder, full=overwrite or append)
+
+
+def _checked(folder: Path, *, full: bool) -> Path:
     if not folder.absolute().parent.is_dir():
         raise RasterFileError(
             f"The folder {folder.parent}, in which {folder.name} shall be written, does not exist; "
@@ -185,7 +190,7 @@ def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
             f"{folder} is a link that leads nowhere; make the folder that it leads to, or give "
             "another one."
         )
-    if folder.is_dir() and any(folder.iterdir()) and not (overwrite or append):
+    if folder.is_dir() and any(folder.iterdir()) and not full:
         raise OutputExistsError(
             f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "
             "replaces the chips in it, or append=True, which adds to them."

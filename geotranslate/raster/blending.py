@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import reprlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ def choose_tiling(
     Raises:
         InvalidInputError: The values contradict each other.
     """
-    if blend not in ("auto", "hann", "crop"):
-        raise InvalidInputError(f"blend is {blend!r}; give 'auto', 'hann' or 'crop'.")
+    if not isinstance(blend, str) or blend not in ("auto", "hann", "crop"):
+        raise InvalidInputError(f"blend is {reprlib.repr(blend)}; give 'auto', 'hann' or 'crop'.")
     if categorical and blend == "hann":
         raise InvalidInputError(
             "blend is 'hann' but the output is classes, which a blend would mix; give 'crop'."

@@ -6,9 +6,16 @@ import glob
 import hashlib
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.checks import file_path, flag
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    OutputExistsError,
+    RasterFileError,
+)
 from geotranslate.raster.opening import reason
 
 SUFFIXES = (".tif", ".tiff")
@@ -40,10 +47,22 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
 
     Raises:
         RasterFileError: Its folder does not exist, or it is a link that leads nowhere.
-        InvalidInputError: It is not named as a GeoTIFF, or its name is too long.
+        InvalidInputError: It is no path, not named as a GeoTIFF, or its name is too long.
         OutputExistsError: It exists and `overwrite` is false.
     """
-    path = _followed(Path(output))
+    given = file_path("output", output)
+    try:
+        return _checked(given, overwrite=flag("overwrite", overwrite))
+    except GeotranslateError:
+        raise
+    except OSError as error:
+        raise RasterFileError(
+            f"The output {given} cannot be written: {error.strerror}. Give another name."
+        ) from error
+
+
+def _checked(given: Path, *, overwrite: bool) -> Path:
+    path = _followed(given)
     if (size := len(os.fsencode(path.name))) > LONGEST:
         raise InvalidInputError(
             f"The output's name {path.name[:20]}... has {size} bytes; give one of at most "
@@ -55,7 +74,7 @@ def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
         )
     if path.is_dir():
         raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
-    if Path(output).suffix.lower() not in SUFFIXES:
+    if given.suffix.lower() not in SUFFIXES:
         raise InvalidInputError(
             f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff."
         )
@@ -70,6 +89,8 @@ def _followed(path: Path) -> Path:
     if not path.is_symlink():
         return path
     try:
+        with suppress(FileNotFoundError):  # what it leads to need not be there yet
+            path.resolve(strict=True)
         return path.resolve()
     except (OSError, RuntimeError) as error:
         raise RasterFileError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ def dtype_name(dtype: Any) -> str:
     """
     try:
         name = "" if dtype is None else np.dtype(dtype).name
-    except TypeError:
+    except (TypeError, ValueError):
         name = ""
     if name not in DTYPES:
-        raise InvalidInputError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}.")
+        raise InvalidInputError(f"dtype is {reprlib.repr(dtype)}; give one of {', '.join(DTYPES)}.")
     return name
 
 

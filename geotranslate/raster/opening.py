@@ -22,6 +22,7 @@ from rasterio.io import (
 )
 from rasterio.vrt import WarpedVRT
 
+from geotranslate.checks import is_unicode
 from geotranslate.errors import InvalidInputError, RasterFileError, said
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
@@ -47,6 +48,10 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
         raise InvalidInputError(
             f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
             "URL or GDAL name, or an open rasterio dataset."
+        )
+    if not is_unicode(os.fspath(raster)):
+        raise RasterFileError(
+            f"{os.fspath(raster)!r} is not UTF-8, as GDAL needs names to be; rename the raster."
         )
     with quiet_about_georeference():
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import finite_numbers, flag, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import Driver, driver_named
 from geotranslate.raster.blending import Blend, Reach, Tiling, choose_tiling, find_reach, sample_of
@@ -36,6 +37,15 @@ from geotranslate.raster.shares import remove_left_parts, result_of, run
 from geotranslate.raster.source import Source
 from geotranslate.raster.survey import LooksFirst
 from geotranslate.raster.tiles import Axis
+
+MOST_BANDS = 65_535
+"""Bands that a TIFF can have."""
+
+LARGEST_TILE = 65_536
+"""Side of the largest tiles, px."""
+
+MOST_SCALE = 64
+"""Most output pixels per source pixel along an axis, and most source pixels per output pixel."""
 
 
 def translate_raster(
@@ -148,12 +158,17 @@ def translate_raster(
     """
     factor, driver = _factor(scale), driver_named(driver)
     batch_size = whole_number("batch_size", batch_size, 1)
-    bands_out = whole_number("bands_out", bands_out, 1)
+    bands_out = whole_number("bands_out", bands_out, 1, MOST_BANDS)
+    overwrite, resume = flag("overwrite", overwrite), flag("resume", resume)
+    categorical, progress = flag("categorical", categorical), flag("progress", progress)
+    _check_apply(apply, identity)
     path = check_output(output, overwrite=overwrite or resume)
     said: list[str] = []
     with Source(source, bands) as opened:
         _refuse_same_file(opened, path)
         region = region_of(opened.grid, aoi, bbox, factor)
+        fill = finite_numbers("fill", fill, opened.bands)
+        tile_size = _tile_side(opened, apply, tile_size, bands_out, factor)
         tiling = _tiling(
             opened, apply, tile_size, overlap, padding, blend, factor, fill, categorical, said
         )
@@ -203,14 +218,47 @@ def translate_raster(
 
 def _factor(scale: float | Fraction) -> Fraction:
     try:
-        factor = Fraction(scale).limit_denominator(64)
-    except (TypeError, ValueError, OverflowError):
+        factor = Fraction(scale).limit_denominator(MOST_SCALE)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         factor = Fraction(0)
-    if factor <= 0:
+    if not 0 < factor <= MOST_SCALE:
         raise InvalidInputError(
-            f"scale is {scale!r}; give output pixels per source pixel, such as 2 or 0.5."
+            f"scale is {reprlib.repr(scale)}; give output pixels per source pixel, such as 2 or "
+            f"0.5, from 1/{MOST_SCALE} to {MOST_SCALE}."
         )
     return factor
+
+
+def _check_apply(apply: object, identity: object) -> None:
+    if not callable(apply) and not hasattr(apply, "surveyed"):
+        raise InvalidInputError(
+            f"apply is {reprlib.repr(apply)}; give a function from a batch of tiles to as many "
+            "translated ones."
+        )
+    named = identity if isinstance(identity, Mapping) else {"": identity}
+    texts = all(isinstance(text, str) for pair in named.items() for text in pair)
+    if identity is not None and not texts:
+        raise InvalidInputError(
+            f"identity is {reprlib.repr(identity)}; give a text, or a dict from names to texts."
+        )
+
+
+def _tile_side(
+    source: Source, apply: object, tile_size: int, bands_out: int, factor: Fraction
+) -> int:
+    """Return the side of the tiles after checking that there is memory for one."""
+    tile = whole_number("tile_size", tile_size, 1, LARGEST_TILE)
+    longest = max(source.grid.height, source.grid.width)
+    side = min(tile, longest) if getattr(apply, "any_shape", False) else tile
+    size = int(4 * side**2 * (source.bands + bands_out * factor**2))
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise InvalidInputError(
+            f"tile_size is {tile}, but with {source.bands} bands translated to {bands_out} at a "
+            f"scale of {factor} a tile takes {size / 1e9:.1f} GB of memory, of which "
+            f"{free / 1e9:.1f} GB are free; give a smaller one."
+        )
+    return tile
 
 
 def _own_dtype(source: Source) -> str:
@@ -234,9 +282,9 @@ def _tiling(
     categorical: bool,
     said: list[str],
 ) -> Tiling:
-    tile = whole_number("tile_size", tile_size, 1)
-    overlap = None if overlap is None else whole_number("overlap", overlap, 0)
-    padding = None if padding is None else whole_number("padding", padding, 0)
+    tile = tile_size
+    overlap = None if overlap is None else whole_number("overlap", overlap, 0, LARGEST_TILE)
+    padding = None if padding is None else whole_number("padding", padding, 0, LARGEST_TILE)
 
     def reach() -> Reach | None:
         if max(source.grid.height, source.grid.width) <= tile:

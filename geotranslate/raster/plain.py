@@ -18,8 +18,14 @@ Color = tuple[int, int, int, int]
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a real number, numpy's included and booleans not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    """Tell whether a value is a number that a float holds, numpy's included and booleans not."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def plain_nodata(value: Any, dtype: str) -> float | None:
@@ -69,7 +75,9 @@ def plain_number(name: str, value: Any) -> float:
         InvalidInputError: It is no finite number.
     """
     if not is_number(value) or not math.isfinite(value):
-        raise InvalidInputError(f"{name} has {value!r}; give a finite number for every band.")
+        raise InvalidInputError(
+            f"{name} has {reprlib.repr(value)}; give a finite number for every band."
+        )
     return float(value)
 
 
@@ -80,7 +88,7 @@ def plain_text(name: str, value: Any) -> str:
         InvalidInputError: It is no text.
     """
     if value is not None and not isinstance(value, str):
-        raise InvalidInputError(f"{name} has {value!r}; give a text for every band.")
+        raise InvalidInputError(f"{name} has {reprlib.repr(value)}; give a text for every band.")
     return str(value or "")
 
 
@@ -93,7 +101,7 @@ def plain_color(name: str, value: Any) -> str:
     found = value.name if isinstance(value, ColorInterp) else value
     if not isinstance(found, str) or found not in ColorInterp.__members__:
         raise InvalidInputError(
-            f"{name} has {value!r}; give names of rasterio's ColorInterp, "
+            f"{name} has {reprlib.repr(value)}; give names of rasterio's ColorInterp, "
             "such as 'red', 'nir' or 'undefined'."
         )
     return str(found)
@@ -125,7 +133,7 @@ def plain_colormap(given: Any, bands: int, dtype: str) -> dict[int, Color]:
             _holds(value, dtype) and len(parts) == 4 and all(_holds(c, "uint8") for c in parts)
         ):
             raise InvalidInputError(
-                f"colormap maps {value!r} to {color!r}; give for values that {dtype} "
+                f"colormap maps {reprlib.repr(value)} to {reprlib.repr(color)}; give for values that {dtype} "
                 "holds red, green, blue and alpha of 0 to 255."
             )
         red, green, blue, alpha = map(int, parts)

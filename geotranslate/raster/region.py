@@ -79,11 +79,11 @@ def _geometry(aoi: object) -> BaseGeometry:
 def _box(bbox: Sequence[float]) -> BaseGeometry:
     try:
         left, bottom, right, top = map(float, bbox)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         left = right = bottom = top = np.nan
     if not (-np.inf < left < right < np.inf and -np.inf < bottom < top < np.inf):
         raise InvalidInputError(
-            f"bbox is {bbox!r}; give (left, bottom, right, top) in the raster's CRS."
+            f"bbox is {reprlib.repr(bbox)}; give (left, bottom, right, top) in the raster's CRS."
         )
     return box(left, bottom, right, top)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import reprlib
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -124,10 +125,11 @@ def _share(part: str | tuple[int, int] | None, count: int) -> range:
     try:
         numbers = part.split("/") if isinstance(part, str) else part
         index, shares = (int(number) for number in numbers)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         index = shares = 0
     if not 1 <= index <= shares:
         raise InvalidInputError(
-            f"part is {part!r}; give the share to compute and their number, such as 3/16."
+            f"part is {reprlib.repr(part)}; give the share to compute and their number, such as "
+            "3/16."
         )
     return range(count * (index - 1) // shares, count * index // shares)

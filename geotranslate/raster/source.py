@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -251,7 +251,8 @@ def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
     """
     chosen: list[Any] = []
     if isinstance(bands, Iterable) and not isinstance(bands, str | bytes | Set | Mapping):
-        chosen = list(bands)
+        with suppress(TypeError):  # an array of no dimension
+            chosen = list(bands)
     whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
     if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
         raise InvalidInputError(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 from shapely.geometry import box
 
+from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
@@ -63,7 +65,7 @@ def run_demo(
         OutputExistsError: The folder is not empty and `overwrite` is false.
         RasterFileError: The folder cannot be written, or another demo is writing to it.
     """
-    place = _made(Path(folder))
+    place = _made(folder_path("folder", folder))
     with _sole_demo(place):
         _refuse_full(place, overwrite=overwrite)
         return _run(place, size, seed, epochs, overwrite, say)
@@ -108,8 +110,9 @@ def _run(
         result = dataset.read()
     truth = _cut(town.map, unseen)
     numbers = _compare(result, truth)
-    (place / "numbers.json").write_text(json.dumps(numbers, indent=2), encoding="utf-8")
-    _draw(place / "comparison.png", _cut(town.aerial, unseen), result, truth)
+    with _writing(place):
+        (place / "numbers.json").write_text(json.dumps(numbers, indent=2), encoding="utf-8")
+        _draw(place / "comparison.png", _cut(town.aerial, unseen), result, truth)
     say(
         f"    mean error {numbers['mae']:.1f} of 255 (the mean map colour everywhere: "
         f"{numbers['mae_mean_colour']:.1f}), PSNR {numbers['psnr']:.1f} dB, right map colour on "
@@ -126,6 +129,17 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise RasterFileError(f"The folder {folder} cannot be made: {said(error)}.") from error
     return folder
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RasterioError) as error:
+        raise RasterFileError(
+            f"The demo cannot be written to {folder}: {said(error)}. Make room, or give another "
+            "folder."
+        ) from error
 
 
 def _sole_demo(folder: Path) -> AbstractContextManager[bool]:
@@ -151,21 +165,24 @@ def _cut(picture: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
 
 
 def _write(path: Path, picture: NDArray[np.uint8], grid: Grid) -> None:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        count=3,
-        dtype="uint8",
-        photometric="rgb",
-        compress="deflate",
-        predictor=2,
-        tiled=True,
-    ) as dataset:
+    with (
+        _writing(path.parent),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            crs=grid.crs,
+            transform=grid.transform,
+            height=grid.height,
+            width=grid.width,
+            count=3,
+            dtype="uint8",
+            photometric="rgb",
+            compress="deflate",
+            predictor=2,
+            tiled=True,
+        ) as dataset,
+    ):
         dataset.write(picture)
 
 

@@ -29,6 +29,7 @@ Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 LARGEST_CACHE = 64 * 2**20
 """Bytes; GDAL would take 5 % of the machine."""
 
+DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT)
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
@@ -39,16 +40,13 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
         RasterFileError: It cannot be opened; the sentence names it.
         InvalidInputError: It is no path and no dataset that can be read.
     """
-    if isinstance(raster, DatasetReader | DatasetWriter | BufferedDatasetWriter | WarpedVRT):
+    if isinstance(raster, DATASETS):
         _refuse_unreadable(raster)
         return raster
     if isinstance(raster, MemoryFile) and not isinstance(raster, ZipMemoryFile):
         return _open_in_memory(raster, stack)
     if not isinstance(raster, str | os.PathLike):
-        raise InvalidInputError(
-            f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
-            "URL or GDAL name, or an open rasterio dataset."
-        )
+        raise no_raster(raster)
     if not is_unicode(os.fspath(raster)):
         raise RasterFileError(
             f"{os.fspath(raster)!r} is not UTF-8, as GDAL needs names to be; rename the raster."
@@ -61,6 +59,14 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
                 f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
                 "Give the path, URL or GDAL name of an existing raster."
             ) from error
+
+
+def no_raster(value: object) -> InvalidInputError:
+    """Return the error that says that a value is neither a path nor a dataset."""
+    return InvalidInputError(
+        f"A raster is expected, not a value of type {type(value).__name__}; give its path, URL or "
+        "GDAL name, or an open rasterio dataset."
+    )
 
 
 def _open_in_memory(memory: MemoryFile, stack: ExitStack) -> Dataset:

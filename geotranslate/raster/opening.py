@@ -40,6 +40,7 @@ SPECIAL: dict[str, Callable[[int], bool]] = {
 }
 """What is neither a file nor a folder, by how it is told."""
 
+DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT)
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
@@ -50,16 +51,13 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
         RasterFileError: It cannot be opened; the sentence names it.
         InvalidInputError: It is no path and no dataset that can be read.
     """
-    if isinstance(raster, DatasetReader | DatasetWriter | BufferedDatasetWriter | WarpedVRT):
+    if isinstance(raster, DATASETS):
         _refuse_unreadable(raster)
         return raster
     if isinstance(raster, MemoryFile) and not isinstance(raster, ZipMemoryFile):
         return _open_in_memory(raster, stack)
     if not isinstance(raster, str | os.PathLike):
-        raise InvalidInputError(
-            f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
-            "URL or GDAL name, or an open rasterio dataset."
-        )
+        raise no_raster(raster)
     name = readable_name(raster)
     for beside in ("", *BESIDE):
         refuse_special(f"{name}{beside}")
@@ -128,6 +126,14 @@ def _refuse_damaged_header(dataset: Dataset, name: str) -> None:
             f"{name} declares {dataset.count} bands, which cannot be in a file of {size} bytes: it "
             "is damaged. Fetch or export it again."
         )
+
+
+def no_raster(value: object) -> InvalidInputError:
+    """Return the error that says that a value is neither a path nor a dataset."""
+    return InvalidInputError(
+        f"A raster is expected, not a value of type {type(value).__name__}; give its path, URL or "
+        "GDAL name, or an open rasterio dataset."
+    )
 
 
 def _open_in_memory(memory: MemoryFile, stack: ExitStack) -> Dataset:

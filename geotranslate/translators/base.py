@@ -19,6 +19,7 @@ from geotranslate.training.adversary import Adversary
 from geotranslate.training.averaging import DECAY, Averaging
 from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.checkpoints import Checkpoint
+from geotranslate.training.files import sole_training
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.game import Game
 from geotranslate.training.history import NEITHER, BeginningRow, Watch, check_monitor
@@ -154,7 +155,7 @@ class Translator(Model):
                 `folder/samples`; 0 for none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
             callbacks: Further fastai callbacks, of every process.
-            folder: Where checkpoints, `history.csv`, pictures and logs go.
+            folder: Where checkpoints, `history.csv`, pictures and logs go; one training at a time.
             resume: Whether to go on where an interrupted training in `folder` was; it ends as it
                 would have. Without a checkpoint there it begins.
             progress: Whether to show the bar and the rows.
@@ -164,7 +165,7 @@ class Translator(Model):
                 the memory does not hold a batch.
             MissingPackageError: There are several processes, but no Accelerate; or TensorBoard is
                 asked for and not installed.
-            RasterFileError: Nothing can be written to `folder`.
+            RasterFileError: Nothing can be written to `folder`, or another training writes to it.
             ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
@@ -189,29 +190,31 @@ class Translator(Model):
         processes = Processes.join(data.device)
         if not self.history:
             torch.manual_seed(self.card.seed)
-        done = processes.agreed(self._resume(records) if resume else 0)
-        if training.is_over(done, self.history):
+        writes = bool(training.checkpoint or sample_every or tensorboard)
+        with processes.led(sole_training(records) if writes else nullcontext()):
+            done = processes.agreed(self._resume(records) if resume else 0)
+            if training.is_over(done, self.history):
+                return self
+            if done == 0 and not self.history:
+                extra += self._begin(progress and is_main_process())
+            watch = Watch(self.history, self.baselines)
+            extra += [*training.callbacks(self.learn, done, self.history), watch]
+            extra += processes.callbacks(self.history)
+            extra += recorders(self, records, training, done, sample_every, tensorboard)
+            if decay is None:
+                decay = self.pair.decay if self.history else self.own_decay
+            self._average(decay or None)
+            if decay and self.pair.average is not None:
+                extra.append(Averaging(self.pair.average, self.pair.generator, decay))
+            self.metrics = Metrics()
+            faster = compiled(self.pair.generator) if compile else nullcontext()
+            around = surroundings(self.learn, extra, progress and is_main_process())
+            with around, processes.sharing(data), faster:
+                self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
+            if watch.error is not None:
+                raise watch.error
+            processes.wait()
             return self
-        if done == 0 and not self.history:
-            extra += self._begin(progress and is_main_process())
-        watch = Watch(self.history, self.baselines)
-        extra += [*training.callbacks(self.learn, done, self.history), watch]
-        extra += processes.callbacks(self.history)
-        extra += recorders(self, records, training, done, sample_every, tensorboard)
-        if decay is None:
-            decay = self.pair.decay if self.history else self.own_decay
-        self._average(decay or None)
-        if decay and self.pair.average is not None:
-            extra.append(Averaging(self.pair.average, self.pair.generator, decay))
-        self.metrics = Metrics()
-        faster = compiled(self.pair.generator) if compile else nullcontext()
-        around = surroundings(self.learn, extra, progress and is_main_process())
-        with around, processes.sharing(data), faster:
-            self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
-        if watch.error is not None:
-            raise watch.error
-        processes.wait()
-        return self
 
     def _begin(self, progress: bool) -> list[Callback]:
         """Fit the start of the generator and measure what is simpler than the model."""

@@ -9,7 +9,7 @@ import os
 import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +22,14 @@ from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import ModelFileError, RasterFileError, said
+from geotranslate.raster.locks import sole_holder
 from geotranslate.training.metrics.report import Metrics
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+LOCK_FILE = ".geotranslate-saving.lock"
+PATIENCE = 10.0
+"""Seconds to wait while another process puts two files in place."""
 FORMAT = "geotranslate model"
 FORMAT_VERSION = 1
 
@@ -98,7 +102,8 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     """Write card and weights into a folder, each under a temporary name first.
 
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised.
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
+    several that save at the same time, the last one stays.
 
     Raises:
         RasterFileError: The folder cannot be written.
@@ -117,8 +122,11 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
         text = json.dumps(_finite(content), indent=2, allow_nan=False)
         new_card.write_text(text, encoding="utf-8")
-        os.replace(new_weights, folder / WEIGHTS_FILE)
-        os.replace(new_card, folder / CARD_FILE)
+        with _sole_saver(folder):
+            os.replace(new_weights, folder / WEIGHTS_FILE)
+            os.replace(new_card, folder / CARD_FILE)
+    except RasterFileError:
+        raise
     except (OSError, SafetensorError) as error:
         raise RasterFileError(
             f"The model {folder} cannot be saved: {said(error)}. Make sure that the folder may be "
@@ -130,6 +138,17 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
                 partial.unlink()
         with suppress(OSError):  # it holds a model
             folder.rmdir()
+
+
+def _sole_saver(folder: Path) -> AbstractContextManager[bool]:
+    """Keep the weights of one save and the card of another one apart; the last one stays."""
+    return sole_holder(
+        folder / LOCK_FILE,
+        busy=f"Another process is saving a model in {folder} and does not end; give another folder "
+        "or try again.",
+        unwritable=lambda why: f"The model {folder} cannot be saved: {why}.",
+        patience=PATIENCE,
+    )
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:

@@ -10,7 +10,6 @@ from fastai.callback.core import Callback
 
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training.checkpoints import Checkpoint, facts_in
-from geotranslate.training.files import make_folder
 from geotranslate.training.fitting import Training
 from geotranslate.training.launcher import is_main_process
 from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
@@ -32,7 +31,7 @@ def recorders(
 
     Args:
         model: What is trained.
-        folder: Where all goes.
+        folder: Where all goes; it is there.
         training: What is asked for.
         done: Epochs of the training that are in the history.
         sample_every: Epochs between pictures, 0 for none.
@@ -40,13 +39,10 @@ def recorders(
 
     Raises:
         MissingPackageError: TensorBoard is not installed.
-        RasterFileError: Nothing can be written to the folder.
     """
     found: list[Callback] = []
     if not is_main_process():
         return found
-    if sample_every or tensorboard or training.checkpoint:
-        make_folder(folder)
     if sample_every:
         pictures = folder / "samples"
         found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))

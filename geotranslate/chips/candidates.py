@@ -78,8 +78,13 @@ def why_none(
         )
     out = len(tiles) - len(inside)
     beside = f"{out} reach out of the aoi and " if out else ""
+    if not min_valid:
+        return (
+            f"of {counted(tiles, 'tile')} {beside}{len(inside)} have no valid pixel on one side. "
+            "Check that both rasters have data in the same place."
+        )
     return (
-        f"of {counted(tiles, 'tile')} {beside}{len(inside)} have less than {min_valid:.0%} valid "
-        "pixels on one side. Check that both rasters have data in the same place, or lower "
+        f"of {counted(tiles, 'tile')} {beside}{len(inside)} have less than {100 * min_valid:.3g}% "
+        "valid pixels on one side. Check that both rasters have data in the same place, or lower "
         "min_valid."
     )

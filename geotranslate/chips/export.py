@@ -101,9 +101,9 @@ def export_chips(
             scene's.
         min_cover: Least share of a chip, 0 to 1, that lies in the area.
         min_valid: Least share of valid pixels, 0 to 1, that each side of a pair needs.
-        rotation_angle: Degrees; each tile is also written turned by every multiple below 360.
-            0 writes it as it is. Turned chips are resampled, and their corners may reach out of
-            the scene and be invalid.
+        rotation_angle: Degrees, 1 or more; each tile is also written turned by every multiple
+            below 360. 0 writes it as it is. Turned chips are resampled, and their corners may
+            reach out of the scene and be invalid.
         burn: Column of the vector layer whose numbers are burnt; 1 for every shape by default.
             Not for two rasters.
         resampling: GDAL's name of the method for warping; nearest for classes, else bilinear.
@@ -127,13 +127,14 @@ def export_chips(
     flag("overwrite", overwrite)
     flag("append", append)
     flag("progress", progress)
-    path = check_folder(folder_path("folder", folder), overwrite=overwrite, append=append)
+    place = folder_path("folder", folder)
     angles = _angles(rotation_angle)
     tile_size = whole_number("tile_size", tile_size, 1)
     step = tile_size if stride is None else whole_number("stride", stride, 1)
     number("min_valid", min_valid, least=0, most=1)
     number("min_cover", min_cover, least=0, most=1)
     method = _resampling(resampling)
+    path = check_folder(place, overwrite=overwrite, append=append)
     with ExitStack() as stack:
         if stack.enter_context(sole_writer(path)):
             with disk_trouble(path):

@@ -43,12 +43,14 @@ class Folder:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         folders.append(entry.name)
                     elif os.path.splitext(entry.name)[1].lower() in CHIP_SUFFIXES:
                         chips.append(entry.name)
                     else:
                         others.append(entry.name)
+        except RasterFileError:
+            raise
         except OSError as error:
             raise RasterFileError(
                 f"The folder {path} cannot be listed: {error.strerror}. Check that it is there and "
@@ -121,6 +123,16 @@ class Folder:
         if self.chips:
             shown.insert(0, f"{counted(self.chips)} such as {self.chips[0]}")
         return ", ".join(shown) or "nothing"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise RasterFileError(
+            f"{entry.path} cannot be followed: {error.strerror}. Remove the link, or let it lead "
+            "to a file or folder."
+        ) from error
 
 
 def _lies_beside(name: str) -> bool:

@@ -20,7 +20,9 @@ from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.smallfile import small_geotiff
 from geotranslate.training.data import prepare_data
+from geotranslate.training.files import whole_file
 from geotranslate.training.metrics.errors import errors_between
 from geotranslate.training.tensors import draw_table
 from geotranslate.translators.pix2pix import Pix2Pix
@@ -96,7 +98,8 @@ def run_demo(
         result = dataset.read()
     truth = _cut(town.map, unseen)
     numbers = _compare(result, truth)
-    (place / "numbers.json").write_text(json.dumps(numbers, indent=2), encoding="utf-8")
+    with whole_file(place / "numbers.json") as partial:
+        partial.write_text(json.dumps(numbers, indent=2), encoding="utf-8")
     _draw(place / "comparison.png", _cut(town.aerial, unseen), result, truth)
     say(
         f"    mean error {numbers['mae']:.1f} of 255 (the mean map colour everywhere: "
@@ -127,21 +130,22 @@ def _cut(picture: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
 
 
 def _write(path: Path, picture: NDArray[np.uint8], grid: Grid) -> None:
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        count=3,
-        dtype="uint8",
-        photometric="rgb",
-        compress="deflate",
-        predictor=2,
-        tiled=True,
-    ) as dataset:
+    with (
+        whole_file(path) as partial,
+        small_geotiff(
+            partial,
+            crs=grid.crs,
+            transform=grid.transform,
+            height=grid.height,
+            width=grid.width,
+            count=3,
+            dtype="uint8",
+            photometric="rgb",
+            compress="deflate",
+            predictor=2,
+            tiled=True,
+        ) as dataset,
+    ):
         dataset.write(picture)
 
 
@@ -167,4 +171,5 @@ def _draw(path: Path, *pictures: NDArray[np.uint8]) -> None:
     """Draw the upper half of source, translation and truth side by side, a pixel to a pixel."""
     upper = [picture[:, : picture.shape[1] // 2] / np.float32(127.5) - 1 for picture in pictures]
     titles = ("aerial photograph, never seen", "translation", "true map")
-    draw_table([upper], titles, side=5.12).savefig(path, dpi=100)
+    with whole_file(path) as partial:
+        draw_table([upper], titles, side=5.12).savefig(partial, dpi=100, format="png")

@@ -115,8 +115,8 @@ def translate_raster(
         blend: `hann` blends overlapping tiles by Hann ramps, `crop` cuts them without a ramp, at
             half the overlap; `auto` crops where that is exact by what `apply` declares (`stride`,
             `radius`) or shows when probed, and classes, and blends otherwise.
-        scale: Output pixels per source pixel along an axis: 2, 1/2, 3/2 and the like. What is cut
-            begins where pixels of both do, at 3/2 at every second one of the source.
+        scale: Output pixels per source pixel along an axis: 2, 1/2, 3/2 and the like, 1/64 to 64.
+            What is cut begins where pixels of both do, at 3/2 at every second one of the source.
         batch_size: Tiles per call of `apply`; the last call gets what is left.
         dtype: Output dtype, the source's by default; integers are rounded half to even and
             clipped.

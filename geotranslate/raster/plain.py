@@ -133,8 +133,8 @@ def plain_colormap(given: Any, bands: int, dtype: str) -> dict[int, Color]:
             _holds(value, dtype) and len(parts) == 4 and all(_holds(c, "uint8") for c in parts)
         ):
             raise InvalidInputError(
-                f"colormap maps {reprlib.repr(value)} to {reprlib.repr(color)}; give for values that {dtype} "
-                "holds red, green, blue and alpha of 0 to 255."
+                f"colormap maps {reprlib.repr(value)} to {reprlib.repr(color)}; give for values "
+                f"that {dtype} holds red, green, blue and alpha of 0 to 255."
             )
         red, green, blue, alpha = map(int, parts)
         found[int(value)] = (red, green, blue, alpha)

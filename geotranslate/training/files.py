@@ -46,7 +46,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        raise RasterFileError(f"{path} cannot be written: {said(error)}.") from error
+        raise RasterFileError(
+            f"{path} cannot be written: {said(error)}. Make sure that the folder may be written "
+            "and its disk has room."
+        ) from error
     finally:
         with suppress(OSError):
             partial.unlink()

@@ -117,11 +117,16 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         os.replace(new_weights, folder / WEIGHTS_FILE)
         os.replace(new_card, folder / CARD_FILE)
     except (OSError, SafetensorError) as error:
-        raise RasterFileError(f"The model {folder} cannot be saved: {said(error)}.") from error
+        raise RasterFileError(
+            f"The model {folder} cannot be saved: {said(error)}. Make sure that the folder may be "
+            "written and its disk has room."
+        ) from error
     finally:
         for partial in (new_weights, new_card):
             with suppress(OSError):
                 partial.unlink()
+        with suppress(OSError):  # it holds a model
+            folder.rmdir()
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -29,6 +32,7 @@ from geotranslate.errors import (
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.source import Source
 from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
+from tests.full_disk import files_in
 
 
 @pytest.fixture
@@ -725,6 +729,52 @@ def test_folders_and_classes_that_are_none_are_said(
     ):
         with pytest.raises(InvalidInputError, match=sentence):
             export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"overwrite": "no"}, "overwrite is 'no'; give True or False."),
+        ({"append": "x"}, "append is 'x'; give True or False."),
+        ({"progress": 0}, "progress is 0; give True or False."),
+        ({"folder": ""}, "folder is ''; give the path of a folder."),
+        ({"folder": []}, "folder is []; give the path of a folder."),
+        (
+            {"rotation_angle": 1e-9},
+            "rotation_angle is 1e-09, by which every tile would be written 3.6e+11 times; give 1 "
+            "degree or more, or 0 for none.",
+        ),
+    ],
+)
+def test_harmful_options_are_refused_and_the_chips_stay(
+    pair: tuple[Path, Path], tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    folder = tmp_path / "chips"
+    export_chips(*pair, folder, tile_size=32, progress=False)
+    before = files_in(tmp_path)
+    with pytest.raises(InvalidInputError, match=f"^{re.escape(sentence)}$"):
+        export_chips(*pair, **{"folder": folder, "tile_size": 64, "progress": False, **options})
+    assert files_in(tmp_path) == before
+
+
+def test_tiles_without_a_valid_pixel_are_said_as_such(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    path = write_raster("a.tif", np.zeros((1, 64, 64), "uint8"), nodata=0)
+    options = {"tile_size": 32, "target_classes": False, "source_classes": False}
+    for least, why in ((0, "4 have no valid pixel"), (0.004, "4 have less than 0.4% valid pixels")):
+        with pytest.raises(InvalidInputError, match=f"of 4 tiles {why} on one side"):
+            export_chips(path, path, tmp_path / "c", min_valid=least, progress=False, **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_links_that_lead_nowhere_are_no_folders(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "c").symlink_to("missing")
+    for name in "abc":
+        with pytest.raises(RasterFileError, match=f"{name} is a link that leads nowhere; make the"):
+            export_chips(*pair, tmp_path / name, tile_size=32, progress=False)
 
 
 @pytest.mark.slow

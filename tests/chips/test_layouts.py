@@ -508,3 +508,11 @@ def test_real_map_with_some_of_its_chips(shared_data: Path, tmp_path: Path) -> N
     assert names(listing) == [name.removesuffix(".tif") for name in chips]
     assert len(listing.left_out) == 8
     assert all(line.endswith(": named in map.txt but missing") for line in listing.left_out)
+
+
+def test_link_that_leads_to_itself_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path, "images/1.tif", "images2/1.tif", "images/2.tif")
+    os.symlink("3.tif", folder / "images2" / "2.tif")
+    os.symlink("2.tif", folder / "images2" / "3.tif")
+    with pytest.raises(RasterFileError, match=r"images2/[23]\.tif cannot be followed: .*links\."):
+        list_chips(folder)

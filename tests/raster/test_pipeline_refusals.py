@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.pipeline import translate_raster
 from tests.conftest import WriteRaster, values
+from tests.full_disk import files_in
 
 Batch = NDArray[np.float32]
 
@@ -79,6 +81,40 @@ def test_file_that_the_source_reads_is_never_overwritten(
     other = tmp_path / "b.tif"
     other.write_text("old")
     translate_raster(file, other, identity, bands_out=1, overwrite=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"overwrite": "no"}, "overwrite is 'no'; give True or False."),
+        ({"resume": "x"}, "resume is 'x'; give True or False."),
+        ({"categorical": None}, "categorical is None; give True or False."),
+        ({"output": ""}, "output is ''; give the path of a file."),
+        ({"output": None}, "output is None; give the path of a file."),
+        ({"apply": 5}, "apply is 5; give a function from a batch of tiles to as many translated"),
+        ({"identity": 5}, "identity is 5; give a text, or a dict from names to texts."),
+        ({"scale": 1e9}, "scale is 1000000000.0; give output pixels per source pixel, such as 2"),
+        ({"bands_out": 10**9}, "bands_out is 1000000000; give a whole number of at least 1 and"),
+        ({"tile_size": 2**30}, "tile_size is 1073741824; give a whole number of at least 1 and at"),
+        ({"tile_size": 65_536, "bands_out": 1000}, "at a scale of 1 a tile takes 17197.0 GB of"),
+        ({"fill": "x"}, "fill is 'x'; give a finite number."),
+        ({"fill": float("nan")}, "fill is nan; give a finite number."),
+    ],
+)
+def test_harmful_options_are_refused_and_nothing_is_written(
+    write_raster: WriteRaster, tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    arguments = {
+        "source": write_raster("a.tif", values((1, 50, 60), "uint8")),
+        "output": write_raster("b.tif", values((1, 5, 6), "uint8")),
+        "apply": identity,
+        "bands_out": 1,
+        "overwrite": True,
+    }
+    before = files_in(tmp_path)
+    with pytest.raises(InvalidInputError, match=re.escape(sentence)):
+        translate_raster(**{**arguments, **options}, progress=False)
+    assert files_in(tmp_path) == before
 
 
 DISK_FULL = """

@@ -42,9 +42,7 @@ def write_pairs(write_raster: WriteRaster, tmp_path: Path) -> WritePairs:
             place = {"transform": NORTH_UP @ NORTH_UP.translation(64 * number, 0)}
             source = chance.uniform(0, 1, (2, 64, 64))
             target = np.stack([source[0] * source[1], np.maximum(source[0], 0.3)]) * scale
-            write_raster(
-                f"chips/images/{number}.tif", (source * 200).astype("float32"), **place
-            )
+            write_raster(f"chips/images/{number}.tif", (source * 200).astype("float32"), **place)
             write_raster(f"chips/images2/{number}.tif", target.astype(dtype), **place)
         return tmp_path / "chips"
 
@@ -55,7 +53,9 @@ def model_of(folder: Path, **options: Any) -> Pix2Pix:
     return Pix2Pix(prepare_data(folder, batch_size=2), ngf=4, **options)
 
 
-@pytest.mark.parametrize(("dtype", "scale"), [("float32", 1e-3), ("uint16", 30_000), ("int32", 1e7)])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [("float32", 1e-3), ("uint16", 30_000), ("int32", 1e7)]
+)
 def test_what_follows_from_a_pixel_is_known_before_the_first_step(
     write_pairs: WritePairs, dtype: str, scale: float
 ) -> None:

@@ -57,7 +57,7 @@ CHOICES = {
     "gan_mode": GanMode,
 }
 MAX_LAYERS = 5
-RESIDUAL_DEPTH = 5
+RESIDUAL_DEPTH = 3
 """Levels of a ResUNet by default."""
 FEATURE_WEIGHT = 10.0
 """That of pix2pixHD."""

@@ -66,7 +66,7 @@ class Pix2Pix(Translator):
             al. 2016) and take longer. By default as the recipe says.
         depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8, or to
             two pixels where single images are normalised (instance, group, batches of one pair)
-            and a repeated pixel would be alone. Of a "resunet" 5, or fewer for small chips. With
+            and a repeated pixel would be alone. Of a "resunet" 3, or fewer for small chips. With
             fewer it sees less far.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/error_per_minute.py PLACE ... --data DATA --out OUT
         [--minutes 2 4 8 16] [--seeds 2] [--arms NAME ...]
-    python tests/benchmarks/error_per_minute.py --summary OUT
+    python tests/benchmarks/error_per_minute.py --out OUT
 
 Every method learns from the same training ground and is measured on the same pixels of other
 ground (mean absolute error and root mean squared error in the target's units, SSIM). The places:
@@ -17,7 +17,8 @@ The methods: the median of each band, a linear map of the pixel, gradient boosti
 the same with Gaussian neighbors (sigma 1.5, 5 and 15 px), the recipe of the paper in a plain loop,
 the former default of Pix2Pix (`recipe="seamless"`), its networks with L1 alone, and the default.
 Networks have 32 filters and crops of 128 px, four to a batch, one thread. A line of JSON for every
-result goes into OUT/results.jsonl. Minutes are those of the CPU, not of the clock.
+result goes into OUT/results.jsonl, a table of all of them is printed, and curves and pictures are
+drawn. Minutes are those of the CPU, not of the clock.
 """
 
 from __future__ import annotations
@@ -519,6 +520,38 @@ def summary(out: Path) -> None:
     figure.savefig(out / "error_per_minute.png", dpi=110)
 
 
+SHOWN = ("boosting with neighbors", "paper", "former default", "L1 alone", "default")
+
+
+def sheet(place: Place, out: Path) -> None:
+    """Draw a corner of the first scene: source, translations and truth."""
+    source, target = place.scenes(place.test[:1])[0]
+    shown = {"source": source[:3], "truth": target}
+    for name in SHOWN:
+        files = sorted(
+            (out / place.name).glob(f"{name}_*_0.npy"),
+            key=lambda file: float(file.stem.split("_")[-2]),
+        )
+        if files:
+            shown[f"{name}, {files[-1].stem.split('_')[-2]} min"] = np.load(files[-1])
+    shown["truth"] = shown.pop("truth")
+    limits = np.nanpercentile(target, (2, 98), axis=(1, 2))
+    figure, axes = subplots((len(shown) + 1) // 2, 2, figsize=(10, 2.7 * ((len(shown) + 1) // 2)))
+    for axis, (title, values) in zip(np.ravel(axes), shown.items(), strict=False):
+        picture = values[:, :256, -512:] if title in ("source", "truth") else values
+        low, high = limits
+        if title == "source":
+            low, high = np.nanpercentile(source[:3], (2, 98), axis=(1, 2))
+        bands = slice(0, 3) if len(picture) >= 3 else slice(0, 1)
+        scaled = (picture[bands] - low[bands, None, None]) / (high - low)[bands, None, None]
+        axis.imshow(np.nan_to_num(scaled).clip(0, 1).transpose(1, 2, 0).squeeze(), cmap="gray")
+        axis.set_title(title, fontsize=8)
+    for axis in np.ravel(axes):
+        axis.set_axis_off()
+    figure.tight_layout()
+    figure.savefig(out / f"sheet_{place.name}.png", dpi=90)
+
+
 def main() -> None:
     """Measure, or show what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -533,10 +566,12 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in given.places:
         (given.out / name).mkdir(parents=True, exist_ok=True)
-        for row in results(PLACES[name](given.data, given.out), given):
+        place = PLACES[name](given.data, given.out)
+        for row in results(place, given):
             with (given.out / "results.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
+        sheet(place, given.out)
     summary(given.out)
 
 

@@ -160,7 +160,9 @@ def test_parts_of_shares(write_raster: WriteRaster, tmp_path: Path) -> None:
 @pytest.fixture
 def model(write_chips: Callable[..., Path]) -> Pix2Pix:
     torch.manual_seed(0)
-    return Pix2Pix(prepare_data(write_chips(count=9), batch_size=4), ngf=4, ndf=4)
+    return Pix2Pix(
+        prepare_data(write_chips(count=9), batch_size=4), recipe="seamless", ngf=4, ndf=4
+    )
 
 
 @needs_limits

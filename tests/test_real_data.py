@@ -27,7 +27,7 @@ def train(data: Any, *, all_learn: bool = True) -> Pix2Pix:
     Chips of one colour are one colour at every level, of which a normalisation leaves nothing.
     """
     torch.manual_seed(0)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     before = [weight.detach().clone() for weight in model.pair.generator.parameters()]
     model.fit(1, checkpoint=False, progress=False)
     # The spread of a constant target is no number.

@@ -21,7 +21,7 @@ def test_too_many_batches_are_those_of_the_epoch(
         torch.manual_seed(0)
         data = prepare_data(chips, batch_size=2)
         assert len(data.train) == 4
-        model = Pix2Pix(data, ngf=4, ndf=4, lambda_gan=lambda_gan)
+        model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, lambda_gan=lambda_gan)
         before = [one.detach().clone() for one in model.pair.parameters()]
         model.fit(2, accumulate=accumulate, precision="float32", checkpoint=False, progress=False)
         found.append(list(model.pair.parameters()))

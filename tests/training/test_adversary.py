@@ -120,7 +120,9 @@ def trained_both_ways(
 ) -> None:
     """Check that a model's training ends with the weights of the loop."""
     torch.manual_seed(0)
-    model = Pix2Pix(prepare_data(folder, batch_size=2), ngf=4, ndf=4, dropout=0, **options)
+    model = Pix2Pix(
+        prepare_data(folder, batch_size=2), recipe="seamless", ngf=4, ndf=4, dropout=0, **options
+    )
     # Normalisations of what is flat, and Adam, make differences of rounding large.
     model.pair.double()
     generator = copy.deepcopy(model.pair.generator).train()
@@ -198,7 +200,7 @@ def train_in_parts(folder: Path, parts: int, epochs: int = 12, **options: Any) -
     """Return the weights after steps on four pairs each, in so many parts."""
     torch.manual_seed(0)
     data = prepare_data(folder, batch_size=4 // parts, transforms=False)
-    model = Pix2Pix(data, ngf=4, ndf=4, dropout=0, norm="none", **options)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, dropout=0, norm="none", **options)
     pairs = [data.train_ds[i] for i in range(8)]
     batches = [
         tuple(torch.stack(side) for side in zip(*pairs[i : i + 4 // parts], strict=True))
@@ -235,7 +237,9 @@ def test_accumulated_batches_are_near_whole_ones_and_alike_without_a_game(
 def test_discriminators_step_does_not_move_the_generator(
     write_chips: Callable[..., Path],
 ) -> None:
-    model = Pix2Pix(prepare_data(write_chips(count=9), batch_size=1), ngf=4, ndf=4)
+    model = Pix2Pix(
+        prepare_data(write_chips(count=9), batch_size=1), recipe="seamless", ngf=4, ndf=4
+    )
     seen: dict[str, list[list[Tensor]]] = {"before": [], "after": []}
 
     class Look(Callback):
@@ -262,7 +266,7 @@ def test_discriminator_sees_the_same_on_invalid_pixels_of_real_and_fake(
     write_chips: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = prepare_data(write_chips(count=5), batch_size=4)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     source, target = data.one_batch()
     target[:, :, :20] = torch.nan
     data.train = [(source, target)]
@@ -281,7 +285,7 @@ def test_discriminator_sees_the_same_on_invalid_pixels_of_real_and_fake(
 
 
 def test_both_networks_are_groups_of_one_optimizer(write_chips: Callable[..., Path]) -> None:
-    model = Pix2Pix(prepare_data(write_chips(count=3)), ngf=4, ndf=4)
+    model = Pix2Pix(prepare_data(write_chips(count=3)), recipe="seamless", ngf=4, ndf=4)
     model.learn.create_opt()
     sizes = [len(group["params"]) for group in model.learn.opt.opt.param_groups]
     networks = (model.pair.generator, model.pair.discriminator)
@@ -297,7 +301,7 @@ def test_interrupted_training_goes_on_as_if_it_began(write_chips: Callable[..., 
 
     def train(interrupted: bool) -> list[Tensor]:
         torch.manual_seed(0)
-        model = Pix2Pix(data, ngf=4, ndf=4, dropout=0, norm="none")
+        model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, dropout=0, norm="none")
         if interrupted:
             before = copy.deepcopy(model.pair.state_dict())
             stop = Stop()

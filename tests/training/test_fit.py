@@ -29,7 +29,9 @@ FIT: dict[str, Any] = {"precision": "float32", "progress": False}
 @pytest.fixture
 def model(write_chips: WriteChips) -> Pix2Pix:
     torch.manual_seed(0)
-    return Pix2Pix(prepare_data(write_chips(count=9), batch_size=2), ngf=4, ndf=4)
+    return Pix2Pix(
+        prepare_data(write_chips(count=9), batch_size=2), recipe="seamless", ngf=4, ndf=4
+    )
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -39,7 +41,7 @@ def test_seed_governs_all_that_is_drawn(write_chips: WriteChips, same: bool) -> 
     for seed in (3, 3 if same else 4):
         torch.rand(1 + 5 * len(found))  # what was drawn before does not matter
         data = prepare_data(folder, seed=seed, batch_size=2, chip_size=64, num_workers=0)
-        model = Pix2Pix(data, ngf=4, ndf=4)
+        model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
         first = [weight.clone() for weight in model.pair.parameters()]
         model.fit(2, checkpoint=False, **FIT)
         found.append([*first, *model.pair.parameters()])
@@ -50,7 +52,7 @@ def test_seed_governs_all_that_is_drawn(write_chips: WriteChips, same: bool) -> 
 def test_weights_that_are_drawn_leave_other_numbers_alone(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips())
     before = torch.get_rng_state()
-    Pix2Pix(data, ngf=4, ndf=4)
+    Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -126,7 +128,9 @@ def test_two_rates_may_stand_in_any_row_of_numbers(model: Pix2Pix, kind: Any) ->
 
 
 def test_rate_of_a_single_network_is_one(write_chips: WriteChips) -> None:
-    model = Pix2Pix(prepare_data(write_chips(count=9), batch_size=2), ngf=4, lambda_gan=0)
+    model = Pix2Pix(
+        prepare_data(write_chips(count=9), batch_size=2), recipe="seamless", ngf=4, lambda_gan=0
+    )
     with pytest.raises(InvalidInputError, match="as there is no discriminator"):
         model.fit(1, lr=(1e-4, 1e-4), **FIT)
 
@@ -261,7 +265,7 @@ def test_bfloat16_trains_on_a_cpu_like_float32(write_chips: WriteChips, lambda_g
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
         data = prepare_data(write_chips(count=9), batch_size=2)
-        model = Pix2Pix(data, ngf=4, ndf=4, lambda_gan=lambda_gan)
+        model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, lambda_gan=lambda_gan)
         model.fit(2, precision=precision, progress=False, checkpoint=False)
         rows[precision] = model.history[-1]["valid_l1"]
         assert not torch.is_autocast_enabled("cpu")

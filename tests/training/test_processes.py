@@ -34,7 +34,7 @@ WriteChips = Callable[..., Path]
 pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
 OPEN_MPI = tuple(f"OMPI_COMM_WORLD_{name}" for name in ("SIZE", "RANK", "LOCAL_RANK"))
-SMALL: dict[str, Any] = {"ngf": 4, "ndf": 4, "norm": "group", "dropout": 0}
+SMALL: dict[str, Any] = {"recipe": "seamless", "ngf": 4, "ndf": 4, "norm": "group", "dropout": 0}
 
 
 def train(

@@ -27,7 +27,7 @@ def train(chips: Path, folder: Path, epochs: int = 6, **options: Any) -> Pix2Pix
     """Train a small model, always from the same start."""
     torch.manual_seed(0)
     data = prepare_data(chips, batch_size=2, num_workers=options.pop("num_workers", None))
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     return model.fit(epochs, **{**FIT, "folder": folder, **options})
 
 
@@ -162,7 +162,9 @@ def test_second_fit_goes_on_with_the_optimizer_and_can_be_resumed(
     with pytest.raises(KeyboardInterrupt):
         other.fit(3, **FIT, folder=tmp_path / "b", callbacks=[Interrupt(1)])
     data = prepare_data(chips, batch_size=2)
-    resumed = Pix2Pix(data, ngf=4, ndf=4).fit(3, **FIT, folder=tmp_path / "b", resume=True)
+    resumed = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(
+        3, **FIT, folder=tmp_path / "b", resume=True
+    )
     assert_same(resumed, one)
     assert len(resumed.history) == 5
 
@@ -206,10 +208,14 @@ def test_checkpoint_of_other_data_or_another_model_is_refused(
     train(chips, tmp_path / "run", 1)
     data = prepare_data(chips, batch_size=2)
     with pytest.raises(ModelFileError, match="another arguments of the model"):
-        Pix2Pix(data, ngf=8, ndf=4).fit(2, **FIT, folder=tmp_path / "run", resume=True)
+        Pix2Pix(data, recipe="seamless", ngf=8, ndf=4).fit(
+            2, **FIT, folder=tmp_path / "run", resume=True
+        )
     other = prepare_data(chips, batch_size=2, seed=7)
     with pytest.raises(ModelFileError, match="of another training: another data"):
-        Pix2Pix(other, ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path / "run", resume=True)
+        Pix2Pix(other, recipe="seamless", ngf=4, ndf=4).fit(
+            2, **FIT, folder=tmp_path / "run", resume=True
+        )
 
 
 def test_full_disk_loses_the_newest_checkpoint_alone(
@@ -271,11 +277,11 @@ def test_scaler_of_float16_goes_on_too(write_chips: WriteChips, tmp_path: Path) 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_what_is_frozen_stays_so(write_chips: WriteChips, tmp_path: Path, frozen: bool) -> None:
     data = prepare_data(write_chips(count=9), batch_size=2)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     first = next(iter(model.pair.generator.parameters()))
     first.requires_grad_(not frozen)
     model.fit(1, **FIT, folder=tmp_path)
-    other = Pix2Pix(data, ngf=4, ndf=4)
+    other = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     next(iter(other.pair.generator.parameters())).requires_grad_(frozen)
     other.fit(2, **FIT, folder=tmp_path, resume=True)
     for again in (other, Pix2Pix.from_checkpoint(tmp_path, data)):
@@ -294,7 +300,7 @@ def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
     with pytest.raises(KeyboardInterrupt):
         other.fit(2, **options, callbacks=[Interrupt(0)])
     data = prepare_data(chips, batch_size=2)
-    assert_same(Pix2Pix(data, ngf=4, ndf=4).fit(2, **options, resume=True), one)
+    assert_same(Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(2, **options, resume=True), one)
 
 
 def test_training_that_stopped_early_is_not_resumed(
@@ -319,6 +325,6 @@ def test_other_batches_are_refused_where_the_same_training_is_asked_for(
     train(chips, tmp_path, 1)
     data = prepare_data(chips, **{"batch_size": 2, **changed})
     with pytest.raises(ModelFileError, match=f"another training: another {next(iter(changed))}"):
-        Pix2Pix(data, ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path, resume=True)
+        Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path, resume=True)
     model = Pix2Pix.from_checkpoint(tmp_path, data).fit(1, **FIT, folder=tmp_path)
     assert len(model.history) == 2

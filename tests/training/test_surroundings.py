@@ -21,7 +21,7 @@ FIT: dict[str, Any] = {"progress": False, "checkpoint": False}
 
 def small_model(chips: Path) -> Pix2Pix:
     torch.manual_seed(0)
-    return Pix2Pix(prepare_data(chips, batch_size=2), ngf=4, ndf=4)
+    return Pix2Pix(prepare_data(chips, batch_size=2), recipe="seamless", ngf=4, ndf=4)
 
 
 class Fails(Callback):
@@ -142,7 +142,9 @@ def test_generators_learn_compiled_what_they_learn_otherwise(
     weights, chips = [], write_chips()
     for compile in (False, True):
         data = prepare_data(chips, batch_size=2)
-        model = Pix2Pix(data, padding=padding, ngf=4, ndf=4, dropout=0, lambda_gan=0)
+        model = Pix2Pix(
+            data, recipe="seamless", padding=padding, ngf=4, ndf=4, dropout=0, lambda_gan=0
+        )
         model.fit(1, compile=compile, precision="float32", ema=0, **FIT)
         weights.append(torch.cat([one.flatten() for one in model.pair.generator.parameters()]))
     torch.testing.assert_close(*weights, atol=1e-3, rtol=0)

@@ -300,7 +300,7 @@ def test_loaders_draw_the_bands_that_are_asked_for(write_chips: WriteChips) -> N
 
 def test_model_and_learner_draw_results(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(source=(3, "uint8"), target=(12, "int16")), batch_size=4)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     figure = model.show_results(rows=1, rgb_bands=(12, 6, 1))
     assert len(figure.axes) == 3
     # The card says that the source is uint8, drawn as it is, and that the target is stretched.
@@ -325,7 +325,7 @@ def test_loaders_know_their_sides(write_chips: WriteChips) -> None:
     source, target, *_ = seen(drawn_figure())
     assert (source[..., :3].min(), source[..., :3].max()) == (0, 1)
     assert (target[..., 0] != target[..., 1]).any()
-    model = Pix2Pix(data, ngf=4, ndf=4).fit(1, progress=False)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(1, progress=False)
     with model.learn.no_bar():
         model.learn.show_results(max_n=1)
     _, translation, _ = seen(drawn_figure())

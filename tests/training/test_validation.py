@@ -24,7 +24,7 @@ def test_l1_is_over_all_valid_pixels_however_they_are_batched(
             mask[: 4 + 4 * number] = 255  # every chip has another number of valid pixels
             chip.write_mask(mask)
     data = prepare_data(folder, batch_size=batch_size, val_split_pct=0.4)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     model.fit(1, precision="float32", progress=False, checkpoint=False)
     apart, count = 0.0, 0
     for pair in (data.valid_ds[i] for i in range(len(data.valid_ds))):

@@ -23,7 +23,7 @@ NUMBERS = (10, 20, 30, 95)
 def fresh_model(write_chips: Callable[..., Path]) -> Pix2Pix:
     """Return an untrained Pix2Pix of 3 to 1 bands of uint8 and chips of 64 px."""
     torch.manual_seed(0)
-    return Pix2Pix(prepare_data(write_chips()), ngf=4, ndf=4)
+    return Pix2Pix(prepare_data(write_chips()), recipe="seamless", ngf=4, ndf=4)
 
 
 def patches(side: int, seed: int, numbers: Sequence[int] = NUMBERS) -> NDArray[np.uint8]:

@@ -42,8 +42,10 @@ def trained_on(scene: Path, target: Path, folder: Path, *, by_chips: bool) -> Pi
     if by_chips:
         export_chips(scene, target, folder / "chips", tile_size=64, progress=False)
         assert not list((folder / "chips").rglob("*.aux.xml"))
-        return Pix2Pix(prepare_data(folder / "chips"), ngf=4, lambda_gan=0)
-    return Pix2Pix(prepare_data(scene, target, chip_size=64), ngf=4, lambda_gan=0)
+        return Pix2Pix(prepare_data(folder / "chips"), recipe="seamless", ngf=4, lambda_gan=0)
+    return Pix2Pix(
+        prepare_data(scene, target, chip_size=64), recipe="seamless", ngf=4, lambda_gan=0
+    )
 
 
 @pytest.mark.parametrize("by_chips", [True, False])
@@ -105,7 +107,7 @@ def test_quantities_with_a_colour_table_lose_it(
 ) -> None:
     target = write_raster("t.tif", values((1, 128, 192), "uint8"), colormap=TABLE)
     data = prepare_data(scene, target, chip_size=64, target_classes=False)
-    model = Pix2Pix(data, ngf=4, lambda_gan=0)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, lambda_gan=0)
     output = model.predict_raster(scene, tmp_path / "o.tif", tta="std", **OPTIONS)
     with rasterio.open(output) as dataset:
         assert dataset.colorinterp[0] is ColorInterp.gray

@@ -10,7 +10,7 @@ from geotranslate import Pix2Pix, prepare_data
 
 def test_model_shows_bands_networks_and_last_epoch(write_chips: Callable[..., Path]) -> None:
     folder = write_chips(count=5, source=(4, "uint16"), target=(1, "uint8"))
-    model = Pix2Pix(prepare_data(folder), ngf=4, ndf=4)
+    model = Pix2Pix(prepare_data(folder), recipe="seamless", ngf=4, ndf=4)
     assert repr(model).endswith("epochs         0")
     assert "an average" not in repr(model)
     model.fit(2, ema=0.9, checkpoint=False, progress=False)
@@ -23,5 +23,5 @@ def test_model_shows_bands_networks_and_last_epoch(write_chips: Callable[..., Pa
 
 
 def test_model_without_a_discriminator_says_so(write_chips: Callable[..., Path]) -> None:
-    model = Pix2Pix(prepare_data(write_chips(count=3)), ngf=4, lambda_gan=0)
+    model = Pix2Pix(prepare_data(write_chips(count=3)), recipe="seamless", ngf=4, lambda_gan=0)
     assert "discriminator  none" in repr(model)

@@ -20,7 +20,7 @@ def test_saved_model_measures_other_data_by_its_own_scaling(
 ) -> None:
     folder = write_chips(source=(2, "uint16"), target=(1, "int16"))
     data = prepare_data(folder)
-    model = Pix2Pix(data, ngf=4, ndf=4)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     expected = model.compute_metrics()
     other = prepare_data(folder, source_scaling="zscore", target_scaling="dtype")
     assert other.card.target.scaling != data.card.target.scaling
@@ -51,7 +51,7 @@ def test_batches_change_nothing(write_chips: WriteChips, fresh_model: Pix2Pix) -
 
 
 def test_measures_of_bands_are_those_of_the_written_pixels(write_chips: WriteChips) -> None:
-    model = Pix2Pix(prepare_data(write_chips(target=(3, "uint8"))), ngf=4, ndf=4)
+    model = Pix2Pix(prepare_data(write_chips(target=(3, "uint8"))), recipe="seamless", ngf=4, ndf=4)
     found = model.compute_metrics(["mae", "sam"])
     errors = []
     for pair in model.data.valid_ds.pairs:
@@ -69,7 +69,7 @@ def test_classes_are_measured_as_such(write_chips: WriteChips, write_raster: Wri
             place = chip.transform
         codes = np.array([10, 200], np.uint8)[values((1, 64, 64), "uint8") % 2]
         write_raster(f"chips/images2/{path.name}", codes, transform=place)
-    model = Pix2Pix(prepare_data(folder), ngf=4, ndf=4)
+    model = Pix2Pix(prepare_data(folder), recipe="seamless", ngf=4, ndf=4)
     found = model.compute_metrics()
     assert [*found.per_class] == ["10", "200"]
     assert found.confusion.sum() == found["count"] == 64 * 64

@@ -66,7 +66,7 @@ def make(write_chips: Callable[..., Path]) -> Callable[..., Pix2Pix]:
         # Of a single pixel that is repeated no deviation is left: by the statistics of a tile, its
         # rounding would be magnified by 300.
         options = {"ngf": 4, "ndf": 4, "depth": 5, **options}
-        return Pix2Pix(prepare_data(write_chips()), norm=norm, **options)
+        return Pix2Pix(prepare_data(write_chips()), recipe="seamless", norm=norm, **options)
 
     return made
 

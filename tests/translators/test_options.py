@@ -42,7 +42,9 @@ def test_every_kind_trains_and_comes_back_from_its_folder(
         pytest.importorskip("segmentation_models_pytorch")
     torch.manual_seed(0)
     folder = write_chips(count=5, source=(5, "uint8"), target=(2, "float32"))
-    model = Pix2Pix(prepare_data(folder), ngf=4, ndf=4, **kind).fit(1, progress=False)
+    model = Pix2Pix(prepare_data(folder), recipe="seamless", ngf=4, ndf=4, **kind).fit(
+        1, progress=False
+    )
     assert np.isfinite(list(model.history[0].values())).all()
     assert ("perceptual" in model.history[0]) == ("perceptual_loss" in kind)
     scene = write_raster("scene.tif", values((5, 90, 130), "uint8"))
@@ -65,7 +67,7 @@ def test_every_kind_trains_and_comes_back_from_its_folder(
 def test_true_is_the_weight_of_pix2pixhd(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=3))
     for given, weight in ((True, 10.0), (False, 0.0), (2, 2.0)):
-        model = Pix2Pix(data, ngf=4, ndf=4, perceptual_loss=given)
+        model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, perceptual_loss=given)
         assert model.options["perceptual_loss"] == weight
 
 
@@ -79,7 +81,9 @@ def test_networks_that_see_the_tile_have_no_radius_and_others_have(
         ("instance", "transposed", None, 64),
         ("group", "resize", None, 64),
     ):
-        inference = Pix2Pix(data, ngf=4, ndf=4, norm=norm, upsample=upsample).inference
+        inference = Pix2Pix(
+            data, recipe="seamless", ngf=4, ndf=4, norm=norm, upsample=upsample
+        ).inference
         assert (inference.radius, inference.stride) == (radius, stride)
 
 
@@ -102,7 +106,7 @@ def test_every_level_learns(
     write_chips: WriteChips, norm: Any, batch_size: int, options: dict[str, Any], depth: int
 ) -> None:
     data = prepare_data(write_chips(count=6), batch_size=batch_size)
-    model = Pix2Pix(data, ngf=4, ndf=4, dropout=0, norm=norm, **options)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, dropout=0, norm=norm, **options)
     assert model.options["depth"] == depth
     source, target = (side.as_subclass(torch.Tensor) for side in data.one_batch())
     (model.pair.generator.train()(source) - target).abs().mean().backward()
@@ -112,7 +116,7 @@ def test_every_level_learns(
 
 def test_a_chip_that_leaves_two_pixels_loses_no_level(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=3, size=100))
-    model = Pix2Pix(data, ngf=4, ndf=4, norm="instance", padding="reflect")
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, norm="instance", padding="reflect")
     assert model.options["depth"] == 6
 
 
@@ -123,7 +127,9 @@ def test_the_discriminator_keeps_batch_norm_where_the_generator_has_its_cure(
     for norm in ("renorm", "channel"):
         norms = [
             type(module)
-            for module in Pix2Pix(data, ngf=4, ndf=4, norm=norm).pair.discriminator.modules()
+            for module in Pix2Pix(
+                data, recipe="seamless", ngf=4, ndf=4, norm=norm
+            ).pair.discriminator.modules()
             if "Norm" in type(module).__name__
         ]
         assert norms == [nn.BatchNorm2d] * 3
@@ -152,7 +158,7 @@ def test_impossible_networks_are_refused(
 ) -> None:
     data = prepare_data(write_chips(count=3))
     with pytest.raises(InvalidInputError, match=sentence):
-        Pix2Pix(data, **options)
+        Pix2Pix(data, **{"recipe": "seamless"} | options)
 
 
 def test_the_papers_recipe_translates_scenes_as_the_paper_does(

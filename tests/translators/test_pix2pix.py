@@ -23,7 +23,7 @@ from geotranslate.translators.card import read_model
 from tests.conftest import GRIDS, WriteRaster, values
 
 WriteChips = Callable[..., Path]
-SMALL = {"ngf": 4, "ndf": 4}
+SMALL = {"recipe": "seamless", "ngf": 4, "ndf": 4}
 
 
 @pytest.fixture
@@ -71,7 +71,9 @@ def test_learning_rate_and_beta_are_those_of_the_paper(model: Pix2Pix) -> None:
 
 
 def test_without_adversarial_weight_there_is_no_discriminator(write_chips: WriteChips) -> None:
-    model = Pix2Pix(prepare_data(write_chips()), ngf=4, lambda_gan=0).fit(1, progress=False)
+    model = Pix2Pix(prepare_data(write_chips()), recipe="seamless", ngf=4, lambda_gan=0).fit(
+        1, progress=False
+    )
     assert model.pair.discriminator is None
     assert "generator" not in model.history[0]
 
@@ -396,7 +398,10 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
             {"norm": "layer"},
             "norm is 'layer'; give one of batch, renorm, instance, group, channel, none",
         ),
-        ({"recipe": "pix2pix"}, "recipe is 'pix2pix'; give one of seamless, paper"),
+        (
+            {"recipe": "pix2pix"},
+            "recipe is 'pix2pix'; give one of auto, measurement, picture, seamless, paper",
+        ),
         ({"upsample": "nearest"}, "upsample is 'nearest'; give one of transposed, resize"),
         ({"gan_mode": "wgan"}, "gan_mode is 'wgan'; give one of vanilla, lsgan, hinge"),
         ({"n_layers": 6}, "n_layers is 6; give a whole number of at least 0 and at most 5"),
@@ -417,12 +422,12 @@ def test_impossible_options_are_said(
     write_chips: WriteChips, options: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
-        Pix2Pix(prepare_data(write_chips()), **options)
+        Pix2Pix(prepare_data(write_chips()), **{"recipe": "seamless"} | options)
 
 
 def test_chips_below_64_px_are_refused(write_chips: WriteChips) -> None:
     with pytest.raises(InvalidInputError, match="Chips of 40 px are too small"):
-        Pix2Pix(prepare_data(write_chips(), chip_size=40))
+        Pix2Pix(prepare_data(write_chips(), chip_size=40), recipe="seamless")
 
 
 def test_data_that_is_no_data_is_refused() -> None:

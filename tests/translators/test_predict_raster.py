@@ -457,7 +457,7 @@ def test_classes_are_never_mixed(
     source = write_raster("source.tif", smooth(300, 300))
     target = write_raster("target.tif", np.where(smooth(300, 300)[:1] > 127, 7, 2).astype("u1"))
     data = prepare_data(source, target, chip_size=64, target_classes=True)
-    model = Pix2Pix(data, ngf=4, lambda_gan=0)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, lambda_gan=0)
     low, high = model.card.target.scaling.scale(np.array([[[[2.0, 7.0]]]], np.float32)).ravel()
     # Beside the whole U-Net, so that stride and reach are those of the model.
     model.inference.generator = Striped(float(low), float(high))
@@ -475,7 +475,9 @@ def test_classes_are_never_mixed(
 def test_blending_is_refused_for_classes(write_raster: WriteRaster, tmp_path: Path) -> None:
     source = write_raster("source.tif", smooth(128, 128))
     target = write_raster("target.tif", smooth(128, 128)[:1] // 128)
-    model = Pix2Pix(prepare_data(source, target, chip_size=64), ngf=4, lambda_gan=0)
+    model = Pix2Pix(
+        prepare_data(source, target, chip_size=64), recipe="seamless", ngf=4, lambda_gan=0
+    )
     with pytest.raises(InvalidInputError, match="output is classes, which a blend would mix"):
         model.predict_raster(source, tmp_path / "o.tif", blend="hann", **OPTIONS)
 
@@ -487,7 +489,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
 ) -> None:
     torch.manual_seed(0)
     tile = 1024
-    model = Pix2Pix(prepare_data(write_chips()), ngf=4, lambda_gan=0)
+    model = Pix2Pix(prepare_data(write_chips()), recipe="seamless", ngf=4, lambda_gan=0)
     with torch.no_grad():
         # As drawn, it hardly tells one pixel from another.
         for weights in model.pair.generator.parameters():

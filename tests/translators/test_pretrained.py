@@ -22,9 +22,10 @@ from geotranslate.networks.onehot import unwrapped
 from tests.translators.conftest import WriteMaps
 
 WriteChips = Callable[..., Path]
-SMALL = {"ngf": 4, "ndf": 4}
+WIDTHS = {"ngf": 4, "ndf": 4}
+SMALL: dict[str, Any] = {"recipe": "seamless", **WIDTHS}
 HD: dict[str, Any] = {
-    **SMALL,
+    **WIDTHS,
     "n_downsample_global": 2,
     "n_blocks_global": 1,
     "n_blocks_local": 1,

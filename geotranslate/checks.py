@@ -10,6 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from geotranslate.errors import InvalidInputError
 
 
@@ -83,6 +85,17 @@ def choice(name: str, value: Any, choices: Collection[str]) -> Any:
     if not isinstance(value, str) or value not in choices:
         raise InvalidInputError(f"{name} is {_shown(value)}; give one of {', '.join(choices)}.")
     return value
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool after checking that it is one; numpy's pass.
+
+    Raises:
+        InvalidInputError: It is something else, "no" or 0 for example.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"{name} is {_shown(value)}; give True or False.")
+    return bool(value)
 
 
 def folder_path(name: str, value: object) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.checks import choice, folder_path, number, whole_number
+from geotranslate.checks import choice, flag, folder_path, number, whole_number
 from geotranslate.errors import InvalidInputError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -71,3 +71,15 @@ def test_names_that_are_no_choice_are_refused_with_the_choices(value: Any) -> No
     sentence = rf"^x is {re.escape(repr(value))}; give one of a, b\.$"
     with pytest.raises(InvalidInputError, match=sentence):
         choice("x", value, ("a", "b"))
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_flags_pass(value: Any) -> None:
+    assert flag("overwrite", value) is bool(value)
+
+
+@pytest.mark.parametrize("value", ["no", "", None, 0, 1, 1.0, [], np.array([True])])
+def test_what_is_no_flag_is_refused_in_a_sentence(value: Any) -> None:
+    sentence = rf"^overwrite is {re.escape(repr(value))}; give True or False\.$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        flag("overwrite", value)

@@ -7,6 +7,7 @@ import numbers
 import os
 import reprlib
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def number(
     """
     given = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        given = float(value)
+        with suppress(OverflowError):  # an integer beyond the range of floats
+            given = float(value)
     bounds = [
         (f"of at least {least}", least is None or given >= least),
         (f"above {above}", above is None or given > above),
@@ -102,13 +104,33 @@ def folder_path(name: str, value: object) -> Path:
     """Return `value` as a path after checking that it is one.
 
     Raises:
-        InvalidInputError: It is something else; the sentence says what.
+        InvalidInputError: It is something else, or empty; the sentence says what.
     """
-    if isinstance(value, str | os.PathLike):
-        return Path(value)
-    raise InvalidInputError(f"{name} is {_shown(value)}; give the path of a folder.")
+    return _path(name, value, "a folder")
+
+
+def file_path(name: str, value: object) -> Path:
+    """Return `value` as a path after checking that it is one.
+
+    Raises:
+        InvalidInputError: It is something else, or empty; the sentence says what.
+    """
+    return _path(name, value, "a file")
+
+
+def _path(name: str, value: object, kind: str) -> Path:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    # An empty path would be the working directory, and the system ends names at a null character.
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InvalidInputError(f"{name} is {_shown(value)}; give the path of {kind}.")
+    return Path(text)
 
 
 def _shown(value: object) -> str:
     # The text of a number, which for numpy's is shorter than what stands for them in code.
-    return str(value) if isinstance(value, numbers.Real) else reprlib.repr(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, int):
+        return str(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python converts no integer of more than 4300 digits to text
+        return f"an {type(value).__name__} with too many digits"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.checks import choice, flag, folder_path, number, whole_number
+from geotranslate.checks import choice, file_path, flag, folder_path, number, whole_number
 from geotranslate.errors import InvalidInputError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -48,10 +48,23 @@ def test_what_is_no_number_is_refused_in_a_sentence(value: Any) -> None:
     )
 
 
-def test_what_is_no_path_is_refused_in_a_sentence() -> None:
-    assert folder_path("folder", "a") == folder_path("folder", Path("a")) == Path("a")
-    with pytest.raises(InvalidInputError, match=r"^folder is None; give the path of a folder\.$"):
-        folder_path("folder", None)
+@pytest.mark.parametrize("value", [None, "", " ", 5, b"a", ["a"], True, "a\0b"])
+def test_what_is_no_path_is_refused_in_a_sentence(value: Any) -> None:
+    for check, kind in ((folder_path, "a folder"), (file_path, "a file")):
+        assert check("folder", "a") == check("folder", Path("a")) == Path("a")
+        sentence = f"folder is {value!r}; give the path of {kind}."
+        with pytest.raises(InvalidInputError, match=f"^{re.escape(sentence)}$"):
+            check("folder", value)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000], ids=["400", "-400", "5000"])
+def test_numbers_beyond_all_floats_are_refused_in_a_short_sentence(value: int) -> None:
+    for check in (
+        lambda: number("x", value, least=0, most=1),
+        lambda: whole_number("x", value, -1, 1),
+    ):
+        with pytest.raises(InvalidInputError, match=r"^x is .{,60}; give a .*number .*\.$"):
+            check()
 
 
 @given(st.integers(), st.integers(-9, 9), st.integers(-9, 9))

@@ -41,3 +41,8 @@ class TrainingError(GeotranslateError, RuntimeError):
 
 class GeotranslateWarning(UserWarning):
     """Something that the result depends on and that the user may not expect."""
+
+
+def said(error: BaseException) -> str:
+    """Return the text of an error for the middle of a sentence, without a full stop at its end."""
+    return str(error).strip().rstrip(".").rstrip() or type(error).__name__

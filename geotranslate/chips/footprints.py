@@ -12,7 +12,7 @@ import geopandas as gpd
 
 from geotranslate.chips.ground import Ground, footprints
 from geotranslate.chips.split import TRAIN, VALIDATION, split_pairs
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 
 FOOTPRINTS_FILE = "chips.gpkg"
@@ -53,7 +53,8 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         frame = gpd.read_file(path)
     except Exception as error:  # pyogrio raises errors of many kinds
         raise RasterFileError(
-            f"{path} cannot be read: {error}. Restore it, or delete it: then no pair has a label."
+            f"{path} cannot be read: {said(error)}. Restore it, or delete it: then no pair has a "
+            "label."
         ) from error
     if NAME not in frame:
         raise InvalidInputError(

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from geotranslate.chips.esri import MAP_FILE, read_map
 from geotranslate.chips.files import Folder, counted, not_read
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, RasterFileError, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ def map_rows(folder: Folder) -> list[tuple[str, str]]:
         return read_map(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RasterFileError(
-            f"{path} cannot be read: {error}. Write it as UTF-8 text, or delete it: then chips of "
-            "equal names are pairs."
+            f"{path} cannot be read: {said(error)}. Write it as UTF-8 text, or delete it: then "
+            "chips of equal names are pairs."
         ) from error
 
 

@@ -18,6 +18,7 @@ from geotranslate.errors import (
     GridMismatchError,
     InvalidInputError,
     RasterFileError,
+    said,
 )
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import open_raster
@@ -58,8 +59,8 @@ def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
                 "the outline of what is valid in it (gdal_footprint)."
             ) from error
         raise RasterFileError(
-            f"{name} cannot be read as a vector layer: {error}. Give a file that geopandas reads, "
-            "or a GeoDataFrame."
+            f"{name} cannot be read as a vector layer: {said(error)}. Give a file that geopandas "
+            "reads, or a GeoDataFrame."
         ) from error
     if not isinstance(layer, gpd.GeoDataFrame):
         raise RasterFileError(f"{name} is a table without shapes; give a layer of polygons.")

@@ -18,7 +18,7 @@ from shapely.geometry import box
 from geotranslate.chips.export import export_chips
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
-from geotranslate.errors import OutputExistsError, RasterFileError
+from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 from geotranslate.training.data import prepare_data
 from geotranslate.training.metrics.errors import errors_between
@@ -117,7 +117,7 @@ def _ready(folder: Path, *, overwrite: bool) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RasterFileError(f"The folder {folder} cannot be made: {error}.") from error
+        raise RasterFileError(f"The folder {folder} cannot be made: {said(error)}.") from error
     return folder
 
 

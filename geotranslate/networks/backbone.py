@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from geotranslate.errors import InvalidInputError, MissingPackageError
+from geotranslate.errors import InvalidInputError, MissingPackageError, said
 from geotranslate.networks.layers import (
     Padding,
     Upsample,
@@ -171,8 +171,8 @@ def _library() -> Any:
     # A torchvision that is not made for this torch raises a RuntimeError.
     except (ImportError, RuntimeError) as error:
         raise MissingPackageError(
-            f"A backbone needs segmentation-models-pytorch, which cannot be imported ({error}); "
-            "install it by: pip install 'geotranslate[backbones]'."
+            f"A backbone needs segmentation-models-pytorch, which cannot be imported "
+            f"({said(error)}); install it by: pip install 'geotranslate[backbones]'."
         ) from error
     return encoders
 
@@ -193,6 +193,6 @@ def _encoder(name: str, bands: int) -> Any:
     except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise InvalidInputError(
             f"backbone is {name!r}, which does not encode images of any size at strides up to 32 "
-            f"({error}); give one of supported_backbones()."
+            f"({said(error)}); give one of supported_backbones()."
         ) from error
     return encoder.train()

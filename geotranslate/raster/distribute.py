@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
 from geotranslate.raster.destination import unwritten
 from geotranslate.raster.job import Job, compute
 from geotranslate.raster.report import Seconds
@@ -93,7 +93,7 @@ def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:
         return executor.submit(_compute_one, job, part, asked)
     except Exception as error:
         raise TranslationError(
-            f"The executor takes no work: {type(error).__name__}: {error}. Give one that is "
+            f"The executor takes no work: {type(error).__name__}: {said(error)}. Give one that is "
             f"running; {GO_ON}."
         ) from error
 
@@ -132,6 +132,6 @@ def _result(future: Future) -> tuple[int, Seconds]:
         raise
     except Exception as error:
         raise TranslationError(
-            f"A worker of the executor failed: {type(error).__name__}: {error}. The parts that "
-            f"are finished stay: {GO_ON}."
+            f"A worker of the executor failed: {type(error).__name__}: {said(error)}. The parts "
+            f"that are finished stay: {GO_ON}."
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError
+from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
 from geotranslate.memory import reused_memory
 from geotranslate.raster.merge import RowBand
 from geotranslate.raster.mismatch import Mismatch
@@ -146,7 +146,7 @@ def _translate(job: Job, batch: TileBatch) -> Batch:
     except GeotranslateError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {error}".rstrip(". ")
+        what = f"{type(error).__name__}: {said(error)}"
         raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
     sides = job.plan.out_rows.tile, job.plan.out_cols.tile
     expected = (len(batch.places), job.output.bands, *sides)

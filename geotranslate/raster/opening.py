@@ -22,7 +22,7 @@ from rasterio.io import (
 )
 from rasterio.vrt import WarpedVRT
 
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, RasterFileError, said
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 LARGEST_CACHE = 64 * 2**20
@@ -162,5 +162,4 @@ def reason(error: BaseException, path: str | os.PathLike[str]) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     name = os.fspath(path)
-    text = str(error).removeprefix(f"{name}: ").removeprefix(f"{os.path.basename(name)}: ")
-    return text.rstrip(".")
+    return said(error).removeprefix(f"{name}: ").removeprefix(f"{os.path.basename(name)}: ")

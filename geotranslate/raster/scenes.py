@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 import geopandas as gpd
 
-from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
+from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError, said
 from geotranslate.raster.destination import default_output
 from geotranslate.raster.report import TranslatedRaster
 from geotranslate.raster.source import RasterLike
@@ -85,7 +85,7 @@ def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | No
             Path(folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RasterFileError(
-                f"The folder {folder} for the translations cannot be made: {error}."
+                f"The folder {folder} for the translations cannot be made: {said(error)}."
             ) from error
     return list(outputs)
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from geotranslate.errors import GeotranslateWarning, ModelFileError
+from geotranslate.errors import GeotranslateWarning, ModelFileError, said
 from geotranslate.training.files import whole_file
 from geotranslate.training.game import games
 from geotranslate.training.launcher import launched
@@ -100,7 +100,7 @@ class Checkpoint:
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelFileError(
                 "The checkpoint holds the state of other networks: make the model with the "
-                f"arguments that it had ({str(error).splitlines()[0]})."
+                f"arguments that it had ({said(error).splitlines()[0]})."
             ) from error
         for game in games(learn):
             game.restore(_under("game.", self.tensors))
@@ -157,7 +157,7 @@ class Checkpoint:
             try:
                 found = cls._read(file)
             except (OSError, SafetensorError, ValueError, KeyError) as error:
-                damaged.append(f"{file} is damaged ({error})")
+                damaged.append(f"{file} is damaged ({said(error)})")
                 continue
             if damaged:
                 warnings.warn(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from geotranslate.errors import GeotranslateWarning, RasterFileError
+from geotranslate.errors import GeotranslateWarning, RasterFileError, said
 
 
 def make_folder(folder: Path) -> None:
@@ -26,8 +26,8 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise RasterFileError(
-            f"The training cannot write to the folder {folder}: {error}. Give fit another folder, "
-            "or checkpoint=False to keep nothing."
+            f"The training cannot write to the folder {folder}: {said(error)}. Give fit another "
+            "folder, or checkpoint=False to keep nothing."
         ) from error
 
 
@@ -46,7 +46,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        raise RasterFileError(f"{path} cannot be written: {error}.") from error
+        raise RasterFileError(f"{path} cannot be written: {said(error)}.") from error
     finally:
         with suppress(OSError):
             partial.unlink()
@@ -62,5 +62,5 @@ def going_on(lost: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = str(error).rstrip(".")
-        warnings.warn(f"{said}. The training goes on; {lost}.", GeotranslateWarning, stacklevel=4)
+        sentence = f"{said(error)}. The training goes on; {lost}."
+        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)

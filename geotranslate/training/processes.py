@@ -17,7 +17,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders, TfmdDL
 from torch import Tensor, distributed, nn
 
-from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError
+from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError, said
 from geotranslate.training.game import games
 from geotranslate.training.launcher import RANKS, launched, told
 
@@ -55,7 +55,7 @@ class Processes:
         except ImportError as error:
             raise MissingPackageError(
                 f"Training in the {launched()} processes of a launcher needs accelerate, which "
-                f"cannot be imported ({error}); install it by: pip install "
+                f"cannot be imported ({said(error)}); install it by: pip install "
                 "'geotranslate[distributed]'."
             ) from error
         numbered = told(RANKS) is not None and (device.type == "cpu" or "LOCAL_RANK" in os.environ)

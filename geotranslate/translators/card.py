@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.errors import ModelFileError, RasterFileError, said
 from geotranslate.training.metrics.report import Metrics
 
 CARD_FILE = "card.json"
@@ -117,7 +117,7 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         os.replace(new_weights, folder / WEIGHTS_FILE)
         os.replace(new_card, folder / CARD_FILE)
     except (OSError, SafetensorError) as error:
-        raise RasterFileError(f"The model {folder} cannot be saved: {error}.") from error
+        raise RasterFileError(f"The model {folder} cannot be saved: {said(error)}.") from error
     finally:
         for partial in (new_weights, new_card):
             with suppress(OSError):
@@ -207,8 +207,8 @@ def _damage(folder: Path) -> Iterator[None]:
         raise
     except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         raise ModelFileError(
-            f"The model {folder} is damaged ({type(error).__name__}: {error}). Save or fetch it "
-            "again."
+            f"The model {folder} is damaged ({type(error).__name__}: {said(error)}). Save or fetch "
+            "it again."
         ) from error
 
 
@@ -227,7 +227,7 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: obje
     except RuntimeError as error:
         raise ModelFileError(
             f"The weights of {path} are not those of the networks that its card describes: "
-            f"{str(error).splitlines()[-1].strip()}"
+            f"{said(error).splitlines()[-1].strip()}."
         ) from error
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard, Direction
-from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.measures import Measures, Palette
@@ -191,8 +191,8 @@ class Model(Predictor):
             model = cls(card.data, **card.options)  # type: ignore[call-arg]
         except (TypeError, ValueError) as error:
             raise ModelFileError(
-                f"The card of {path} does not describe a {cls.__name__} of this version: {error}. "
-                "Save the model again."
+                f"The card of {path} does not describe a {cls.__name__} of this version: "
+                f"{said(error)}. Save the model again."
             ) from error
         if any(name.startswith("average.") for name in weights):
             model._average(0.0)

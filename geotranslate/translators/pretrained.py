@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError, said
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.pix2pixhd import LocalEnhancer
@@ -87,7 +87,8 @@ def start_from(
         generator.load_encoder(_state_dict(Path(path)))
     except InvalidInputError as error:
         raise ModelFileError(
-            f"The weights of {path} are not those of the backbone {options['backbone']}: {error}."
+            f"The weights of {path} are not those of the backbone {options['backbone']}: "
+            f"{said(error)}."
         ) from error
     generator.freeze()
 
@@ -213,7 +214,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             return values
         reason = "it holds something else"
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        reason = f"{type(error).__name__}: {said(error).splitlines()[0]}"
     raise ModelFileError(
         f"No weights can be read from {path} ({reason}); give a file with the state dict of an "
         "encoder, or the folder of a saved model."

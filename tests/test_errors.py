@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from geotranslate.errors import InvalidInputError, said
+from tests.wrong_values import assert_one_sentence
+
+PACKAGE = Path(__file__).parents[1] / "geotranslate"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("it broke"), "it broke"),
+        (InvalidInputError("x is 5; give 4."), "x is 5; give 4"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (ValueError(" and so on ... "), "and so on"),
+        (EOFError(), "EOFError"),
+        (ValueError("."), "ValueError"),
+    ],
+    ids=str,
+)
+def test_errors_are_nested_without_their_full_stop(error: Exception, text: str) -> None:
+    assert said(error) == text
+    assert_one_sentence(f"The model cannot be loaded: {said(error)}.")
+
+
+def test_no_sentence_nests_another_with_its_full_stop() -> None:
+    nested = re.compile(r"\{(str\()?error\)?(!\w)?\}[.;,)]")
+    found = {
+        f"{file.name}: {line.strip()}"
+        for file in PACKAGE.rglob("*.py")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if nested.search(line)
+    }
+    assert not found

@@ -74,7 +74,8 @@ def number(
     if not (math.isfinite(given) and all(kept for _, kept in bounds)):
         asked = (least, above, most, below)
         words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
-        raise InvalidInputError(f"{name} is {_shown(value)}; give a number {' and '.join(words)}.")
+        kind = f"number {' and '.join(words)}" if words else "finite number"
+        raise InvalidInputError(f"{name} is {_shown(value)}; give a {kind}.")
     return given
 
 

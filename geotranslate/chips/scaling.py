@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
+from geotranslate.schema import Fields, optional, real, record, several
 
 ScalingKind = Literal["auto", "dtype", "minmax", "percentile", "zscore", "db", "none"]
 
@@ -49,8 +51,9 @@ class Scaling:
         floor = self.floor or (1.0,) * len(self.knots)
         if not (even and increasing and len(floor) == len(self.knots) and min(floor) > 0):
             raise InvalidInputError(
-                f"{self} maps nothing: every band needs as many increasing, finite knots as there "
-                "are levels, and a positive floor or none. Make it with make_scaling."
+                f"{reprlib.repr(self)} maps nothing: every band needs as many increasing, finite "
+                "knots as there are levels, and a positive floor or none. Make it with "
+                "make_scaling."
             )
 
     @classmethod
@@ -107,14 +110,17 @@ class Scaling:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Scaling:
-        """Rebuild a scaling from `to_json`."""
-        floor = values["floor"]
-        return cls(
-            tuple(tuple(map(float, band)) for band in values["knots"]),
-            tuple(map(float, values["levels"])),
-            None if floor is None else tuple(map(float, floor)),
-        )
+    def from_json(cls, values: dict[str, Any], name: str = "scaling") -> Scaling:
+        """Rebuild a scaling from `to_json`.
+
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
+        Raises:
+            InvalidInputError: The numbers are not one such map for each band.
+        """
+        return cls(**record(SCALING)(name, values))
 
     def _in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values if self.floor is None else 10 ** (values / 10)
@@ -138,6 +144,14 @@ class Scaling:
                     at = (*index, slice(start, start + rows))
                     mapped[at] = function(index[-1], data[at].astype(np.float64))
         return mapped
+
+
+SCALING: Fields = {
+    "knots": several(several(real(), 2), 1),
+    "levels": several(real(least=-1, most=1), 2),
+    "floor": optional(several(real(above=0), 1)),
+}
+"""What a scaling is in JSON."""
 
 
 def make_scaling(

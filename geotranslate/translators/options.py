@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
@@ -10,6 +10,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.norms import Norm
 from geotranslate.networks.unet import depth_for
+from geotranslate.schema import Fields, anything, checked, one_of, optional, real, text, whole
 from geotranslate.training.losses import GanMode
 
 Network = Literal["unet", "resnet9", "resnet6"]
@@ -21,15 +22,39 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 """What arguments are that are not given."""
 
-CHOICES = {
-    "recipe": Recipe,
-    "generator": Network,
-    "norm": Norm,
-    "upsample": Upsample,
-    "padding": Padding,
-    "gan_mode": GanMode,
-}
 MAX_LAYERS = 5
+MAX_FILTERS = 1024
+MAX_BLOCKS = 64
+
+filters = whole(1, MAX_FILTERS)
+layers = whole(0, MAX_LAYERS)
+weight = real(least=0)
+share = real(least=0, below=1)
+SHARED: Fields = {
+    "ngf": filters,
+    "ndf": filters,
+    "n_layers": layers,
+    "norm": one_of(Norm),
+    "upsample": one_of(Upsample),
+    "padding": one_of(Padding),
+    "dropout": share,
+    "label_smoothing": share,
+}
+"""Options that all translators have."""
+
+PIX2PIX: Fields = {
+    **SHARED,
+    "recipe": one_of(Recipe),
+    "backbone": optional(text),
+    "generator": one_of(Network),
+    "depth": anything,  # its bounds are those of the chips, see depth_of
+    "lambda_l1": weight,
+    "lambda_gan": weight,
+    "gan_mode": one_of(GanMode),
+    "perceptual_loss": weight,
+}
+"""Options of a Pix2Pix, the only ones that its card may hold."""
+
 FEATURE_WEIGHT = 10.0
 """That of pix2pixHD."""
 
@@ -41,21 +66,23 @@ def feature_weight(perceptual_loss: bool | float) -> float:
     return number("perceptual_loss", perceptual_loss, least=0)
 
 
-def check(options: dict[str, Any]) -> None:
-    """Refuse arguments that are impossible, alone or together.
+def with_recipe(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of which those that are not given are those of the recipe.
 
     Raises:
-        InvalidInputError: One is.
+        InvalidInputError: There is no such recipe.
     """
-    whole_number("ngf", options["ngf"], 1)
-    whole_number("ndf", options["ndf"], 1)
-    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
-    number("dropout", options["dropout"], least=0, below=1)
-    number("lambda_l1", options["lambda_l1"], least=0)
-    number("lambda_gan", options["lambda_gan"], least=0)
-    number("label_smoothing", options["label_smoothing"], least=0, below=1)
-    for name, choices in CHOICES.items():
-        choice(name, options[name], get_args(choices))
+    recipe = RECIPES[choice("recipe", options["recipe"], RECIPES)]
+    return options | {name: value for name, value in recipe.items() if options[name] is None}
+
+
+def check(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a Pix2Pix as plain values, as a card holds them.
+
+    Raises:
+        InvalidInputError: One is impossible, or they are together.
+    """
+    options = checked(options, PIX2PIX)
     if not (options["lambda_l1"] or options["lambda_gan"]):
         raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
     if options["perceptual_loss"] and not options["lambda_gan"]:
@@ -68,6 +95,7 @@ def check(options: dict[str, Any]) -> None:
             f"label_smoothing is {options['label_smoothing']} but gan_mode='hinge' has a margin "
             "and no labels; give label_smoothing=0 or another gan_mode."
         )
+    return options
 
 
 def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | None:

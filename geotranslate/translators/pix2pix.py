@@ -22,12 +22,13 @@ from geotranslate.training.pairedgame import Judge, PairedGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import (
-    RECIPES,
+    PIX2PIX,
     Network,
     Recipe,
     check,
     depth_of,
     feature_weight,
+    with_recipe,
 )
 from geotranslate.translators.pretrained import start_from
 
@@ -84,6 +85,8 @@ class Pix2Pix(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
+    fields = PIX2PIX
+
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -124,17 +127,16 @@ class Pix2Pix(Translator):
             "label_smoothing": label_smoothing,
             "perceptual_loss": feature_weight(perceptual_loss),
         }
-        options |= {
-            name: value for name, value in RECIPES.get(recipe, {}).items() if options[name] is None
-        }
-        check(options)
+        options = check(with_recipe(options))
         card = paired_card(data, type(self).__name__)
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
         options["depth"] = depth_of(card, options, alone=alone)
         with seeded(card.seed):
             network = encoded(_generator(card, options), card.source)
             discriminator = (
-                encoded(_discriminator(card, options), card.source) if lambda_gan else None
+                encoded(_discriminator(card, options), card.source)
+                if options["lambda_gan"]
+                else None
             )
         game = None if discriminator is None else _game(discriminator, options)
         super().__init__(

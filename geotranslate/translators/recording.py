@@ -14,7 +14,7 @@ from geotranslate.training.files import make_folder
 from geotranslate.training.fitting import Training
 from geotranslate.training.launcher import is_main_process
 from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
-from geotranslate.translators.card import Card
+from geotranslate.translators.card import Card, card_in
 
 if TYPE_CHECKING:
     from geotranslate.translators.base import Translator
@@ -86,7 +86,7 @@ def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
     first, facts = len(card.history) - done, facts_in(folder)
     if facts is None:
         return first
-    held = Card.from_json(facts["card"])
+    held = card_in(facts, folder)
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
         warnings.warn(

@@ -145,6 +145,9 @@ class Checkpoint:
             ValueError: It is not.
         """
         groups = learn.opt.opt.param_groups
+        own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
+        if [group["params"] for group in self.facts["groups"]] != own:
+            raise ValueError("the optimizer has other weights")
         parameters = [parameter for group in groups for parameter in group["params"]]
         for number, state in self._states().items():
             fitting = (), (parameters[number].shape if number < len(parameters) else ())
@@ -245,9 +248,9 @@ def _best(name: str, value: Any) -> tuple[int, str]:
 
 def _setting(name: str, value: Any) -> Any:
     """Check a setting of the optimizer: a number, a flag, a list of numbers, or none."""
-    if value is None or isinstance(value, bool):
-        return value
-    return (several(real()) if isinstance(value, list) else real())(name, value)
+    if not (value is None or isinstance(value, bool)):
+        (several(real()) if isinstance(value, list) else real())(name, value)
+    return value
 
 
 FACTS: Fields = {

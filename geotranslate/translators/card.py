@@ -92,7 +92,8 @@ class Card:
         compared = (
             ("translator", self.translator, other.translator),
             ("arguments of the model", self.options, other.options),
-            ("data", self.data, other.data),
+            # As JSON, where a nodata value of NaN is equal to itself.
+            ("data", self.data.to_json(), other.data.to_json()),
         )
         return [name for name, mine, theirs in compared if mine != theirs]
 

@@ -277,7 +277,7 @@ class Model(Predictor):
             return None
         with suppress(ModelFileError):
             card = read_card(self._folder)
-            if (card.options, card.data) == (self.options, self.card):
+            if not card.differences(self._card()):
                 return self._folder
         return None
 

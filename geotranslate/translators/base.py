@@ -15,6 +15,7 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.networks.weightless import shapes_of
 from geotranslate.training.adversary import Adversary
 from geotranslate.training.averaging import DECAY, Averaging
 from geotranslate.training.baselines import START, baseline_errors, start_of
@@ -25,7 +26,7 @@ from geotranslate.training.game import Game
 from geotranslate.training.history import NEITHER, BeginningRow, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
-from geotranslate.training.loaders import validates_pairs
+from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.pair import AdversarialPair
@@ -36,7 +37,7 @@ from geotranslate.training.schedule import Schedule
 from geotranslate.training.start import fit_start
 from geotranslate.training.surroundings import compiled, memory_said, put_back, surroundings
 from geotranslate.training.validation import Check, Validation
-from geotranslate.translators.card import Card
+from geotranslate.translators.card import card_in
 from geotranslate.translators.model import Model
 from geotranslate.translators.recording import recorders
 
@@ -274,16 +275,18 @@ class Translator(Model):
                 class.
         """
         path = folder_path("folder", folder)
+        data_card(data)
         found = Checkpoint.newest(path)
         if found is None:
             raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
-        card = Card.from_json(found.facts["card"])
+        card = card_in(found.facts, path, cls)
         if card.translator != cls.__name__:
             raise ModelFileError(
                 f"The checkpoint in {folder} is that of a {card.translator}; load it with "
                 f"{card.translator}.from_checkpoint."
             )
-        model = cls(data, **card.options)
+        weights = found.weights
+        model = cls._rebuilt(data, card, shapes_of(weights), lambda: weights, folder)
         model._resume(path, as_begun=False)
         return model
 
@@ -295,7 +298,7 @@ class Translator(Model):
         found = Checkpoint.newest(folder)
         if found is None:
             return 0
-        card = Card.from_json(found.facts["card"])
+        card = card_in(found.facts, folder, type(self))
         other = card.differences(self._card())
         if as_begun:
             other += found.other_batches(self.learn)

@@ -13,7 +13,7 @@ from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
 from geotranslate.training.launcher import is_main_process
 from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
-from geotranslate.translators.card import Card
+from geotranslate.translators.card import card_in
 
 if TYPE_CHECKING:
     from geotranslate.translators.base import Translator
@@ -55,7 +55,7 @@ def recorders(
 
 def _keepers(model: Translator, folder: Path, training: Training, done: int) -> list[Callback]:
     monitor, rows = training.monitor, model.history
-    best = _judged_from(folder, model._card(), monitor, done), monitor
+    best = _judged_from(folder, model, monitor, done), monitor
     # Where nothing can be mistaken for this training's, it begins anew without a state too.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
 
@@ -67,7 +67,7 @@ def _keepers(model: Translator, folder: Path, training: Training, done: int) -> 
     return [HistoryFile(rows, folder / "history.csv"), keeper]
 
 
-def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
+def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> int:
     """Return the row of the history from which on the best model in a folder is judged.
 
     A model that is trained again in its folder replaces its best one by a better one alone. Warns
@@ -75,14 +75,15 @@ def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
 
     Args:
         folder: Where the training shall write.
-        card: That of the model, with its history.
+        model: What is trained, with its history.
         monitor: Column that the best model is judged by.
         done: Epochs of the training that are in the history.
     """
-    first, facts = len(card.history) - done, facts_in(folder)
+    card, facts = model._card(), facts_in(folder)
+    first = len(card.history) - done
     if facts is None:
         return first
-    held = Card.from_json(facts["card"])
+    held = card_in(facts, folder, type(model))
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
         warnings.warn(

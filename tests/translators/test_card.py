@@ -202,3 +202,10 @@ def test_file_where_the_model_shall_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(RasterFileError, match=r"model .*model cannot be saved"):
         save_model(tmp_path / "model", CARD, WEIGHTS)
     assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_data_without_a_number_for_nodata_is_the_same_data(tmp_path: Path) -> None:
+    side = replace(SIDE, dtype="float32", nodata=float("nan"))
+    card = replace(CARD, data=replace(CARD.data, source=side))
+    save_model(tmp_path / "model", card, WEIGHTS)
+    assert not read_model(tmp_path / "model")[0].differences(card)

@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 
 from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, measure_seams, prepare_data
+from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.translators.base import Translator
 from tests.conftest import WriteRaster, values
 from tests.full_disk import files_in
-from tests.wrong_values import WRONG, only_our_errors
+from tests.wrong_values import WRONG, assert_one_sentence, only_our_errors
 
 CASES = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -166,4 +168,50 @@ def test_what_no_option_is_gets_a_sentence_that_names_it(models: list[Translator
         except Exception as error:
             wrong.append((model.name, given, repr(error)))
     assert not wrong, wrong
+    assert files_in(Path()) == before
+
+
+def test_hostile_options_of_the_command_line_are_sentences(
+    models: list[Translator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geotranslate.translators.loading.load_model", lambda path: models[0])
+    before = files_in(Path())
+    for options in (
+        "--batch-size -1",
+        "--batch-size 99999999999999999999999",
+        "--tile-size 0",
+        "--tile-size 99999999999",
+        "--overlap -1",
+        "--overlap 99999999999",
+        "--padding 99999999999",
+        "--max-memory 0",
+        "--part 0/0",
+        "--part x",
+        "--part 1/0",
+        "--part 2/1",
+        "--nodata inf",
+        "--nodata x",
+        "--bbox nan nan nan nan",
+        "--bbox 0 0 1",
+        "--dtype complex64",
+        "--aoi nowhere.gpkg",
+        "--aoi .",
+        "-o .",
+        "-o /",
+        "-o nowhere/o.tif",
+        "-o o.png",
+        "-o scene.tif --overwrite",
+        "--tta x",
+        "--direction BtoA",
+        "--assemble",
+        "--norm-stats smooth --tta std",
+        "--unknown",
+        "nowhere.tif scene.tif",
+    ):
+        done = CliRunner().invoke(main, ["predict", "model", "scene.tif", *options.split()])
+        assert done.exit_code in (1, 2), (options, done.output)
+        assert isinstance(done.exception, SystemExit), (options, done.exception)
+        assert "Error: " in done.output, options
+        if done.exit_code == 1:
+            assert_one_sentence(done.output.rstrip().splitlines()[-1])
     assert files_in(Path()) == before

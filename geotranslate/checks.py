@@ -157,8 +157,16 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def listed(value: object) -> list[Any]:
+    """Return what a value holds, or the value alone where it holds nothing to go through."""
+    try:
+        return list(value)  # type: ignore[call-overload]
+    except TypeError:
+        return [value]
+
+
 def shown(value: object) -> str:
-    """Return a value as sentences show it, long ones shortened."""
+    """Return a value as a sentence shows it: short, whatever it is."""
     # The text of a number, which for numpy's is shorter than what stands for them in code.
     if isinstance(value, numbers.Real) and not isinstance(value, int):
         return str(value)

@@ -152,7 +152,7 @@ def _refuse_empty(folder: str | os.PathLike[str]) -> None:
 def _column(frame: gpd.GeoDataFrame) -> list[str]:
     for column in PATH_COLUMNS:
         if column in frame.columns:
-            return list(frame[column])
+            return [os.fspath(p) if isinstance(p, os.PathLike) else p for p in frame[column]]
     raise InvalidInputError(
         f"The GeoDataFrame of scenes has the columns {', '.join(map(str, frame.columns))}; give "
         "one with their paths in a column path or location."

@@ -12,7 +12,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import folder_path, number, whole_number
+from geotranslate.checks import flag, folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.weightless import shapes_of
@@ -187,6 +187,13 @@ class Translator(Model):
         check_monitor(monitor, self.available_metrics)
         decay = None if ema is None else number("ema", ema, least=0, below=1)
         whole_number("sample_every", sample_every, 0)
+        for name, given in (
+            ("compile", compile),
+            ("tensorboard", tensorboard),
+            ("resume", resume),
+            ("progress", progress),
+        ):
+            flag(name, given)
         extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
         processes = Processes.join(data.device)
         if not self.history:

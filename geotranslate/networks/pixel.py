@@ -155,11 +155,14 @@ class Started(nn.Module):
 
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""
+        rows, cols = source.shape[-2:]
+        # Both see the same beyond the edge, as they do in a tile that reaches beyond it.
+        source = _extended(source, self.stride)
         with torch.no_grad():
             start = self.start(source)
         # What computes in bfloat16 takes it; the start is float32.
         both = torch.cat([source, start], dim=1).to(next(self.network.parameters()).dtype)
-        return start + self.network(both)
+        return (start + self.network(both))[..., :rows, :cols]
 
     @property
     def radius(self) -> int | None:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geotranslate.networks.pix2pixhd import LocalEnhancer
+from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.resunet import ResUNet
 from geotranslate.networks.unet import UNet
 from geotranslate.raster import translate_raster
 
@@ -36,7 +38,7 @@ def with_large_weights(network: nn.Module) -> Any:
     """Return a network in eval mode whose every weight matters."""
     torch.manual_seed(1)
     for name, value in network.state_dict().items():
-        if value.ndim == 4:
+        if value.ndim >= 2:
             value.normal_(0, (2 / value[0].numel()) ** 0.5)
         if "running_mean" in name:
             value.normal_(0, 0.1)
@@ -84,6 +86,25 @@ def test_tiles_of_a_resnet_are_the_whole_image(
     options: dict[str, Any] = {"norm": norm, "upsample": upsample, "padding": padding}
     network = with_large_weights(ResNet(1, 1, ngf=4, **options))
     assert apart(tmp_path, network, 600, tile_size=320) < 1e-5
+
+
+@pytest.mark.parametrize("norm", FREE)
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize(("depth", "tile"), [(2, 120), (3, 240)])
+def test_tiles_of_a_residual_unet_are_the_whole_image(
+    tmp_path: Path, depth: int, tile: int, norm: Any, padding: Any
+) -> None:
+    network = with_large_weights(ResUNet(1, 1, depth=depth, ngf=4, norm=norm, padding=padding))
+    assert apart(tmp_path, network, 2 * tile + 27, tile_size=tile) < 1e-5
+
+
+@pytest.mark.parametrize(("depth", "tile", "more"), [(1, 320, 27), (3, 480, 32), (3, 480, 27)])
+def test_tiles_of_a_generator_with_a_start_are_the_whole_image(
+    tmp_path: Path, depth: int, tile: int, more: int
+) -> None:
+    network = ResUNet(2, 1, depth=depth, ngf=4, bounded=False)
+    started = with_large_weights(Started(PixelNetwork(1, 1), network))
+    assert apart(tmp_path, started, tile + 64 + more, tile_size=tile) < 1e-5
 
 
 @pytest.mark.parametrize("levels", [1, 2])

@@ -4,37 +4,61 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, load_model, prepare_data
+from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, load_model
+from geotranslate.chips.classes import Classes
+from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import ModelFileError
+from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.translators.model import Model
 from tests.translators.hostile import Files, loaded_or_refused, mutated, with_digest
 from tests.wrong_values import GIB
 
-WriteChips = Callable[..., Path]
 HD: dict[str, Any] = {"n_downsample_global": 2, "n_blocks_global": 1, "n_layers": 2}
 
 
-@pytest.fixture
-def models(write_chips: WriteChips, tmp_path: Path) -> list[Path]:
-    data = prepare_data(write_chips())
-    made: list[Model] = [
+def _side(bands: int, classes: Classes | None = None) -> Side:
+    numbers = tuple(range(1, bands + 1))
+    scaling = Scaling.linear((0.0,) * bands, (255.0,) * bands)
+    facts = BandFacts(colors=("gray",) * bands)
+    means = (100.0,) * bands
+    return Side(bands, "uint8", None, ("",) * bands, numbers, bands, classes, means, scaling, facts)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return folders of a model of each class, one of them of classes and one with an average."""
+    place = ("EPSG:32633", (1.0, 1.0))
+    data = DataCard(_side(3), _side(1), 64, None, *place, ("a", "b"), ("c",), 42)
+    classes = Classes((1, 2, 5), ((1, 0, 0, 0, 255), (2, 1, 1, 1, 255)))
+    models: list[Model] = [
         Pix2Pix(data, ngf=4, ndf=4),
         CycleGAN(data, ngf=4, ndf=4, gen_blocks=1),
-        Pix2PixHD(data, ngf=4, ndf=4, **HD),
+        Pix2PixHD(replace(data, source=_side(1, classes)), ngf=4, ndf=4, **HD),
     ]
-    made[0]._average(0.5)
-    return [model.save(tmp_path / f"model{place}") for place, model in enumerate(made)]
+    models[0]._average(0.5)
+    models[0].history.append({"train_loss": 0.5, "l1": float("nan")})
+    folder = tmp_path_factory.mktemp("models")
+    return [model.save(folder / f"model{number}") for number, model in enumerate(models)]
+
+
+@pytest.fixture
+def models(made: list[Path], tmp_path: Path) -> list[Path]:
+    """Return copies of the folders."""
+    return [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in made]
 
 
 def _files(folder: Path) -> Files:
@@ -57,7 +81,7 @@ def test_mutations_load_right_or_are_refused(models: list[Path], tmp_path: Path)
     folder = tmp_path / "mutated"
     folder.mkdir()
     outcomes = []
-    for number in range(100):
+    for number in range(60):
         rng = random.Random(number)
         outcomes.append(loaded_or_refused(folder, mutated(rng.choice(originals), rng)))
     assert 0 < sum(outcome.loaded for outcome in outcomes) < len(outcomes)
@@ -169,6 +193,19 @@ def test_wrong_entry_of_a_card_is_named(
     (name,) = entries
     with pytest.raises(ModelFileError, match=rf"card.*\b{name}\b|options\.{name} is "):
         load_model(models[0])
+
+
+@pytest.mark.parametrize("nodata", ["nan", "-inf", -9999, 0.5])
+def test_nodata_that_the_dtype_does_not_have_is_that_of_no_pixel(
+    models: list[Path], nodata: Any
+) -> None:
+    image = np.full((3, 64, 64), 7.0, np.float32)
+    expected = load_model(models[0]).predict(image)
+    image[:, :2] = np.nan
+    _change(models[0], "data.target", nodata=nodata)
+    found = load_model(models[0]).predict(image)
+    assert found.dtype == expected.dtype == np.uint8
+    assert found.shape == expected.shape
 
 
 def test_missing_options_are_named(models: list[Path]) -> None:

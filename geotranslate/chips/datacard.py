@@ -68,7 +68,10 @@ def parsed_crs(written: str) -> CRS:
     Raises:
         CRSError: It is not known here.
     """
-    return CRS.from_wkt(written) if "[" in written else CRS.from_authority(*written.split(":"))
+    if "[" in written:
+        return CRS.from_wkt(written)
+    authority, _, code = written.partition(":")
+    return CRS.from_authority(authority, code)
 
 
 @dataclass(frozen=True, slots=True)

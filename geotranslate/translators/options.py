@@ -170,14 +170,14 @@ def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | N
         InvalidInputError: There is no such depth, or there are two encoders.
     """
     given, most = options["depth"], depth_for(card.chip_size)
-    if options["generator"] == "resunet":
-        most = card.chip_size.bit_length() - 3
-        return min(RESIDUAL_DEPTH, most) if given is None else whole_number("depth", given, 1, most)
     if options["backbone"] is not None and options["generator"] != "unet":
         raise InvalidInputError(
             f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "
             f"is {options['generator']!r}; give one of the two."
         )
+    if options["generator"] == "resunet":
+        most = card.chip_size.bit_length() - 3
+        return min(RESIDUAL_DEPTH, most) if given is None else whole_number("depth", given, 1, most)
     if options["backbone"] is None and options["generator"] == "unet":
         if given is not None:
             return whole_number("depth", given, 2, most)

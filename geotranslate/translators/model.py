@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
 from geotranslate.chips.datacard import DataCard, Direction
-from geotranslate.training.baselines import baseline_errors
 from geotranslate.errors import InvalidInputError, ModelFileError, said
+from geotranslate.training.baselines import baseline_errors
 from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.measures import Measures, Palette

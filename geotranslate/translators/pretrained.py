@@ -24,6 +24,7 @@ from geotranslate.translators.card import CARD_FILE, Card, read_model
 from geotranslate.translators.encoding import class_list
 
 ARCHITECTURE = (
+    "start",
     "backbone",
     "generator",
     "gen_blocks",

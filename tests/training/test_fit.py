@@ -91,7 +91,10 @@ def test_schedules_stay_between_nothing_and_the_rate(share: float) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"schedule": "sine"}, "schedule is 'sine'; give one of constant, linear_decay, cosine, one_"),
+        (
+            {"schedule": "sine"},
+            "schedule is 'sine'; give one of constant, linear_decay, cosine, one_",
+        ),
         ({"lr": (1e-4, 1e-4, 1e-4)}, "give one learning rate, or one for the generator and one"),
         ({"lr": 0}, "lr is 0; give a number above 0"),
         ({"lr": "fast"}, "lr is 'fast'; give a number above 0"),

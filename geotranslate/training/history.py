@@ -135,8 +135,14 @@ class Patience(Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether the last row is so many epochs after the best one."""
+        """Whether the last row is so many epochs after the best one.
+
+        Rows without a value do not count before the first one: a discriminator that rests has none.
+        """
         mine = self.rows[self.first :]
+        values = [row.get(self.monitor, math.nan) for row in mine]
+        if all(map(math.isnan, values)):
+            return False
         return len(mine) - 1 - best_row(self.monitor, mine) >= self.patience
 
     def after_epoch(self) -> None:

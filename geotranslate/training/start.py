@@ -21,6 +21,8 @@ CHIPS = 1000
 """Most chips that they are drawn from."""
 PASSES, BATCH = 60, 4096
 RATE, BETAS = 2e-3, (0.9, 0.99)
+SMALLEST_SPREAD = 1e-4
+"""Deviation of a feature, in -1..1, below which it is taken for constant."""
 
 
 def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:
@@ -82,7 +84,9 @@ def _fit(
 ) -> None:
     # The layers see features of mean 0 and deviation 1, and give deviations of the target from its
     # median, so that one learning rate suits all data. The outer layers then take both over.
-    center, spread = features.mean(0), features.std(0, correction=0).clamp(min=1e-6)
+    center, spread = features.mean(0), features.std(0, correction=0)
+    # What is constant here need not be so elsewhere: there it is as it is, and not enlarged.
+    spread = spread.where(spread > SMALLEST_SPREAD, 1.0)
     low, median, high = (targets.quantile(q, 0) for q in (0.005, 0.5, 0.995))
     size = (targets.clamp(low, high) - median).abs().mean(0).clamp(min=1e-6)
     layers = [layer for layer in start.layers if isinstance(layer, nn.Linear)]

@@ -230,7 +230,7 @@ class Translator(Model):
         data = self._loaders()
         if not validates_pairs(data):
             return []
-        with memory_said(data.train.bs):
+        with memory_said(data.valid.bs):
             self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
         if START not in self.baselines:
             return []

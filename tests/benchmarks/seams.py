@@ -56,7 +56,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 PAPER = {"norm": "batch", "upsample": "transposed", "padding": "zeros"}
 CURED = {"norm": "batch", "upsample": "resize", "padding": "reflect"}
-"""Cured of all that shows where a tile ends; the default recipe is "resize"."""
+"""Cured of all that shows where a tile ends; the recipe "seamless" is "resize"."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "paper reflect": PAPER | {"padding": "reflect"},
@@ -190,7 +190,8 @@ def train(place: str, variant: str, seed: int, data: Path, out: Path, size: str)
     sizes = SIZES[size]
     seen = loaders(place, data, out, size, seed)
     filters = sizes["filters"]
-    model = Pix2Pix(seen, ngf=filters, ndf=filters, **VARIANTS[variant])
+    options = {"recipe": "seamless", "ngf": filters, "ndf": filters}
+    model = Pix2Pix(seen, **options, **VARIANTS[variant])
     began = time.perf_counter()
     model.fit(
         10_000,

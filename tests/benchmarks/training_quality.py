@@ -112,7 +112,7 @@ class Stop(Callback):
 def train(arm: str, data: PairLoaders, over: Over, out: Path) -> dict[str, nn.Module]:
     """Train in one way; return the networks that translate."""
     torch.manual_seed(0)
-    model = Pix2Pix(data, ngf=FILTERS, ndf=FILTERS)
+    model = Pix2Pix(data, recipe="seamless", ngf=FILTERS, ndf=FILTERS)
     pair = model.pair
     if arm == "fit":
         options: dict[str, Any] = {"folder": out / "training", "progress": False, "ema": DECAY}

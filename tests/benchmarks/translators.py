@@ -36,7 +36,7 @@ from geotranslate.training.loaders import PairLoaders  # noqa: E402
 
 CROP, BATCH_SIZE = 128, 4
 TRANSLATORS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "Pix2Pix": (Pix2Pix, {"ngf": 32, "ndf": 32}),
+    "Pix2Pix": (Pix2Pix, {"recipe": "seamless", "ngf": 32, "ndf": 32}),
     "Pix2PixHD": (
         Pix2PixHD,
         {"ngf": 16, "ndf": 16, "n_downsample_global": 3, "n_blocks_global": 4},

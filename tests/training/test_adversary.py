@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.training.adversary import Adversary
 
-# So few steps leave a network that gives one colour.
-pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
+# So few steps leave a network that gives one colour, and need not be better than a constant.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Epoch .* has collapsed"),
+    pytest.mark.filterwarnings("ignore:.*model is not better than"),
+]
 
 
 class Watch(Callback):

@@ -166,6 +166,23 @@ def test_classes_of_a_source_have_a_start_too(write_raster: WriteRaster, tmp_pat
     assert model.baselines[START] < 0.2 * model.baselines[CONSTANT]
 
 
+def test_a_band_that_is_constant_in_training_may_be_another_value_elsewhere(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0)
+    for number in range(3):
+        place = {"transform": NORTH_UP @ NORTH_UP.translation(64 * number, 0)}
+        source = chance.integers(0, 255, (2, 64, 64)).astype("uint8")
+        source[1] = 100
+        write_raster(f"chips/images/{number}.tif", source, **place)
+        write_raster(f"chips/images2/{number}.tif", source[:1] * np.float32(0.1), **place)
+    model = model_of(tmp_path / "chips")
+    model._fit_start(progress=False)
+    expected = model.predict(source)
+    source[1] = 140
+    assert np.abs(model.predict(source) - expected).max() < 25.5
+
+
 def test_metrics_tell_the_skill(write_pairs: WritePairs) -> None:
     model = model_of(write_pairs(count=4)).fit(1, **FIT)
     found = model.compute_metrics()

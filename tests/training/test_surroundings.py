@@ -135,16 +135,15 @@ def test_other_errors_pass() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+@pytest.mark.parametrize("recipe", ["seamless", "measurement"])
 @pytest.mark.parametrize("padding", ["zeros", "reflect"])
 def test_generators_learn_compiled_what_they_learn_otherwise(
-    write_chips: Callable[..., Path], padding: str
+    write_chips: Callable[..., Path], padding: Any, recipe: Any
 ) -> None:
     weights, chips = [], write_chips()
     for compile in (False, True):
         data = prepare_data(chips, batch_size=2)
-        model = Pix2Pix(
-            data, recipe="seamless", padding=padding, ngf=4, ndf=4, dropout=0, lambda_gan=0
-        )
+        model = Pix2Pix(data, recipe=recipe, padding=padding, ngf=4, ndf=4, dropout=0, lambda_gan=0)
         model.fit(1, compile=compile, precision="float32", ema=0, **FIT)
         weights.append(torch.cat([one.flatten() for one in model.pair.generator.parameters()]))
     torch.testing.assert_close(*weights, atol=1e-3, rtol=0)

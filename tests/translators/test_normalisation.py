@@ -66,7 +66,8 @@ def make(write_chips: Callable[..., Path]) -> Callable[..., Pix2Pix]:
         # Of a single pixel that is repeated no deviation is left: by the statistics of a tile, its
         # rounding would be magnified by 300.
         options = {"ngf": 4, "ndf": 4, "depth": 5, **options}
-        return Pix2Pix(prepare_data(write_chips()), recipe="seamless", norm=norm, **options)
+        options = {"recipe": "seamless"} | options
+        return Pix2Pix(prepare_data(write_chips()), norm=norm, **options)
 
     return made
 
@@ -99,10 +100,16 @@ class Elsewhere:
         return future
 
 
+@pytest.mark.parametrize("recipe", [{}, {"recipe": "measurement", "depth": 3}], ids=str)
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_pieces_and_workers_make_the_same_bytes(
-    model: Pix2Pix, scene: Path, tmp_path: Path, norm_stats: Any
+    make: Callable[..., Pix2Pix],
+    scene: Path,
+    tmp_path: Path,
+    norm_stats: Any,
+    recipe: dict[str, Any],
 ) -> None:
+    model = make(**recipe)
     options = {**OPTIONS, "norm_stats": norm_stats}
     expected = model.predict_raster(scene, tmp_path / "whole.tif", **options).path.read_bytes()
 

@@ -253,6 +253,20 @@ def _setting(name: str, value: Any) -> Any:
     return value
 
 
+SCALER: Fields = {
+    "scale": real(above=0),
+    "growth_factor": real(above=1),
+    "backoff_factor": real(above=0, below=1),
+    "growth_interval": whole(1, 10**9),
+    "_growth_tracker": whole(0, 10**9),
+}
+"""What torch's scaler of gradients says; nothing where it is idle."""
+
+
+def _scaler(name: str, value: Any) -> Any:
+    return value if value == {} else record(SCALER)(name, value)
+
+
 FACTS: Fields = {
     "format": one_of((FORMAT,)),
     "epochs": whole(0, 10**9),
@@ -263,7 +277,7 @@ FACTS: Fields = {
     "ema": Later(optional(real(least=0, below=1)), 0.0),
     "groups": several(table(_setting)),
     "random": record({name: several(anything) for name in ("numpy", "python", "order")}),
-    "scaler": optional(table(real())),
+    "scaler": optional(_scaler),
 }
 """What the facts are in JSON; the card is checked by what makes a model of it."""
 

@@ -92,12 +92,17 @@ def test_tiles_of_a_scene_are_the_whole(
     assert apart(read(done), whole) < 1e-5
 
 
-@pytest.mark.parametrize("blend", ["hann", "crop"])
+@pytest.mark.parametrize("way", [{"blend": "hann"}, {"blend": "crop", "padding": 32}], ids=str)
 def test_batches_threads_and_parts_make_the_same_bytes(
-    model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path, blend: Any
+    model: Pix2Pix,
+    write_raster: WriteRaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: dict[str, Any],
 ) -> None:
+    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
     scene = write_raster("scene.tif", values((3, 300, 200), "uint8"))
-    options = {**OPTIONS, "tile_size": 96, "blend": blend}
+    options = {**OPTIONS, "tile_size": 96, **way}
     expected = model.predict_raster(scene, tmp_path / "whole.tif", **options).path.read_bytes()
     model.predict_raster(scene, tmp_path / "batches.tif", batch_size=3, **options)
     with ThreadPoolExecutor(2) as pool:

@@ -59,7 +59,7 @@ def test_measures_of_bands_are_those_of_the_written_pixels(write_chips: WriteChi
             errors.append(model.predict(pair.source.path) - dataset.read().astype(float))
     bands = [found.per_band[f"band {i}"]["mae"] for i in (1, 2, 3)]
     assert bands == pytest.approx(np.abs(errors).mean(axis=(0, 2, 3)).tolist())
-    assert [*found] == ["mae", "sam", "count"]
+    assert [*found] == ["mae", "sam", "count", "skill_over_constant"]
 
 
 def test_classes_are_measured_as_such(write_chips: WriteChips, write_raster: WriteRaster) -> None:

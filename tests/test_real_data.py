@@ -121,7 +121,7 @@ def test_radar_to_twelve_bands_of_five_places(shared_data: Path, tmp_path: Path)
     assert target.shape == (6, 12, 112, 112)
     assert source.isfinite().all()
     assert target.isfinite().all()
-    assert target.abs().max() <= 1
+    assert 0.5 < target.abs().max() < 10  # a few deviations about the median
     text = str(data.summary())
     for zone in (32722, 32736, 32718, 32616, 32632):
         assert f"EPSG:{zone} (4)" in text

@@ -66,7 +66,10 @@ def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -
         *lines,
         ("source", _side(card.source, folder.sources)),
         ("target", _side(card.target, folder.targets)),
-        ("taken for", f"{card.target.kind}, which decides on the default recipe of Pix2Pix"),
+        (
+            "kind",
+            f"the target holds {card.target.kind}, which decides on the default recipe of Pix2Pix",
+        ),
     ]
     lines += [("left out", line) for line in folder.left_out]
     return Summary(tuple(lines))

@@ -30,6 +30,9 @@ BETTER = {
 }
 """Simpler translations that a model should be better than, the worst first."""
 
+ENOUGH = 10
+"""Epochs before which a model need not be better than what is simpler."""
+
 CHECK_EVERY = 50
 """Batches after which losses are looked at; looking at each would make a GPU wait."""
 
@@ -222,7 +225,7 @@ class Watch(Callback):
     def after_fit(self) -> None:
         """Compare the best row with what is simpler."""
         errors = [row["mae"] for row in self.rows if not math.isnan(row.get("mae", math.nan))]
-        if self.error is not None or len(self.rows) < FROM_EPOCH or not errors:
+        if self.error is not None or len(self.rows) < ENOUGH or not errors:
             return
         for name, sentence in BETTER.items():
             if min(errors) >= self.baselines.get(name, math.inf):

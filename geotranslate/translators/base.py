@@ -130,10 +130,10 @@ class Translator(Model):
         Args:
             epochs: Passes over the training pairs.
             lr: Learning rate, or those of generator and discriminator; by default that of the
-                translator's paper, 2e-4, or of the recipe of `Pix2Pix`.
+                translator's paper, 2e-4, or of the model's recipe.
             schedule: `constant`; `linear_decay` to 0 over the second half; `cosine` to 0 after a
                 short rise; or `one_cycle`. The momentum stays as it is. By default that of the
-                translator's paper, or of the recipe of `Pix2Pix`.
+                translator's paper, or of the model's recipe.
             early_stopping: True to stop when `monitor` has not become better for 5 epochs, or
                 their number.
             checkpoint: True to keep in `folder`, after every epoch, all that `resume` needs

@@ -176,9 +176,9 @@ class Model(Predictor):
             )
         measures = Measures(way.card.target, metrics, palette)
         found = measure(way.inference, loaders, measures, direction)
-        if way is self and "mae" in found and way.card.target.classes is None:
-            batches = validation_batches(self.card, loaders, direction)
-            found = found.over(baseline_errors(batches, self.card.target, self.pair.translating))
+        if "mae" in found and way.card.target.classes is None:
+            batches = validation_batches(way.card, loaders, direction)
+            found = found.over(baseline_errors(batches, way.card.target, way.inference.generator))
         if data is None and way is self:
             self.metrics = found
         return found

@@ -49,7 +49,7 @@ def test_facts_survive_json(facts: BandFacts) -> None:
 def test_facts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="not those of 3 bands"):
         BandFacts.from_json(TWO.to_json(), 3)
-    with pytest.raises(ValueError, match="'mauve' is no colour"):
+    with pytest.raises(ValueError, match=r"colors\[0\] is 'mauve'; give one of undefined, gray"):
         BandFacts.from_json({**TWO.to_json(), "colors": ["mauve", "red"]}, 2)
 
 

@@ -130,5 +130,5 @@ def test_card_without_these_facts_is_said_to_be_damaged(
     content = json.loads(card.read_text())
     del content["data"]["target"]["band_facts"]
     card.write_text(json.dumps(content))
-    with pytest.raises(ModelFileError, match=r"is damaged \(KeyError: 'band_facts'\)\. Save or"):
+    with pytest.raises(ModelFileError, match=r"target\.band_facts is missing; give it\)\. Save or"):
         load_model(card)

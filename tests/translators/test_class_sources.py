@@ -127,7 +127,7 @@ def test_every_kind_trains_translates_and_comes_back(
 ) -> None:
     if "backbone" in kind:
         pytest.importorskip("segmentation_models_pytorch")
-    model = Pix2Pix(prepare_data(write_maps(), batch_size=2), **SMALL, **kind)
+    model = Pix2Pix(prepare_data(write_maps(), batch_size=2), **{**SMALL, **kind})
     model.fit(1, precision="bfloat16", ema=0.5, **FIT)
     assert np.isfinite(list(model.history[0].values())).all()
     again = load_model(model.save(tmp_path / "model"))

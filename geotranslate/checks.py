@@ -33,7 +33,7 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not least <= int(value) <= (math.inf if most is None else most):  # type: ignore[call-overload]
         bounds = f"of at least {least}" + ("" if most is None else f" and at most {most}")
-        raise InvalidInputError(f"{name} is {_shown(value)}; give a whole number {bounds}.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give a whole number {bounds}.")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -75,7 +75,7 @@ def number(
         asked = (least, above, most, below)
         words = [text for (text, _), bound in zip(bounds, asked, strict=True) if bound is not None]
         wanted = f"a number {' and '.join(words)}" if words else "a finite number"
-        raise InvalidInputError(f"{name} is {_shown(value)}; give {wanted}.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give {wanted}.")
     return given
 
 
@@ -86,7 +86,7 @@ def choice(name: str, value: Any, choices: Collection[str]) -> Any:
         InvalidInputError: It is something else; the sentence lists them.
     """
     if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(f"{name} is {_shown(value)}; give one of {', '.join(choices)}.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give one of {', '.join(choices)}.")
     return value
 
 
@@ -97,7 +97,7 @@ def flag(name: str, value: object) -> bool:
         InvalidInputError: It is something else, "no" or 0 for example.
     """
     if not isinstance(value, bool | np.bool_):
-        raise InvalidInputError(f"{name} is {_shown(value)}; give True or False.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give True or False.")
     return bool(value)
 
 
@@ -105,7 +105,7 @@ def finite_numbers(name: str, value: object, count: int) -> tuple[float, ...]:
     """Return one number, or one for each of `count` bands, as floats.
 
     Raises:
-        InvalidInputError: It is something else; the sentence says what.
+        InvalidInputError: It is something else, or empty; the sentence says what.
     """
     several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
     given: list[Any] = list(value) if several else [value]  # type: ignore[call-overload]
@@ -139,7 +139,7 @@ def _path(name: str, value: object, kind: str) -> Path:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     # An empty path would be the working directory, and the system ends names at a null character.
     if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise InvalidInputError(f"{name} is {_shown(value)}; give the path of {kind}.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give the path of {kind}.")
     if not is_unicode(text):
         raise InvalidInputError(
             f"{name} is {text!r}, which is not UTF-8 as GDAL needs it; give the path of {kind} "
@@ -157,7 +157,16 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
+def listed(value: object) -> list[Any]:
+    """Return what a value holds, or the value alone where it holds nothing to go through."""
+    try:
+        return list(value)  # type: ignore[call-overload]
+    except TypeError:
+        return [value]
+
+
+def shown(value: object) -> str:
+    """Return a value as a sentence shows it: short, whatever it is."""
     # The text of a number, which for numpy's is shorter than what stands for them in code.
     if isinstance(value, numbers.Real) and not isinstance(value, int):
         return str(value)

@@ -13,9 +13,30 @@ import click
 
 import geotranslate
 from geotranslate.errors import GeotranslateError, GeotranslateWarning
+from geotranslate.streams import broken_streams, flush_streams, open_closed_streams, sentence
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands whose output may be closed, full or read by nobody."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; failures of its output end in a sentence too, and in exit code 1."""
+        open_closed_streams()
+        try:
+            try:
+                return super().main(*args, **options)
+            finally:
+                flush_streams()
+        except OSError:
+            broken = broken_streams()
+            if not broken:
+                raise
+            if said := sentence(broken):
+                click.echo(f"Error: {said}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands)
 @click.version_option(geotranslate.__version__, prog_name="geotranslate")
 def main() -> None:
     """Translate one kind of georeferenced raster into another with deep learning."""

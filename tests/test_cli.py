@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 import types
@@ -197,3 +198,88 @@ def test_missing_model_is_a_sentence() -> None:
     result = CliRunner().invoke(main, ["predict", "nowhere", "scene.tif"])
     assert result.exit_code == 1
     assert "nowhere is not a model of geotranslate: card.json is missing" in result.output
+
+
+COMMANDS = """
+import os, sys
+import click
+from geotranslate.cli import _sentences, main
+from geotranslate.errors import RasterFileError
+
+@main.command()
+@click.option("--fail", is_flag=True)
+def write(fail):
+    # What a closed stream would write into, if the file had its number.
+    with _sentences(), open("out", "wb", buffering=0) as file:
+        click.echo("note", err=True)
+        os.write(2, b"from GDAL")
+        assert os.path.getsize("out") == 0
+        if fail:
+            raise RasterFileError("The disk is gone.")
+    click.echo("done.tif")
+
+main()
+"""
+
+
+def shell(redirection: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run the command line under a shell; return its exit code, output and errors."""
+    command = ["bash", "-c", f'set -o pipefail; "$@" {redirection}', "-", sys.executable]
+    done = subprocess.run(
+        [*command, "-c", COMMANDS, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_full_device_is_a_sentence(buffered: str) -> None:
+    for arguments in (["write"], ["--help"], ["demo", "new"]):
+        code, _, said = shell(">/dev/full", *arguments, PYTHONUNBUFFERED=buffered)
+        assert code == 1
+        assert "Error: Standard output cannot be written: No space left on device. File" in said
+        assert "Traceback" not in said
+    for arguments in (["write"], ["write", "--fail"], ["write", "--part"]):
+        assert shell("2>/dev/full", *arguments, PYTHONUNBUFFERED=buffered)[0] == 1
+    assert not Path("new").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes streams")
+def test_closed_streams_are_none_of_our_files() -> None:
+    for redirection, output, said in (
+        (">&-", "", "note\nfrom GDAL"),
+        ("2>&-", "done.tif\n", ""),
+        ("<&- >&- 2>&-", "", ""),
+    ):
+        assert shell(redirection, "write") == (0, output, said)
+    assert shell("2>&-", "write", "--fail") == (1, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes of a shell")
+def test_pipe_that_nobody_reads_ends_without_a_word() -> None:
+    assert shell("| (exec true)", "write") in [(code, "", "note\nfrom GDAL") for code in (0, 1)]
+    code, output, said = shell("| head -1", "predict", "--help")
+    assert (code in (0, 1), output.count("\n"), said) == (True, 1, "")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="needs names of any bytes")
+def test_names_of_any_bytes_are_said(tmp_path: Path) -> None:
+    name = os.fsdecode(b"b\xe4r")
+    (tmp_path / f"{name}.tif").write_text("")
+    for arguments in (["predict", "model", f"{name}.tif", "--assemble"], ["demo", name]):
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 1
+        assert "UTF-8" in result.output
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}.tif"]
+
+
+def test_folder_without_scenes_is_said(tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "notes.txt").write_text("")
+    result = CliRunner().invoke(main, ["predict", "model", "scenes", "--assemble"])
+    assert result.exit_code == 1
+    assert "The folder scenes has no rasters to translate: no file in it ends in" in result.output

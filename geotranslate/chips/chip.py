@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from geotranslate.chips.classes import ClassFacts, Codes
 from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.masks import Mask
 from geotranslate.chips.statistics import Statistics
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
@@ -61,6 +62,8 @@ class Chip:
     valid_share: float
     digest: str
     """Fingerprint of the pixels, equal for chips with equal ones."""
+    mask: Mask | None = None
+    """Pixels that are invalid for training, as they show ground of validation."""
 
     @classmethod
     def of(cls, place: ChipPlace, bands: Bands | None = None) -> Chip:
@@ -93,7 +96,16 @@ class Chip:
     def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
         """Return its values `(bands, rows, cols)` in their own dtype, and their validity."""
         with _opened(self.place, self.indexes) as (_, source, extent):
-            return source.read(extent, dtype=None)
+            data, valid = source.read(extent, dtype=None)
+        return data, valid if self.mask is None else valid & ~self.mask.hidden
+
+    def masked(self, mask: Mask) -> Chip:
+        """Return the chip without the pixels that a mask hides, which its statistics leave out.
+
+        What else is known of it stays, the share of valid pixels too.
+        """
+        chip = replace(self, mask=mask)
+        return replace(chip, statistics=Statistics.of(*chip.read()))
 
     @property
     def path(self) -> Path:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import colour_table
 from geotranslate.raster.source import RasterLike, Source
+from geotranslate.schema import Fields, optional, record, several, whole
 
 MOST_CLASSES = 64
 """Different values up to which a band can be guessed to hold classes."""
@@ -158,17 +161,34 @@ class Classes:
         return {"values": self.values, "colours": self.colours}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Classes:
+    def from_json(cls, values: dict[str, Any], name: str = "classes") -> Classes:
         """Rebuild classes from `to_json`.
 
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
         Raises:
-            ValueError: A colour is not four numbers from 0 to 255.
+            InvalidInputError: A class is no whole number, they are not sorted, or a colour is not
+                four numbers from 0 to 255.
         """
-        colours = values["colours"]
-        rows = None if colours is None else tuple(tuple(map(int, row)) for row in colours)
-        if any(len(row) != 5 or not 0 <= min(row[1:]) <= max(row[1:]) <= 255 for row in rows or ()):
-            raise ValueError("a colour is not four numbers from 0 to 255")
-        return cls(tuple(map(int, values["values"])), rows)
+        classes = cls(**record(CLASSES)(name, values))
+        if any(one >= next_one for one, next_one in pairwise(classes.values)):
+            raise InvalidInputError(f"{name}.values is not sorted.")
+        return classes
+
+
+def _colour_row(name: str, value: Any) -> tuple[int, ...]:
+    row = several(NUMBER, 5, 5)(name, value)
+    return row[0], *several(whole(0, 255))(name, row[1:])
+
+
+NUMBER = whole(-(2**63), 2**64 - 1)
+CLASSES: Fields = {
+    "values": several(NUMBER, most=MOST_CLASSES),
+    "colours": optional(several(_colour_row)),
+}
+"""What classes are in JSON."""
 
 
 def classes_of(
@@ -191,8 +211,8 @@ def classes_of(
     """
     if not (wanted is None or isinstance(wanted, bool | np.bool_)):
         raise InvalidInputError(
-            f"{side}_classes is {wanted!r}; give True for classes, False for quantities, or None "
-            "to find out."
+            f"{side}_classes is {shown(wanted)}; give True for classes, False for quantities, or "
+            "None to find out."
         )
     if wanted and bands != 1:
         raise InvalidInputError(

@@ -4,20 +4,74 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
+from rasterio.crs import CRS
 
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
+from geotranslate.schema import (
+    Fields,
+    Later,
+    any_number,
+    anything,
+    one_of,
+    optional,
+    real,
+    record,
+    several,
+    table,
+    text,
+    truth,
+    whole,
+)
 
 Direction = Literal["AtoB", "BtoA"]
 """From source to target, or back."""
 SOURCE_PREFIX, TARGET_PREFIX = "source/", "target/"
 """What names of chips begin with where the sides are no pairs."""
+DTYPES = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+"""Those of chips."""
+MOST_BANDS = 65_535
+"""As many as a TIFF has."""
+MOST_PIXELS = 2**14
+"""Longest side of a chip."""
+CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
+"""Nothing, a code of an authority or WKT: GDAL would open other text as a file or a URL."""
+
+
+def crs_text(name: str, value: Any) -> str:
+    """Return the text of a CRS, which is a code such as EPSG:32633 or WKT, or empty.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    if not CRS_TEXT.fullmatch(text(name, value)):
+        raise InvalidInputError(
+            f"{name} is {reprlib.repr(value)}; give a code such as EPSG:32633, or WKT."
+        )
+    return str(value)
+
+
+def parsed_crs(written: str) -> CRS:
+    """Return the CRS of a `crs_text`; no file and no address is opened for it.
+
+    Raises:
+        CRSError: It is not known here.
+    """
+    if "[" in written:
+        return CRS.from_wkt(written)
+    authority, _, code = written.partition(":")
+    return CRS.from_authority(authority, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +155,57 @@ class Side:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Side:
+    def from_json(cls, values: dict[str, Any], name: str = "side") -> Side:
         """Rebuild a side from `to_json`.
 
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
         Raises:
-            ValueError: The values do not fit each other.
+            InvalidInputError: A value is of another type or out of its range, or they do not fit
+                each other.
         """
-        nodata, classes = values["nodata"], values["classes"]
-        side = cls(
-            bands=int(values["bands"]),
-            dtype=str(values["dtype"]),
-            nodata=None if nodata is None else float(nodata),
-            band_names=tuple(values["band_names"]),
-            indexes=tuple(values["indexes"]),
-            file_bands=int(values["file_bands"]),
-            classes=None if classes is None else Classes.from_json(classes),
-            mean=tuple(values["mean"]),
-            scaling=Scaling.from_json(values["scaling"]),
-            band_facts=BandFacts.from_json(values["band_facts"], int(values["bands"])),
-            extent=_extent(values.get("extent")),
-            median=_numbers(values.get("median")),
+        side = cls(**record(SIDE)(name, values))
+        facts = BandFacts.from_json(values["band_facts"], side.bands)
+        each = (
+            side.mean,
+            side.indexes,
+            side.band_names,
+            side.scaling.knots,
+            side.extent,
+            side.median,
         )
-        np.dtype(side.dtype)
-        if {len(side.mean), len(side.indexes), len(side.scaling.knots)} != {side.bands}:
-            raise ValueError(f"means, indexes and scalings are not those of {side.bands} bands")
-        return side
+        if {len(one) for one in each if one is not None} != {side.bands}:
+            raise InvalidInputError(
+                f"{name} has means, indexes, names, scalings, extents and medians that are not "
+                f"those of {side.bands} bands."
+            )
+        return replace(side, band_facts=facts)
+
+
+def _extent(name: str, value: Any) -> tuple[float, ...]:
+    low, high = several(real(), 2, 2)(name, value)
+    if low > high:
+        raise InvalidInputError(f"{name} is from {low:g} to {high:g}; give the smaller one first.")
+    return low, high
+
+
+SIDE: Fields = {
+    "bands": whole(1, MOST_BANDS),
+    "dtype": one_of(DTYPES),
+    "nodata": optional(any_number),
+    "band_names": several(text),
+    "indexes": several(whole(1, MOST_BANDS)),
+    "file_bands": whole(1, MOST_BANDS),
+    "classes": optional(lambda name, value: Classes.from_json(value, name)),
+    "mean": several(real()),
+    "scaling": lambda name, value: Scaling.from_json(value, name),
+    "band_facts": table(anything),
+    "extent": Later(optional(several(_extent)), None),
+    "median": Later(optional(several(real())), None),
+}
+"""What a side is in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,34 +254,38 @@ class DataCard:
         return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> DataCard:
-        """Rebuild a data card from `to_json`."""
-        return cls(
-            source=Side.from_json(values["source"]),
-            target=Side.from_json(values["target"]),
-            chip_size=int(values["chip_size"]),
-            resize_to=values["resize_to"],
-            crs=values["crs"],
-            resolution=_lengths(values["resolution"]),
-            train_pairs=tuple(values["train_pairs"]),
-            validation_pairs=tuple(values["validation_pairs"]),
-            seed=int(values["seed"]),
-            paired=bool(values.get("paired", True)),
-            target_crs=values.get("target_crs"),
-            target_resolution=_lengths(values.get("target_resolution")),
-        )
+    def from_json(cls, values: dict[str, Any], name: str = "data") -> DataCard:
+        """Rebuild a data card from `to_json`.
+
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
+        Raises:
+            InvalidInputError: A value is of another type or out of its range, or they do not fit
+                each other.
+        """
+        return cls(**record(DATA_CARD)(name, values))
 
 
-def _extent(values: Sequence[Sequence[float]] | None) -> tuple[tuple[float, float], ...] | None:
-    return None if values is None else tuple((float(low), float(high)) for low, high in values)
+_side: Any = lambda name, value: Side.from_json(value, name)  # noqa: E731
+_lengths = optional(several(real(above=0), 2, 2))
 
-
-def _numbers(values: Sequence[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(map(float, values))
-
-
-def _lengths(values: Sequence[float] | None) -> tuple[float, float] | None:
-    return None if values is None else (values[0], values[1])
+DATA_CARD: Fields = {
+    "source": _side,
+    "target": _side,
+    "chip_size": whole(1, MOST_PIXELS),
+    "resize_to": optional(whole(1, MOST_PIXELS)),
+    "crs": optional(crs_text),
+    "resolution": _lengths,
+    "train_pairs": several(text),
+    "validation_pairs": several(text),
+    "seed": whole(0, 2**64 - 1),
+    "paired": Later(truth, True),
+    "target_crs": Later(optional(crs_text), None),
+    "target_resolution": Later(_lengths, None),
+}
+"""What a data card is in JSON."""
 
 
 def _turned(names: Sequence[str]) -> tuple[str, ...]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
+from collections.abc import Collection
 
 import geopandas as gpd
 from shapely import get_coordinates
+from shapely.geometry.base import BaseGeometry
 
+from geotranslate.chips.apart import GroundShares, hide_validation, keep_apart
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.footprints import read_labels
 from geotranslate.chips.ground import footprints
@@ -18,7 +21,6 @@ from geotranslate.chips.split import (
     VALIDATION,
     Split,
     SplitMethod,
-    keep_apart,
     known_label,
     split_by_polygons,
     split_pairs,
@@ -26,6 +28,9 @@ from geotranslate.chips.split import (
 from geotranslate.chips.unpaired import ChipSides
 from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+
+MUCH_LOST = 0.15
+"""Share of the ground without validation from which on it is said that it is not trained on."""
 
 
 def divide(
@@ -35,8 +40,10 @@ def divide(
     share: float,
     seed: int,
     buffer: float,
+    *,
+    masked: bool = True,
 ) -> Split:
-    """Return which pairs train and which validate; warn of those that do neither.
+    """Return which pairs train and which validate; warn where much ground does neither.
 
     Args:
         folder: The pairs.
@@ -46,7 +53,9 @@ def divide(
         column: Column of the polygons that holds the labels.
         share: Share of the pairs to validate on, where the method chooses.
         seed: Seed of the choice.
-        buffer: Least distance between training and validation chips.
+        buffer: Least distance between training and validation ground.
+        masked: Whether the ground of validation is hidden in the targets of training pairs; else
+            pairs that reach into it are left out, with a warning.
 
     Raises:
         InvalidInputError: The split leaves no pair for one of the two, or needs what the chips do
@@ -61,38 +70,85 @@ def divide(
         raise InvalidInputError(
             f"buffer is {buffer}, but nothing says where the chips lie on the ground; leave it out."
         )
-    unused = 0
+    found, unused, area = _divided(folder, split, column, share, seed, buffer, outlines)
+    if outlines is None:
+        return found
+    if masked:
+        grids = [pair.target_ground for pair in pairs]
+        apart = hide_validation(
+            found, outlines, grids, lambda i: pairs[i].valid(), buffer=buffer, area=area
+        )
+        # Else what is not validated is trained on.
+        if buffer or area is not None or len(apart.left_out) > len(unused):
+            _warn_of_lost_ground(apart, outlines, unused, folder.noun)
+    else:
+        apart = keep_apart(found, outlines, buffer)
+        _warn_of_left_out(apart, unused, len(pairs), folder.noun)
+    return apart
+
+
+def _divided(
+    folder: ChipFolder,
+    split: SplitMethod | str | gpd.GeoDataFrame,
+    column: str,
+    share: float,
+    seed: int,
+    buffer: float,
+    outlines: gpd.GeoSeries | None,
+) -> tuple[Split, set[int], BaseGeometry | None]:
+    """Return the split, the pairs that it does without by itself, and the area it validates."""
     if isinstance(split, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
-        found = split_by_polygons(outlines, _areas(split, outlines), column, buffer)
-    elif split == "folder" or (split == "auto" and _says_which(folder)):
+        found, area = split_by_polygons(list(outlines), _areas(split, outlines), column)
+        return found, set(), area
+    if split == "folder" or (split == "auto" and _says_which(folder)):
         found = _labelled(folder)
         # What the folder itself keeps for tests needs no warning, and others have one by now.
-        unused = len(found.left_out)
-        found = found if outlines is None else keep_apart(found, outlines, buffer)
-    else:
-        among = _not_for_tests(folder) if split == "auto" else range(len(pairs))
-        unused = len(pairs) - len(among)
-        side = min(pairs[0].source.grid.height, pairs[0].source.grid.width)
-        found = split_pairs(
-            len(among),
-            share,
-            seed,
-            None if outlines is None else list(outlines.iloc[list(among)]),
-            side,
-            method=split,
-            buffer=buffer,
-        ).within(among, len(pairs))
-    if len(found.left_out) > unused:
+        return found, set(found.left_out), None
+    pairs = folder.pairs
+    among = _not_for_tests(folder) if split == "auto" else range(len(pairs))
+    found = split_pairs(
+        len(among),
+        share,
+        seed,
+        None if outlines is None else list(outlines.iloc[list(among)]),
+        method=split,
+        buffer=buffer,
+        valid=[pairs[i].valid_share for i in among],
+    ).within(among, len(pairs))
+    return found, set(found.left_out), None
+
+
+def _warn_of_left_out(split: Split, unused: Collection[int], count: int, noun: str) -> None:
+    lost = len(split.left_out) - len(unused)
+    if lost:
         warnings.warn(
-            f"{len(found.left_out) - unused} of {len(pairs)} {folder.noun}s are left out of "
-            "training and validation, most often because they overlap validation chips on the "
-            "ground or lie within the buffer; export with stride=tile_size to use all of them.",
+            f"{lost} of {count} {noun}s are left out of training and validation, most often "
+            "because they overlap validation chips on the ground or lie within the buffer; export "
+            "with stride=tile_size to use all of them.",
             GeotranslateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return found
+
+
+def _warn_of_lost_ground(
+    split: Split, outlines: gpd.GeoSeries, unused: set[int], noun: str
+) -> None:
+    """Warn where training and validation leave much of the ground of their chips."""
+    used = [i for i in range(len(outlines)) if i not in unused]
+    lost = GroundShares.of(split.among(used), outlines.iloc[used]).lost
+    if lost > MUCH_LOST:
+        count = len(split.left_out) - len(unused)
+        warnings.warn(
+            f"{lost:.0%} of the ground outside validation is not trained on, and {count} of "
+            f"{len(outlines)} {noun}s are left out: it lies within the buffer, in no polygon of "
+            "the split, or only in chips that lie almost wholly on validation ground. Lower "
+            "buffer or val_split_pct, draw larger polygons, or export more chips; "
+            "data.plot_split() draws it.",
+            GeotranslateWarning,
+            stacklevel=5,
+        )
 
 
 def divide_sides(
@@ -105,8 +161,8 @@ def divide_sides(
 ) -> tuple[Split, Split]:
     """Return which source chips and which target chips train and which validate.
 
-    Each side is divided for itself, by the arguments of `divide`: training shares no ground with
-    validation on the same side.
+    Each side is divided for itself, by the arguments of `divide`. Something is learned from either
+    side, so chips that reach into validation ground of their side are left out.
 
     Raises:
         InvalidInputError: As from `divide`; the sentence says of which side.
@@ -114,7 +170,7 @@ def divide_sides(
     found = []
     for side in (sides.source, sides.target):
         try:
-            found.append(divide(side, split, column, share, seed, buffer))
+            found.append(divide(side, split, column, share, seed, buffer, masked=False))
         except InvalidInputError as error:
             # Its children stay what they are.
             raise type(error)(f"The {side.noun}s cannot be divided. {error}") from error
@@ -170,7 +226,7 @@ def ground_of(folder: ChipFolder) -> gpd.GeoSeries | None:
         InvalidInputError: Some pairs have a CRS and some have none.
     """
     pairs = folder.pairs
-    grids = [pair.ground for pair in pairs]
+    grids = [pair.target_ground for pair in pairs]
     lacking = [pair.name for pair in pairs if pair.ground.crs is None]
     if lacking and len(lacking) < len(pairs):
         raise InvalidInputError(

@@ -9,16 +9,19 @@ lack them or hold placeholders where numbers belong.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rasterio.crs import CRS
 
 from geotranslate.chips.files import CHIP_SUFFIXES
 from geotranslate.chips.statistics import Statistics
+from geotranslate.errors import RasterFileError, said
+from geotranslate.raster.opening import refuse_special
 
 SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
 MAP_FILE = "map.txt"
@@ -27,6 +30,9 @@ STATISTICS_FILE = "esri_accumulated_stats.json"
 COUNTS_FILE = "stats.txt"
 METADATA_FILES = (MODEL_FILE, STATISTICS_FILE, COUNTS_FILE, MAP_FILE)
 """Last the one that names the pairs: a pair is named when all of it is there."""
+
+LONGEST_LINE = 2**14
+"""Characters of a line of `map.txt`: systems take no longer paths than half of it."""
 
 # What a real export leaves for whoever trains the model to fill in.
 _UNFILLED = (
@@ -57,7 +63,7 @@ features per image = [min = 0, mean = 0.00, max = 0]
 classes = 0
 """
 _ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
-_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+\.(?:{_ENDINGS}))", re.IGNORECASE)
+_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+)", re.IGNORECASE)
 _BAND_NAMES_KEY = "WellKnownBandNames (FYI, these band names can be used in ExtractBands)"
 
 
@@ -74,15 +80,33 @@ def read_map(path: Path) -> list[tuple[str, str]]:
 
     Real files have backslashes, CRLF, trailing blanks, several blanks between the columns, and
     name a pair twice where an export was appended to.
+
+    Raises:
+        RasterFileError: It is no file or no text; the sentence names it.
     """
-    lines = path.read_text(encoding="utf-8-sig").replace("\\", "/").splitlines()
-    columns = (_columns(line.strip()) for line in lines)
+    refuse_special(path)
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            columns = [_columns(line.strip().replace("\\", "/")) for line in _lines(file)]
+    except (OSError, ValueError) as error:
+        raise RasterFileError(
+            f"{path} cannot be read: {said(error)}. Write it as UTF-8 text, or delete it: then "
+            "chips of equal names are pairs."
+        ) from error
     return list(dict.fromkeys((row[0], row[1]) for row in columns if len(row) >= 2))
 
 
+def _lines(file: TextIO) -> Iterator[str]:
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE or "\0" in line:
+            raise ValueError("a line has more characters than two paths, or null characters")
+        yield line
+
+
 def _columns(line: str) -> Sequence[str]:
-    # Names may hold blanks: the first one ends with the ending of a chip.
-    found = _PAIR.fullmatch(line)
+    # Names may hold blanks: the first one ends with the ending of a chip, and so does the line.
+    is_pair = os.path.splitext(line)[1].lower() in CHIP_SUFFIXES
+    found = _PAIR.fullmatch(line) if is_pair else None
     return found.groups() if found else line.split()
 
 

@@ -22,7 +22,7 @@ from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
 
 CACHE_FILE = ".geotranslate-chips.json"
-VERSION = 3
+VERSION = 4
 BESIDE = (".aux.xml", ".msk", "w")
 
 
@@ -41,14 +41,18 @@ class FactsCache:
         self._facts: dict[str, dict[str, Any]] = {}
         self._fresh: dict[str, dict[str, Any]] = {}
         try:
-            values = json.loads(self._path.read_text(encoding="utf-8"))
+            values = json.loads(self._read())
             if values["version"] == VERSION:
                 self._facts = {
                     key: facts for key, facts in values["chips"].items() if _whole(facts)
                 }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # None yet, damaged, or written by another version: it is made anew.
             pass
+
+    def _read(self) -> str:
+        # A pipe of this name might never end.
+        return self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
 
     def read(self, file: ChipFile, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache where its file has not changed."""
@@ -64,7 +68,7 @@ class FactsCache:
 
     def save(self) -> None:
         """Write the facts that were asked for, atomically."""
-        if self._fresh == self._facts:
+        if self._fresh == self._facts or (self._path.exists() and not self._path.is_file()):
             return
         partial = self._path.with_name(f"{CACHE_FILE}.{uuid.uuid4().hex[:8]}")
         try:
@@ -75,9 +79,9 @@ class FactsCache:
             partial.unlink(missing_ok=True)
 
     def _key(self, file: ChipFile, bands: Bands | None) -> str:
-        place = os.path.relpath(file.path, self._path.parent)
+        place = os.path.relpath(file.path, self._path.parent).replace(os.sep, "/")
         chosen = list(bands) if isinstance(bands, list | tuple) else bands
-        return json.dumps([Path(place).as_posix(), file.half, chosen])
+        return json.dumps([place, file.half, chosen])
 
 
 def _check(facts: dict[str, Any]) -> int:
@@ -96,16 +100,19 @@ def _mark(path: Path, files: Iterable[str]) -> list[list[int] | None]:
 
     These are those that it was read from, and those beside it that GDAL would look for.
     """
-    beside = [Path(f"{path}{suffix}") for suffix in BESIDE]
-    world = [path.with_suffix(f".{path.suffix[1:2]}{path.suffix[-1:]}w"), path.with_suffix(".wld")]
-    marks: list[list[int] | None] = []
-    for file in (path, *beside, *world, *map(Path, sorted(files))):
-        try:
-            state = file.stat()
-            marks.append([state.st_size, state.st_mtime_ns])
-        except OSError:
-            marks.append(None)
-    return marks
+    name = os.fspath(path)
+    stem, suffix = os.path.splitext(name)
+    beside = [f"{name}{ending}" for ending in BESIDE]
+    world = [f"{stem}.{suffix[1:2]}{suffix[-1:]}w", f"{stem}.wld"]
+    return [_state(file) for file in (name, *beside, *world, *sorted({*files} - {name}))]
+
+
+def _state(file: str) -> list[int] | None:
+    try:
+        state = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return [state.st_size, state.st_mtime_ns]
 
 
 def _chip_to_json(chip: Chip) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.raster.opening import special_kind
 
 CHIP_SUFFIXES = {
     *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".img", ".mrf", ".vrt"),
@@ -18,6 +20,8 @@ BESIDE_SUFFIXES = {
     *(".log", ".md", ".msk", ".ovr", ".pdf", ".prj", ".rrd", ".txt", ".wld", ".xml", ".yaml"),
 }
 """Endings of files that lie beside chips and are none, as world files (.tfw, .pgw) do."""
+MOST_FOLDERS = 10_000
+"""Sub-folders in which chips are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,19 @@ class Folder:
     folders: tuple[str, ...]
     others: tuple[str, ...]
     """Files that are no chips: metadata, world files, overviews."""
+    special: tuple[str, ...] = ()
+    """What is neither file nor folder: named pipes, sockets, devices."""
 
     @classmethod
     def of(cls, path: Path) -> Folder:
         """List a folder.
 
         Raises:
-            RasterFileError: It cannot be listed; the sentence names it.
+            RasterFileError: It cannot be listed, or a link in it leads nowhere for ever; the
+                sentence names it.
         """
-        chips, folders, others = [], [], []
+        found: tuple[list[str], ...] = ([], [], [], [])
+        chips, folders, others, special = found
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
@@ -45,18 +53,21 @@ class Folder:
                         continue
                     if _is_folder(entry):
                         folders.append(entry.name)
+                    elif not entry.is_file() and special_kind(entry.path):
+                        special.append(entry.name)
                     elif os.path.splitext(entry.name)[1].lower() in CHIP_SUFFIXES:
                         chips.append(entry.name)
                     else:
                         others.append(entry.name)
-        except RasterFileError:
-            raise
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, RasterFileError):
+                raise
+            why = error.strerror if isinstance(error, OSError) else said(error)
             raise RasterFileError(
-                f"The folder {path} cannot be listed: {error.strerror}. Check that it is there and "
-                "that you may read it."
+                f"The folder {path} cannot be listed: {why}. Check that it is there and that you "
+                "may read it."
             ) from error
-        return cls(path, tuple(sorted(chips)), tuple(sorted(folders)), tuple(sorted(others)))
+        return cls(path, *(tuple(sorted(names)) for names in found))
 
     def find(self, name: str) -> Path | None:
         """Return the sub-folder of a name like `Images/train_a`, whatever its case.
@@ -85,7 +96,7 @@ class Folder:
             InvalidInputError: A name occurs with two endings.
         """
         named: dict[str, str] = {}
-        for chip in sorted(self._deep_chips()) if deep else self.chips:
+        for chip in sorted(self._in_any("chips")) if deep else self.chips:
             name = os.path.splitext(chip)[0]
             if name in named:
                 raise InvalidInputError(
@@ -95,11 +106,30 @@ class Folder:
             named[name] = chip
         return named
 
-    def _deep_chips(self) -> Iterator[str]:
-        yield from self.chips
-        for folder in self.folders:
-            for chip in Folder.of(self.path / folder)._deep_chips():
-                yield f"{folder}/{chip}"
+    def _in_any(self, kind: Literal["chips", "others", "special"]) -> Iterator[str]:
+        """Yield the names of a kind in this folder and, as `sub/1.tif`, in those below it.
+
+        Raises:
+            InvalidInputError: There are too many folders.
+        """
+        waiting: list[tuple[str, Folder, frozenset[tuple[int, int]]]] = [("", self, frozenset())]
+        for _ in range(MOST_FOLDERS):
+            if not waiting:
+                return
+            prefix, folder, above = waiting.pop()
+            state = os.stat(folder.path)
+            here = (state.st_dev, state.st_ino)
+            # A link may lead to a folder above it, in which all would be found again.
+            if here in above:
+                continue
+            yield from (prefix + name for name in getattr(folder, kind))
+            waiting += [
+                (f"{prefix}{name}/", Folder.of(folder.path / name), above | {here})
+                for name in folder.folders
+            ]
+        raise InvalidInputError(
+            f"{self.path} has more than {MOST_FOLDERS} sub-folders; put its chips into fewer."
+        )
 
     def unread(self, *, deep: bool = False) -> list[str]:
         """Return the files that may be meant as chips but have none of their endings.
@@ -107,18 +137,24 @@ class Folder:
         Args:
             deep: Whether those in sub-folders count as well, as `sub/1.npy`.
         """
-        found = [name for name in self.others if not _lies_beside(name)]
-        for folder in self.folders if deep else ():
-            found += [
-                f"{folder}/{name}" for name in Folder.of(self.path / folder).unread(deep=True)
-            ]
-        return found
+        names = sorted(self._in_any("others")) if deep else self.others
+        return [name for name in names if not _lies_beside(name)]
+
+    def no_files(self, *, deep: bool = False) -> list[str]:
+        """Return what is named as a chip but is no file: named pipes, sockets and devices.
+
+        Args:
+            deep: Whether those in sub-folders count as well, as `sub/1.tif`.
+        """
+        names = sorted(self._in_any("special")) if deep else self.special
+        return [name for name in names if os.path.splitext(name)[1].lower() in CHIP_SUFFIXES]
 
     @property
     def content(self) -> str:
         """What is in it, in the words of a sentence."""
-        shown = [*self.folders[:6], *self.others[:4]]
-        if len(self.folders + self.others) > len(shown):
+        files = (*self.others, *self.special)
+        shown = [*self.folders[:6], *files[:4]]
+        if len(self.folders + files) > len(shown):
             shown.append("...")
         if self.chips:
             shown.insert(0, f"{counted(self.chips)} such as {self.chips[0]}")
@@ -126,12 +162,17 @@ class Folder:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder, or a link to one.
+
+    Raises:
+        RasterFileError: It is a link that leads to itself or to where nobody may look.
+    """
     try:
         return entry.is_dir()
     except OSError as error:
         raise RasterFileError(
-            f"{entry.path} cannot be followed: {error.strerror}. Remove the link, or let it lead "
-            "to a file or folder."
+            f"{entry.path} is a link that cannot be followed: {error.strerror}. Remove it, or let "
+            "it lead to a file or folder."
         ) from error
 
 

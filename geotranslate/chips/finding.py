@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from geotranslate.checks import folder_path, whole_number
+from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.layouts import list_chips
@@ -16,6 +16,8 @@ from geotranslate.errors import InvalidInputError
 PathLike = str | os.PathLike[str]
 WINDOW = 256
 """Side of the windows of two rasters where none is given, px."""
+MOST_PIXELS = 2**31 - 1
+"""On a side of the largest raster that GDAL knows."""
 
 
 def find_chips(
@@ -40,13 +42,16 @@ def find_chips(
             impossible.
         GridMismatchError: The two sides of pairs lie on different ground.
     """
-    if direction not in ("AtoB", "BtoA"):
-        raise InvalidInputError(f"direction is {direction!r}; give 'AtoB' or 'BtoA'.")
+    choice("direction", direction, ("AtoB", "BtoA"))
     if not (paired is None or isinstance(paired, bool)):
         raise InvalidInputError(
-            f"paired is {paired!r}; give True for pairs, False for chips that are no pairs, or "
-            "None to go by the layout of the folder."
+            f"paired is {shown(paired)}; give True for pairs, False for chips that are no pairs, "
+            "or None to go by the layout of the folder."
         )
+    if chip_size is not None:
+        whole_number("chip_size", chip_size, 1, MOST_PIXELS)
+    if stride is not None:
+        whole_number("stride", stride, 1, MOST_PIXELS)
     if not isinstance(path, str | os.PathLike | list | tuple):
         raise InvalidInputError(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
@@ -62,11 +67,8 @@ def find_chips(
             )
         return _of_folder(path, paired, swap=swap, **bands)
     left, right = _rasters(path, target)
-    side = WINDOW if chip_size is None else whole_number("chip_size", chip_size, 1)
-    cut: dict[str, Any] = {
-        "tile_size": side,
-        "stride": side if stride is None else whole_number("stride", stride, 1),
-    }
+    side = WINDOW if chip_size is None else chip_size
+    cut: dict[str, Any] = {"tile_size": side, "stride": side if stride is None else stride}
     rasters = (right, left) if swap else (left, right)
     if paired is False:
         return ChipSides.of_rasters(rasters[0], rasters[1], **cut, **bands)
@@ -78,9 +80,10 @@ def find_chips(
 def _of_folder(
     path: PathLike | Sequence[PathLike], paired: bool | None, **options: Any
 ) -> FoundChips:
-    if not isinstance(path, str | os.PathLike):
-        path = [folder_path("path", item) for item in path]
-    listing = list_chips(path)
+    if isinstance(path, str | os.PathLike):
+        listing = list_chips(folder_path("path", path))
+    else:
+        listing = list_chips([folder_path("path", item) for item in path])
     if listing.unpaired is None:
         return ChipFolder.of(listing, **options)
     if paired:
@@ -121,10 +124,6 @@ def side_of_tensors(folder: FoundChips, wanted: int | None, resize_to: int | Non
     ]
     sizes = sorted(sides[0] | sides[1])
     smallest = min(min(size) for size in sizes) if resize_to is None else resize_to
-    if resize_to is not None:
-        whole_number("resize_to", resize_to, 1)
-    if wanted is not None:
-        whole_number("chip_size", wanted, 1)
     if wanted is None:
         alike = all(len(side) == 1 for side in sides) and all(h == w for h, w in sizes)
         if resize_to is None and not alike:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
 from geotranslate.chips.files import counted
 from geotranslate.chips.layouts import Listing, list_chips
+from geotranslate.chips.masks import Mask
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.grid import align
@@ -34,12 +37,12 @@ class ChipFolder:
     noun: str = "pair"
     """What to call one of them: "source chip" or "target chip" where they are a side alone."""
 
-    @property
+    @cached_property
     def sources(self) -> tuple[Chip, ...]:
         """The source chips."""
         return tuple(pair.source for pair in self.pairs)
 
-    @property
+    @cached_property
     def targets(self) -> tuple[Chip, ...]:
         """The target chips."""
         return tuple(pair.target for pair in self.pairs)
@@ -194,6 +197,16 @@ class ChipFolder:
         check_alike([pair.source for pair in kept])
         check_alike([pair.target for pair in kept])
         return cls(path, layout, tuple(kept), tuple(lines), noun)
+
+    def masked(self, masks: Mapping[int, Mask]) -> ChipFolder:
+        """Return the folder without the pixels of targets that masks hide, by their positions."""
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            hidden = threads.map(lambda i: self.pairs[i].target.masked(masks[i]), masks)
+            targets = dict(zip(masks, hidden, strict=True))
+        pairs = (
+            replace(pair, target=targets.get(i, pair.target)) for i, pair in enumerate(self.pairs)
+        )
+        return replace(self, pairs=tuple(pairs))
 
     def _said(self) -> ChipFolder:
         say_left_out(counted(self.pairs, self.noun), self.path, self.left_out)

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
 
+from geotranslate.chips.apart import ValidPixels, hide_validation
 from geotranslate.chips.ground import Ground, footprints
-from geotranslate.chips.split import TRAIN, VALIDATION, split_pairs
+from geotranslate.chips.split import TRAIN, VALIDATION, Split, known_label, split_pairs
 from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 
 FOOTPRINTS_FILE = "chips.gpkg"
 NAME, LABEL = "name", "split"
+VALID_SHARES = ("valid_source", "valid_target")
 DIGITS = 9
 """Of the numbers that an export names its pairs by."""
 VALIDATION_SHARE, SEED = 0.1, 42
@@ -48,9 +52,11 @@ def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
         InvalidInputError: It does not name the pairs.
     """
     path = folder / FOOTPRINTS_FILE
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
+        if not path.is_file():
+            raise ValueError("it is no file")
         frame = gpd.read_file(path)
     except Exception as error:  # pyogrio raises errors of many kinds
         raise RasterFileError(
@@ -76,19 +82,24 @@ def _stem(name: object) -> str:
 
 
 def write_footprints(
-    folder: Path, rows: Sequence[dict[str, Any]], grids: Sequence[Grid], chip_size: int
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    grids: Sequence[Grid],
+    valid: ValidPixels | None = None,
 ) -> None:
     """Write the outlines of pairs, with a label for those whose rows have none.
 
     Args:
         folder: Where to.
-        rows: What is known of each pair; the label under `split` where it was chosen before.
+        rows: What is known of each pair: the label under `split` where it was chosen before, and
+            the shares of valid pixels under `valid_source` and `valid_target`.
         grids: Where each lies.
-        chip_size: Side of the chips, px.
+        valid: Asked which pixels of a pair are valid, for new pairs on ground of validation; by
+            default all are.
     """
     outlines = footprints(grids)
     frame = gpd.GeoDataFrame(list(rows), geometry=list(outlines), crs=outlines.crs)
-    frame[LABEL] = _labels(rows, list(outlines), chip_size)
+    frame[LABEL] = _labels(rows, outlines, grids, valid)
     with warnings.catch_warnings():
         # Chips without a CRS are said elsewhere.
         warnings.filterwarnings("ignore", "'crs' was not provided")
@@ -98,35 +109,71 @@ def write_footprints(
     (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
 
 
-def _labels(rows: Sequence[dict[str, Any]], outlines: list[Any], chip_size: int) -> list[Any]:
+def _labels(
+    rows: Sequence[dict[str, Any]],
+    outlines: gpd.GeoSeries,
+    grids: Sequence[Grid],
+    valid: ValidPixels | None,
+) -> list[Any]:
     """Return the labels that rows have; for the others those that `prepare_data` would choose.
 
-    A new pair that shares ground with an earlier one of another label gets none.
+    A new pair that shares ground with an earlier one that trains does so too, as validation would
+    take that ground. One on ground that is neither for training nor for validation gets no label,
+    nor does one that lies almost wholly on ground of validation.
     """
     labels = [row.get(LABEL) for row in rows]
     new = [i for i, row in enumerate(rows) if LABEL not in row]
-    chosen = _chosen([outlines[i] for i in new], chip_size, alone=len(new) == len(rows))
-    for i, label in zip(new, chosen, strict=True):
+    shares = [min(rows[i].get(key, 1.0) for key in VALID_SHARES) for i in new]
+    for i, label in zip(new, _chosen(outlines.iloc[new], shares), strict=True):
         labels[i] = label
-    if 0 < len(new) < len(rows):
-        fresh = set(new)
-        for one, other in Ground(outlines).overlaps():
-            known = labels[other] if one in fresh and other not in fresh else None
-            if isinstance(known, str) and known != labels[one]:
-                labels[one] = None
+    fresh = set(new) if len(new) < len(rows) else set()
+    for i, beside in _labels_beside(fresh, labels, outlines).items():
+        if beside - {TRAIN, VALIDATION}:
+            labels[i] = None
+        elif TRAIN in beside:
+            labels[i] = TRAIN
+    split = Split(
+        tuple(i for i in new if labels[i] == TRAIN),
+        tuple(i for i, label in enumerate(labels) if known_label(label) == VALIDATION),
+    )
+    for i in _without_enough(split, outlines, grids, valid):
+        labels[i] = None
     return labels
 
 
-def _chosen(outlines: list[Any], chip_size: int, *, alone: bool) -> list[str | None]:
-    """Return labels for pairs; where too few can be kept apart all train beside earlier ones."""
-    rest = None if alone else TRAIN
+def _labels_beside(
+    new: set[int], labels: Sequence[Any], outlines: gpd.GeoSeries
+) -> dict[int, set[str]]:
+    """Return which labels the earlier pairs have that share ground with new ones."""
+    found: dict[int, set[str]] = {}
+    pairs = Ground(list(outlines)).overlaps().tolist() if new else []
+    for one, other in pairs:
+        if one in new and other not in new and isinstance(labels[other], str):
+            found.setdefault(one, set()).add(known_label(labels[other]) or labels[other])
+    return found
+
+
+def _chosen(outlines: gpd.GeoSeries, valid: Sequence[float]) -> list[str]:
+    """Return labels for new pairs; a single one trains."""
+    if len(outlines) < 2:
+        return [TRAIN] * len(outlines)
+    split = split_pairs(len(outlines), VALIDATION_SHARE, SEED, list(outlines), valid=valid)
+    held = set(split.validation)
+    return [VALIDATION if i in held else TRAIN for i in range(len(outlines))]
+
+
+def _without_enough(
+    split: Split, outlines: gpd.GeoSeries, grids: Sequence[Grid], valid: ValidPixels | None
+) -> tuple[int, ...]:
+    """Return the training pairs that keep too little to learn from."""
+    if not split.train:
+        return ()
+
+    def all_valid(position: int) -> NDArray[np.bool_]:
+        return np.ones((grids[position].height, grids[position].width), bool)
+
     try:
-        if len(outlines) < 2:
-            return [rest] * len(outlines)
-        split = split_pairs(len(outlines), VALIDATION_SHARE, SEED, outlines, chip_size)
+        return hide_validation(split, outlines, grids, valid or all_valid).left_out
     except InvalidInputError:
         # Whoever trains on them is told.
-        return [rest] * len(outlines)
-    labels: dict[int, str] = dict.fromkeys(split.train, TRAIN)
-    labels |= dict.fromkeys(split.validation, VALIDATION)
-    return [labels.get(i) for i in range(len(outlines))]
+        return split.train

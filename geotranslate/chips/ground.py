@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -11,9 +12,8 @@ from rasterio._err import CPLE_BaseError  # what transforming raises is not publ
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
-from shapely import STRtree, get_coordinates
+from shapely import STRtree, buffer, centroid, distance, get_coordinates, length
 from shapely.geometry import Polygon
-from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import GridMismatchError
 from geotranslate.raster.grid import Grid
@@ -102,9 +102,9 @@ class Ground:
     """
 
     def __init__(self, footprints: Sequence[Polygon]) -> None:
-        self._footprints = list(footprints)
+        self._footprints = np.array(footprints, object)
         # Chips side by side share a line, whose last digits may cross: only area counts.
-        self._inner = [outline.buffer(-1e-6 * outline.length) for outline in footprints]
+        self._inner = buffer(self._footprints, -1e-6 * length(self._footprints))
         self._tree = STRtree(self._inner)
 
     def overlaps(self) -> NDArray[np.int64]:
@@ -114,23 +114,20 @@ class Ground:
 
     def nearest(self, chip: int, count: int) -> list[int]:
         """Return the positions of the outlines nearest to one, itself the first."""
-        middle = self._inner[chip].centroid
-        away = [(middle.distance(other.centroid), i) for i, other in enumerate(self._inner)]
-        return [i for _, i in sorted(away)[:count]]
+        middles = centroid(self._inner)
+        away = distance(middles, middles[chip])
+        return np.argsort(away, kind="stable")[:count].tolist()
 
     def sharing(self, chips: Iterable[int]) -> set[int]:
         """Return the positions of all that share ground with some, these among them."""
-        return self._found([self._inner[i] for i in chips], "intersects", None)
+        return self._found(self._inner[list(chips)], "intersects", None)
 
     def within(self, chips: Iterable[int], distance: float) -> set[int]:
         """Return the positions of all at most so far from some, these among them."""
         # Inner outlines are a trifle smaller than the chips.
         reach = distance * (1 + 1e-6)
-        return self._found([self._footprints[i] for i in chips], "dwithin", reach)
+        return self._found(self._footprints[list(chips)], "dwithin", reach)
 
-    def _found(
-        self, outlines: list[BaseGeometry], predicate: str, distance: float | None
-    ) -> set[int]:
-        return {
-            int(i) for i in self._tree.query(outlines, predicate=predicate, distance=distance)[1]
-        }
+    def _found(self, outlines: NDArray[Any], predicate: str, distance: float | None) -> set[int]:
+        found = self._tree.query(outlines, predicate=predicate, distance=distance)[1]
+        return set(np.unique(found).tolist())

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 
 from geotranslate.chips.esri import MAP_FILE, read_map
 from geotranslate.chips.files import Folder, counted, not_read
-from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.opening import refuse_special, special_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,16 @@ def unread_lines(held: Sequence[Folder], folder: Folder, *, deep: bool = False) 
         folder: The chip folder that they are in.
         deep: Whether their sub-folders count.
     """
-    found = [(each, each.unread(deep=deep)) for each in held]
-    return [
-        not_read(files, f"{each.path.relative_to(folder.path).as_posix()}/")
-        for each, files in found
-        if files
-    ]
+    lines = []
+    for each in held:
+        place = f"{each.path.relative_to(folder.path).as_posix()}/"
+        if files := each.unread(deep=deep):
+            lines.append(not_read(files, place))
+        lines += [
+            f"{place}{name}: {special_kind(each.path / name)} and no file"
+            for name in each.no_files(deep=deep)
+        ]
+    return lines
 
 
 def map_rows(folder: Folder) -> list[tuple[str, str]]:
@@ -116,21 +121,34 @@ def map_rows(folder: Folder) -> list[tuple[str, str]]:
 
     Raises:
         RasterFileError: It is no text.
+        InvalidInputError: It names a chip outside the folder.
     """
-    if MAP_FILE not in folder.others:
+    if MAP_FILE not in (*folder.others, *folder.special):
         return []
-    path = folder.path / MAP_FILE
+    rows = read_map(folder.path / MAP_FILE)
+    # Exports that were moved may have the paths of the machine that wrote them: names count.
+    places = {os.path.dirname(name): name for row in rows for name in row}
+    for place, name in places.items():
+        if _leads_out(place, folder.path):
+            raise InvalidInputError(
+                f"{MAP_FILE} in {folder.path} names {name}, which lies outside the folder; name "
+                f"chips in it, or delete {MAP_FILE}: then chips of equal names are pairs."
+            )
+    return rows
+
+
+def _leads_out(place: str, folder: Path) -> bool:
+    """Tell whether a folder named in `map.txt` is another one than those in the chip folder."""
+    if not os.path.isabs(place):
+        return os.path.normpath(place).split("/")[0] == ".."
     try:
-        return read_map(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RasterFileError(
-            f"{path} cannot be read: {said(error)}. Write it as UTF-8 text, or delete it: then "
-            "chips of equal names are pairs."
-        ) from error
+        return os.path.isdir(place) and not Path(place).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _is_in(name: str, side: Folder) -> bool:
-    return name.lower().split("/")[-2:-1] == [side.path.name.lower()]
+    return os.path.normpath(name).lower().split("/")[-2:-1] == [side.path.name.lower()]
 
 
 def _by_map(sides: Sides, rows: Sequence[tuple[str, str]]) -> tuple[list[Entry], list[str]]:
@@ -139,6 +157,7 @@ def _by_map(sides: Sides, rows: Sequence[tuple[str, str]]) -> tuple[list[Entry],
     left_out = []
     for row in rows:
         source, target = (os.path.basename(name) for name in row)
+        _refuse_no_files(sides, source, target)
         absent = [row[i] for i, name in enumerate((source, target)) if name not in chips[i]]
         if absent:
             left_out.append(f"{' and '.join(absent)}: named in {MAP_FILE} but missing")
@@ -160,6 +179,12 @@ def _by_map(sides: Sides, rows: Sequence[tuple[str, str]]) -> tuple[list[Entry],
     if unknown:
         left_out.append(f"{counted(unknown)} such as {unknown[0]}: not named in {MAP_FILE}")
     return [_entry(sides, name, *pairs[name]) for name in sorted(pairs)], left_out
+
+
+def _refuse_no_files(sides: Sides, source: str, target: str) -> None:
+    for side, name in ((sides.source, source), (sides.target, target)):
+        if name in side.special:
+            refuse_special(side.path / name)
 
 
 def _unknown(sides: Sides, listed: Set[str]) -> list[str]:
@@ -192,7 +217,7 @@ def _by_name(sides: Sides, *, deep: bool) -> tuple[list[Entry], list[str]]:
         unread = unread_lines((sides.source, sides.target), sides.folder, deep=deep)
         advice = "A source chip and its target chip need one name."
         if unread and not (source and target):
-            advice = f"{'; '.join(unread)}. Convert them to GeoTIFF."
+            advice = f"{'; '.join(unread)}. Convert files to GeoTIFF."
         raise InvalidInputError(
             f"{sides.folder.path} holds no pairs: no chip in {names[0]} has a partner in "
             f"{names[1]} ({found}). {advice}"

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 from tqdm.auto import tqdm
@@ -21,6 +23,8 @@ from geotranslate.raster.tiles import tile_windows
 
 PROGRESS_FROM = 300
 """Pairs from which looking into them takes long enough for a progress bar."""
+MOST_WINDOWS = 200_000
+"""Of a raster: what is known of each stays in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,30 @@ class Pair:
     @property
     def ground(self) -> Grid:
         """The grid of the side that says best where the pair lies."""
-        grids = (self.source.grid, self.target.grid)
-        georeferenced = [grid for grid in grids if grid.crs is not None]
-        placed = [grid for grid in grids if grid.transform != Affine.identity()]
-        return (georeferenced or placed or [self.source.grid])[0]
+        return _best(self.source.grid, self.target.grid)
+
+    @property
+    def target_ground(self) -> Grid:
+        """The same, but of two that are as good that of the target."""
+        return _best(self.target.grid, self.source.grid)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of valid pixels of the side that has fewer."""
+        return min(self.source.valid_share, self.target.valid_share)
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Return which pixels are valid on both sides, `(rows, cols)`."""
+        size = (self.source.grid.height, self.source.grid.width)
+        shown = [chip.read()[1] for chip in (self.source, self.target) if chip.valid_share < 1]
+        return np.logical_and.reduce([np.ones(size, bool), *shown])
+
+
+def _best(*grids: Grid) -> Grid:
+    """Return the first grid with a CRS, else the first with a transform, else the first."""
+    georeferenced = [grid for grid in grids if grid.crs is not None]
+    placed = [grid for grid in grids if grid.transform != Affine.identity()]
+    return (georeferenced or placed or list(grids))[0]
 
 
 def windows_of(
@@ -48,15 +72,21 @@ def windows_of(
     """Return the whole tiles of a raster.
 
     Raises:
-        InvalidInputError: It is smaller than one.
+        InvalidInputError: It is smaller than one, or has too many.
     """
-    windows = list(tile_windows(grid.height, grid.width, tile_size, stride))
-    if not windows:
+    rows, cols = ((side - tile_size) // stride + 1 for side in (grid.height, grid.width))
+    if min(rows, cols) < 1:
         raise InvalidInputError(
             f"{os.fspath(path)} is {grid.width} x {grid.height} px, smaller than a chip; "
             f"give a chip_size below {tile_size}."
         )
-    return windows
+    if rows * cols > MOST_WINDOWS:
+        raise InvalidInputError(
+            f"{os.fspath(path)} has {rows * cols} windows of {tile_size} px at a stride of "
+            f"{stride} px, and at most {MOST_WINDOWS} can be used; give a larger stride or "
+            "chip_size, or a part of the raster."
+        )
+    return list(tile_windows(grid.height, grid.width, tile_size, stride))
 
 
 def valid_ones(pairs: Sequence[Pair], min_valid: float) -> tuple[list[Pair], list[str]]:

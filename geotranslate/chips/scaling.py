@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geotranslate.chips.statistics import Statistics
 from geotranslate.errors import InvalidInputError
+from geotranslate.schema import Fields, Later, optional, real, record, several, truth
 
 ScalingKind = Literal[
     "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db", "none"
@@ -59,11 +61,13 @@ class Scaling:
         rows = (self.levels, *self.knots)
         even = all(len(row) == len(self.levels) for row in rows)
         increasing = all(np.isfinite(row).all() and (np.diff(row) > 0).all() for row in rows)
+        whole = even and increasing and min(self.levels, default=0) <= -1 <= 1 <= max(self.levels)
         floor = self.floor or (1.0,) * len(self.knots)
-        if not (even and increasing and len(floor) == len(self.knots) and min(floor) > 0):
+        if not (whole and len(floor) == len(self.knots) and min(floor) > 0):
             raise InvalidInputError(
-                f"{self} maps nothing: every band needs as many increasing, finite knots as there "
-                "are levels, and a positive floor or none. Make it with make_scaling."
+                f"{reprlib.repr(self)} maps nothing: levels go from -1 or less to 1 or more, and "
+                "every band needs as many increasing, finite knots as there are levels, and a "
+                "positive floor or none. Make it with make_scaling."
             )
 
     @classmethod
@@ -132,15 +136,17 @@ class Scaling:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Scaling:
-        """Rebuild a scaling from `to_json`."""
-        floor = values["floor"]
-        return cls(
-            tuple(tuple(map(float, band)) for band in values["knots"]),
-            tuple(map(float, values["levels"])),
-            None if floor is None else tuple(map(float, floor)),
-            bool(values.get("bounded", True)),
-        )
+    def from_json(cls, values: dict[str, Any], name: str = "scaling") -> Scaling:
+        """Rebuild a scaling from `to_json`.
+
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
+        Raises:
+            InvalidInputError: The numbers are not one such map for each band.
+        """
+        return cls(**record(SCALING)(name, values))
 
     def _in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values if self.floor is None else 10 ** (values / 10)
@@ -164,6 +170,15 @@ class Scaling:
                     at = (*index, slice(start, start + rows))
                     mapped[at] = function(index[-1], data[at].astype(np.float64))
         return mapped
+
+
+SCALING: Fields = {
+    "knots": several(several(real(), 2), 1),
+    "levels": several(real(), 2),
+    "floor": optional(several(real(above=0), 1)),
+    "bounded": Later(truth, True),
+}
+"""What a scaling is in JSON."""
 
 
 def make_scaling(

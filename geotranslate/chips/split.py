@@ -1,22 +1,40 @@
-"""Divide pairs into training and validation so that the two never share ground."""
+"""Divide pairs into training and validation: by chance, in a patch, by labels or polygons."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import geopandas as gpd
-from shapely import prepare
+import numpy as np
+from numpy.typing import NDArray
+from shapely import (
+    STRtree,
+    area,
+    centroid,
+    covers,
+    get_coordinates,
+    intersection,
+    prepare,
+    union_all,
+)
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.ground import Ground
+from geotranslate.chips.masks import Mask
 from geotranslate.errors import InvalidInputError
 
 SplitMethod = Literal["auto", "random", "block", "folder"]
 
+BLOCKS_TRIED = 24
+"""Patches of which the cheapest validates: few enough that another seed takes another place."""
+LEAST_VALID = 0.9
+"""Least valid pixels of a patch, as a share of what pairs have on average."""
+CORNER_SEGMENTS = 16
 TRAIN, VALIDATION = "train", "val"
 """What the `split` column of polygons and footprints says."""
 TEST = "test"
@@ -39,6 +57,10 @@ class Split:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     left_out: tuple[int, ...] = ()
+    masks: Mapping[int, Mask] = field(default_factory=dict, compare=False, repr=False)
+    """Pixels that the targets of training pairs do not show, by their positions."""
+    hidden: BaseGeometry | None = field(default=None, compare=False, repr=False)
+    """The ground of these pixels, in the CRS of the outlines."""
 
     @classmethod
     def of_labels(cls, labels: Sequence[object]) -> Split:
@@ -58,7 +80,17 @@ class Split:
                     f"The split labels no pair {label!r} (found {found}); label pairs {TRAIN!r} "
                     f"and {VALIDATION!r}, or choose split='random' or 'block'."
                 )
-        return cls(*(tuple(places[label]) for label in (TRAIN, VALIDATION, None)))
+        train, validation, others = (tuple(places[label]) for label in (TRAIN, VALIDATION, None))
+        return cls(train, validation, others)
+
+    def among(self, positions: Sequence[int]) -> Split:
+        """Return the split of the pairs at some positions, numbered anew, without masks."""
+        places = {position: i for i, position in enumerate(positions)}
+        train, validation, left_out = (
+            tuple(places[i] for i in part if i in places)
+            for part in (self.train, self.validation, self.left_out)
+        )
+        return Split(train, validation, left_out, hidden=self.hidden)
 
     def within(self, positions: Sequence[int], count: int) -> Split:
         """Return the split of `count` pairs that this one is of those at some positions."""
@@ -73,17 +105,17 @@ def split_pairs(
     share: float,
     seed: int,
     footprints: Sequence[Polygon] | None = None,
-    chip_size: int = 1,
     *,
     method: str = "auto",
     buffer: float = 0.0,
+    valid: Sequence[float] | None = None,
 ) -> Split:
     """Choose validation pairs reproducibly: at least one, and at least one for training.
 
-    `random` takes them anywhere. `block` takes a random pair and those nearest to it, so that
-    they form one patch. Training pairs that share ground with a validation pair are left out;
-    for `block` also those nearer than a pixel and the buffer. `auto` is `block` where chips
-    overlap and `random` elsewhere.
+    `random` takes them anywhere. `block` takes a pair and those nearest to it, so that they form
+    one patch: of some drawn at random the one that takes least ground from the other pairs. `auto`
+    is `block` where chips overlap and `random` elsewhere. All others train; `keep_apart` and
+    `hide_validation` see to the ground that they share with validation pairs.
 
     Args:
         count: Number of pairs, at least 2.
@@ -91,55 +123,96 @@ def split_pairs(
         seed: Same seed, same split.
         footprints: Outlines on the ground, in one CRS; None where chips are not georeferenced.
         method: See above.
-        chip_size: Side of the chips, px, which tells how large a pixel is.
-        buffer: Least distance between training and validation chips in CRS units.
+        buffer: Least distance between training and validation ground in CRS units.
+        valid: Share of valid pixels of every pair, 0 to 1; all 1 by default.
 
     Raises:
-        InvalidInputError: None is left to train on, or `block` is asked for without footprints.
+        InvalidInputError: The method or the buffer is impossible, or `block` is asked for without
+            footprints.
     """
     if method not in ("auto", "random", "block") or not 0 <= buffer < math.inf:
         raise InvalidInputError(
             f"split is {method!r} with buffer {buffer}; give one of "
             f"{', '.join(get_args(SplitMethod))} and a buffer of 0 or more."
         )
+    if footprints is None and method == "block":
+        raise InvalidInputError(
+            "split='block' needs chips with a CRS, and these have none; choose 'random'."
+        )
     chance = random.Random(seed)
     wanted = min(max(round(count * share), 1), count - 1)
-    if footprints is None:
-        if method == "block":
-            raise InvalidInputError(
-                "split='block' needs chips with a CRS, and these have none; choose 'random'."
-            )
+    if (
+        footprints is None
+        or method == "random"
+        or (method == "auto" and not len(Ground(footprints).overlaps()))
+    ):
         validation = set(chance.sample(range(count), wanted))
-        return Split(_others(count, validation), tuple(sorted(validation)))
-    ground = Ground(footprints)
-    if method == "random" or (method == "auto" and not len(ground.overlaps())):
-        validation = set(chance.sample(range(count), wanted))
-        near = _near(ground, validation, buffer)
     else:
-        validation = set(ground.nearest(chance.randrange(count), wanted))
-        pixel = max(outline.area for outline in footprints) ** 0.5 / chip_size
-        near = ground.within(validation, pixel + buffer)
-    near -= validation
-    train = _others(count, validation | near)
-    if not train:
-        raise InvalidInputError(
-            f"Each of the {count} chips overlaps a validation chip on the ground or lies within "
-            "the buffer, so none is left to train on; export more chips, with a larger stride, "
-            "or lower val_split_pct."
-        )
-    return Split(train, tuple(sorted(validation)), tuple(sorted(near)))
+        starts = chance.sample(range(count), min(count, BLOCKS_TRIED))
+        weights = np.ones(count) if valid is None else np.asarray(valid, np.float64)
+        validation = cheapest_block(footprints, wanted, starts, buffer, weights)
+    return Split(_others(count, validation), tuple(sorted(validation)))
+
+
+def cheapest_block(
+    footprints: Sequence[Polygon],
+    wanted: int,
+    starts: Sequence[int],
+    buffer: float,
+    valid: NDArray[np.float64],
+) -> set[int]:
+    """Return the patch of pairs whose validation takes least from the pairs that train.
+
+    What a patch takes is the area of other pairs that lies within it or the buffer, weighted by
+    their valid pixels: little at edges, in corners and beside gaps between scenes. Patches with
+    fewer valid pixels than pairs have on average are taken only if all are such, so that the
+    cheapest is not a corner of nodata.
+
+    Args:
+        footprints: Outlines on the ground, in one CRS.
+        wanted: Number of pairs of the patch.
+        starts: Pairs about which patches are tried; of equal ones the first is taken.
+        buffer: Least distance between training and validation ground in CRS units.
+        valid: Share of valid pixels of every pair.
+    """
+    outlines = np.array(footprints, dtype=object)
+    middles = get_coordinates(centroid(outlines))
+    tree = STRtree(outlines)
+    best: tuple[bool, float] | None = None
+    cheapest: set[int] = set()
+    for start in starts:
+        away = np.hypot(*(middles - middles[start]).T)
+        block = np.argsort(away, kind="stable")[:wanted]
+        ground = grown(union_all(outlines[block]), buffer)
+        others = np.setdiff1d(tree.query(ground, predicate="intersects"), block)
+        taken = float((area(intersection(outlines[others], ground)) * valid[others]).sum())
+        cost = bool(valid[block].mean() < LEAST_VALID * valid.mean()), taken
+        if best is None or cost < best:
+            best, cheapest = cost, set(block.tolist())
+    return cheapest
+
+
+def grown(ground: BaseGeometry, buffer: float) -> BaseGeometry:
+    """Return ground with all that is at most a distance from it, and at corners a trifle more."""
+    if not buffer:
+        return ground
+    # The sides of GEOS's round corners are chords, which come as near as the cosine of their half.
+    further = buffer / math.cos(math.pi / (4 * CORNER_SEGMENTS))
+    return ground.buffer(buffer, join_style="mitre") & ground.buffer(further, CORNER_SEGMENTS)
 
 
 def split_by_polygons(
-    footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str, buffer: float = 0.0
-) -> Split:
-    """Give each chip the label of the polygons that hold it wholly; others are left out.
+    footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str
+) -> tuple[Split, BaseGeometry]:
+    """Divide chips by the polygons that hold them; return also the ground kept for validation.
+
+    Chips wholly in polygons for validation validate. Others wholly in the polygons of both kinds
+    together train, but for the ground of those for validation. The rest is left out.
 
     Args:
         footprints: Outlines of the chips, in the CRS of the areas.
         areas: Polygons.
         column: Their column of labels, "train" or "val", in any case.
-        buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
         InvalidInputError: The column is missing, or no chip lies in one kind of polygon.
@@ -152,43 +225,15 @@ def split_by_polygons(
         )
     meant = areas[column].map(known_label)
     merged = {label: areas[meant == label].union_all() for label in (VALIDATION, TRAIN)}
-    for area in merged.values():
-        prepare(area)
-    inner = [outline.buffer(-1e-6 * outline.length) for outline in footprints]
-    labels = [
-        next((label for label, area in merged.items() if area.covers(outline)), None)
-        for outline in inner
-    ]
-    return keep_apart(Split.of_labels(labels), footprints, buffer)
-
-
-def keep_apart(split: Split, footprints: Sequence[Polygon], buffer: float = 0.0) -> Split:
-    """Leave out the training pairs that share ground with a validation pair, or are too near.
-
-    Args:
-        split: What someone chose.
-        footprints: Outlines of the chips, in one CRS.
-        buffer: Least distance between training and validation chips in CRS units.
-
-    Raises:
-        InvalidInputError: None is left to train on, or the buffer is no distance.
-    """
-    if not 0 <= buffer < math.inf:
-        raise InvalidInputError(f"buffer is {buffer}; give a distance of 0 or more.")
-    near = _near(Ground(footprints), split.validation, buffer) & set(split.train)
-    train = tuple(i for i in split.train if i not in near)
-    if not train:
-        raise InvalidInputError(
-            "Every training chip of the split overlaps a validation chip on the ground or lies "
-            "within the buffer; keep the two apart, or lower the buffer."
-        )
-    return Split(train, split.validation, tuple(sorted({*split.left_out, *near})))
-
-
-def _near(ground: Ground, chips: Collection[int], buffer: float) -> set[int]:
-    """Return the chips that share ground with some, or are nearer to them than the buffer."""
-    shared = ground.sharing(chips)
-    return shared | ground.within(chips, buffer) if buffer else shared
+    validation = merged[VALIDATION]
+    both = union_all([validation, merged[TRAIN]])
+    inner = np.array([outline.buffer(-1e-6 * outline.length) for outline in footprints], object)
+    for shape in (validation, both):
+        prepare(shape)
+    labels = np.full(len(inner), None, object)
+    labels[covers(both, inner)] = TRAIN
+    labels[covers(validation, inner)] = VALIDATION
+    return Split.of_labels(labels.tolist()), validation
 
 
 def _others(count: int, taken: set[int]) -> tuple[int, ...]:

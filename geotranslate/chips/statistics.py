@@ -16,6 +16,8 @@ from geotranslate.errors import InvalidInputError
 SAMPLE_SIZE = 509
 """Pixels kept of one measured array: few, as they are remembered for every chip, and a prime,
 because even steps through an array whose width they divide would see a few of its columns only."""
+BLOCK = 2**20
+"""Values that are measured at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,14 +48,17 @@ class Statistics:
     @classmethod
     def of(cls, data: NDArray[Any], valid: NDArray[np.bool_]) -> Statistics:
         """Measure the valid pixels of `(bands, rows, cols)` values."""
-        values = data[:, valid].astype(np.float64)
-        if not values.size:
+        pixels = int(np.count_nonzero(valid))
+        if not pixels:
             return cls.empty(len(data))
-        mean = values.mean(axis=1)
-        m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
-        low, high = values.min(axis=1), values.max(axis=1)
-        least = np.where(values > 0, values, np.inf).min(axis=1)
-        return cls(values.shape[1], low, high, mean, m2, least, (_evenly_spaced(values),))
+        # In double precision all bands of a chip may take a multiple of what the chip takes.
+        bands = max(1, BLOCK // pixels)
+        starts = range(0, len(data), bands)
+        blocks = (data[start : start + bands, valid].astype(np.float64) for start in starts)
+        low, high, mean, m2, least, sample = map(
+            np.concatenate, zip(*map(_measured, blocks), strict=True)
+        )
+        return cls(pixels, low, high, mean, m2, least, (sample,))
 
     @classmethod
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
@@ -139,6 +144,14 @@ class Statistics:
         packed = zlib.decompress(base64.b64decode(values["sample"]))
         sample = np.frombuffer(packed, "<f4").astype(np.float32)
         return cls(count, minimum, maximum, mean, m2, least, (sample.reshape(bands, -1),))
+
+
+def _measured(values: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Return minimum, maximum, mean, M2, least positive value and sample of `(bands, pixels)`."""
+    mean = values.mean(axis=1)
+    m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
+    least = np.where(values > 0, values, np.inf).min(axis=1)
+    return values.min(axis=1), values.max(axis=1), mean, m2, least, _evenly_spaced(values)
 
 
 def _evenly_spaced(values: NDArray[np.float64]) -> NDArray[np.float32]:

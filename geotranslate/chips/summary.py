@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geotranslate.chips.apart import GroundShares
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.division import ground_of
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.split import Split
 from geotranslate.chips.unpaired import FoundChips
@@ -49,13 +51,14 @@ def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -
         grids = [pair.ground for pair in folder.pairs]
         paths = [folder.path]
         drawn = () if card.paired else (("targets", "drawn at random in training"),)
-        lines = [("pairs", _parts(splits[0])), *drawn, *_place(folder.sources, grids, card)]
+        lines = [("pairs", _parts(splits[0])), *_ground(folder, splits[0]), *drawn]
+        lines += _place(folder.sources, grids, card)
     else:
         # Two rasters are two paths.
         paths = list(dict.fromkeys((folder.source.path, folder.target.path)))
         lines = []
         for side, split in zip((folder.source, folder.target), splits, strict=True):
-            lines.append((f"{side.noun}s", _parts(split)))
+            lines += [(f"{side.noun}s", _parts(split)), *_ground(side, split)]
             lines += _place(side.sources, [chip.grid for chip in side.sources], card)
     lines = [
         ("folder", " and ".join(map(str, paths))),
@@ -70,10 +73,15 @@ def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -
 
 
 def _parts(split: Split) -> str:
-    neither = len(split.left_out)
-    return f"{len(split.train)} training, {len(split.validation)} validation" + (
-        f", {neither} used for neither" if neither else ""
-    )
+    masked = f" ({len(split.masks)} of them in part)" if split.masks else ""
+    neither = f", {len(split.left_out)} used for neither" if split.left_out else ""
+    return f"{len(split.train)} training{masked}, {len(split.validation)} validation{neither}"
+
+
+def _ground(folder: ChipFolder, split: Split) -> list[tuple[str, str]]:
+    """Return a line about the ground that chips cover, where they say which it is."""
+    outlines = ground_of(folder)
+    return [] if outlines is None else [("ground", str(GroundShares.of(split, outlines)))]
 
 
 def _place(chips: Sequence[Chip], grids: Sequence[Grid], card: DataCard) -> list[tuple[str, str]]:
@@ -87,7 +95,9 @@ def _place(chips: Sequence[Chip], grids: Sequence[Grid], card: DataCard) -> list
 
 def _side(side: Side, chips: Sequence[Chip]) -> str:
     pixels = sum(chip.grid.height * chip.grid.width for chip in chips)
-    gaps = 1 - sum(chip.statistics.count for chip in chips) / pixels
+    # Statistics are without what masks hide, which is no nodata.
+    valid = sum(chip.valid_share * chip.grid.height * chip.grid.width for chip in chips)
+    gaps = max(0.0, 1 - valid / pixels)
     names = ", ".join(name for name in side.band_names if name)
     low, high = (np.round(end, 4) for end in side.limits)
     ranges = ", ".join(f"{a:g}..{b:g}" for a, b in list(zip(low, high, strict=True))[:4])

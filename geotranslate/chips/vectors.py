@@ -21,7 +21,7 @@ from geotranslate.errors import (
     said,
 )
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.opening import open_raster
+from geotranslate.raster.opening import open_raster, readable_name, refuse_special
 
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
 STEPS = 1000
@@ -48,7 +48,8 @@ def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
     Raises:
         RasterFileError: It cannot be read, or has no shapes; the sentence names it.
     """
-    name = os.fspath(path)
+    name = readable_name(path)
+    refuse_special(path)
     try:
         parquet = Path(path).suffix.lower() == ".parquet"
         layer = gpd.read_parquet(path) if parquet else gpd.read_file(path)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geotranslate.chips.chipfile import write_chip
 from geotranslate.chips.esri import ExportSide, write_metadata
-from geotranslate.chips.footprints import DIGITS, read_rows, write_footprints
+from geotranslate.chips.footprints import (
+    DIGITS,
+    VALID_SHARES,
+    read_rows,
+    write_footprints,
+)
 from geotranslate.chips.placing import FOLDERS, mapped_pairs, remove_unnamed
 from geotranslate.chips.scenes import Pixels, Scene, Side, bands_of, differ_in_names
 from geotranslate.chips.statistics import Statistics
@@ -134,4 +141,13 @@ class ChipWriter:
             source=sides[0],
             target=sides[1],
         )
-        write_footprints(self.folder, self.rows, self.grids, self.tile_size)
+        write_footprints(self.folder, self.rows, self.grids, self._valid)
+
+    def _valid(self, number: int) -> NDArray[np.bool_]:
+        """Return which pixels of a pair that was just written are valid on both sides."""
+        valid = np.ones((self.tile_size, self.tile_size), bool)
+        for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
+            if self.rows[number][share] < 1:
+                with Source(self.folder / folder / self.files[number]) as chip:
+                    valid &= chip.read(dtype=None)[1]
+        return valid

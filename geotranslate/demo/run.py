@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry import box
 
+from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.smallfile import small_geotiff
 from geotranslate.training.data import prepare_data
 from geotranslate.training.files import whole_file
@@ -29,6 +32,7 @@ from geotranslate.translators.pix2pix import Pix2Pix
 
 CRS = rasterio.CRS.from_epsg(32632)
 TOP_LEFT = Affine.translation(500_000, 5_300_000)
+LOCK_FILE = ".geotranslate-demo.lock"
 TILE_SIZE = 128
 LEARNING_RATE = 5e-4
 """Above the usual 2e-4: the demo has a minute and a half, not a night."""
@@ -60,9 +64,18 @@ def run_demo(
 
     Raises:
         OutputExistsError: The folder is not empty and `overwrite` is false.
+        RasterFileError: The folder cannot be written, or another demo is writing to it.
     """
+    place = _made(folder_path("folder", folder))
+    with _sole_demo(place):
+        _refuse_full(place, overwrite=overwrite)
+        return _run(place, size, seed, epochs, overwrite, say)
+
+
+def _run(
+    place: Path, size: int, seed: int, epochs: int, overwrite: bool, say: Callable[[str], object]
+) -> dict[str, float]:
     began = time.perf_counter()
-    place = _ready(Path(folder), overwrite=overwrite)
     say(f"1/5 Building a town of {size * PIXEL_METRES / 1000:.1f} km a side")
     town = make_town(size, seed)
     grid = Grid(CRS, TOP_LEFT @ Affine.scale(PIXEL_METRES, -PIXEL_METRES), size, size)
@@ -111,17 +124,29 @@ def run_demo(
     return numbers
 
 
-def _ready(folder: Path, *, overwrite: bool) -> Path:
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputExistsError(
-            f"The folder {folder} is not empty; give another one or pass overwrite "
-            "(--overwrite), which replaces the demo in it."
-        )
+def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RasterFileError(f"The folder {folder} cannot be made: {said(error)}.") from error
     return folder
+
+
+def _sole_demo(folder: Path) -> AbstractContextManager[bool]:
+    return sole_holder(
+        folder / LOCK_FILE,
+        busy=f"Another demo is writing to {folder}; wait until it has ended, or give another "
+        "folder.",
+        unwritable=lambda why: f"The folder {folder} cannot be written: {why}. Give another one.",
+    )
+
+
+def _refuse_full(folder: Path, *, overwrite: bool) -> None:
+    if not overwrite and any(item.name != LOCK_FILE for item in folder.iterdir()):
+        raise OutputExistsError(
+            f"The folder {folder} is not empty; give another one or pass overwrite "
+            "(--overwrite), which replaces the demo in it."
+        )
 
 
 def _cut(picture: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:

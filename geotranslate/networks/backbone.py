@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import reprlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,10 +23,12 @@ from geotranslate.networks.layers import (
     up_block,
 )
 from geotranslate.networks.norms import Norm
+from geotranslate.networks.weightless import is_weightless
 
 LEVELS = 5
 DROPOUT_BLOCKS = 3
 TIMM = "tu-"
+MOST_BANDS = 4096
 
 
 def supported_backbones() -> list[str]:
@@ -80,7 +85,10 @@ class BackboneUNet(nn.Module):
         bounded: bool = True,
     ) -> None:
         super().__init__()
+        self.backbone, self.bands = backbone, bands_in
         self.encoder = _encoder(backbone, bands_in)
+        if not is_weightless(self.encoder):
+            self.check_encoder()
         skips = list(self.encoder.out_channels[1:])
         widths = [ngf * min(2**level, 8) for level in range(LEVELS - 1)]
         self.decoder = nn.ModuleList(
@@ -108,6 +116,18 @@ class BackboneUNet(nn.Module):
             _, *skips, hidden = self.encoder(pad_to_multiple(source, self.stride))
             translated = decode(hidden, skips, self.decoder, self.head)
         return translated[..., :rows, :cols]
+
+    def check_encoder(self) -> None:
+        """Encode a small image.
+
+        Raises:
+            InvalidInputError: The encoder does not take images of any size.
+        """
+        mode, first = self.encoder.training, next(self.encoder.parameters())
+        side = 2 * self.stride
+        with _impossible(self.backbone), torch.no_grad():
+            self.encoder.eval()(torch.zeros(1, self.bands, side, side).to(first))
+        self.encoder.train(mode)
 
     def freeze(self) -> None:
         """Keep the encoder's weights as they are, all but those of batch normalisations."""
@@ -181,20 +201,44 @@ def _library() -> Any:
 
 def _encoder(name: str, bands: int) -> Any:
     library = _library()
-    names = library.get_encoder_names()
-    if name not in names and not str(name).startswith(TIMM):
-        near = difflib.get_close_matches(str(name), names) or names[:3]
+    _check_name(name, library.get_encoder_names())
+    if bands > MOST_BANDS:
         raise InvalidInputError(
-            f"backbone is {name!r}; give one of supported_backbones(), such as "
-            f"{', '.join(near)}, or {TIMM} and the name of an encoder of timm."
+            f"backbone is {name!r}, which encodes at most {MOST_BANDS} bands, but the source has "
+            f"{bands}; leave backbone out."
         )
+    with _impossible(name):
+        return library.get_encoder(name, in_channels=bands, depth=LEVELS, weights=None)
+
+
+def _check_name(name: object, names: list[str]) -> None:
+    """Refuse a name that is on no list: timm would take others for folders and addresses."""
+    text = name if isinstance(name, str) else ""
+    if text in names or (text.startswith(TIMM) and text.removeprefix(TIMM) in _timm_names()):
+        return
+    near = difflib.get_close_matches(text[:100], names) or names[:3]
+    raise InvalidInputError(
+        f"backbone is {reprlib.repr(name)}; give one of supported_backbones(), such as "
+        f"{', '.join(near)}, or {TIMM} and the name of an encoder of timm."
+    )
+
+
+@functools.cache
+def _timm_names() -> frozenset[str]:
+    import timm
+
+    return frozenset(timm.list_models()) | frozenset(timm.list_models(pretrained=True))
+
+
+@contextlib.contextmanager
+def _impossible(name: str) -> Iterator[None]:
     try:
-        encoder = library.get_encoder(name, in_channels=bands, depth=LEVELS, weights=None)
-        with torch.no_grad():
-            encoder.eval()(torch.zeros(1, bands, 2 * BackboneUNet.stride, 2 * BackboneUNet.stride))
-    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        yield
+    except (
+        *(AssertionError, AttributeError, IndexError, KeyError, NotImplementedError),
+        *(RuntimeError, TypeError, ValueError),
+    ) as error:
         raise InvalidInputError(
             f"backbone is {name!r}, which does not encode images of any size at strides up to 32 "
             f"({said(error)}); give one of supported_backbones()."
         ) from error
-    return encoder.train()

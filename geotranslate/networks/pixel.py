@@ -19,6 +19,8 @@ FEATURES = 1 + len(LEVELS) + len(TEXTURES)
 """Numbers for each band of a source."""
 EPSILON = 1e-6
 """Added to variances, whose roots would have no slope at 0."""
+SOURCE_GAIN, DEVIATION = 2.0, 1 / 3
+"""Networks see sources, and give deviations of the target, of about 1; in -1..1 they are these."""
 FAINT_WEIGHTS = 2e-3
 """Deviation of the first weights of the last layer that adds to a start."""
 HIDDEN = 128
@@ -107,7 +109,7 @@ class PixelNetwork(nn.Module):
         """Return `(n, features, rows, cols)` that `layers` take for every pixel, float32."""
         rows, cols = source.shape[-2:]
         with torch.autocast(source.device.type, enabled=False):
-            extended = _extended(source.float(), self.stride)
+            extended = _extended(SOURCE_GAIN * source.float(), self.stride)
             return self.pyramid(extended)[..., :rows, :cols]
 
     def forward(self, source: Tensor) -> Tensor:
@@ -160,9 +162,10 @@ class Started(nn.Module):
         source = _extended(source, self.stride)
         with torch.no_grad():
             start = self.start(source)
+        both = torch.cat([SOURCE_GAIN * source, start / DEVIATION], dim=1)
         # What computes in bfloat16 takes it; the start is float32.
-        both = torch.cat([source, start], dim=1).to(next(self.network.parameters()).dtype)
-        return (start + self.network(both))[..., :rows, :cols]
+        both = both.to(next(self.network.parameters()).dtype)
+        return (start + DEVIATION * self.network(both))[..., :rows, :cols]
 
     @property
     def radius(self) -> int | None:

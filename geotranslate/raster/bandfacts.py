@@ -9,6 +9,9 @@ from typing import Any
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
+from geotranslate.errors import InvalidInputError
+from geotranslate.schema import Fields, any_number, one_of, record, several, text
+
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
@@ -62,20 +65,29 @@ class BandFacts:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], bands: int) -> BandFacts:
+    def from_json(cls, values: dict[str, Any], bands: int, name: str = "band_facts") -> BandFacts:
         """Rebuild them from `to_json`.
 
+        Args:
+            values: The plain values.
+            bands: How many bands they are of.
+            name: What sentences call them.
+
         Raises:
-            ValueError: They are not those of so many bands, or a colour is none.
+            InvalidInputError: They are not those of so many bands, or a colour is none.
         """
-        facts = cls(
-            tuple(map(float, values["scales"])),
-            tuple(map(float, values["offsets"])),
-            tuple(map(str, values["units"])),
-            tuple(map(str, values["colors"])),
-        )
+        facts = cls(**record(BAND_FACTS)(name, values))
         if any(len(each) not in (0, bands) for each in (*facts.measure, facts.colors)):
-            raise ValueError(f"scales, offsets, units or colours are not those of {bands} bands")
-        if unknown := set(facts.colors) - set(ColorInterp.__members__):
-            raise ValueError(f"{unknown.pop()!r} is no colour interpretation")
+            raise InvalidInputError(
+                f"{name} has scales, offsets, units or colors that are not those of {bands} bands."
+            )
         return facts
+
+
+BAND_FACTS: Fields = {
+    "scales": several(any_number),
+    "offsets": several(any_number),
+    "units": several(text),
+    "colors": several(one_of(ColorInterp.__members__)),
+}
+"""What they are in JSON."""

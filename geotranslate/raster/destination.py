@@ -36,8 +36,7 @@ def default_output(source: str) -> Path:
     Both drivers write GeoTIFFs, so the name is the same.
     """
     name = f"{PurePosixPath(source.split('?')[0]).stem}_translated.tif"
-    local = Path(source)
-    return local.with_name(name) if local.is_file() else Path(name)
+    return Path(source).with_name(name) if os.path.isfile(source) else Path(name)
 
 
 def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:

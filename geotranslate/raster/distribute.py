@@ -54,7 +54,7 @@ def compute_everywhere(
         executor: What calls functions.
         told: Called with the number of tiles that are done.
     """
-    _refuse_what_executes_nothing(executor)
+    check_executor(executor)
     done: queue.Queue[Future] = queue.Queue()
     futures: list[Future] = []
     seconds = Seconds()
@@ -80,7 +80,12 @@ def compute_everywhere(
     return seconds
 
 
-def _refuse_what_executes_nothing(executor: Executor) -> None:
+def check_executor(executor: object) -> None:
+    """Refuse what executes nothing.
+
+    Raises:
+        InvalidInputError: It has no method `submit`.
+    """
     if not callable(getattr(executor, "submit", None)):
         raise InvalidInputError(
             f"executor is {type(executor).__name__}, which has no submit(); give a "

@@ -71,6 +71,8 @@ class Grid:
         """
         if (self.height, self.width) != (other.height, other.width) or self.crs != other.crs:
             return False
+        if self.transform == other.transform:
+            return True
         limit = tolerance * min(self.resolution)
         corners = zip(self.footprint.exterior.coords, other.footprint.exterior.coords, strict=True)
         return all(math.dist(mine, theirs) <= limit for mine, theirs in corners)

@@ -26,7 +26,12 @@ PATIENCE = 2.0
 
 @contextmanager
 def sole_holder(
-    path: Path, *, busy: str, unwritable: Callable[[str], str], shared: bool = False
+    path: Path,
+    *,
+    busy: str,
+    unwritable: Callable[[str], str],
+    shared: bool = False,
+    patience: float = 0,
 ) -> Iterator[bool]:
     """Hold a lock file until the block ends or the process dies, and remove it then.
 
@@ -38,12 +43,13 @@ def sole_holder(
         unwritable: What to say where it cannot be written, from the system's reason.
         shared: Whether to hold it together with others who do so, and keep out those who do not.
             Windows has no such locks, so that it keeps nobody out there.
+        patience: Seconds to wait for somebody else to let it go.
 
     Raises:
         RasterFileError: Somebody else holds it, or it cannot be written.
     """
     try:
-        descriptor, sure = _locked(path, shared)
+        descriptor, sure = _locked(path, shared, max(patience, PATIENCE if shared else 0))
     except OSError as error:
         raise RasterFileError(unwritable(str(error.strerror))) from error
     if descriptor is None:
@@ -62,15 +68,15 @@ def sole_holder(
             os.close(descriptor)
 
 
-def _locked(path: Path, shared: bool) -> tuple[int | None, bool]:
+def _locked(path: Path, shared: bool, patience: float) -> tuple[int | None, bool]:
     """Return an open lock file of that name, None if another has it, and if it is surely held."""
-    patience = time.monotonic() + (PATIENCE if shared else 0)
+    until = time.monotonic() + patience
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         held = _lock(descriptor, shared)
         if held is False:
             os.close(descriptor)
-            if time.monotonic() < patience:
+            if time.monotonic() < until:
                 time.sleep(0.01)
                 continue
             return None, False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -28,7 +29,18 @@ from geotranslate.errors import InvalidInputError, RasterFileError, said
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 LARGEST_CACHE = 64 * 2**20
 """Bytes; GDAL would take 5 % of the machine."""
+BESIDE = (".aux.xml", ".msk", ".ovr")
+"""What GDAL reads beside a raster, after its whole name."""
+HEADER_OF_A_BAND = 2
+"""Bytes that the header of a TIFF has for every band at least: its bits per sample."""
+SPECIAL: dict[str, Callable[[int], bool]] = {
+    "a named pipe": stat.S_ISFIFO,
+    "a socket": stat.S_ISSOCK,
+    "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
+}
+"""What is neither a file nor a folder, by how it is told."""
 
+DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT)
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
@@ -39,28 +51,89 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
         RasterFileError: It cannot be opened; the sentence names it.
         InvalidInputError: It is no path and no dataset that can be read.
     """
-    if isinstance(raster, DatasetReader | DatasetWriter | BufferedDatasetWriter | WarpedVRT):
+    if isinstance(raster, DATASETS):
         _refuse_unreadable(raster)
         return raster
     if isinstance(raster, MemoryFile) and not isinstance(raster, ZipMemoryFile):
         return _open_in_memory(raster, stack)
     if not isinstance(raster, str | os.PathLike):
-        raise InvalidInputError(
-            f"A raster is expected, not a value of type {type(raster).__name__}; give its path, "
-            "URL or GDAL name, or an open rasterio dataset."
-        )
-    if not is_unicode(os.fspath(raster)):
-        raise RasterFileError(
-            f"{os.fspath(raster)!r} is not UTF-8, as GDAL needs names to be; rename the raster."
-        )
+        raise no_raster(raster)
+    name = readable_name(raster)
+    for beside in ("", *BESIDE):
+        refuse_special(f"{name}{beside}")
     with quiet_about_georeference():
         try:
-            return stack.enter_context(rasterio.open(raster))
-        except (RasterioError, OSError) as error:
+            dataset = stack.enter_context(rasterio.open(raster))
+        except (RasterioError, OSError, ValueError) as error:
             raise RasterFileError(
-                f"{os.fspath(raster)} cannot be opened as a raster: {reason(error, raster)}. "
+                f"{name} cannot be opened as a raster: {reason(error, raster)}. "
                 "Give the path, URL or GDAL name of an existing raster."
             ) from error
+    _refuse_damaged_header(dataset, name)
+    return dataset
+
+
+def readable_name(path: str | os.PathLike[str]) -> str:
+    """Return a path or GDAL name as text after checking that GDAL can take it.
+
+    Raises:
+        InvalidInputError: It is empty, or has bytes that are no UTF-8 or a null character.
+    """
+    name = os.fspath(path)
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError(
+            f"{path!r} names no raster; give the path, URL or GDAL name of an existing one."
+        )
+    if is_unicode(name) and "\0" not in name:
+        return name
+    raise InvalidInputError(
+        f"The name {ascii(name)[1:-1]} cannot be used: it has a null character or bytes that are "
+        "no UTF-8, which GDAL does not take. Rename the file or the folder."
+    )
+
+
+def special_kind(path: str | os.PathLike[str]) -> str | None:
+    """Return which thing that is neither a file nor a folder a path leads to, if any."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        # Not there, or no path: whoever opens it says so.
+        return None
+    return next((kind for kind, is_kind in SPECIAL.items() if is_kind(mode)), None)
+
+
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Refuse what is neither a file nor a folder: reading from it may wait for ever.
+
+    Raises:
+        RasterFileError: The path leads to a named pipe, a socket or a device.
+    """
+    kind = special_kind(path)
+    if kind is not None:
+        raise RasterFileError(
+            f"{os.fspath(path)} is {kind}, which cannot be read as a file; give a file, or remove "
+            "it."
+        )
+
+
+def _refuse_damaged_header(dataset: Dataset, name: str) -> None:
+    """Refuse a TIFF that has more bands than bytes to describe them: only its header has them."""
+    if dataset.driver != "GTiff" or not os.path.isfile(name):
+        return
+    size = os.path.getsize(name)
+    if dataset.count * HEADER_OF_A_BAND > size:
+        raise RasterFileError(
+            f"{name} declares {dataset.count} bands, which cannot be in a file of {size} bytes: it "
+            "is damaged. Fetch or export it again."
+        )
+
+
+def no_raster(value: object) -> InvalidInputError:
+    """Return the error that says that a value is neither a path nor a dataset."""
+    return InvalidInputError(
+        f"A raster is expected, not a value of type {type(value).__name__}; give its path, URL or "
+        "GDAL name, or an open rasterio dataset."
+    )
 
 
 def _open_in_memory(memory: MemoryFile, stack: ExitStack) -> Dataset:

@@ -40,7 +40,7 @@ def region_of(
     """
     areas = [] if aoi is None else [("aoi", _geometry(aoi))]
     if bbox is not None:
-        areas.append(("bbox", _box(bbox)))
+        areas.append(("bbox", box(*corners(bbox))))
     top, bottom, left, right = 0, grid.height, 0, grid.width
     for name, area in areas:
         rows, cols = _pixels(grid, area)
@@ -76,16 +76,21 @@ def _geometry(aoi: object) -> BaseGeometry:
     return aoi
 
 
-def _box(bbox: Sequence[float]) -> BaseGeometry:
+def corners(bbox: object) -> tuple[float, float, float, float]:
+    """Return left, bottom, right and top of a box.
+
+    Raises:
+        InvalidInputError: It is no box; the sentence says what it is.
+    """
     try:
-        left, bottom, right, top = map(float, bbox)
+        left, bottom, right, top = map(float, bbox)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
         left = right = bottom = top = np.nan
     if not (-np.inf < left < right < np.inf and -np.inf < bottom < top < np.inf):
         raise InvalidInputError(
             f"bbox is {reprlib.repr(bbox)}; give (left, bottom, right, top) in the raster's CRS."
         )
-    return box(left, bottom, right, top)
+    return left, bottom, right, top
 
 
 def _pixels(grid: Grid, area: BaseGeometry) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 import geopandas as gpd
+from rasterio.io import MemoryFile
 
+from geotranslate.checks import folder_path
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError, said
 from geotranslate.raster.destination import default_output
+from geotranslate.raster.opening import DATASETS, no_raster, open_raster
 from geotranslate.raster.report import TranslatedRaster
 from geotranslate.raster.source import RasterLike
 
@@ -32,6 +36,7 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
 
     Raises:
         InvalidInputError: There is none, or the GeoDataFrame has no such column.
+        RasterFileError: The folder has none and cannot be opened as a raster itself.
     """
     found: list[RasterLike]
     if isinstance(scenes, gpd.GeoDataFrame):
@@ -40,10 +45,10 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
         found = list(scenes)
     elif not isinstance(scenes, str | os.PathLike):
         return None
-    elif Path(scenes).is_dir():
+    elif os.path.isdir(scenes):
         found = list(_in_folder(Path(scenes)))
-        # Some formats are folders themselves: GDAL may know this one.
         if not found:
+            _refuse_empty(scenes)
             return None
     elif _is_pattern(os.fspath(scenes)):
         found = list(without_translations(sorted(glob.glob(os.fspath(scenes), recursive=True))))
@@ -66,14 +71,15 @@ def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | No
     """Return where the translations go: into a folder, or beside their scenes; make the folder.
 
     Raises:
-        InvalidInputError: Two scenes would be written to one file.
+        InvalidInputError: Two scenes would be written to one file, or one is no raster.
         RasterFileError: The folder cannot be made.
     """
     outputs: dict[Path, str] = {}
+    folder = None if folder is None else folder_path("output", folder)
     for scene in scenes:
         name = scene_name(scene)
         beside = default_output(name)
-        output = beside if folder is None else Path(folder) / beside.name
+        output = beside if folder is None else folder / beside.name
         if output in outputs:
             raise InvalidInputError(
                 f"{outputs[output]} and {name} would both be translated to {output}; give scenes "
@@ -82,7 +88,7 @@ def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | No
         outputs[output] = name
     if folder is not None:
         try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RasterFileError(
                 f"The folder {folder} for the translations cannot be made: {said(error)}."
@@ -114,14 +120,39 @@ def translate_each(
 
 
 def scene_name(scene: RasterLike) -> str:
-    """Return a scene's path or GDAL name."""
-    return os.fspath(scene) if isinstance(scene, str | os.PathLike) else str(scene.name)
+    """Return a scene's path or GDAL name.
+
+    Raises:
+        InvalidInputError: It is no path and no dataset.
+    """
+    if isinstance(scene, str | os.PathLike):
+        return os.fspath(scene)
+    if not isinstance(scene, (*DATASETS, MemoryFile)):
+        raise no_raster(scene)
+    return str(scene.name)
+
+
+def _refuse_empty(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder without rasters, unless GDAL knows it: some formats are folders themselves.
+
+    Raises:
+        RasterFileError: GDAL does not.
+    """
+    try:
+        with ExitStack() as stack:
+            open_raster(folder, stack)
+    except RasterFileError as error:
+        endings = ", ".join(sorted(RASTER_SUFFIXES))
+        raise RasterFileError(
+            f"The folder {os.fspath(folder)} has no rasters to translate: no file in it ends in "
+            f"{endings}. Give a folder of rasters, a glob pattern or a list of them."
+        ) from error
 
 
 def _column(frame: gpd.GeoDataFrame) -> list[str]:
     for column in PATH_COLUMNS:
         if column in frame.columns:
-            return [os.fspath(path) for path in frame[column]]
+            return [os.fspath(p) if isinstance(p, os.PathLike) else p for p in frame[column]]
     raise InvalidInputError(
         f"The GeoDataFrame of scenes has the columns {', '.join(map(str, frame.columns))}; give "
         "one with their paths in a column path or location."

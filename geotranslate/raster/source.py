@@ -14,10 +14,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning, RasterioError
 from rasterio.windows import Window
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike as RasterLike
-from geotranslate.raster.opening import open_raster, quiet_about
+from geotranslate.raster.opening import files_of, open_raster, quiet_about, refuse_special
 from geotranslate.raster.opening import reason as reason
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 LARGEST_BLOCK = 2**30
 """Bytes of a file's block, which is always decoded whole."""
+MOST_BANDS = 4096
+"""Bands that are read at once; the time that rasterio takes for each grows with their number."""
+SHOWN_BANDS = 50
+"""Bands that a sentence lists."""
 
 
 class Source:
@@ -50,6 +55,10 @@ class Source:
         self._stack = ExitStack()
         self.dataset = open_raster(raster, self._stack)
         self.name: str = self.dataset.name
+        if self.dataset.driver == "VRT":
+            # Opening it opens none of them.
+            for file in files_of(self.dataset):
+                refuse_special(file)
         self.grid = Grid.of(self.dataset)
         meanings = dict(zip(self.dataset.indexes, self.dataset.colorinterp, strict=True))
         self.indexes = tuple(i for i in meanings if meanings[i] is not ColorInterp.alpha)
@@ -59,7 +68,9 @@ class Source:
         self._data_bands = self.indexes
         if bands is not None:
             self.indexes = tuple(self._index(band) for band in band_choice(bands))
-        dtypes = {self.dataset.dtypes[index - 1] for index in self.indexes}
+        self._refuse_many_bands()
+        all_dtypes = self.dataset.dtypes
+        dtypes = {all_dtypes[index - 1] for index in self.indexes}
         if any("complex" in dtype for dtype in dtypes):
             raise InvalidInputError(
                 f"{self.name} holds complex numbers; write amplitude, intensity or dB first."
@@ -77,6 +88,14 @@ class Source:
             return "has only an alpha band; give one with data."
         return "has no bands; give a raster with data."
 
+    def _refuse_many_bands(self) -> None:
+        if len(self.indexes) > MOST_BANDS:
+            raise InvalidInputError(
+                f"{self.name} has {len(self.indexes)} bands, and at most {MOST_BANDS} can be read; "
+                "write those that you need to a raster of their own, for example with "
+                "gdal_translate -b."
+            )
+
     def _refuse_huge_blocks(self) -> None:
         rows, cols = self.dataset.block_shapes[0]
         interleaved = self.dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL"
@@ -92,7 +111,8 @@ class Source:
     def _index(self, band: int | str) -> int:
         if band in self.indexes:
             return int(band)
-        named = [i for i in self.indexes if band and self.dataset.descriptions[i - 1] == band]
+        descriptions = self.dataset.descriptions
+        named = [i for i in self.indexes if band and descriptions[i - 1] == band]
         if len(named) == 1:
             return named[0]
         if named:
@@ -101,10 +121,12 @@ class Source:
                 f"that is meant: {' or '.join(map(str, named))}."
             )
         known = ", ".join(
-            f"{index} ({name})" if (name := self.dataset.descriptions[index - 1]) else str(index)
-            for index in self.indexes
+            f"{index} ({name})" if (name := descriptions[index - 1]) else str(index)
+            for index in self.indexes[:SHOWN_BANDS]
         )
-        raise InvalidInputError(f"{self.name} has no band {band!r}; it has {known}.")
+        if len(self.indexes) > SHOWN_BANDS:
+            known += f", ... to {self.indexes[-1]}"
+        raise InvalidInputError(f"{self.name} has no band {shown(band)}; it has {known}.")
 
     def _find_masked_bands(self) -> tuple[int, ...]:
         """Return the bands whose masks decide, none where alpha alone or nothing does."""
@@ -153,7 +175,8 @@ class Source:
     @property
     def band_names(self) -> tuple[str, ...]:
         """The bands' descriptions, empty where the file has none."""
-        return tuple(self.dataset.descriptions[index - 1] or "" for index in self.indexes)
+        descriptions = self.dataset.descriptions
+        return tuple(descriptions[index - 1] or "" for index in self.indexes)
 
     @property
     def may_have_gaps(self) -> bool:
@@ -256,7 +279,7 @@ def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
     whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
     if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
         raise InvalidInputError(
-            f"The bands to use are {bands!r}; give a list of numbers from 1 or of names."
+            f"The bands to use are {shown(bands)}; give a list of numbers from 1 or of names."
         )
     return tuple(int(b) if i else str(b) for b, i in zip(chosen, whole, strict=True))
 

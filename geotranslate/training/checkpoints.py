@@ -5,23 +5,39 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastai.learner import Learner
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.errors import GeotranslateWarning, ModelFileError, said
+from geotranslate.networks.weightless import compare, shapes_of
+from geotranslate.schema import (
+    Fields,
+    Later,
+    anything,
+    one_of,
+    optional,
+    parse_json,
+    real,
+    record,
+    several,
+    table,
+    text,
+    whole,
+)
 from geotranslate.training.files import whole_file
 from geotranslate.training.game import games
 from geotranslate.training.launcher import launched
 from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
+from geotranslate.training.weightfile import opened
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
 FORMAT = "geotranslate checkpoint 2"
@@ -78,46 +94,73 @@ class Checkpoint:
         return cls({**tensors, **rng}, facts)
 
     @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of the networks, by name."""
+        return _under("model.", self.tensors)
+
+    @property
     def has_average(self) -> bool:
         """Whether an average of the weights belongs to the networks."""
-        return any(name.startswith("model.average.") for name in self.tensors)
+        return any(name.startswith("average.") for name in self.weights)
 
     def other_batches(self, learn: Learner) -> list[str]:
         """Name the arguments that make a learner's batches unlike those of the training."""
-        return [name for name, own in _batches(learn).items() if self.facts["batches"][name] != own]
+        there = self.facts["batches"]
+        return [name for name, own in _batches(learn).items() if there.get(name) != own]
 
     def restore(self, learn: Learner) -> None:
         """Put a learner into the state.
 
         Raises:
-            ModelFileError: The state is that of other networks.
+            ModelFileError: The state is that of other networks, or damaged.
         """
         try:
-            learn.model.load_state_dict(_under("model.", self.tensors))
+            compare(learn.model, shapes_of(self.weights))
+            learn.model.load_state_dict(self.weights)
             if not learn.opt:
                 learn.create_opt()
+            self._check_states(learn)
             learn.opt.opt.load_state_dict({"state": self._states(), "param_groups": self._groups()})
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelFileError(
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({said(error).splitlines()[0]})."
             ) from error
-        for game in games(learn):
-            game.restore(_under("game.", self.tensors))
+        with _damage("what the game remembers"):
+            for game in games(learn):
+                game.restore(_under("game.", self.tensors))
         frozen = self.facts["frozen"]
         for name, parameter in _generator_parameters(learn):
             parameter.requires_grad_(name not in frozen)
         # `ReducedPrecision` makes the scaler when the training begins.
         learn.scaler_state = self.facts["scaler"]
         look_at_pair(learn.dls)
-        set_random_state(learn.dls, self.tensors, self.facts["random"])
+        with _damage("its random numbers"):
+            set_random_state(learn.dls, self.tensors, self.facts["random"])
+
+    def _check_states(self, learn: Learner) -> None:
+        """Refuse a state of the optimizer that is not that of its weights.
+
+        Raises:
+            ValueError: It is not.
+        """
+        groups = learn.opt.opt.param_groups
+        own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
+        if [group["params"] for group in self.facts["groups"]] != own:
+            raise ValueError("the optimizer has other weights")
+        parameters = [parameter for group in groups for parameter in group["params"]]
+        for number, state in self._states().items():
+            fitting = (), (parameters[number].shape if number < len(parameters) else ())
+            for name, value in state.items():
+                if value.shape not in fitting:
+                    raise ValueError(f"{name} of weight {number} is of another shape")
 
     def _states(self) -> dict[int, dict[str, Tensor]]:
         states: dict[int, dict[str, Tensor]] = {}
         for name, value in self.tensors.items():
             if name.startswith("optimizer."):
-                _, number, key = name.split(".", 2)
-                states.setdefault(int(number), {})[key] = value
+                _, place, key = name.split(".", 2)
+                states.setdefault(int(place), {})[key] = value
         return states
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -156,7 +199,7 @@ class Checkpoint:
                 continue
             try:
                 found = cls._read(file)
-            except (OSError, SafetensorError, ValueError, KeyError) as error:
+            except (OSError, SafetensorError, ValueError) as error:
                 damaged.append(f"{file} is damaged ({said(error)})")
                 continue
             if damaged:
@@ -173,21 +216,82 @@ class Checkpoint:
 
     @classmethod
     def _read(cls, file: Path) -> Checkpoint:
-        with safe_open(file, framework="pt") as opened:
-            facts = json.loads(opened.metadata()["facts"])
-            if facts["format"] != FORMAT:
-                raise ValueError(f"format {facts['format']}")
-            return cls({name: opened.get_tensor(name) for name in opened.keys()}, facts)
+        with opened(file) as content:
+            facts = _facts(content)
+            return cls({name: content.get_tensor(name) for name in content.keys()}, facts)
 
 
 def facts_in(folder: Path) -> dict[str, Any] | None:
     """Return the facts of a folder's newest whole checkpoint without its tensors, or None."""
     for file in (folder / LAST, folder / BEFORE):
-        with suppress(OSError, SafetensorError, ValueError, KeyError):
-            with safe_open(file, framework="pt") as opened:
-                facts: dict[str, Any] = json.loads(opened.metadata()["facts"])
-            return facts if facts["format"] == FORMAT else None
+        with suppress(OSError, SafetensorError, ValueError), opened(file) as content:
+            return _facts(content)
     return None
+
+
+def _facts(content: Any) -> dict[str, Any]:
+    """Return the facts of an opened checkpoint.
+
+    Raises:
+        InvalidInputError: A value is missing, of another type or out of its range.
+    """
+    facts: dict[str, Any] = record(FACTS)(
+        "checkpoint", parse_json((content.metadata() or {}).get("facts", ""))
+    )
+    return facts
+
+
+def _best(name: str, value: Any) -> tuple[int, str]:
+    first, column = several(anything, 2, 2)(name, value)
+    return whole(0, 10**9)(f"{name}[0]", first), text(f"{name}[1]", column)
+
+
+def _setting(name: str, value: Any) -> Any:
+    """Check a setting of the optimizer: a number, a flag, a list of numbers, or none."""
+    if not (value is None or isinstance(value, bool)):
+        (several(real()) if isinstance(value, list) else real())(name, value)
+    return value
+
+
+SCALER: Fields = {
+    "scale": real(above=0),
+    "growth_factor": real(above=1),
+    "backoff_factor": real(above=0, below=1),
+    "growth_interval": whole(1, 10**9),
+    "_growth_tracker": whole(0, 10**9),
+}
+"""What torch's scaler of gradients says; nothing where it is idle."""
+
+
+def _scaler(name: str, value: Any) -> Any:
+    return value if value == {} else record(SCALER)(name, value)
+
+
+FACTS: Fields = {
+    "format": one_of((FORMAT,)),
+    "epochs": whole(0, 10**9),
+    "card": table(anything),
+    "best": _best,
+    "batches": table(anything),
+    "frozen": several(text),
+    "ema": Later(optional(real(least=0, below=1)), 0.0),
+    "groups": several(table(_setting)),
+    "random": record({name: several(anything) for name in ("numpy", "python", "order")}),
+    "scaler": optional(_scaler),
+}
+"""What the facts are in JSON; the card is checked by what makes a model of it."""
+
+
+@contextmanager
+def _damage(part: str) -> Iterator[None]:
+    """Turn what restoring a damaged part raises into our sentence."""
+    try:
+        yield
+    except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"The checkpoint is damaged in {part} ({said(error).splitlines()[0]}). Remove the "
+            "folder and train anew."
+        ) from error
 
 
 def _batches(learn: Learner) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import geopandas as gpd
 
-from geotranslate.checks import number, whole_number
+from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.division import divide, divide_sides
 from geotranslate.chips.finding import find_chips, side_of_tensors
@@ -22,6 +22,12 @@ from geotranslate.training.loaders import PairLoaders
 from geotranslate.training.pairs import Augmentation, PairTransform
 
 PathLike = str | os.PathLike[str]
+MOST_SIDE = 2**14
+"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
+MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
+"""Pairs of a batch, and processes that read chips."""
+MOST_SEED = 2**63 - 1
+"""What torch takes for one."""
 
 
 def prepare_data(
@@ -85,11 +91,15 @@ def prepare_data(
             train and val that the folder itself has (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is
             `folder` where there is a sub-folder for validation, `block` where chips overlap on
-            the ground, else `random`; pairs in test/ are used for neither. Training never shares
-            ground with validation on the same side: chips between are left out, with a warning.
-            Beside trainA/ and trainB/ the sub-folders for validation are valA/ and valB/.
-        split_column: Column of the polygons that says "train" or "val".
-        buffer: Least distance between training and validation chips, whatever the split, in CRS
+            the ground, else `random`; pairs in test/ are used for neither. Of validation ground
+            no target pixel is learned from: it is NaN in the targets of training pairs, and a
+            pair is left out if less than 5 % of its pixels are valid then. Their sources show it.
+            Without pairs both sides are learned from, so chips that reach into validation ground
+            of their side are left out, with a warning. Beside trainA/ and trainB/ the sub-folders
+            for validation are valA/ and valB/.
+        split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
+            validation validate; the ground of these polygons is hidden in training pairs too.
+        buffer: Least distance between training and validation ground, whatever the split, in CRS
             units; in metres where the chips differ in CRS or reach over the 180th meridian.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
             `make_scaling`; from the training chips alone. `auto` is the range of the values for
@@ -120,6 +130,14 @@ def prepare_data(
         GridMismatchError: The two sides lie on different ground.
     """
     _check_numbers(batch_size, seed, val_split_pct, buffer, jitter, memory_mb, num_workers)
+    for name, kind in (("source_scaling", source_scaling), ("target_scaling", target_scaling)):
+        choice(name, kind, get_args(ScalingKind))
+    if not isinstance(split_column, str):
+        raise InvalidInputError(
+            f"split_column is {shown(split_column)}; give the name of a column of the polygons."
+        )
+    if resize_to is not None:
+        whole_number("resize_to", resize_to, 1, MOST_SIDE)
     augmentation = _augmentation(transforms, jitter)
     folder = find_chips(
         path,
@@ -133,7 +151,10 @@ def prepare_data(
         direction=direction,
     )
     size = side_of_tensors(folder, chip_size, resize_to)
-    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer))
+    of_pairs = isinstance(folder, ChipFolder) and paired is not False
+    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer), masked=of_pairs)
+    if isinstance(folder, ChipFolder):
+        folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
@@ -142,7 +163,7 @@ def prepare_data(
         chip_size=size,
         resize_to=resize_to,
         seed=seed,
-        paired=isinstance(folder, ChipFolder) and paired is not False,
+        paired=of_pairs,
     )
     if jitter and card.source.classes is not None:
         raise InvalidInputError(
@@ -170,27 +191,34 @@ def _check_numbers(
     memory_mb: int,
     num_workers: int | None,
 ) -> None:
-    whole_number("batch_size", batch_size, 1)
-    whole_number("seed", seed, 0)
+    whole_number("batch_size", batch_size, 1, MOST_ITEMS)
+    whole_number("seed", seed, 0, MOST_SEED)
     number("val_split_pct", val_split_pct, above=0, below=1)
     number("buffer", buffer, least=0)
     number("jitter", jitter, least=0, most=1)
     number("memory_mb", memory_mb, least=0)
     if num_workers is not None:
-        whole_number("num_workers", num_workers, 0)
+        whole_number("num_workers", num_workers, 0, MOST_WORKERS)
 
 
 def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
     if not (transforms is None or transforms is False or callable(transforms)):
         raise InvalidInputError(
-            f"transforms is {transforms!r}; give None for flips and turns, False for none, or a "
-            "function of two tensors."
+            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
+            "a function of two tensors."
         )
     return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
 
 
-def _divided(folder: FoundChips, how: tuple[Any, ...]) -> tuple[Split, Split]:
-    """Return the splits of source and target chips, of pairs the same twice."""
+def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple[Split, Split]:
+    """Return the splits of source and target chips, of pairs the same twice.
+
+    Args:
+        folder: The chips.
+        how: Arguments of `divide`.
+        masked: Whether the ground of validation is hidden in training targets; else chips that
+            reach into it are left out.
+    """
     sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
     for side in sides:
         if len(side.pairs) < 2:
@@ -199,6 +227,6 @@ def _divided(folder: FoundChips, how: tuple[Any, ...]) -> tuple[Split, Split]:
                 "validate on."
             )
     if isinstance(folder, ChipFolder):
-        found = divide(folder, *how)
+        found = divide(folder, *how, masked=masked)
         return found, found
     return divide_sides(folder, *how)

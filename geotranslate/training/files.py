@@ -12,6 +12,28 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from geotranslate.errors import GeotranslateWarning, RasterFileError, said
+from geotranslate.raster.locks import sole_holder
+
+LOCK_FILE = ".geotranslate-training.lock"
+
+
+@contextmanager
+def sole_training(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other trainings out until the block ends or the process dies.
+
+    Some file systems have no locks; there it keeps nobody out.
+
+    Raises:
+        RasterFileError: Another training writes to it, or nothing can be written to it.
+    """
+    make_folder(folder)
+    with sole_holder(
+        folder / LOCK_FILE,
+        busy=f"Another training is writing to {folder}; wait until it has ended, or give fit "
+        "another folder.",
+        unwritable=lambda why: _unwritable(folder, why),
+    ):
+        yield
 
 
 def make_folder(folder: Path) -> None:
@@ -25,10 +47,14 @@ def make_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RasterFileError(
-            f"The training cannot write to the folder {folder}: {said(error)}. Give fit another "
-            "folder, or checkpoint=False to keep nothing."
-        ) from error
+        raise RasterFileError(_unwritable(folder, said(error))) from error
+
+
+def _unwritable(folder: Path, why: object) -> str:
+    return (
+        f"The training cannot write to the folder {folder}: {why}. Give fit another folder, or "
+        "checkpoint=False to keep nothing."
+    )
 
 
 @contextmanager

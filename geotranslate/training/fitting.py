@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner
 
-from geotranslate.checks import number, whole_number
+from geotranslate.checks import listed, number, shown, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.accumulation import EpochAccumulation
 from geotranslate.training.history import Patience
@@ -56,7 +56,7 @@ class Training:
             InvalidInputError: An argument is impossible; the sentence names it.
         """
         rate_at(schedule, 0)
-        if checkpoint not in (True, False, "all"):
+        if not isinstance(checkpoint, bool | str) or checkpoint not in (True, False, "all"):
             whole_number("checkpoint", checkpoint, 1)
         return cls(
             whole_number("epochs", epochs, 1),
@@ -107,10 +107,11 @@ def checked_callbacks(given: object) -> list[Callback]:
     Raises:
         InvalidInputError: They are something else.
     """
-    found = list(given) if isinstance(given, Iterable) else [given]
+    found = listed(given)
     kinds = [one if isinstance(one, type) else type(one) for one in found]
-    if not isinstance(given, Iterable) or not all(issubclass(kind, Callback) for kind in kinds):
-        raise InvalidInputError(f"callbacks is {given!r}; give a list of fastai callbacks.")
+    # fastai's callbacks can be gone through, by the attributes of their learner.
+    if isinstance(given, Callback) or not all(issubclass(kind, Callback) for kind in kinds):
+        raise InvalidInputError(f"callbacks is {shown(given)}; give a list of fastai callbacks.")
     return found
 
 
@@ -119,9 +120,9 @@ def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
     rates = tuple(lr) if isinstance(lr, tuple | list) else (lr,) * groups
     if len(rates) != groups:
         raise InvalidInputError(
-            f"lr is {lr!r}; give one learning rate, or one for the generator and one for the "
+            f"lr is {shown(lr)}; give one learning rate, or one for the generator and one for the "
             "discriminator."
             if groups > 1
-            else f"lr is {lr!r}; give one learning rate, as there is no discriminator."
+            else f"lr is {shown(lr)}; give one learning rate, as there is no discriminator."
         )
     return tuple(number("lr", rate, above=0) for rate in rates)

@@ -11,6 +11,7 @@ from fastai.callback.core import Callback, CancelFitException
 from fastai.learner import AvgLoss, Learner
 from torch import Tensor
 
+from geotranslate.checks import shown
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training.launcher import everywhere, is_main_process
 
@@ -108,9 +109,9 @@ def check_monitor(monitor: str, columns: Sequence[str]) -> None:
     Raises:
         InvalidInputError: There is no such column; the sentence lists them.
     """
-    if monitor not in columns:
+    if not isinstance(monitor, str) or monitor not in columns:
         raise InvalidInputError(
-            f"monitor is {monitor!r}, which is not measured; give one of {', '.join(columns)}."
+            f"monitor is {shown(monitor)}, which is not measured; give one of {', '.join(columns)}."
         )
 
 

@@ -12,8 +12,11 @@ import geopandas as gpd
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
 from matplotlib.patches import Patch
+from shapely import difference
+from torch import Tensor
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import flag, whole_number
+from geotranslate.chips.apart import GroundShares
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.division import ground_of
 from geotranslate.chips.folder import ChipFolder
@@ -106,7 +109,10 @@ class PairLoaders(DataLoaders):
         return summarise(self.folder, self.card, splits)
 
     def plot_split(self) -> Any:
-        """Draw the footprints of training, validation and left-out chips; return the axes.
+        """Draw the ground of training, validation and left-out chips; return the axes.
+
+        Training chips are drawn without what is hidden in their targets, and the title says the
+        shares of the ground that chips cover.
 
         Of chips that are no pairs they are a list: a map for each side, as the two may lie far
         apart, and none for a side without a CRS.
@@ -158,6 +164,9 @@ class PairLoaders(DataLoaders):
             )
         shown = rows if max_n is None else max_n
         whole_number("rows" if max_n is None else "max_n", shown, 1)
+        for name in others.keys() & {"show", "unique"}:
+            flag(name, others[name])
+        _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
 
 
@@ -186,6 +195,18 @@ def _datasets(
     return train, UnpairedDataset(valid_sources, valid_targets, card, None, budget)
 
 
+def _check_batch(batch: object) -> None:
+    """Refuse to draw what is no batch of sources and targets."""
+    if batch is None:
+        return
+    sides = batch if isinstance(batch, tuple | list) else []
+    if len(sides) != 2 or not all(isinstance(side, Tensor) and side.ndim == 4 for side in sides):
+        raise InvalidInputError(
+            "b is no batch; give one that the loaders made, a source and a target (n, bands, rows, "
+            "cols), or leave it out."
+        )
+
+
 def _home(path: str | os.PathLike[str]) -> Path:
     """Return the folder that fastai keeps its files in: the chips' own, or that of a raster."""
     near = [place for place in (Path(path), Path(path).parent) if place.is_dir()]
@@ -202,6 +223,12 @@ def _draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) ->
         for position in positions:
             labels[position] = label
     drawn: dict[str, Any] = {"alpha": 0.5, "edgecolor": "black"}
+    shares = GroundShares.of(split, outlines)
+    if split.masks:
+        shown = outlines.to_numpy(copy=True)
+        masked = list(split.masks)
+        shown[masked] = difference(shown[masked], split.hidden)
+        outlines = gpd.GeoSeries(shown, crs=outlines.crs)
     axes = outlines.plot(color=[SPLIT_COLOURS[label] for label in labels], ax=axes, **drawn)
     patches = [
         Patch(facecolor=colour, label=label, **drawn)
@@ -209,6 +236,7 @@ def _draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) ->
         if label in labels
     ]
     axes.legend(handles=patches, title=title or None)
+    axes.set_title(f"ground: {shares}")
     return axes
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from geotranslate.chips.apart import LEAST_LEFT
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.pair import Pair
@@ -20,6 +21,7 @@ from geotranslate.raster.source import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+CROPS_TRIED = 32
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -142,12 +144,33 @@ class ChipDataset:
             TensorTarget(target, side=self.card.target, paired=self.paired),
         )
 
-    def _place(self, height: int, width: int) -> tuple[int, int]:
-        """Return the first row and column of a crop: anywhere in training, else in the middle."""
-        room = (height - self.card.chip_size, width - self.card.chip_size)
+    def _place(
+        self, height: int, width: int, usable: NDArray[np.bool_] | None = None
+    ) -> tuple[int, int]:
+        """Return the first row and column of a crop: anywhere in training, else in the middle.
+
+        Args:
+            height: Rows to choose from.
+            width: Columns.
+            usable: Pixels `(rows, cols)`, of which a training crop shall have enough to learn
+                from: it is the first such, or else the best, of some that are drawn. None if any
+                will do.
+        """
+        size = self.card.chip_size
+        room = (height - size, width - size)
         if self.augmentation is None:
             return room[0] // 2, room[1] // 2
-        return int(torch.randint(room[0] + 1, ())), int(torch.randint(room[1] + 1, ()))
+        best, place = -1, (0, 0)
+        for _ in range(CROPS_TRIED if usable is not None and any(room) else 1):
+            row, col = (int(torch.randint(free + 1, ())) for free in room)
+            if usable is None:
+                return row, col
+            count = int(np.count_nonzero(usable[row : row + size, col : col + size]))
+            if count > best:
+                best, place = count, (row, col)
+            if best >= LEAST_LEFT * size**2:
+                break
+        return place
 
 
 class PairDataset(ChipDataset):
@@ -199,7 +222,8 @@ class PairDataset(ChipDataset):
         )
 
     def _crop(self, *sides: Pixels) -> tuple[Pixels, Pixels]:
-        row, col = self._place(*sides[0][1].shape)
+        usable = sides[0][1] & sides[1][1]
+        row, col = self._place(usable.shape[0], usable.shape[1], usable)
         size = self.card.chip_size
         at = np.s_[..., row : row + size, col : col + size]
         left, right = ((data[at], valid[at]) for data, valid in sides)
@@ -212,7 +236,7 @@ class PairDataset(ChipDataset):
         )
         if self._whole:
             return left, right
-        row, col = self._place(side, side)
+        row, col = self._place(side, side, ~torch.isnan(right[0]).numpy())
         size = self.card.chip_size
         at = np.s_[..., row : row + size, col : col + size]
         return left[at].contiguous(), right[at].contiguous()

@@ -8,7 +8,7 @@ import torch
 from fastai.callback.fp16 import MixedPrecision
 from fastcore.foundation import L
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.checks import choice
 
 TrainingPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 
@@ -22,10 +22,7 @@ def training_precision(precision: TrainingPrecision, device: torch.device) -> Tr
     Raises:
         InvalidInputError: There is no such precision.
     """
-    if precision not in get_args(TrainingPrecision):
-        raise InvalidInputError(
-            f"precision is {precision!r}; give one of {', '.join(get_args(TrainingPrecision))}."
-        )
+    choice("precision", precision, get_args(TrainingPrecision))
     if precision != "auto":
         return precision
     if multiplies_bfloat16(device):

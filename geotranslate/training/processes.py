@@ -7,7 +7,7 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,13 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders, TfmdDL
 from torch import Tensor, distributed, nn
 
-from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError, said
+from geotranslate.errors import (
+    GeotranslateError,
+    InvalidInputError,
+    MissingPackageError,
+    ModelFileError,
+    said,
+)
 from geotranslate.training.game import games
 from geotranslate.training.launcher import RANKS, launched, told
 
@@ -92,6 +98,25 @@ class Processes:
                 "a folder on a disk that all machines share."
             )
         return done
+
+    @contextmanager
+    def led(self, block: AbstractContextManager[object]) -> Iterator[None]:
+        """Enter a block in the first process alone; where it cannot be entered, all fail.
+
+        Raises:
+            GeotranslateError: The first process could not enter it.
+        """
+        failed: GeotranslateError | None = None
+        with ExitStack() as stack:
+            if self.rank == 0:
+                try:
+                    stack.enter_context(block)
+                except GeotranslateError as error:
+                    failed = error
+            # Others would wait for the first one, which is gone.
+            if failed := self._gathered(failed)[0]:
+                raise failed
+            yield
 
     def wait(self) -> None:
         """Wait until all are here."""

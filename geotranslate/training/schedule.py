@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from fastai.callback.core import Callback
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.checks import choice
 
 Schedule = Literal["constant", "linear_decay", "cosine", "one_cycle"]
 
@@ -30,6 +30,7 @@ def rate_at(schedule: Schedule, share: float) -> float:
     Raises:
         InvalidInputError: There is no such schedule.
     """
+    choice("schedule", schedule, get_args(Schedule))
     if schedule == "constant":
         return 1.0
     if schedule == "linear_decay":
@@ -38,13 +39,9 @@ def rate_at(schedule: Schedule, share: float) -> float:
         if share < WARM_UP:
             return _cosine(FIRST, 1.0, share / WARM_UP)
         return _cosine(1.0, 0.0, (share - WARM_UP) / (1 - WARM_UP))
-    if schedule == "one_cycle":
-        if share < RISE:
-            return _cosine(FIRST, 1.0, share / RISE)
-        return _cosine(1.0, LAST, (share - RISE) / (1 - RISE))
-    raise InvalidInputError(
-        f"schedule is {schedule!r}; give one of {', '.join(get_args(Schedule))}."
-    )
+    if share < RISE:
+        return _cosine(FIRST, 1.0, share / RISE)
+    return _cosine(1.0, LAST, (share - RISE) / (1 - RISE))
 
 
 def _cosine(first: float, last: float, share: float) -> float:

@@ -21,8 +21,6 @@ CHIPS = 1000
 """Most chips that they are drawn from."""
 PASSES, BATCH = 60, 4096
 RATE, BETAS = 2e-3, (0.9, 0.99)
-SMALLEST_SPREAD = 1e-4
-"""Deviation of a feature, in -1..1, below which it is taken for constant."""
 
 
 def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:
@@ -82,11 +80,9 @@ def _fit(
     *,
     progress: bool,
 ) -> None:
-    # The layers see features of mean 0 and deviation 1, and give deviations of the target from its
-    # median, so that one learning rate suits all data. The outer layers then take both over.
-    center, spread = features.mean(0), features.std(0, correction=0)
-    # What is constant here need not be so elsewhere: there it is as it is, and not enlarged.
-    spread = spread.where(spread > SMALLEST_SPREAD, 1.0)
+    # The layers give deviations of the target from its median, so that one learning rate suits all
+    # data; the last one then takes them on. Features stay as they are: brought to one deviation,
+    # faint textures weigh as much as values, and the error elsewhere was 1 to 2 % higher.
     low, median, high = (targets.quantile(q, 0) for q in (0.005, 0.5, 0.995))
     size = (targets.clamp(low, high) - median).abs().mean(0).clamp(min=1e-6)
     layers = [layer for layer in start.layers if isinstance(layer, nn.Linear)]
@@ -96,7 +92,7 @@ def _fit(
             value = torch.rand(weight.shape, generator=drawn) * 2 * bound - bound
             weight.data.copy_(value)
     start.requires_grad_(True)
-    features, targets = (features - center) / spread, (targets - median) / size
+    targets = (targets - median) / size
     optimizer = torch.optim.Adam(start.parameters(), RATE, betas=BETAS)
     steps = max(1, PASSES * len(features) // BATCH)
     for step in tqdm(range(steps), desc="fitting the start", disable=not progress, leave=False):
@@ -110,8 +106,6 @@ def _fit(
     optimizer.zero_grad()
     start.requires_grad_(False)
     with torch.no_grad():
-        first, last = layers[0], layers[-1]
-        first.bias.sub_((first.weight * (center / spread)).sum(1))
-        first.weight.div_(spread)
+        last = layers[-1]
         last.weight.mul_(size[:, None])
         last.bias.mul_(size).add_(median)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import listed, shown, whole_number
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.datacard import Side
 from geotranslate.errors import InvalidInputError
@@ -233,12 +233,12 @@ def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
     """Return the numbers from 0 of the bands to show, none where they are not chosen."""
     if bands is None:
         return ()
-    given = tuple(bands) if isinstance(bands, Iterable) else (bands,)
+    given = listed(bands)
     numbers = [int(band) for band in given if _is_whole(band) and 1 <= band <= most]
     if len(numbers) != len(given) or len(numbers) not in (1, 3):
         raise InvalidInputError(
-            f"rgb_bands is {bands!r}; give three numbers of bands, or one to see it in grey, from "
-            f"1 to {most}."
+            f"rgb_bands is {shown(bands)}; give three numbers of bands, or one to see it in grey, "
+            f"from 1 to {most}."
         )
     return tuple(number - 1 for number in numbers)
 

@@ -12,19 +12,21 @@ import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import folder_path, number, whole_number
+from geotranslate.checks import flag, folder_path, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.networks.weightless import shapes_of
 from geotranslate.training.adversary import Adversary
 from geotranslate.training.averaging import DECAY, Averaging
 from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.checkpoints import Checkpoint
+from geotranslate.training.files import sole_training
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.game import Game
 from geotranslate.training.history import NEITHER, BeginningRow, Watch, check_monitor
 from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
-from geotranslate.training.loaders import validates_pairs
+from geotranslate.training.loaders import data_card, validates_pairs
 from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.pair import AdversarialPair
@@ -35,7 +37,7 @@ from geotranslate.training.schedule import Schedule
 from geotranslate.training.start import fit_start
 from geotranslate.training.surroundings import compiled, memory_said, put_back, surroundings
 from geotranslate.training.validation import Check, Validation
-from geotranslate.translators.card import Card
+from geotranslate.translators.card import card_in
 from geotranslate.translators.model import Model
 from geotranslate.translators.recording import recorders
 
@@ -154,7 +156,7 @@ class Translator(Model):
                 `folder/samples`; 0 for none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
             callbacks: Further fastai callbacks, of every process.
-            folder: Where checkpoints, `history.csv`, pictures and logs go.
+            folder: Where checkpoints, `history.csv`, pictures and logs go; one training at a time.
             resume: Whether to go on where an interrupted training in `folder` was; it ends as it
                 would have. Without a checkpoint there it begins.
             progress: Whether to show the bar and the rows.
@@ -164,7 +166,7 @@ class Translator(Model):
                 the memory does not hold a batch.
             MissingPackageError: There are several processes, but no Accelerate; or TensorBoard is
                 asked for and not installed.
-            RasterFileError: Nothing can be written to `folder`.
+            RasterFileError: Nothing can be written to `folder`, or another training writes to it.
             ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
@@ -185,33 +187,42 @@ class Translator(Model):
         check_monitor(monitor, self.available_metrics)
         decay = None if ema is None else number("ema", ema, least=0, below=1)
         whole_number("sample_every", sample_every, 0)
+        for name, given in (
+            ("compile", compile),
+            ("tensorboard", tensorboard),
+            ("resume", resume),
+            ("progress", progress),
+        ):
+            flag(name, given)
         extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
         processes = Processes.join(data.device)
         if not self.history:
             torch.manual_seed(self.card.seed)
-        done = processes.agreed(self._resume(records) if resume else 0)
-        if training.is_over(done, self.history):
+        writes = bool(training.checkpoint or sample_every or tensorboard)
+        with processes.led(sole_training(records) if writes else nullcontext()):
+            done = processes.agreed(self._resume(records) if resume else 0)
+            if training.is_over(done, self.history):
+                return self
+            if done == 0 and not self.history:
+                extra += self._begin(progress and is_main_process())
+            watch = Watch(self.history, self.baselines)
+            extra += [*training.callbacks(self.learn, done, self.history), watch]
+            extra += processes.callbacks(self.history)
+            extra += recorders(self, records, training, done, sample_every, tensorboard)
+            if decay is None:
+                decay = self.pair.decay if self.history else self.own_decay
+            self._average(decay or None)
+            if decay and self.pair.average is not None:
+                extra.append(Averaging(self.pair.average, self.pair.generator, decay))
+            self.metrics = Metrics()
+            faster = compiled(self.pair.generator) if compile else nullcontext()
+            around = surroundings(self.learn, extra, progress and is_main_process())
+            with around, processes.sharing(data), faster:
+                self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
+            if watch.error is not None:
+                raise watch.error
+            processes.wait()
             return self
-        if done == 0 and not self.history:
-            extra += self._begin(progress and is_main_process())
-        watch = Watch(self.history, self.baselines)
-        extra += [*training.callbacks(self.learn, done, self.history), watch]
-        extra += processes.callbacks(self.history)
-        extra += recorders(self, records, training, done, sample_every, tensorboard)
-        if decay is None:
-            decay = self.pair.decay if self.history else self.own_decay
-        self._average(decay or None)
-        if decay and self.pair.average is not None:
-            extra.append(Averaging(self.pair.average, self.pair.generator, decay))
-        self.metrics = Metrics()
-        faster = compiled(self.pair.generator) if compile else nullcontext()
-        around = surroundings(self.learn, extra, progress and is_main_process())
-        with around, processes.sharing(data), faster:
-            self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
-        if watch.error is not None:
-            raise watch.error
-        processes.wait()
-        return self
 
     def _begin(self, progress: bool) -> list[Callback]:
         """Fit the start of the generator and measure what is simpler than the model."""
@@ -271,16 +282,18 @@ class Translator(Model):
                 class.
         """
         path = folder_path("folder", folder)
+        data_card(data)
         found = Checkpoint.newest(path)
         if found is None:
             raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
-        card = Card.from_json(found.facts["card"])
+        card = card_in(found.facts, path, cls)
         if card.translator != cls.__name__:
             raise ModelFileError(
                 f"The checkpoint in {folder} is that of a {card.translator}; load it with "
                 f"{card.translator}.from_checkpoint."
             )
-        model = cls(data, **card.options)
+        weights = found.weights
+        model = cls._rebuilt(data, card, shapes_of(weights), lambda: weights, folder)
         model._resume(path, as_begun=False)
         return model
 
@@ -292,7 +305,7 @@ class Translator(Model):
         found = Checkpoint.newest(folder)
         if found is None:
             return 0
-        card = Card.from_json(found.facts["card"])
+        card = card_in(found.facts, folder, type(self))
         other = card.differences(self._card())
         if as_begun:
             other += found.other_batches(self.learn)

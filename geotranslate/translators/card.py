@@ -7,10 +7,12 @@ import json
 import math
 import os
 import platform
+import re
+import reprlib
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
+from geotranslate.checks import folder_path
 from geotranslate.chips.datacard import DataCard
-from geotranslate.errors import ModelFileError, RasterFileError, said
+from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
+from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of
+from geotranslate.raster.locks import sole_holder
+from geotranslate.schema import (
+    MOST_BYTES,
+    Fields,
+    Later,
+    any_number,
+    anything,
+    one_of,
+    parse_json,
+    record,
+    several,
+    table,
+    text,
+    whole,
+)
 from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.weightfile import shapes_in
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
+LOCK_FILE = ".geotranslate-saving.lock"
+PATIENCE = 10.0
+"""Seconds to wait while another process puts two files in place."""
 FORMAT = "geotranslate model"
 FORMAT_VERSION = 1
 
@@ -62,24 +85,73 @@ class Card:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Card:
-        """Rebuild a card from `to_json`."""
-        return cls(
-            translator=str(values["translator"]),
-            options=dict(values["options"]),
-            data=DataCard.from_json(values["data"]),
-            history=[_numbers(row) for row in values["history"]],
-            metrics=Metrics.from_json(values["metrics"]),
-            baselines=_numbers(values.get("baselines", {})),
-        )
+        """Rebuild a card from `to_json`.
+
+        Raises:
+            InvalidInputError: A value is missing, of another type or out of its range.
+        """
+        found = record(CARD)("card", values)
+        return cls(**{entry.name: found[entry.name] for entry in fields(cls)})
 
     def differences(self, other: Card) -> list[str]:
         """Name what keeps the training of one model from going on with the state of the other."""
         compared = (
             ("translator", self.translator, other.translator),
             ("arguments of the model", self.options, other.options),
-            ("data", self.data, other.data),
+            # As JSON, where a nodata value of NaN is equal to itself.
+            ("data", self.data.to_json(), other.data.to_json()),
         )
         return [name for name, mine, theirs in compared if mine != theirs]
+
+
+def card_in(facts: dict[str, Any], folder: Path, translator: type[Any]) -> Card:
+    """Return the card in the facts of a checkpoint.
+
+    Args:
+        facts: Those of the checkpoint.
+        folder: Where it lies.
+        translator: A class, whose options a card of it has all, also those that came later.
+
+    Raises:
+        ModelFileError: It is damaged.
+    """
+    try:
+        card = Card.from_json(facts["card"])
+        if card.translator != translator.__name__:
+            return card
+        return replace(card, options=record(translator.fields)("options", card.options))
+    except InvalidInputError as error:
+        raise ModelFileError(
+            f"The checkpoint in {folder} is damaged ({said(error)}). Remove the folder and train "
+            "anew."
+        ) from error
+
+
+def _name(name: str, value: Any) -> str:
+    if len(text(name, value)) > 100 or not value.isprintable():
+        raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give the name of a class.")
+    return str(value)
+
+
+def _digest(name: str, value: Any) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text(name, value)):
+        raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give a SHA-256.")
+    return str(value)
+
+
+CARD: Fields = {
+    "format": one_of((FORMAT,)),
+    "format_version": whole(1, FORMAT_VERSION),
+    "translator": _name,
+    "options": table(anything),
+    "data": lambda name, value: DataCard.from_json(value, name),
+    "history": lambda name, value: list(several(table(any_number))(name, value)),
+    "metrics": lambda name, value: Metrics.from_json(value, name),
+    "baselines": Later(table(any_number), {}),
+    "versions": table(_name),
+    "weights_sha256": Later(_digest, ""),
+}
+"""What `card.json` is; the card in a checkpoint has no weights of its own."""
 
 
 def _finite(value: Any) -> Any:
@@ -91,19 +163,17 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _numbers(row: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items()}
-
-
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     """Write card and weights into a folder, each under a temporary name first.
 
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised.
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
+    several that save at the same time, the last one stays.
 
     Raises:
         RasterFileError: The folder cannot be written.
+        InvalidInputError: The card could not be read again.
     """
-    if not folder.absolute().parent.is_dir():
+    if not os.path.isdir(folder.absolute().parent):
         raise RasterFileError(
             f"The folder {folder.parent}, in which the model {folder.name} shall be saved, does "
             "not exist; create it first."
@@ -115,10 +185,14 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         folder.mkdir(exist_ok=True)
         save_file(_plain(weights), new_weights)
         content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
-        text = json.dumps(_finite(content), indent=2, allow_nan=False)
-        new_card.write_text(text, encoding="utf-8")
-        os.replace(new_weights, folder / WEIGHTS_FILE)
-        os.replace(new_card, folder / CARD_FILE)
+        written = json.dumps(_finite(content), indent=2, allow_nan=False)
+        Card.from_json(parse_json(written))
+        new_card.write_text(written, encoding="utf-8")
+        with _sole_saver(folder):
+            os.replace(new_weights, folder / WEIGHTS_FILE)
+            os.replace(new_card, folder / CARD_FILE)
+    except RasterFileError:
+        raise
     except (OSError, SafetensorError) as error:
         raise RasterFileError(
             f"The model {folder} cannot be saved: {said(error)}. Make sure that the folder may be "
@@ -132,6 +206,17 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
             folder.rmdir()
 
 
+def _sole_saver(folder: Path) -> AbstractContextManager[bool]:
+    """Keep the weights of one save and the card of another one apart; the last one stays."""
+    return sole_holder(
+        folder / LOCK_FILE,
+        busy=f"Another process is saving a model in {folder} and does not end; give another folder "
+        "or try again.",
+        unwritable=lambda why: f"The model {folder} cannot be saved: {why}.",
+        patience=PATIENCE,
+    )
+
+
 def read_card(path: str | os.PathLike[str]) -> Card:
     """Read a model's card.
 
@@ -141,9 +226,7 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     Raises:
         ModelFileError: It is missing, damaged or no model of geotranslate.
     """
-    folder = _folder(path)
-    with _damage(folder):
-        return Card.from_json(_values(folder))
+    return SavedFolder.open(path).card
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
@@ -155,16 +238,58 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
     Raises:
         ModelFileError: It is missing, damaged or no model of geotranslate.
     """
-    folder = _folder(path)
-    with _damage(folder):
-        values = _values(folder)
-        card = Card.from_json(values)
-        if values["weights_sha256"] != _sha256(folder / WEIGHTS_FILE):
-            raise ModelFileError(
-                f"{folder / WEIGHTS_FILE} does not belong to its card: it was replaced or damaged. "
-                "Save or fetch the model again."
-            )
-        return card, load_file(folder / WEIGHTS_FILE)
+    saved = SavedFolder.open(path)
+    return saved.card, saved.weights()
+
+
+@dataclass(frozen=True)
+class SavedFolder:
+    """A model in a folder, whose card was read and its weights not yet."""
+
+    folder: Path
+    card: Card
+    digest: str
+    """SHA-256 of the weights, as the card says."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> SavedFolder:
+        """Read the card of a model.
+
+        Args:
+            path: Folder that `save` wrote, or the card in it.
+
+        Raises:
+            ModelFileError: It is missing, damaged or no model of geotranslate.
+        """
+        folder = _folder(path)
+        with _damage(folder):
+            values = _values(folder)
+            digest = _digest("card.weights_sha256", values.get("weights_sha256"))
+            return cls(folder, Card.from_json(values), digest)
+
+    def shapes(self) -> Shapes:
+        """Return dtypes and shapes of the weights without reading them.
+
+        Raises:
+            ModelFileError: The file is damaged.
+        """
+        with _damage(self.folder):
+            return shapes_in(self.folder / WEIGHTS_FILE)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Read the weights.
+
+        Raises:
+            ModelFileError: They are damaged, or others than the card says.
+        """
+        with _damage(self.folder):
+            if self.digest != _sha256(self.folder / WEIGHTS_FILE):
+                raise ModelFileError(
+                    f"{self.folder / WEIGHTS_FILE} does not belong to its card: it was replaced "
+                    "or damaged. Save or fetch the model again."
+                )
+            shapes_in(self.folder / WEIGHTS_FILE)
+            return load_file(self.folder / WEIGHTS_FILE)
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
@@ -181,9 +306,10 @@ def saved_sha256(path: str | os.PathLike[str]) -> str | None:
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    folder = Path(path).parent if Path(path).name == CARD_FILE else Path(path)
+    given = folder_path("path", path)
+    folder = given.parent if given.name == CARD_FILE else given
     for name in (CARD_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
+        if not os.path.isfile(folder / name):
             raise ModelFileError(
                 f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
                 "save wrote."
@@ -192,16 +318,18 @@ def _folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _values(folder: Path) -> dict[str, Any]:
-    values = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    with (folder / CARD_FILE).open("rb") as file:
+        values = parse_json(file.read(MOST_BYTES + 1))
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ModelFileError(
             f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
             "wrote."
         )
-    if values["format_version"] > FORMAT_VERSION:
+    if whole(1, 10**6)("card.format_version", values.get("format_version")) > FORMAT_VERSION:
+        versions = table(_name)("card.versions", values.get("versions"))
         raise ModelFileError(
-            f"{folder} was saved by a newer geotranslate ({values['versions']['geotranslate']})"
-            "; update geotranslate to load it."
+            f"{folder} was saved by a newer geotranslate ({versions.get('geotranslate', 'unknown')}"
+            "); update geotranslate to load it."
         )
     return values
 
@@ -213,10 +341,9 @@ def _damage(folder: Path) -> Iterator[None]:
         yield
     except ModelFileError:
         raise
-    except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+    except (InvalidInputError, OSError, SafetensorError) as error:
         raise ModelFileError(
-            f"The model {folder} is damaged ({type(error).__name__}: {said(error)}). Save or fetch "
-            "it again."
+            f"The model {folder} is damaged ({said(error)}). Save or fetch it again."
         ) from error
 
 
@@ -228,14 +355,24 @@ def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: obje
     """Put weights into a module.
 
     Raises:
-        ModelFileError: Names or shapes are not those of the module.
+        ModelFileError: Names, shapes or dtypes are not those of the module.
+    """
+    compare_weights(module, shapes_of(weights), path)
+    assign(module, weights)
+
+
+def compare_weights(module: torch.nn.Module, shapes: Shapes, path: object) -> None:
+    """Compare saved weights with those of a module.
+
+    Raises:
+        ModelFileError: Names, shapes or dtypes are not those of the module.
     """
     try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
+        compare(module, shapes)
+    except InvalidInputError as error:
         raise ModelFileError(
             f"The weights of {path} are not those of the networks that its card describes: "
-            f"{said(error).splitlines()[-1].strip()}."
+            f"{said(error)}."
         ) from error
 
 

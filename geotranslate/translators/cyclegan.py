@@ -9,7 +9,7 @@ from typing import Any, get_args
 from fastai.data.core import DataLoaders
 from torch import nn
 
-from geotranslate.checks import choice, number, whole_number
+from geotranslate.checks import choice, whole_number
 from geotranslate.chips.datacard import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample, seeded
@@ -17,6 +17,7 @@ from geotranslate.networks.norms import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.schema import Fields, checked, real, truth, whole
 from geotranslate.training.cyclecheck import CycleCheck
 from geotranslate.training.cyclegame import CycleGame
 from geotranslate.training.loaders import data_card, validates_pairs
@@ -28,13 +29,21 @@ from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of
+from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.prediction import Predictor
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
 
-MAX_LAYERS = 5
 MIN_CHIP_SIZE = 16
-CHOICES = {"norm": Norm, "upsample": Upsample, "padding": Padding}
+CYCLEGAN: Fields = {
+    **SHARED,
+    "gen_blocks": whole(1, MAX_BLOCKS),
+    "lsgan": truth,
+    "lambda_cycle": real(above=0),
+    "lambda_identity": weight,
+    "pool_size": whole(0, 10_000),
+}
+"""Options of a CycleGAN, the only ones that its card may hold."""
 
 
 class CycleGAN(Translator):
@@ -71,6 +80,7 @@ class CycleGAN(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
+    fields = CYCLEGAN
     own_schedule: Schedule = "linear_decay"
 
     def __init__(
@@ -107,7 +117,7 @@ class CycleGAN(Translator):
             "dropout": dropout,
             "label_smoothing": label_smoothing,
         }
-        _check(options)
+        options = checked(options, CYCLEGAN)
         card = data_card(data)
         if card.chip_size < MIN_CHIP_SIZE:
             raise InvalidInputError(
@@ -138,7 +148,7 @@ class CycleGAN(Translator):
                 generators,
                 **judges,  # type: ignore[arg-type]
                 fill=fill,
-                gan_mode="lsgan" if lsgan else "vanilla",
+                gan_mode="lsgan" if options["lsgan"] else "vanilla",
                 **{name: options[name] for name in names},
             ),
             checks=[CycleCheck(fill, paired=pairs)],
@@ -226,21 +236,6 @@ class CycleGAN(Translator):
 
     def _network(self) -> nn.Module:
         return self._ways().forth
-
-
-def _check(options: dict[str, Any]) -> None:
-    for name in ("gen_blocks", "ngf", "ndf"):
-        whole_number(name, options[name], 1)
-    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
-    whole_number("pool_size", options["pool_size"], 0)
-    number("lambda_cycle", options["lambda_cycle"], above=0)
-    number("lambda_identity", options["lambda_identity"], least=0)
-    number("dropout", options["dropout"], least=0, below=1)
-    number("label_smoothing", options["label_smoothing"], least=0, below=1)
-    for name, choices in CHOICES.items():
-        choice(name, options[name], get_args(choices))
-    if not isinstance(options["lsgan"], bool):
-        raise InvalidInputError(f"lsgan is {options['lsgan']!r}; give True or False.")
 
 
 def _same_bands(source: Side, target: Side) -> bool:

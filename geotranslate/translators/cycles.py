@@ -8,7 +8,7 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.training.cyclegame import filled
-from geotranslate.training.metrics.measures import Measures, Palette
+from geotranslate.training.metrics.measures import Measures, Palette, metric_names
 from geotranslate.training.metrics.report import Metrics, Scores
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import fill_of, validation_batches
@@ -37,7 +37,7 @@ def measure_cycle(
     Raises:
         InvalidInputError: There is no such measure, or the chips are unlike those of the training.
     """
-    names = (metrics,) if isinstance(metrics, str) else metrics
+    names = None if metrics is None else metric_names(metrics)
     own = None if names is None else [name.removeprefix(PREFIX) for name in names if name != FID]
     ours, target = there.card.source, there.card.target
     cycle = Measures(ours, own, palette)

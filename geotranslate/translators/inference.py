@@ -17,7 +17,7 @@ from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.statistics import Around, around, between_tiles, by_tile, fixed
-from geotranslate.raster.dtypes import to_dtype
+from geotranslate.raster.dtypes import fits, to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
 from geotranslate.raster.strips import Place
 from geotranslate.translators.hardware import EvalMode, Precision, frozen, resolve_precision
@@ -221,6 +221,9 @@ class Inference:
         side = self.card.target
         typed = to_dtype(translated, side.dtype)
         nodata = np.nan if np.issubdtype(typed.dtype, np.floating) else side.nodata
+        if nodata is not None and not fits(nodata, side.dtype):
+            # Files may name a value that their dtype does not have: no pixel holds it.
+            nodata = None
         return typed if nodata is None else np.where(valid, typed, typed.dtype.type(nodata))
 
     def check_bands(self, name: str, bands: int, *, has_alpha: bool = False) -> None:

@@ -27,6 +27,7 @@ def load_model(path: str | os.PathLike[str]) -> Translator:
         path: Folder that `save` wrote, or the `card.json` in it.
 
     Raises:
+        InvalidInputError: `path` is no path of a folder.
         ModelFileError: It is missing, damaged, no model of geotranslate or of an unknown class.
     """
     name = read_card(path).translator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,9 +14,17 @@ from fastai.data.core import DataLoaders
 from fastai.torch_core import subplots
 from torch import Tensor, nn
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError, ModelFileError, said
+from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.weightless import (
+    Shapes,
+    computes_buffers,
+    is_weightless,
+    without_weights,
+)
+from geotranslate.schema import Fields, record
 from geotranslate.training.baselines import baseline_errors
 from geotranslate.training.launcher import own_device
 from geotranslate.training.loaders import data_card, validates_pairs
@@ -26,9 +34,10 @@ from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import (
     Card,
+    SavedFolder,
+    compare_weights,
     load_weights,
     read_card,
-    read_model,
     save_model,
     saved_sha256,
 )
@@ -52,6 +61,9 @@ class Model(Predictor):
         options: Arguments that rebuild the model from its card.
     """
 
+    fields: ClassVar[Fields] = {}
+    """The options of the class with their types and ranges."""
+
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -68,9 +80,8 @@ class Model(Predictor):
         self.baselines: dict[str, float] = {}
         """Mean absolute errors of simpler translations of the validation pairs, by name."""
         self._folder: Path | None = None
-        # Channels beside each other: what convolutions are fastest with.
-        device = own_device() if self.data is None else self.data.device
-        pair.to(device).to(memory_format=torch.channels_last)
+        if not is_weightless(pair):
+            self._place()
 
     def __repr__(self) -> str:
         return str(describe(self._card(), self.pair))
@@ -176,9 +187,10 @@ class Model(Predictor):
         """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
 
         Raises:
+            InvalidInputError: `path` is no path of a folder.
             RasterFileError: The folder cannot be written.
         """
-        folder = Path(path)
+        folder = folder_path("path", path)
         save_model(folder, self._card(), self._weights())
         return folder
 
@@ -197,27 +209,77 @@ class Model(Predictor):
         """Load a saved model to translate with; nothing in its files is run.
 
         Raises:
+            InvalidInputError: `path` is no path of a folder.
             ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
         """
-        card, weights = read_model(path)
+        saved = SavedFolder.open(path)
+        card = saved.card
         if card.translator != cls.__name__:
             raise ModelFileError(
                 f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
             )
-        try:
-            model = cls(card.data, **card.options)  # type: ignore[call-arg]
-        except (TypeError, ValueError) as error:
-            raise ModelFileError(
-                f"The card of {path} does not describe a {cls.__name__} of this version: "
-                f"{said(error)}. Save the model again."
-            ) from error
-        if any(name.startswith("average.") for name in weights):
-            model._average(0.0)
-        load_weights(model.pair, weights, path)
+        model = cls._rebuilt(card.data, card, saved.shapes(), saved.weights, path)
         model.history.extend(card.history)
         model.metrics, model.baselines = card.metrics, dict(card.baselines)
         model._folder = Path(path).absolute()
         return model
+
+    @classmethod
+    def _rebuilt(
+        cls,
+        data: DataLoaders | DataCard,
+        card: Card,
+        shapes: Shapes,
+        read: Callable[[], dict[str, Tensor]],
+        path: object,
+    ) -> Self:
+        """Return the model of a card with saved weights.
+
+        Memory is taken for the networks once the weights are known to be theirs.
+
+        Args:
+            data: Loaders or the data card that it is made for.
+            card: What it was.
+            shapes: Those of the weights.
+            read: Returns the weights.
+            path: What the card is of, for sentences.
+
+        Raises:
+            ModelFileError: The card does not describe such a model, or the weights are of another.
+        """
+        try:
+            options = record(cls.fields)("options", card.options)
+            average = any(name.startswith("average.") for name in shapes)
+            with without_weights():
+                model = cls._made(data, options, average)
+            compare_weights(model.pair, shapes, path)
+            weights = read()
+            if computes_buffers(model.pair):
+                model = cls._made(data, options, average)
+            load_weights(model.pair, weights, path)
+            model._place()
+            for module in model.pair.modules():
+                if isinstance(module, BackboneUNet):
+                    module.check_encoder()
+        except InvalidInputError as error:
+            raise ModelFileError(
+                f"The card of {path} does not describe a {cls.__name__} of this version: "
+                f"{said(error)}. Save the model again."
+            ) from error
+        return model
+
+    @classmethod
+    def _made(cls, data: DataLoaders | DataCard, options: dict[str, Any], average: bool) -> Self:
+        model = cls(data, **options)  # type: ignore[call-arg]
+        if average:
+            model._average(0.0)
+        return model
+
+    def _place(self) -> None:
+        """Bring the networks to the device of the data."""
+        device = own_device() if self.data is None else self.data.device
+        # Channels beside each other: what convolutions are fastest with.
+        self.pair.to(device).to(memory_format=torch.channels_last)
 
     def _weights(self) -> dict[str, Tensor]:
         return self.pair.state_dict()
@@ -232,14 +294,15 @@ class Model(Predictor):
             return None
         with suppress(ModelFileError):
             card = read_card(self._folder)
-            if (card.options, card.data) == (self.options, self.card):
+            if not card.differences(self._card()):
                 return self._folder
         return None
 
     def _average(self, decay: float | None) -> None:
         """Translate with an average of the generator's weights from now on; None for without."""
         self.pair.average_with(decay)
-        self.pair.to(self.inference.device)
+        if not is_weightless(self.pair):
+            self.pair.to(self.inference.device)
         self.inference = Inference(self._network(), self.card, self.stride, self.inference.radius)
 
     def _network(self) -> nn.Module:

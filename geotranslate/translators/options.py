@@ -11,6 +11,17 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.norms import Norm
 from geotranslate.networks.unet import depth_for
+from geotranslate.schema import (
+    Fields,
+    Later,
+    anything,
+    checked,
+    one_of,
+    optional,
+    real,
+    text,
+    whole,
+)
 from geotranslate.training.averaging import DECAY
 from geotranslate.training.losses import GanMode
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
@@ -30,6 +41,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
 }
 """What arguments are that are not given."""
+AUTOMATIC = ("start", "lambda_gan")
+"""Arguments that can be "auto"."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +60,43 @@ FAST = FitDefaults(5e-4, (0.9, 0.99), "cosine", 0.995)
 FIT_DEFAULTS = {"measurement": FAST, "picture": FAST, "seamless": PAPER, "paper": PAPER}
 """Those of every recipe, see docs/measured.md for the errors that they were chosen by."""
 
-CHOICES = {
-    "recipe": Recipe,
-    "start": Start,
-    "generator": Network,
-    "norm": Norm,
-    "upsample": Upsample,
-    "padding": Padding,
-    "gan_mode": GanMode,
-}
 MAX_LAYERS = 5
+MAX_FILTERS = 1024
+MAX_BLOCKS = 64
 RESIDUAL_DEPTH = 3
 """Levels of a ResUNet by default."""
+
+filters = whole(1, MAX_FILTERS)
+layers = whole(0, MAX_LAYERS)
+weight = real(least=0)
+share = real(least=0, below=1)
+SHARED: Fields = {
+    "ngf": filters,
+    "ndf": filters,
+    "n_layers": layers,
+    "norm": one_of(Norm),
+    "upsample": one_of(Upsample),
+    "padding": one_of(Padding),
+    "dropout": share,
+    "label_smoothing": share,
+}
+"""Options that all translators have."""
+
+PIX2PIX: Fields = {
+    **SHARED,
+    "recipe": one_of(RECIPES),
+    "start": Later(one_of(("pixel", "none")), "none"),
+    "backbone": optional(text),
+    "generator": one_of(Network),
+    "depth": anything,  # its bounds are those of the chips, see depth_of
+    "lambda_l1": weight,
+    "lambda_gan": weight,
+    "gan_after": Later(share, 0.0),
+    "gan_mode": one_of(GanMode),
+    "perceptual_loss": weight,
+}
+"""Options of a Pix2Pix, the only ones that its card may hold; all are decided there."""
+
 FEATURE_WEIGHT = 10.0
 """That of pix2pixHD."""
 
@@ -78,36 +116,33 @@ def complete(options: dict[str, Any], target: Side) -> dict[str, Any]:
         target: What is translated to, whose kind decides on the recipe.
 
     Raises:
-        InvalidInputError: There is no such recipe.
+        InvalidInputError: There is no such recipe or start.
     """
     recipe = choice("recipe", options["recipe"], get_args(Recipe))
+    choice("start", options["start"], get_args(Start))
     if recipe == "auto":
         recipe = "picture" if target.is_picture else "measurement"
-    found = {
-        name: RECIPES[recipe].get(name) if value is None or value == "auto" else value
-        for name, value in options.items()
+    found = options | {
+        name: value
+        for name, value in RECIPES[recipe].items()
+        if options[name] is None or (name in AUTOMATIC and _is_auto(options[name]))
     }
     if options["backbone"] is not None and options["generator"] is None:
         found["generator"] = "unet"
     return found | {"recipe": recipe}
 
 
-def check(options: dict[str, Any]) -> None:
-    """Refuse arguments that are impossible, alone or together.
+def _is_auto(value: object) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def check(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a Pix2Pix as plain values, as a card holds them.
 
     Raises:
-        InvalidInputError: One is.
+        InvalidInputError: There is no such recipe.
     """
-    whole_number("ngf", options["ngf"], 1)
-    whole_number("ndf", options["ndf"], 1)
-    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
-    number("dropout", options["dropout"], least=0, below=1)
-    number("lambda_l1", options["lambda_l1"], least=0)
-    number("lambda_gan", options["lambda_gan"], least=0)
-    number("gan_after", options["gan_after"], least=0, below=1)
-    number("label_smoothing", options["label_smoothing"], least=0, below=1)
-    for name, choices in CHOICES.items():
-        choice(name, options[name], get_args(choices))
+    options = checked(options, PIX2PIX)
     if not (options["lambda_l1"] or options["lambda_gan"]):
         raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
     if options["perceptual_loss"] and not options["lambda_gan"]:
@@ -120,6 +155,7 @@ def check(options: dict[str, Any]) -> None:
             f"label_smoothing is {options['label_smoothing']} but gan_mode='hinge' has a margin "
             "and no labels; give label_smoothing=0 or another gan_mode."
         )
+    return options
 
 
 def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | None:
@@ -134,14 +170,14 @@ def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | N
         InvalidInputError: There is no such depth, or there are two encoders.
     """
     given, most = options["depth"], depth_for(card.chip_size)
-    if options["generator"] == "resunet":
-        most = card.chip_size.bit_length() - 3
-        return min(RESIDUAL_DEPTH, most) if given is None else whole_number("depth", given, 1, most)
     if options["backbone"] is not None and options["generator"] != "unet":
         raise InvalidInputError(
             f"backbone is {options['backbone']!r}, which is the encoder of a U-Net, but generator "
             f"is {options['generator']!r}; give one of the two."
         )
+    if options["generator"] == "resunet":
+        most = card.chip_size.bit_length() - 3
+        return min(RESIDUAL_DEPTH, most) if given is None else whole_number("depth", given, 1, most)
     if options["backbone"] is None and options["generator"] == "unet":
         if given is not None:
             return whole_number("depth", given, 2, most)

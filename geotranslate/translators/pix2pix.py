@@ -25,6 +25,7 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import (
     FIT_DEFAULTS,
+    PIX2PIX,
     Network,
     Recipe,
     Start,
@@ -100,6 +101,8 @@ class Pix2Pix(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
+    fields = PIX2PIX
+
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -145,8 +148,7 @@ class Pix2Pix(Translator):
             "perceptual_loss": feature_weight(perceptual_loss),
         }
         card = paired_card(data, type(self).__name__)
-        options = complete(options, card.target)
-        check(options)
+        options = check(complete(options, card.target))
         defaults = FIT_DEFAULTS[options["recipe"]]
         alone = isinstance(data, DataLoaders) and data.train.bs == 1
         options["depth"] = depth_of(card, options, alone=alone)

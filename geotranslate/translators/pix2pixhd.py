@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
-from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.datacard import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample, seeded
@@ -16,17 +15,31 @@ from geotranslate.networks.norms import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.networks.resnet import ResNet
+from geotranslate.schema import Fields, checked, one_of, truth, whole
 from geotranslate.training.loaders import paired_card
 from geotranslate.training.pair import AdversarialPair
 from geotranslate.training.pairedgame import PairedGame
 from geotranslate.training.schedule import Schedule
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
+from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.pretrained import start_from
 
 Network = Literal["global", "local"]
-CHOICES = {"gen_network": Network, "norm": Norm, "upsample": Upsample, "padding": Padding}
-MAX_LAYERS = 5
+PIX2PIXHD: Fields = {
+    **SHARED,
+    "gen_network": one_of(Network),
+    "n_downsample_global": whole(1, 12),
+    "n_blocks_global": whole(1, MAX_BLOCKS),
+    "n_local_enhancers": whole(1, 12),
+    "n_blocks_local": whole(0, MAX_BLOCKS),
+    "lsgan": truth,
+    "n_dscr": whole(1, 12),
+    "feat_loss": truth,
+    "lambda_feat": weight,
+    "lambda_l1": weight,
+}
+"""Options of a Pix2PixHD, the only ones that its card may hold."""
 
 
 class Pix2PixHD(Translator):
@@ -72,6 +85,7 @@ class Pix2PixHD(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
+    fields = PIX2PIXHD
     own_schedule: Schedule = "linear_decay"
 
     def __init__(
@@ -118,7 +132,7 @@ class Pix2PixHD(Translator):
             "dropout": dropout,
             "label_smoothing": label_smoothing,
         }
-        _check(options)
+        options = checked(options, PIX2PIXHD)
         card = paired_card(data, type(self).__name__)
         with seeded(card.seed):
             network = encoded(_generator(card, options), card.source)
@@ -131,11 +145,11 @@ class Pix2PixHD(Translator):
             options=options,
             game=PairedGame(
                 discriminator,
-                lambda_l1=lambda_l1,
+                lambda_l1=options["lambda_l1"],
                 lambda_gan=1.0,
-                gan_mode="lsgan" if lsgan else "vanilla",
-                label_smoothing=label_smoothing,
-                lambda_features=lambda_feat if feat_loss else 0.0,
+                gan_mode="lsgan" if options["lsgan"] else "vanilla",
+                label_smoothing=options["label_smoothing"],
+                lambda_features=options["lambda_feat"] if options["feat_loss"] else 0.0,
             ),
         )
         if pretrained_path is not None:
@@ -146,23 +160,6 @@ class Pix2PixHD(Translator):
         generator = unwrapped(self.pair.generator)
         if isinstance(generator, LocalEnhancer):
             generator.unfreeze()
-
-
-def _check(options: dict[str, Any]) -> None:
-    counts = ("n_downsample_global", "n_blocks_global", "n_local_enhancers", "n_dscr")
-    for name in (*counts, "ngf", "ndf"):
-        whole_number(name, options[name], 1)
-    whole_number("n_blocks_local", options["n_blocks_local"], 0)
-    whole_number("n_layers", options["n_layers"], 0, MAX_LAYERS)
-    for name in ("lambda_feat", "lambda_l1"):
-        number(name, options[name], least=0)
-    for name in ("dropout", "label_smoothing"):
-        number(name, options[name], least=0, below=1)
-    for name, choices in CHOICES.items():
-        choice(name, options[name], get_args(choices))
-    for name in ("lsgan", "feat_loss"):
-        if not isinstance(options[name], bool):
-            raise InvalidInputError(f"{name} is {options[name]!r}; give True or False.")
 
 
 def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhancer:

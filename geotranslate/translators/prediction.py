@@ -11,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geotranslate.checks import choice, whole_number
+from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.area import AreaLike
 from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import driver_named
+from geotranslate.raster.blending import Blend
 from geotranslate.raster.destination import default_output
+from geotranslate.raster.distribute import check_executor
 from geotranslate.raster.dtypes import dtype_name
+from geotranslate.raster.plain import plain_nodata
+from geotranslate.raster.region import corners
 from geotranslate.raster.scenes import (
     ScenesLike,
     outputs_in,
@@ -33,6 +37,9 @@ from geotranslate.translators.normalisation import NormStats, resolve_norm_stats
 from geotranslate.translators.provenance import Provenance
 from geotranslate.translators.translation import Translation
 from geotranslate.translators.workers import shared
+
+LARGEST_BATCH = 65_536
+"""Most tiles at once."""
 
 
 class Predictor(ABC):
@@ -108,13 +115,15 @@ class Predictor(ABC):
 
         Raises:
             RasterFileError: The raster cannot be read.
-            InvalidInputError: It has another number of bands than the model translates.
+            InvalidInputError: It has another number of bands than the model translates, or the
+                array holds no pixels or no numbers.
         """
         inference = self.towards(self.direction if direction is None else direction).inference
         if isinstance(image, np.ndarray):
-            if image.ndim != 3:
+            if image.ndim != 3 or image.size == 0 or image.dtype.kind not in "buif":
                 raise InvalidInputError(
-                    f"The array has shape {image.shape}; give (bands, rows, cols)."
+                    f"The array has shape {image.shape} and dtype {image.dtype}; give numbers "
+                    "(bands, rows, cols), at least one of each."
                 )
             return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
         with Source(image) as source:
@@ -210,27 +219,32 @@ class Predictor(ABC):
                 aoi is empty or elsewhere, or an argument is impossible.
         """
         way = self.towards(self.direction if direction is None else direction)
+        choice("norm_stats", norm_stats, get_args(NormStats))
         way._refuse_mean_of_classes(tta)
+        _check_run(batch_size, max_memory, executor, overwrite, resume, progress)
         if norm_stats == "auto":
             norm_stats = way.own_norm_stats
         norm_stats = resolve_norm_stats(norm_stats, way.inference.generator, tta)
         inference = way.inference.at(precision, norm_stats)
+        dtype = dtype_name(way.card.target.dtype if dtype is None else dtype)
         asked: dict[str, Any] = {
             "bbox": bbox,
             "tile_size": way._checked(tile_size),
             "overlap": overlap,
             "padding": padding,
             "blend": blend,
-            "dtype": dtype_name(way.card.target.dtype if dtype is None else dtype),
-            "nodata": way.card.target.nodata if nodata is None else nodata,
+            "dtype": dtype,
+            "nodata": way.card.target.nodata if nodata is None else plain_nodata(nodata, dtype),
         }
+        _check_tiles(bbox, overlap, padding, blend)
         digest, precision = way.digest(), inference.precision
         provenance = Provenance(
             way.name, digest, way.card, precision, norm_stats, tta, asked, way.direction
         )
         scenes = several(path)
         if scenes is None:
-            outputs = [Path(output or default_output(scene_name(path)))]
+            given = default_output(scene_name(path)) if output is None else output
+            outputs = [file_path("output", given)]
         else:
             outputs = outputs_in(scenes, output)
         with shared(way, inference, tta, executor, digest, outputs[0]) as apply:
@@ -254,8 +268,8 @@ class Predictor(ABC):
             return translate_each(scenes, outputs, write)
 
     def _refuse_mean_of_classes(self, tta: bool | str) -> None:
-        if tta not in (False, True, "std"):
-            raise InvalidInputError(f'tta is {tta!r}; give True, False or "std".')
+        if not isinstance(tta, bool | str) or tta not in (False, True, "std"):
+            raise InvalidInputError(f'tta is {shown(tta)}; give True, False or "std".')
         if tta and self.card.target.classes is not None:
             raise InvalidInputError(
                 "tta averages translations, but the targets are classes, whose numbers have no "
@@ -263,7 +277,7 @@ class Predictor(ABC):
             )
 
     def _checked(self, tile_size: int | str) -> int | str:
-        if tile_size == "auto":
+        if isinstance(tile_size, str) and tile_size == "auto":
             return tile_size
         if whole_number("tile_size", tile_size, 0) < self.stride:
             raise InvalidInputError(
@@ -271,3 +285,32 @@ class Predictor(ABC):
                 f"at least {self.stride}, best a multiple of it."
             )
         return int(tile_size)
+
+
+def _check_tiles(bbox: object, overlap: object, padding: object, blend: object) -> None:
+    """Refuse what no output is cut to, and tiles that no scene has."""
+    choice("blend", blend, get_args(Blend))
+    if bbox is not None:
+        corners(bbox)
+    for name, given in (("overlap", overlap), ("padding", padding)):
+        if given is not None:
+            whole_number(name, given, 0)
+
+
+def _check_run(
+    batch_size: object,
+    max_memory: object,
+    executor: object,
+    overwrite: object,
+    resume: object,
+    progress: object,
+) -> None:
+    """Refuse what no run can be asked for, before anything is made for it."""
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 1, LARGEST_BATCH)
+    if max_memory is not None:
+        whole_number("max_memory", max_memory, 1)
+    if executor is not None:
+        check_executor(executor)
+    for name, given in (("overwrite", overwrite), ("resume", resume), ("progress", progress)):
+        flag(name, given)

@@ -14,12 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from geotranslate.checks import file_path
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError, said
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.weightfile import shapes_in
 from geotranslate.translators.card import CARD_FILE, Card, read_model
 from geotranslate.translators.encoding import class_list
 
@@ -80,7 +82,8 @@ def start_from(
         ModelFileError: The file cannot be read, or its weights do not fit.
         InvalidInputError: It holds an encoder and the generator has none.
     """
-    if not holds_encoder(path):
+    file = file_path("pretrained_path", path)
+    if not holds_encoder(file):
         _continue(path, pair, card, options)
         return
     generator = unwrapped(pair.generator)
@@ -90,7 +93,7 @@ def start_from(
             "with backbone which encoder the file is for, where the model takes one."
         )
     try:
-        generator.load_encoder(_state_dict(Path(path)))
+        generator.load_encoder(_state_dict(file))
     except InvalidInputError as error:
         raise ModelFileError(
             f"The weights of {path} are not those of the backbone {options['backbone']}: "
@@ -213,13 +216,19 @@ def _kind(side: Side) -> str:
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
     try:
+        if not os.path.isfile(path):
+            raise FileNotFoundError("there is no such file")
         if path.suffix == ".safetensors":
+            shapes_in(path)
             return load_file(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(values, dict) and all(isinstance(one, Tensor) for one in values.values()):
             return values
         reason = "it holds something else"
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+    except (
+        *(OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError),
+        *(AttributeError, LookupError, TypeError, ValueError),
+    ) as error:
         reason = f"{type(error).__name__}: {said(error).splitlines()[0]}"
     raise ModelFileError(
         f"No weights can be read from {path} ({reason}); give a file with the state dict of an "

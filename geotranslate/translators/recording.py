@@ -10,11 +10,10 @@ from fastai.callback.core import Callback
 
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training.checkpoints import Checkpoint, facts_in
-from geotranslate.training.files import make_folder
 from geotranslate.training.fitting import Training
 from geotranslate.training.launcher import is_main_process
 from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
-from geotranslate.translators.card import Card
+from geotranslate.translators.card import card_in
 
 if TYPE_CHECKING:
     from geotranslate.translators.base import Translator
@@ -32,7 +31,7 @@ def recorders(
 
     Args:
         model: What is trained.
-        folder: Where all goes.
+        folder: Where all goes; it is there.
         training: What is asked for.
         done: Epochs of the training that are in the history.
         sample_every: Epochs between pictures, 0 for none.
@@ -40,13 +39,10 @@ def recorders(
 
     Raises:
         MissingPackageError: TensorBoard is not installed.
-        RasterFileError: Nothing can be written to the folder.
     """
     found: list[Callback] = []
     if not is_main_process():
         return found
-    if sample_every or tensorboard or training.checkpoint:
-        make_folder(folder)
     if sample_every:
         pictures = folder / "samples"
         found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))
@@ -59,7 +55,7 @@ def recorders(
 
 def _keepers(model: Translator, folder: Path, training: Training, done: int) -> list[Callback]:
     monitor, rows = training.monitor, model.history
-    best = _judged_from(folder, model._card(), monitor, done), monitor
+    best = _judged_from(folder, model, monitor, done), monitor
     # Where nothing can be mistaken for this training's, it begins anew without a state too.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
 
@@ -71,7 +67,7 @@ def _keepers(model: Translator, folder: Path, training: Training, done: int) -> 
     return [HistoryFile(rows, folder / "history.csv"), keeper]
 
 
-def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
+def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> int:
     """Return the row of the history from which on the best model in a folder is judged.
 
     A model that is trained again in its folder replaces its best one by a better one alone. Warns
@@ -79,14 +75,15 @@ def _judged_from(folder: Path, card: Card, monitor: str, done: int) -> int:
 
     Args:
         folder: Where the training shall write.
-        card: That of the model, with its history.
+        model: What is trained, with its history.
         monitor: Column that the best model is judged by.
         done: Epochs of the training that are in the history.
     """
-    first, facts = len(card.history) - done, facts_in(folder)
+    card, facts = model._card(), facts_in(folder)
+    first = len(card.history) - done
     if facts is None:
         return first
-    held = Card.from_json(facts["card"])
+    held = card_in(facts, folder, type(model))
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
         warnings.warn(

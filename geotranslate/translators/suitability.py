@@ -14,7 +14,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.datacard import DataCard, Side, parsed_crs
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.source import Source
@@ -77,12 +77,12 @@ def _no_crs(source: Source, name: str) -> str | None:
 
 
 def _other_pixels(grid: Grid, card: DataCard, name: str) -> str | None:
-    if grid.crs is None or card.crs is None or card.resolution is None:
+    if grid.crs is None or not card.crs or card.resolution is None:
         return None
     try:
         latitude = _latitude(grid)
         here = ground_size(grid.resolution, grid.crs, latitude)
-        there = ground_size(card.resolution, CRS.from_user_input(card.crs), latitude)
+        there = ground_size(card.resolution, parsed_crs(card.crs), latitude)
     except (CRSError, RasterioError, CPLE_BaseError):
         return None
     if here is None or there is None or min(there) <= 0:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +9,19 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
 
 from geotranslate import export_chips
 from geotranslate.chips.division import divide
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.split import Split
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
+from geotranslate.raster.grid import Grid
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 LOCAL = 'LOCAL_CS["site",UNIT["metre",1]]'
@@ -49,19 +55,39 @@ def halves() -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"split": ["val", "train"]}, geometry=shapes, crs="EPSG:32633")
 
 
+def learned(folder: ChipFolder, split: Split) -> list[BaseGeometry]:
+    """Return the outlines of all target pixels that are learned from."""
+    found = []
+    for i in split.train:
+        grid = folder.pairs[i].target.grid
+        mask = split.masks.get(i)
+        shown = np.ones((grid.height, grid.width), bool) if mask is None else ~mask.hidden
+        rows, cols = np.nonzero(shown)
+        corners = [grid.transform @ (cols + x, rows + y) for x, y in ((0, 0), (1, 0), (1, 1))]
+        left, top = corners[0]
+        right, bottom = corners[2]
+        found += list(shapely.box(left, bottom, right, top))
+    return found
+
+
 @pytest.mark.parametrize("kind", ["folder", "polygons", "random", "block"])
 @pytest.mark.parametrize("buffer", [1, 63, 65, 130])
 def test_buffer_keeps_training_away_whatever_the_split(
     chips: ChipFolder, kind: str, buffer: float
 ) -> None:
     split = halves() if kind == "polygons" else kind
-    with pytest.warns(GeotranslateWarning, match="left out .* or lie within the buffer"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeotranslateWarning)
         found = divided(chips, split, share=0.02, buffer=buffer)
     outlines = [pair.ground.footprint for pair in chips.pairs]
-    for a in found.train:
-        assert min(outlines[a].distance(outlines[b]) for b in found.validation) >= buffer
+    held = shapely.union_all([outlines[i] for i in found.validation])
+    assert shapely.distance(learned(chips, found), held).min() >= buffer
     if kind in ("folder", "polygons"):
-        assert len(found.left_out) == 8 * (1 + int(buffer // 64))
+        # Of chips of 64 m there is nothing left, or of those by 63 m less than 5 %.
+        assert len(found.left_out) == 8 * ((buffer + 1) // 64)
+        assert len(found.masks) == (0 if buffer == 63 else 8)
+        hidden = [mask.hidden.sum() for mask in found.masks.values()]
+        assert hidden == [32 * -(-(buffer % 64) // 2)] * len(hidden)
 
 
 def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
@@ -73,12 +99,20 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
     frame["split"] = np.where(frame["col"] < 100, "val", "train")
     frame.to_file(export.folder / "chips.gpkg")
     folder = ChipFolder.read(export)
-    with pytest.warns(GeotranslateWarning, match="3 of 45 pairs are left out"):
-        found = divided(folder, "folder")
-    outlines = [pair.ground.footprint for pair in folder.pairs]
-    assert set(found.left_out) == {i for i, col in enumerate(frame["col"]) if col == 112}
-    for a in found.train:
-        assert all(outlines[a].intersection(outlines[b]).area < 1e-6 for b in found.validation)
+    found = divided(folder, "folder")
+    assert found.left_out == ()
+    assert set(found.masks) == {i for i, col in enumerate(frame["col"]) if col == 112}
+    for mask in found.masks.values():
+        np.testing.assert_array_equal(mask.hidden, np.tile(np.arange(32) < 16, (32, 1)))
+    masked = folder.masked(found.masks)
+    for i, (pair, old) in enumerate(zip(masked.pairs, folder.pairs, strict=True)):
+        assert pair.source is old.source
+        data, valid = pair.target.read()
+        assert valid[:, :16].any() == (i not in found.masks)
+        assert valid[:, 16:].all()
+        assert pair.target.statistics.count == valid.sum()
+        assert pair.target.valid_share == 1
+        np.testing.assert_array_equal(data, old.target.read()[0])
 
 
 def test_labels_are_known_however_they_are_written(chips: ChipFolder) -> None:
@@ -135,7 +169,12 @@ def test_polygons_of_any_crs_may_be_a_file(
         (None, {}, "split is a NoneType; give the name of a method"),
         (halves(), {"buffer": -1}, "buffer is -1; give a distance of 0 or more"),
         ("folder", {"buffer": float("inf")}, "buffer is inf; give a distance"),
-        ("folder", {"buffer": 1e5}, "or lies within the buffer; keep the two apart, or lower the"),
+        (
+            "folder",
+            {"buffer": 1e5},
+            "^Each of the 48 training chips lies on the ground of validation chips or within the "
+            "buffer, but for too little to learn from, so none is left to train on; keep the two",
+        ),
         (
             halves().set_crs(LOCAL, allow_override=True),
             {},
@@ -225,15 +264,63 @@ def test_chips_of_two_zones_share_no_ground_across_the_180th_meridian(
                 name = f"chips/{side}/{number}{row}.tif"
                 write_raster(name, data, crs=f"EPSG:{code}", transform=place)
     folder = ChipFolder.read(tmp_path / "chips")
-    lonlat = CRS.from_epsg(4326)
     for seed in range(5):
-        with pytest.warns(GeotranslateWarning, match="left out"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GeotranslateWarning)
             found = divided(folder, seed=seed, buffer=500)
-        for a in found.train:
-            for b in found.validation:
-                spots = [
-                    rasterio.warp.transform(g.crs, lonlat, *([v] for v in g.transform @ (128, 16)))
-                    for g in (folder.pairs[a].ground, folder.pairs[b].ground)
-                ]
-                # Degrees of latitude of a chip's height, and 500 m.
-                assert abs(spots[0][1][0] - spots[1][1][0]) * 110_600 > 960 + 500 - 30
+        ends = [latitudes(folder.pairs[i].ground, 0, 32) for i in found.validation]
+        assert found.masks or found.left_out
+        for i in found.train:
+            mask = found.masks.get(i)
+            shown = np.ones(32, bool) if mask is None else ~mask.hidden[:, 128]
+            places = latitudes(folder.pairs[i].ground, *np.flatnonzero(shown), 0.5)
+            for top, bottom in ends:
+                # 500 m in degrees of latitude, and a pixel for what a row bends.
+                outside = (places > top + 470 / 110_600) | (places < bottom - 470 / 110_600)
+                assert outside[:-1].all()
+
+
+def latitudes(grid: Grid, *rows: float) -> NDArray[np.float64]:
+    """Return the latitudes of the middle of some rows."""
+    xs, ys = np.array([grid.transform @ (128, row) for row in rows]).T
+    return np.array(rasterio.warp.transform(grid.crs, CRS.from_epsg(4326), xs, ys)[1])
+
+
+def test_much_ground_without_use_is_said(chips: ChipFolder) -> None:
+    sentence = (
+        "^17% of the ground outside validation is not trained on, and 8 of 64 pairs are left out: "
+        "it lies within the buffer, in no polygon"
+    )
+    with pytest.warns(GeotranslateWarning, match=sentence):
+        divided(chips, "folder", buffer=64)
+    # Less needs no warning: summary() says it.
+    assert divided(chips, "folder", buffer=20).left_out == ()
+
+
+def test_chips_that_a_polygon_for_validation_cuts_train_on_the_rest(chips: ChipFolder) -> None:
+    areas = halves()
+    moved = areas.translate(20, 0)
+    moved[1] = moved[1].buffer(600)
+    areas = areas.set_geometry([moved[0], moved[1]])
+    expected = np.tile(np.arange(32) < 10, (32, 1))
+    found = divided(chips, areas)
+    assert found.left_out == ()
+    assert len(found.masks) == 16
+    edges = [mask.hidden for i, mask in found.masks.items() if i % 8 == 2]
+    for hidden in edges:
+        np.testing.assert_array_equal(hidden, expected)
+
+
+@pytest.mark.parametrize("buffer", [0, 3])
+def test_pairs_of_which_both_sides_are_learned_from_are_left_out(
+    write_chips: Callable[..., Path], buffer: float
+) -> None:
+    folder = ChipFolder.read(write_chips(count=10, step=0.5))
+    pairs = divided(folder, buffer=buffer)
+    with pytest.warns(GeotranslateWarning, match="of 10 pairs are left out of training and valid"):
+        free = divide(folder, "auto", "split", 0.25, 0, buffer, masked=False)
+    assert free.validation == pairs.validation
+    assert not free.masks
+    outlines = [pair.ground.footprint for pair in folder.pairs]
+    held = shapely.union_all([outlines[i] for i in free.validation])
+    assert all(outlines[i].intersection(held.buffer(buffer)).area < 1e-6 for i in free.train)

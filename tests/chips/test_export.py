@@ -270,6 +270,24 @@ def test_split_of_the_footprints_is_the_default_of_prepare_data(
     assert tuple(frame.index[frame["split"] == "val"]) == card.validation_pairs
 
 
+def test_split_of_the_footprints_knows_the_valid_pixels_as_prepare_data_does(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    # Valid pixels are a wedge, so that some pairs keep few of them beside validation.
+    data = values((1, 128, 128), "uint8") | 1
+    data[:, np.add.outer(np.arange(128), 2 * np.arange(128)) > 220] = 0
+    rasters = [write_raster(f"{n}.tif", data, nodata=0) for n in (1, 2)]
+    export_chips(
+        *rasters, tmp_path / "chips", tile_size=32, stride=8, min_valid=0.05, progress=False
+    )
+    frame = gpd.read_file(tmp_path / "chips" / "chips.gpkg").set_index("name")
+    data = prepare_data(tmp_path / "chips")
+    assert tuple(frame.index[frame["split"] == "train"]) == data.card.train_pairs
+    assert tuple(frame.index[frame["split"] == "val"]) == data.card.validation_pairs
+    assert data.split.left_out
+    assert data.split.masks
+
+
 def test_several_scenes_go_into_one_folder(write_raster: WriteRaster, tmp_path: Path) -> None:
     moved = Affine.translation(9000, 0) @ NORTH_UP
     scenes = [

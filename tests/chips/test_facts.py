@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 
 from geotranslate import prepare_data
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.facts import CACHE_FILE
+from geotranslate.chips.facts import CACHE_FILE, VERSION
 from geotranslate.chips.folder import ChipFolder
 from tests.conftest import WriteRaster, values
 
@@ -64,7 +64,13 @@ def test_damaged_facts_of_a_chip_are_looked_up_anew(
     assert len(looked) == 1
 
 
-@pytest.mark.parametrize("content", ["", "[]", "3", '{"version": 3}', '{"version": 3, "chips": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "3", "[" * 100_000, '{"a":' * 100_000),
+        *(json.dumps({"version": VERSION} | more) for more in ({}, {"chips": 3}, {"chips": [3]})),
+    ],
+)
 def test_damaged_files_are_made_anew(write_chips: WriteChips, content: str) -> None:
     folder = write_chips(count=3)
     first = prepare_data(folder).card

@@ -174,3 +174,12 @@ def test_names_of_gdal_stay_as_they_were_given(write_raster: WriteRaster, tmp_pa
     assert len(folder.pairs) == 4
     assert folder.pairs[0].source.read()[0].shape == (1, 8, 8)
     assert folder.pairs[0].source.place.path == names[0]
+
+
+def test_chips_are_listed_once(write_raster: WriteRaster, tmp_path: Path) -> None:
+    for side in ("images", "images2"):
+        write_raster(f"{side}/1.tif", values((1, 8, 8), "uint8"))
+    folder = ChipFolder.read(tmp_path)
+    # Loops over them would else take time by the square of their number.
+    assert folder.sources is folder.sources
+    assert folder.targets is folder.targets

@@ -50,7 +50,7 @@ def test_append_keeps_labels_that_someone_edited(
     assert set(frame["split"][16:32]) == {"train", "val"}
 
 
-def test_appended_pairs_share_no_ground_with_those_of_another_label(
+def test_appended_pairs_train_where_earlier_ones_do_and_enough_of_them_is_shown(
     chips: Path, write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     relabel(chips, lambda frame: frame.assign(split=["val"] * 4 + ["train"] * 12))
@@ -63,17 +63,18 @@ def test_appended_pairs_share_no_ground_with_those_of_another_label(
     frame = gpd.read_file(chips / "chips.gpkg")
     train, val = (frame[frame["split"] == label] for label in ("train", "val"))
     assert len(train) > 12
-    for outline in val.geometry:
-        assert train.intersection(outline).area.max() < 1e-6
-    labels = [label for label in frame["split"][16:] if isinstance(label, str)]
-    assert 0 < len(labels) < 20
+    for outline, label in zip(frame.geometry[16:], frame["split"][16:], strict=True):
+        # Each keeps a quarter and more of what validates.
+        assert val[:4].intersection(outline).area.sum() < 0.8 * outline.area
+        beside = train[:12].intersection(outline).area.max() > 1
+        assert label == "train" if beside else label in ("train", "val")
 
 
 @given(
     st.lists(st.sampled_from(["train", "val", "test", None]), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0, 90), st.integers(0, 90)), min_size=1, max_size=12),
 )
-def test_labels_of_known_pairs_stay_and_new_ones_do_not_touch_them(
+def test_labels_of_known_pairs_stay_and_new_ones_take_nothing_from_them(
     tmp_path_factory: pytest.TempPathFactory,
     known: list[str | None],
     places: list[tuple[int, int]],
@@ -85,14 +86,17 @@ def test_labels_of_known_pairs_stay_and_new_ones_do_not_touch_them(
         {"name": f"{i}"} | ({"split": known[i]} if i < len(known) else {})
         for i in range(len(spots))
     ]
-    write_footprints(folder, rows, grids, 10)
+    write_footprints(folder, rows, grids)
     labels = [label if isinstance(label, str) else None for label in read_labels(folder).values()]
     assert labels[: len(known)] == known
     outlines = [grid.footprint for grid in grids]
     for new in range(len(known), len(spots)):
         for old in range(len(known)):
-            if outlines[new].intersection(outlines[old]).area > 1e-6:
-                assert None in (labels[new], labels[old]) or labels[new] == labels[old]
+            shared = outlines[new].intersection(outlines[old]).area / outlines[new].area
+            if shared > 1e-6:
+                assert labels[old] != "test" or labels[new] is None
+                assert labels[old] != "train" or labels[new] != "val"
+                assert labels[old] != "val" or labels[new] != "train" or shared < 0.95
 
 
 def test_footprints_without_labels_are_said(chips: Path) -> None:

@@ -321,7 +321,7 @@ def test_several_folders_that_cannot_be_joined_are_named(tmp_path: Path) -> None
             ("Images/Train_A/x/1.npy", "Images/Train_B/1.tif"),
             r"no chip in Images/Train_A/ has a partner .*\(Images/Train_A/ has x; .* "
             r"1 file such as Images/Train_A/x/1\.npy: no chip by its ending \(chips end in bmp, .* "
-            r"Convert them to GeoTIFF\.$",
+            r"Convert files to GeoTIFF\.$",
         ),
         (
             ("images/a.tif", "images/a.png", "images2/a.tif"),
@@ -514,5 +514,7 @@ def test_link_that_leads_to_itself_is_named(tmp_path: Path) -> None:
     folder = fill(tmp_path, "images/1.tif", "images2/1.tif", "images/2.tif")
     os.symlink("3.tif", folder / "images2" / "2.tif")
     os.symlink("2.tif", folder / "images2" / "3.tif")
-    with pytest.raises(RasterFileError, match=r"images2/[23]\.tif cannot be followed: .*links\."):
+    with pytest.raises(
+        RasterFileError, match=r"images2/[23]\.tif is a link that cannot be followed: .*links\."
+    ):
         list_chips(folder)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from geotranslate.cli import main
 from geotranslate.demo.run import run_demo
+from geotranslate.errors import RasterFileError
 
 RASTERS = ["aerial.tif", "map.tif", "unseen_aerial.tif", "unseen_map.tif", "unseen_translated.tif"]
 
@@ -28,10 +29,6 @@ def check(folder: Path, size: int) -> None:
     assert (folder / "comparison.png").stat().st_size > 10_000
 
 
-# Its chips overlap, so it says that some are left out.
-pytestmark = pytest.mark.filterwarnings("default::geotranslate.errors.GeotranslateWarning")
-
-
 def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     lines: list[str] = []
     numbers = run_demo(tmp_path, size=512, epochs=2, say=lines.append)
@@ -39,6 +36,22 @@ def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "numbers.json").read_text()) == numbers
     assert [line[:3] for line in lines if line[1:3] == "/5"] == [f"{n}/5" for n in range(1, 6)]
     assert "comparison.png" in lines[-2]
+
+
+def test_second_demo_in_a_folder_is_refused(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def meanwhile(line: str) -> None:
+        said.append(line)
+        for overwrite in (True, False):
+            with pytest.raises(RasterFileError, match=r"^Another demo is writing to \S*demo; wait"):
+                run_demo(tmp_path / "demo", overwrite=overwrite, say=print)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path / "demo", say=meanwhile)
+    assert len(said) == 1
+    assert not list((tmp_path / "demo").iterdir())
 
 
 @pytest.mark.slow

@@ -112,9 +112,16 @@ def test_encoders_take_the_statistics_of_a_scene(backbone: str) -> None:
 
 @pytest.mark.usefixtures("library")
 def test_unknown_backbones_are_said() -> None:
-    with pytest.raises(InvalidInputError, match=r"'resnet19'; give one of supported_backbones\(\)"):
-        small("resnet19")
-    for name in ("tu-nothing", "tu-swin_tiny_patch4_window7_224", "tu-vit_tiny_patch16_224"):
+    for name in (
+        "resnet19",
+        "tu-nothing",
+        "tu-hf-hub:x/y",
+        "tu-local-dir:/etc",
+        "tu-timm/resnet18",
+    ):
+        with pytest.raises(InvalidInputError, match=f"'{name}'; give one of supported_backbones"):
+            small(name)
+    for name in ("tu-swin_tiny_patch4_window7_224", "tu-vit_tiny_patch16_224"):
         with pytest.raises(InvalidInputError, match=f"'{name}', which does not encode images of"):
             small(name)
 

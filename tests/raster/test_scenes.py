@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pytest
@@ -55,10 +56,26 @@ def test_table_gives_its_column(column: str) -> None:
 
 def test_single_rasters_are_not_several(folder: Path) -> None:
     (folder / "odd[1].tif").write_text("")
-    (folder / "empty").mkdir()
     for path in ("x.tif", "https://h/x.tif?a=*", "/vsicurl?url=*", folder / "odd[1].tif"):
         assert several(path) is None
-    assert several(folder / "empty") is None
+
+
+def test_folder_that_is_a_raster_is_one_and_an_empty_one_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "grid").mkdir()
+    with pytest.raises(
+        RasterFileError, match=r"^The folder \S*grid has no rasters to translate: no"
+    ):
+        several(folder / "grid")
+    monkeypatch.setattr("geotranslate.raster.scenes.open_raster", lambda raster, stack: None)
+    assert several(folder / "grid") is None
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", object()])
+def test_scene_that_is_no_raster_is_said(folder: Path, wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="A raster is expected, not a value of type"):
+        outputs_in([folder / "b.tif", wrong], None)
 
 
 def test_nothing_to_translate_is_said(folder: Path) -> None:

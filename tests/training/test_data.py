@@ -8,14 +8,18 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import torch
 from affine import Affine
 from fastai.data.core import DataLoaders
-from shapely.geometry import box
+from numpy.typing import NDArray
 
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.chip import Chip
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.raster.grid import Grid
+from geotranslate.training.loaders import PairLoaders
+from geotranslate.training.pairs import PairDataset
 from geotranslate.training.tensors import TensorSource, TensorTarget
 from tests.conftest import NORTH_UP, WriteRaster, values
 
@@ -135,12 +139,110 @@ def test_invalid_pixels_are_the_mean_in_the_source_and_nan_in_the_target(
     assert not nan[10:, 5:].any()
 
 
-def test_overlapping_chips_are_split_without_shared_ground(write_chips: WriteChips) -> None:
+def learned(data: PairLoaders) -> dict[str, NDArray[np.bool_]]:
+    """Return the target pixels of training pairs that are not NaN, by the pairs' names."""
+    pairs = data.train_ds.pairs
+    plain = PairDataset(pairs, data.card, None)
+    return {pair.name: ~torch.isnan(plain[i][1][0]).numpy() for i, pair in enumerate(pairs)}
+
+
+@pytest.mark.parametrize("memory_mb", [2048, 0])
+def test_validation_ground_is_hidden_in_overlapping_training_targets(
+    write_chips: WriteChips, memory_mb: int
+) -> None:
+    data = prepare_data(write_chips(count=10, step=0.5), memory_mb=memory_mb, num_workers=0)
+    (validation,) = (int(name) for name in data.card.validation_pairs)
+    assert len(data.card.train_pairs) == 9
+    for name, shown in learned(data).items():
+        expected = np.ones((64, 64), bool)
+        if int(name) - validation == 1:
+            expected[:, :32] = False
+        elif validation - int(name) == 1:
+            expected[:, 32:] = False
+        np.testing.assert_array_equal(shown, expected)
+    for _ in range(2):
+        # Augmented or not, kept in memory or not: what is hidden turns with the target.
+        counts = sorted(int((~torch.isnan(item[1])).sum()) for item in data.train_ds)
+        assert counts == sorted(int(shown.sum()) for shown in learned(data).values())
+        assert not any(torch.isnan(item[0]).any() for item in data.train_ds)
+
+
+@pytest.mark.parametrize("options", [{}, {"resize_to": 64}, {"resize_to": 48, "chip_size": 16}])
+def test_crops_are_taken_where_there_is_something_to_learn(
+    write_chips: WriteChips, options: dict[str, int]
+) -> None:
+    options = {"chip_size": 24, **options}
+    data = prepare_data(write_chips(count=10, step=0.5), seed=3, **options)
+    torch.manual_seed(0)
+    shares = [
+        float((~torch.isnan(target)).float().mean())
+        for _ in range(30)
+        for _, target in data.train_ds
+    ]
+    assert min(shares) >= 0.05
+    assert min(shares) < 1
+    torch.manual_seed(0)
+    again = [float((~torch.isnan(target)).float().mean()) for _, target in data.train_ds]
+    assert again == shares[: len(again)]
+
+
+def test_workers_hide_validation_ground_too(write_chips: WriteChips) -> None:
     folder = write_chips(count=10, step=0.5)
-    with pytest.warns(GeotranslateWarning, match="of 10 pairs are left out of training and"):
-        card = prepare_data(folder).card
-    validation = {int(name) for name in card.validation_pairs}
-    assert all(abs(int(a) - b) > 1 for a in card.train_pairs for b in validation)
+    shown = []
+    for workers in (0, 1):
+        data = prepare_data(
+            folder, batch_size=9, num_workers=workers, memory_mb=0, transforms=False
+        )
+        _, target = data.one_batch()
+        shown.append(int((~torch.isnan(target)).sum()))
+    assert shown[0] == shown[1] < 9 * 64 * 64
+
+
+def test_windows_of_rasters_hide_validation_ground(write_raster: WriteRaster) -> None:
+    rasters = [write_raster(f"{n}.tif", values((1, 96, 96), "uint8", n)) for n in (1, 2)]
+    data = prepare_data(*rasters, chip_size=32, stride=16)
+    windows = {pair.name: pair.target.place.window for pair in data.folder.pairs}
+    held = np.zeros((96, 96), bool)
+    for name in data.card.validation_pairs:
+        held[windows[name].toslices()] = True
+    seen = np.zeros((96, 96), bool)
+    for name, shown in learned(data).items():
+        np.testing.assert_array_equal(shown, ~held[windows[name].toslices()])
+        seen[windows[name].toslices()] |= shown
+    assert (seen | held).all()
+
+
+def test_target_scaling_comes_from_what_training_shows(
+    write_chips: WriteChips, write_raster: WriteRaster
+) -> None:
+    folder = write_chips(count=10, step=0.5, target=(1, "float32"))
+    (name,) = prepare_data(folder).card.validation_pairs
+    # What the pairs beside it share with it is by far the highest.
+    for number in range(10):
+        data = np.zeros((1, 64, 64), "float32")
+        data[..., 1:] = 1 + np.arange(63) / 64
+        if abs(number - int(name)) < 2:
+            left = max(0, (int(name) - number) * 32)
+            data[:, :, left : 64 + (int(name) - number) * 32] += 1e6
+        write_raster(
+            f"chips/images2/{number:03d}.tif",
+            data,
+            transform=NORTH_UP @ Affine.translation(number * 32, 0),
+        )
+    data = prepare_data(folder, target_scaling="minmax")
+    assert data.card.validation_pairs == (name,)
+    assert max(data.card.target.scaling.high) < 3
+    assert max(data.card.target.mean) < 3
+
+
+def test_summary_gives_shares_of_ground(write_chips: WriteChips) -> None:
+    data = prepare_data(write_chips(count=10, step=0.5))
+    text = str(data.summary()).splitlines()
+    beside = len(data.split.masks)
+    assert f"pairs   9 training ({beside} of them in part), 1 validation" in text
+    assert "ground  81.8% training, 18.2% validation, 0.0% neither" in text
+    title = data.plot_split().get_title()
+    assert title == "ground: 81.8% training, 18.2% validation, 0.0% neither"
 
 
 def test_batch_is_drawn(write_chips: WriteChips) -> None:
@@ -328,12 +430,8 @@ def test_split_of_chips_with_a_transform_but_no_crs_does_not_leak(
         write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n), crs=None) for n in (1, 2)
     ]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
-    with pytest.warns(GeotranslateWarning, match="left out of training and validation"):
-        data = prepare_data(tmp_path / "c", split=split)
-    outlines = [pair.source.grid.footprint for pair in data.folder.pairs]
-    for a in data.split.train:
-        for b in data.split.validation:
-            assert outlines[a].intersection(outlines[b]).area < 1e-6
+    data = prepare_data(tmp_path / "c", split=split)
+    assert_apart(data, {pair.name: pair.source.grid for pair in data.folder.pairs})
 
 
 def test_footprints_can_carry_the_split(write_raster: WriteRaster, tmp_path: Path) -> None:
@@ -405,7 +503,7 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"direction": "BA"}, "direction is 'BA'; give 'AtoB' or 'BtoA'"),
+        ({"direction": "BA"}, "direction is 'BA'; give one of AtoB, BtoA"),
         ({"jitter": 2}, "jitter is 2; give a number of at least 0 and of at most 1"),
         ({"source_scaling": "log"}, "log"),
         ({"target_scaling": "db"}, "db"),
@@ -438,22 +536,29 @@ def test_one_georeferenced_side_is_enough_to_keep_chips_apart(
 ) -> None:
     rasters = [write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n)) for n in (1, 2)]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
-    outlines = {}
+    grids = {}
     for path in (tmp_path / "c" / side).iterdir():
         with rasterio.open(path) as chip:
-            data, outlines[path.stem] = chip.read(), box(*chip.bounds)
+            data, grids[path.stem] = chip.read(), Grid.of(chip)
         path.unlink()
         with rasterio.open(
             path.with_suffix(".png"), "w", driver="PNG", count=1, width=32, height=32, dtype="uint8"
         ) as plain:
             plain.write(data)
     (tmp_path / "c" / "map.txt").unlink()
-    with pytest.warns(GeotranslateWarning, match="left out of training and validation"):
-        card = prepare_data(tmp_path / "c").card
-    assert card.crs == "EPSG:32633"
-    for a in card.train_pairs:
-        for b in card.validation_pairs:
-            assert outlines[a].intersection(outlines[b]).area == 0
+    data = prepare_data(tmp_path / "c")
+    assert data.card.crs == "EPSG:32633"
+    assert_apart(data, grids)
+
+
+def assert_apart(data: PairLoaders, grids: dict[str, Grid]) -> None:
+    """Check that no learned pixel lies on validation ground, and that all others are learned."""
+    columns, rows = (np.arange(32) + 0.5 for _ in range(2))
+    held = shapely.union_all([grids[name].footprint for name in data.card.validation_pairs])
+    assert data.split.masks
+    for name, shown in learned(data).items():
+        xs, ys = grids[name].transform @ np.meshgrid(columns, rows)
+        np.testing.assert_array_equal(shown, ~shapely.contains_xy(held, xs, ys))
 
 
 def test_facts_are_looked_up_anew_when_a_world_file_changes(
@@ -468,11 +573,10 @@ def test_facts_are_looked_up_anew_when_a_world_file_changes(
             ) as chip:
                 chip.write(values((1, 64, 64), "uint8", number))
             path.with_suffix(".pgw").write_text(f"1\n0\n0\n-1\n{number * 64}\n0\n")
-    assert prepare_data(tmp_path).split.left_out == ()
+    assert not prepare_data(tmp_path).split.masks
     for path in tmp_path.glob("*/*.pgw"):
         path.write_text(f"1\n0\n0\n-1\n{int(path.stem) * 32}\n0\n")
-    with pytest.warns(GeotranslateWarning, match="left out of training"):
-        assert prepare_data(tmp_path).split.left_out
+    assert prepare_data(tmp_path).split.masks
 
 
 def test_labels_of_several_folders_are_read(write_raster: WriteRaster, tmp_path: Path) -> None:

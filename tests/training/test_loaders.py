@@ -15,8 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geotranslate import prepare_data
 from geotranslate.chips.split import TRAIN, VALIDATION
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from geotranslate.training.loaders import SPLIT_COLOURS, PairLoaders
+from geotranslate.errors import InvalidInputError
+from geotranslate.training.loaders import SPLIT_COLOURS
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 WriteChips = Callable[..., Path]
@@ -69,7 +69,7 @@ def test_colours_of_the_split_are_those_of_their_labels(
     write_chips: WriteChips, step: float
 ) -> None:
     folder = write_chips(count=10, step=step)
-    data = prepare_data(folder) if step == 1 else with_warning(folder)
+    data = prepare_data(folder)
     axes = data.plot_split()
     drawn = [to_rgb(colour) for colour in axes.collections[0].get_facecolor()]
     parts = (data.split.train, data.split.validation, data.split.left_out)
@@ -84,9 +84,15 @@ def test_colours_of_the_split_are_those_of_their_labels(
     assert shown == {label: to_rgb(SPLIT_COLOURS[label]) for label in present}
 
 
-def with_warning(folder: Path) -> PairLoaders:
-    with pytest.warns(GeotranslateWarning, match="left out of training"):
-        return prepare_data(folder)
+def test_what_is_hidden_in_training_targets_is_not_drawn_as_training(
+    write_chips: WriteChips,
+) -> None:
+    data = prepare_data(write_chips(count=10, step=0.5))
+    drawn = [
+        path.get_extents().size.prod() for path in data.plot_split().collections[0].get_paths()
+    ]
+    for i, area in enumerate(drawn):
+        assert area == pytest.approx(128**2 / (2 if i in data.split.masks else 1))
 
 
 @pytest.mark.parametrize(

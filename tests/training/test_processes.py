@@ -26,6 +26,7 @@ from geotranslate import Pix2Pix, is_main_process, prepare_data
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.training import processes
 from geotranslate.training.baselines import start_of
+from geotranslate.training.files import sole_training
 from geotranslate.training.launcher import RANKS, SIZES, everywhere, told
 from geotranslate.training.processes import Processes
 
@@ -342,6 +343,19 @@ def test_checkpoint_that_not_all_see_is_refused(write_chips: WriteChips, tmp_pat
     said = train_together(chips, tmp_path, own=own, fails=True, batch_size=2, resume=True)
     for words in said:
         assert "checkpoints after 2, 0 epochs; give a folder on a disk that all" in words
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("accelerate")
+def test_folder_of_another_training_is_refused_by_all(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    chips = write_chips(count=10)
+    with sole_training(tmp_path / "run"):
+        said = train_together(chips, tmp_path, fails=True, batch_size=2, epochs=1)
+    for words in said:
+        assert "Another training is writing to" in words
+    train_together(chips, tmp_path, batch_size=2, epochs=1)
 
 
 @pytest.mark.usefixtures("accelerate")

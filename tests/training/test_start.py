@@ -207,3 +207,30 @@ def test_a_model_that_is_no_better_than_what_is_simpler_says_so(
         return
     with pytest.warns(GeotranslateWarning, match=f"not better than {said}"):
         watch.after_fit()
+
+
+def test_a_start_is_fitted_to_no_target_pixel_of_validation_ground(
+    write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = np.random.default_rng(0)
+    source, target = (chance.uniform(0, 1, (1, 192, 192)).astype("float32") for _ in range(2))
+    rasters = [write_raster(f"{n}.tif", data) for n, data in enumerate((source, target))]
+    first = prepare_data(*rasters, chip_size=64, stride=32)
+    held = first.card.validation_pairs
+    windows = {pair.name: pair.target.place.window for pair in first.folder.pairs}
+    for name in held:
+        target[0][windows[name].toslices()] = 100
+    write_raster("1.tif", target)
+    data = prepare_data(*rasters, chip_size=64, stride=32, target_scaling="none")
+    assert data.card.validation_pairs == held and data.split.masks
+    fitted = []
+
+    def note(start: Any, features: Any, targets: torch.Tensor, *others: Any, **more: Any) -> None:
+        fitted.append(targets)
+
+    monkeypatch.setattr(starting, "_fit", note)
+    starting.fit_start(Pix2Pix(data, ngf=4).pair.generator, data, 0, progress=False)
+    (targets,) = fitted
+    assert len(targets) and targets.max() <= 1
+    assert data.card.target.median is not None and data.card.target.median[0] < 1
+    assert data.card.target.extent is not None and data.card.target.extent[0][1] <= 1

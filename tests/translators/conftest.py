@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,18 @@ def write_maps(write_raster: WriteRaster, tmp_path: Path) -> WriteMaps:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list of what was asked of the network, which answers nothing."""
+    asked: list[str] = []
+
+    def refuse(*place: Any, **_: Any) -> None:
+        asked.append(str(place))
+        raise PermissionError("no network")
+
+    for name in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return asked

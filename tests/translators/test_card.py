@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,8 +16,9 @@ from safetensors.torch import save_file
 from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.raster.locks import sole_holder
 from geotranslate.training.metrics.report import Metrics
-from geotranslate.translators.card import Card, load_weights, read_model, save_model
+from geotranslate.translators.card import LOCK_FILE, Card, load_weights, read_model, save_model
 
 SIDE = Side(
     bands=1,
@@ -60,6 +65,42 @@ def test_saving_again_replaces_the_model(tmp_path: Path) -> None:
     save_model(tmp_path / "model", CARD, WEIGHTS)
     save_model(tmp_path / "model", CARD, {"c": torch.zeros(1)})
     assert read_model(tmp_path / "model")[1].keys() == {"c"}
+
+
+def test_saves_at_the_same_time_leave_one_whole_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halfway, second_is_done = threading.Event(), threading.Event()
+
+    def replace_slowly(old: Path, new: Path) -> None:
+        os.rename(old, new)
+        if not halfway.is_set():
+            halfway.set()
+            second_is_done.wait(0.5)
+
+    monkeypatch.setattr(
+        "geotranslate.translators.card.os",
+        SimpleNamespace(**{**vars(os), "replace": replace_slowly}),
+    )
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(save_model, tmp_path / "model", CARD, WEIGHTS)
+        assert halfway.wait(60)
+        save_model(tmp_path / "model", CARD, {"c": torch.zeros(1)})
+        second_is_done.set()
+        first.result()
+    assert read_model(tmp_path / "model")[1].keys() == {"c"}
+    assert len(list((tmp_path / "model").iterdir())) == 2
+
+
+def test_save_that_never_ends_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr("geotranslate.translators.card.PATIENCE", 0.1)
+    with (
+        sole_holder(tmp_path / "model" / LOCK_FILE, busy="", unwritable=str),
+        pytest.raises(RasterFileError, match=r"^Another process is saving a model in \S*model and"),
+    ):
+        save_model(tmp_path / "model", CARD, WEIGHTS)
+    assert not list((tmp_path / "model").iterdir())
 
 
 def test_missing_folder_above_is_named(tmp_path: Path) -> None:
@@ -161,3 +202,10 @@ def test_file_where_the_model_shall_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(RasterFileError, match=r"model .*model cannot be saved"):
         save_model(tmp_path / "model", CARD, WEIGHTS)
     assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_data_without_a_number_for_nodata_is_the_same_data(tmp_path: Path) -> None:
+    side = replace(SIDE, dtype="float32", nodata=float("nan"))
+    card = replace(CARD, data=replace(CARD.data, source=side))
+    save_model(tmp_path / "model", card, WEIGHTS)
+    assert not read_model(tmp_path / "model")[0].differences(card)

@@ -35,6 +35,16 @@ from geotranslate.translators.workers import SavedModel
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 
+class Elsewhere:
+    """An executor that is never asked."""
+
+    def submit(self) -> None:
+        raise AssertionError
+
+
+ELSEWHERE = Elsewhere()
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return what `translate_raster` is called with; it writes the tags into an empty raster."""
@@ -222,7 +232,7 @@ def test_other_workers_get_a_folder_that_is_gone_in_the_end(
 ) -> None:
     (tmp_path / "out").mkdir()
     output = tmp_path / "out" / "o.tif"
-    fresh_model.predict_raster(scene, output, executor=object(), precision="float32")
+    fresh_model.predict_raster(scene, output, executor=ELSEWHERE, precision="float32")
     np.testing.assert_array_equal(calls[0]["found"], fresh_model.inference(TILES))
     assert calls[0]["apply"].folder.parent == output.parent
     assert list(output.parent.iterdir()) == [output]
@@ -233,26 +243,26 @@ def test_other_workers_read_the_model_where_it_was_loaded_from_while_it_is_the_s
 ) -> None:
     folder = fresh_model.save(tmp_path / "model")
     model = load_model(folder)
-    model.predict_raster(scene, executor=object())
+    model.predict_raster(scene, executor=ELSEWHERE)
     assert calls[0]["apply"].folder == folder
     with torch.no_grad():
         next(model.pair.generator.parameters()).add_(1)
-    model.predict_raster(scene, executor=object())
+    model.predict_raster(scene, executor=ELSEWHERE)
     assert calls[1]["apply"].folder != folder
     for damage in ("not json", None):
         model = load_model(fresh_model.save(folder))
         (folder / "card.json").unlink()
         if damage:
             (folder / "card.json").write_text(damage)
-        model.predict_raster(scene, executor=object())
+        model.predict_raster(scene, executor=ELSEWHERE)
         assert calls[-1]["apply"].folder != folder
-    load_model(fresh_model.save(folder)).predict_raster(scene, executor=object())
+    load_model(fresh_model.save(folder)).predict_raster(scene, executor=ELSEWHERE)
     assert calls[-1]["apply"].folder == folder
 
 
 def test_missing_folder_is_said_before_the_model_is_sent(fresh_model: Pix2Pix, scene: Path) -> None:
     with pytest.raises(RasterFileError, match=r"nowhere of the output o\.tif does not exist; crea"):
-        fresh_model.predict_raster(scene, scene.parent / "nowhere" / "o.tif", executor=object())
+        fresh_model.predict_raster(scene, scene.parent / "nowhere" / "o.tif", executor=ELSEWHERE)
 
 
 @pytest.mark.parametrize("kind", ["folder", "pattern", "list", "table"])

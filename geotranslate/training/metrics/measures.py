@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from geotranslate.checks import listed, shown
 from geotranslate.chips.datacard import Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.metrics.classes import ClassAgreement
@@ -19,6 +21,8 @@ from geotranslate.training.metrics.structure import Structure
 from geotranslate.training.metrics.units import Units
 
 Palette = Sequence[Sequence[float]]
+MOST_CLASSES = 4096
+"""Classes of a palette: each pixel is compared with all, and each class with each other one."""
 
 
 class _Measure(Protocol):
@@ -149,7 +153,7 @@ def _checked(side: Side, palette: Palette, metrics: Sequence[str] | None) -> tup
         return tuple(names)
     if side.bands == 3:
         names += Photographs.names
-    wanted = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
+    wanted = tuple(dict.fromkeys(metric_names(metrics)))
     for name in wanted:
         if name not in names:
             raise InvalidInputError(
@@ -161,16 +165,35 @@ def _checked(side: Side, palette: Palette, metrics: Sequence[str] | None) -> tup
     return (*wanted, *peak)
 
 
+def metric_names(metrics: object) -> tuple[str, ...]:
+    """Return the names of measures that are asked for.
+
+    Raises:
+        InvalidInputError: They are no names.
+    """
+    names = [metrics] if isinstance(metrics, str) else listed(metrics)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidInputError(f"metrics is {shown(metrics)}; give a list of names of measures.")
+    return tuple(names)
+
+
 def _palette(side: Side, palette: Palette | None) -> Palette:
     """Return the values of every class, none where there are no classes."""
     if palette is None:
         return [] if side.classes is None else [(value,) for value in side.classes.values]
-    if not palette or any(len(tuple(colour)) != side.bands for colour in palette):
+    try:
+        values = np.array(palette, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        values = np.empty(0)
+    if values.ndim != 2 or values.shape[1] != side.bands or not np.isfinite(values).all():
         raise InvalidInputError(
-            f"palette is {palette!r} but the target has {side.bands} "
+            f"palette is {shown(palette)} but the target has {side.bands} "
             f"band{'s' if side.bands != 1 else ''}; give for each class as many values."
         )
-    return palette
+    if len(values) > MOST_CLASSES:
+        raise InvalidInputError(f"palette has {len(values)} classes; give at most {MOST_CLASSES}.")
+    colours: list[list[float]] = values.tolist()
+    return colours
 
 
 def _described(side: Side) -> str:

@@ -11,6 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geotranslate.errors import InvalidInputError
+from geotranslate.schema import (
+    Fields,
+    Later,
+    any_number,
+    anything,
+    optional,
+    record,
+    several,
+    table,
+    whole,
+)
+
 Scores = dict[str, float]
 
 
@@ -80,20 +93,26 @@ class Metrics(Mapping[str, float]):
         return self.overall | {name: value for name, value in extra.items() if value}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Metrics:
+    def from_json(cls, values: dict[str, Any], name: str = "metrics") -> Metrics:
         """Rebuild metrics from `to_json`; numbers may be strings, as infinity has to be in JSON.
 
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
         Raises:
-            ValueError: They are no numbers.
+            InvalidInputError: They are no such numbers.
         """
-        extra = ("per_band", "per_class", "confusion")
-        confusion = values.get("confusion")
-        return cls(
-            _numbers({name: value for name, value in values.items() if name not in extra}),
-            {name: _numbers(row) for name, row in values.get("per_band", {}).items()},
-            {name: _numbers(row) for name, row in values.get("per_class", {}).items()},
-            None if confusion is None else np.array(confusion, np.int64),
-        )
+        given = table(anything)(name, values)
+        overall = {key: value for key, value in given.items() if key not in EXTRA}
+        extra = record(EXTRA)(name, {key: given[key] for key in EXTRA if key in given})
+        metrics = cls(_scores(name, overall), **extra)
+        rows, confusion = list(metrics.per_class.values()), metrics.confusion
+        if any(row.keys() != rows[0].keys() for row in rows):
+            raise InvalidInputError(f"{name}.per_class has other measures for each class.")
+        if confusion is not None and confusion.shape != (len(rows), len(rows)):
+            raise InvalidInputError(f"{name}.confusion is not one of {len(rows)} classes.")
+        return metrics
 
     def _tables(self) -> list[list[list[str]]]:
         """Return tables of texts, each with a row of titles and a column of them."""
@@ -115,8 +134,26 @@ class Metrics(Mapping[str, float]):
         return tables
 
 
-def _numbers(row: dict[str, Any]) -> Scores:
-    return {name: int(v) if name == "count" else float(v) for name, v in row.items()}
+def _scores(name: str, values: Any) -> Scores:
+    scores: Scores = table(any_number)(name, values)
+    count = {"count": COUNT(f"{name}.count", values["count"])} if "count" in scores else {}
+    return scores | count
+
+
+def _confusion(name: str, values: Any) -> NDArray[np.int64]:
+    rows = several(several(COUNT), 1)(name, values)
+    if any(len(row) != len(rows) for row in rows):
+        raise InvalidInputError(f"{name} does not have as many columns as rows.")
+    return np.array(rows, np.int64)
+
+
+COUNT = whole(0, 2**63 - 1)
+EXTRA: Fields = {
+    "per_band": Later(table(_scores), before={}),
+    "per_class": Later(table(_scores), before={}),
+    "confusion": Later(optional(_confusion), None),
+}
+"""What stands in JSON beside the measures of all bands."""
 
 
 def _shown(value: float) -> str:

@@ -1,0 +1,122 @@
+"""Law: no checkpoint does anything but go on right or end in one sentence."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastai.data.core import DataLoaders
+
+from geotranslate import Pix2Pix, prepare_data
+from geotranslate.errors import ModelFileError, TrainingError
+from geotranslate.training.checkpoints import BEFORE, LAST
+from tests.translators.hostile import CARDS, WEIGHTS
+from tests.wrong_values import assert_one_sentence, only_our_errors
+
+WriteChips = Callable[..., Path]
+SMALL = {"ngf": 4, "ndf": 4, "depth": 4}
+
+
+@pytest.fixture
+def trained(write_chips: WriteChips, tmp_path: Path) -> tuple[Path, DataLoaders]:
+    """Return the folder of a training and its data."""
+    data = prepare_data(write_chips(count=5), batch_size=2)
+    folder = tmp_path / "training"
+    Pix2Pix(data, **SMALL).fit(1, folder=folder, progress=False, precision="float32")
+    return folder, data
+
+
+def with_facts(content: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a checkpoint whose facts, which are JSON, are changed."""
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    facts = change(header["__metadata__"]["facts"].encode())
+    header["__metadata__"]["facts"] = facts.decode("utf-8", "replace")
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    if rng.random() < 0.3:
+        return rng.choice(WEIGHTS)(content, rng)
+    return with_facts(content, lambda facts: rng.choice(CARDS)(facts, rng))
+
+
+def outcome(folder: Path, data: DataLoaders, content: bytes) -> bool:
+    """Return whether a training goes on from a checkpoint."""
+    (folder / LAST).write_bytes(content)
+    (folder / BEFORE).unlink(missing_ok=True)
+    try:
+        Pix2Pix.from_checkpoint(folder, data)
+        again = Pix2Pix(data, **SMALL)
+        again.fit(2, folder=folder, progress=False, precision="float32", resume=True)
+    except (ModelFileError, TrainingError) as error:
+        assert_one_sentence(str(error))
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("first", "count"), [(0, 20), pytest.param(1000, 500, marks=pytest.mark.slow)]
+)
+def test_mutations_go_on_or_are_refused(
+    trained: tuple[Path, DataLoaders], first: int, count: int
+) -> None:
+    folder, data = trained
+    content = (folder / LAST).read_bytes()
+    assert outcome(folder, data, content)
+    numbers = range(first, first + count)
+    went_on = [outcome(folder, data, mutated(content, random.Random(n))) for n in numbers]
+    assert not all(went_on)
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        ({"epochs": -1}, r"checkpoint\.epochs is -1"),
+        ({"epochs": True}, r"checkpoint\.epochs is True"),
+        ({"best": []}, r"checkpoint\.best has 0 values"),
+        ({"frozen": 5}, r"checkpoint\.frozen is 5"),
+        ({"ema": "x"}, r"checkpoint\.ema is 'x'"),
+        ({"groups": [5]}, r"checkpoint\.groups\[0\] is 5"),
+        ({"groups": []}, "other networks"),
+        ({"random": {}}, r"checkpoint\.random\.\w+ is missing"),
+        ({"random": {"numpy": [], "python": [], "order": []}}, "damaged in its random numbers"),
+        ({"card": 5}, r"checkpoint\.card is 5"),
+        ({"card": {}}, r"card\.\w+ is missing"),
+        ({"x": 5}, "has an entry 'x'"),
+    ],
+)
+def test_wrong_facts_are_named(
+    trained: tuple[Path, DataLoaders], entries: dict[str, Any], sentence: str
+) -> None:
+    folder, data = trained
+    content = (folder / LAST).read_bytes()
+    changed = with_facts(content, lambda facts: json.dumps(json.loads(facts) | entries).encode())
+    (folder / LAST).write_bytes(changed)
+    with pytest.raises(ModelFileError, match=sentence):
+        Pix2Pix.from_checkpoint(folder, data)
+
+
+@pytest.mark.parametrize(
+    "options", [{"pretrained_path": "/etc"}, {"backbone": "tu-hf-hub:x/y"}, {"ngf": 1000}]
+)
+def test_card_of_a_checkpoint_leads_nowhere(
+    trained: tuple[Path, DataLoaders], options: dict[str, Any]
+) -> None:
+    folder, data = trained
+
+    def change(text: bytes) -> bytes:
+        facts = json.loads(text)
+        facts["card"]["options"] |= options
+        return json.dumps(facts).encode()
+
+    (folder / LAST).write_bytes(with_facts((folder / LAST).read_bytes(), change))
+    with only_our_errors(), pytest.raises(ModelFileError):
+        Pix2Pix.from_checkpoint(folder, data)

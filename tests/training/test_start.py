@@ -152,7 +152,11 @@ def test_the_table_begins_with_the_error_of_the_start(
     assert f"{model.baselines[START]:.6f}" in row
 
 
-def test_classes_of_a_source_have_a_start_too(write_raster: WriteRaster, tmp_path: Path) -> None:
+def test_classes_of_a_source_have_a_start_too(
+    write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of so few pixels fewer passes would be a handful of steps.
+    monkeypatch.setattr(starting, "PASSES", 4 * PASSES)
     colors = np.random.default_rng(0).integers(0, 255, (3, 4))
     for number in range(4):
         place = {"transform": NORTH_UP @ NORTH_UP.translation(64 * number, 0)}

@@ -50,7 +50,7 @@ def main() -> None:
     )
     print(export)
     data = prepare_data(export)
-    model = Pix2Pix(data, ngf=options.filters, ndf=options.filters)
+    model = Pix2Pix(data, recipe="seamless", ngf=options.filters, ndf=options.filters)
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)
     # A quarter of the epochs at a fifth of the rate settles what the game keeps moving.
     settling = options.epochs // 4

@@ -36,7 +36,7 @@ _TRANSPOSED = _RESIZED | {"upsample": "transposed"}
 RECIPES: dict[str, dict[str, Any]] = {
     "measurement": _RESIZED
     | {"generator": "resunet", "start": "pixel", "lambda_gan": 0.0, "gan_after": 0.0},
-    "picture": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.5},
+    "picture": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.8},
     "seamless": _RESIZED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
     "paper": _TRANSPOSED | {"start": "none", "lambda_gan": 1.0, "gan_after": 0.0},
 }

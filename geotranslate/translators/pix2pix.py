@@ -48,7 +48,7 @@ class Pix2Pix(Translator):
         recipe: Decides on all that is not given here or to `fit`. "auto" is "picture" for targets
             of three bands of uint8 and for classes, else "measurement". "measurement" adds a
             `ResUNet` to a fitted start and learns by L1 alone, as what an adversarial loss invents
-            is an error there. "picture" is a U-Net that has a discriminator in the second half of
+            is an error there. "picture" is a U-Net that has a discriminator in the last fifth of
             a training. Both have a rate of 5e-4 that falls to 0 by a cosine. "seamless" is a U-Net
             and PatchGAN without checkerboards at a constant rate; "paper" is that of Isola et al.,
             and translates scenes as they do, every tile normalised by itself, unless `norm_stats`

@@ -51,7 +51,8 @@ def small(chips: Path, **options: Any) -> Pix2Pix:
 
 
 @pytest.mark.parametrize(
-    ("options", "resting"), [({}, 4), ({"gan_after": 0}, 0), ({"gan_after": 0.7}, 6)]
+    ("options", "resting"),
+    [({}, 7), ({"gan_after": 0}, 0), ({"gan_after": 0.5}, 4), ({"gan_after": 0.7}, 6)],
 )
 def test_a_discriminator_moves_from_its_share_of_the_batches_on(
     write_chips: WriteChips, options: dict[str, Any], resting: int

@@ -40,6 +40,8 @@ from geotranslate.training.randomness import look_at_pair, random_state, set_ran
 from geotranslate.training.weightfile import opened
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
+ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}
+"""Names of what Adam keeps of a weight."""
 FORMAT = "geotranslate checkpoint 2"
 
 
@@ -148,9 +150,19 @@ class Checkpoint:
         own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
         if [group["params"] for group in self.facts["groups"]] != own:
             raise ValueError("the optimizer has other weights")
+        # Adam with other switches would look for states that no training of ours keeps.
+        for group, known in zip(groups, self.facts["groups"], strict=True):
+            if missing := sorted(group.keys() - known.keys()):
+                raise ValueError(f"{missing[0]} of its optimizer is missing")
+            switches = {name: value for name, value in group.items() if isinstance(value, bool)}
+            other = [name for name, value in switches.items() if known.get(name) is not value]
+            if other:
+                raise ValueError(f"{other[0]} of its optimizer is {known.get(other[0])}")
         parameters = [parameter for group in groups for parameter in group["params"]]
         for number, state in self._states().items():
             fitting = (), (parameters[number].shape if number < len(parameters) else ())
+            if state.keys() != ADAM_STATE:
+                raise ValueError(f"the state of weight {number} holds {', '.join(sorted(state))}")
             for name, value in state.items():
                 if value.shape not in fitting:
                     raise ValueError(f"{name} of weight {number} is of another shape")

@@ -61,6 +61,9 @@ def compare(network: nn.Module, shapes: Shapes) -> None:
     own = shapes_of(network.state_dict())
     for name in [*own, *(shapes.keys() - own.keys())]:
         there, here = shapes.get(name), own.get(name)
+        if there is not None and there[0] == torch.float64:
+            # Of a model that was trained in double precision; it is rounded when it is loaded.
+            there = torch.float32, there[1]
         if there != here:
             raise InvalidInputError(
                 f"{name[:200]} is {_shown(there)} there and {_shown(here)} here."
@@ -74,7 +77,8 @@ def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
 
 def assign(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Make copies of weights the weights of a network that was compared with them."""
-    copies = {name: value.clone() for name, value in weights.items()}
+    own = network.state_dict()
+    copies = {name: value.to(own[name].dtype, copy=True) for name, value in weights.items()}
     network.load_state_dict(copies, assign=True)
 
 

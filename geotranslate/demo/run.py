@@ -98,7 +98,7 @@ def _run(
     say(f"    {export.pairs} pairs in chips/")
     say(f"3/5 Training Pix2Pix for {epochs} epochs")
     data = prepare_data(export, seed=seed)
-    # On this town, after so few steps, it has a lower error than the recipe of pictures.
+    # Its two rates are chosen for so few steps; the recipe of pictures was not compared with it.
     model = Pix2Pix(data, recipe="seamless", ngf=16, ndf=16)
     model.fit(epochs - 1, LEARNING_RATE, checkpoint=False)
     model.fit(1, LEARNING_RATE / 5, checkpoint=False)

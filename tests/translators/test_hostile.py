@@ -227,7 +227,7 @@ def test_missing_options_are_named(models: list[Path]) -> None:
             load_model(models[place])
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64", "int32"])
+@pytest.mark.parametrize("dtype", ["float16", "int32"])
 def test_weights_of_another_dtype_are_refused(models: list[Path], dtype: str) -> None:
     file = models[0] / "model.safetensors"
     weights = load_file(file)

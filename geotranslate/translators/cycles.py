@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.cyclegame import filled
 from geotranslate.training.metrics.measures import Measures, Palette, metric_names
 from geotranslate.training.metrics.report import Metrics, Scores
-from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import fill_of, validation_batches
-from geotranslate.translators.prediction import Predictor
 
 FID = "fid"
 PREFIX = "cycle_"

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from geotranslate.chips.datacard import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
+from geotranslate.prediction.inference import Inference
 from geotranslate.training.loaders import data_card
 from geotranslate.training.metrics.measures import Measures
 from geotranslate.training.metrics.report import Metrics
-from geotranslate.translators.inference import Inference
 
 
 def measure(

@@ -23,7 +23,7 @@ from geotranslate.networks.statistics import (
     measuring,
     size_of,
 )
-from geotranslate.translators.hardware import frozen
+from geotranslate.prediction.hardware import frozen
 
 NORMS = ("batch", "renorm", "instance", "group", "channel", "none")
 Make = Callable[..., Any]

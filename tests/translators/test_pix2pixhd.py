@@ -19,8 +19,8 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.pix2pixhd import LocalEnhancer
+from geotranslate.prediction import translation
 from geotranslate.raster.source import Source
-from geotranslate.translators import translation
 from tests.conftest import GRIDS, WriteRaster, values
 from tests.training.test_adversary import Watch
 from tests.translators.conftest import WriteMaps, patches

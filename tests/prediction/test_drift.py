@@ -12,10 +12,10 @@ from rasterio.crs import CRS
 from geotranslate.chips.classes import Classes
 from geotranslate.chips.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
+from geotranslate.prediction.drift import ground_size, warn_if_unlike
 from geotranslate.raster.source import Source
-from geotranslate.translators.suitability import ground_size, warn_if_unlike
 from tests.conftest import WriteRaster, values
-from tests.translators.test_inference import make_card
+from tests.prediction.test_inference import make_card
 
 METRE = 1 / 111_195
 FEET = "EPSG:2263"

@@ -15,6 +15,19 @@ from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.area import AreaLike
 from geotranslate.chips.datacard import DataCard, Direction
 from geotranslate.errors import InvalidInputError
+from geotranslate.prediction.hardware import Precision
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.provenance import Provenance
+from geotranslate.prediction.scenefiles import (
+    ScenesLike,
+    outputs_in,
+    scene_name,
+    several,
+    translate_each,
+)
+from geotranslate.prediction.translation import Translation
+from geotranslate.prediction.workers import shared
 from geotranslate.raster.assembly import driver_named
 from geotranslate.raster.blending import Blend
 from geotranslate.raster.destination import default_output
@@ -22,21 +35,8 @@ from geotranslate.raster.distribute import check_executor
 from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.plain import plain_nodata
 from geotranslate.raster.region import corners
-from geotranslate.raster.scenes import (
-    ScenesLike,
-    outputs_in,
-    scene_name,
-    several,
-    translate_each,
-)
 from geotranslate.raster.source import RasterLike, Source
 from geotranslate.translators.card import weights_sha256
-from geotranslate.translators.hardware import Precision
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.normalisation import NormStats, resolve_norm_stats
-from geotranslate.translators.provenance import Provenance
-from geotranslate.translators.translation import Translation
-from geotranslate.translators.workers import shared
 
 LARGEST_BATCH = 65_536
 """Most tiles at once."""

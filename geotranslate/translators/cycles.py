@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
+from geotranslate.metrics.measures import Measures, Palette, metric_names
+from geotranslate.metrics.scores import Metrics, Scores
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.training.cyclegame import filled
-from geotranslate.training.metrics.measures import Measures, Palette, metric_names
-from geotranslate.training.metrics.report import Metrics, Scores
+from geotranslate.training.objectives.cycle import filled
 from geotranslate.translators.measuring import fill_of, validation_batches
 
 FID = "fid"

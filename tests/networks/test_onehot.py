@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from geotranslate.networks.norm_statistics import between_tiles, by_tile, fixed, measure, measuring
 from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.statistics import between_tiles, by_tile, fixed, measure, measuring
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction.hardware import frozen
-from geotranslate.training.averaging import averaged
+from geotranslate.training.callbacks.ema import averaged
 
 LEVELS = (-1.0, -0.6, 0.3, 1.0)
 RANGES = [(level - 0.01, level + 0.01) for level in LEVELS]

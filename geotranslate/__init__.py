@@ -40,7 +40,7 @@ _HOMES = {
     "export_chips": "geotranslate.chips.export",
     "is_main_process": "geotranslate.training.launcher",
     "load_model": "geotranslate.translators.loading",
-    "measure_seams": "geotranslate.raster.seams",
+    "measure_seams": "geotranslate.raster.seams.measurement",
     "prepare_data": "geotranslate.training.data",
 }
 

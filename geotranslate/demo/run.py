@@ -22,8 +22,7 @@ from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.locks import sole_holder
-from geotranslate.raster.smallfile import small_geotiff
+from geotranslate.raster.writing import small_geotiff, sole_holder
 from geotranslate.training.data import prepare_data
 from geotranslate.training.files import whole_file
 from geotranslate.training.metrics.errors import errors_between

@@ -17,7 +17,7 @@ from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.pair import Pair
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.source import fill_gaps
+from geotranslate.raster.reader import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.raster.source import fill_gaps
+from geotranslate.raster.reader import fill_gaps
 from geotranslate.training.pairs import Augmentation, ChipDataset, Pixels, resize
 from geotranslate.training.tensors import TensorSource, TensorTarget
 

@@ -24,8 +24,8 @@ from geotranslate.chips.apart import GroundShares
 from geotranslate.chips.division import ground_of
 from geotranslate.chips.ground import Ground
 from geotranslate.chips.split import Split
+from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.training.loaders import PairLoaders
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NAIP = DATA / "naip" / "m_4709963_se_14_1_20160816.tif"

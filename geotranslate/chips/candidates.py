@@ -11,7 +11,7 @@ from geotranslate.chips.area import Area, AreaLike, covered, where
 from geotranslate.chips.files import counted
 from geotranslate.chips.scenes import Pixels, Scene, turned
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.tiles import tile_windows
+from geotranslate.raster.tiling import tile_windows
 
 
 @dataclass(frozen=True, slots=True)

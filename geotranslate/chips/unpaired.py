@@ -18,7 +18,7 @@ from geotranslate.chips.folder import ChipFolder, chosen, say_left_out
 from geotranslate.chips.layouts import ChipFile, Listing
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
 from geotranslate.chips.split import TRAIN, VALIDATION
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class ChipSides:
 
         def side(name: str, raster: str | os.PathLike[str], bands: Bands | None) -> ChipFolder:
             bands = chosen(bands)
-            with Source(raster) as opened:
+            with RasterReader(raster) as opened:
                 grid = opened.grid
             windows = windows_of(raster, grid, tile_size, stride)
 

@@ -20,8 +20,8 @@ from geotranslate.networks.onehot import OneHot
 from geotranslate.prediction.hardware import EvalMode, Precision, frozen, resolve_precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.raster.dtypes import fits, to_dtype
-from geotranslate.raster.source import Source, fill_gaps, reflected
-from geotranslate.raster.strips import Place
+from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
+from geotranslate.raster.tiling import Place
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -238,7 +238,7 @@ class Inference:
                 "it was trained on, in their order."
             )
 
-    def bands_of(self, source: Source) -> tuple[int, ...]:
+    def bands_of(self, source: RasterReader) -> tuple[int, ...]:
         """Return which bands of a raster the generator takes, by number.
 
         Those of the same names where all have names, whatever their order; else the same numbers

@@ -22,7 +22,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.scenestatistics import Surveyor
 from geotranslate.prediction.tta import Symmetric, TileFunction
-from geotranslate.raster.strips import Place
+from geotranslate.raster.tiling import Place
 from geotranslate.translators.loading import load_model
 
 _LOADING = threading.Lock()

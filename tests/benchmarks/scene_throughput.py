@@ -30,7 +30,7 @@ from geotranslate.chips.scaling import Scaling
 from geotranslate.memory import reused_memory
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction.inference import Inference
-from geotranslate.raster import translate_raster
+from geotranslate.raster.pipeline import translate_raster
 
 TILE, OVERLAP, BATCH = 256, 64, 8
 

@@ -26,9 +26,9 @@ from geotranslate.prediction import normstats, scenestatistics
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics, sha256_of
 from geotranslate.prediction.scenestatistics import FILE, Surveyor, complete, sampled, spread
-from geotranslate.raster import assemble_parts, translate_raster
-from geotranslate.raster.centres import Centres
-from geotranslate.raster.tiles import Axis
+from geotranslate.raster.pipeline import assemble_parts, translate_raster
+from geotranslate.raster.tiling.axis import Axis
+from geotranslate.raster.tiling.interpolation import InterpolationGrid
 from tests.conftest import WriteRaster
 from tests.prediction.test_predict_raster import BOUNDS, cut
 
@@ -45,7 +45,7 @@ FIRST = ("scene", "smooth")
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut outputs into parts of 256 rows."""
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
 
 
 def drifting(height: int, width: int) -> NDArray[np.uint8]:
@@ -167,7 +167,7 @@ def test_resumed_run_reads_what_the_first_one_measured(
     ):
         model.predict_raster(scene, output, batch_size=2, **options)
     monkeypatch.undo()
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
     for other in {"tile", "scene", "smooth"} - {norm_stats}:
         with pytest.raises(InvalidInputError, match="made with another norm_stats, so they are no"):
             model.predict_raster(scene, output, resume=True, **{**options, "norm_stats": other})
@@ -183,7 +183,7 @@ def test_statistics_that_were_changed_are_refused(
     output = tmp_path / "o.tif"
     model.predict_raster(scene, output, part="1/2", norm_stats=norm_stats, **OPTIONS)
     file = tmp_path / "o.tif.parts" / FILE
-    axis = Centres(Axis(9, 9, 0), 9)
+    axis = InterpolationGrid(Axis(9, 9, 0), 9)
     known = SceneStatistics(file, sha256_of(file), axis, axis, (0, 0))
     np.testing.assert_array_equal(known.read(), np.load(file))
     monkeypatch.setattr(normstats, "LARGEST_READ", 1)

@@ -31,7 +31,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.tta import Symmetric
 from geotranslate.prediction.workers import SavedModel
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.report import TranslatedRaster
+from geotranslate.raster.pipeline.result import TranslatedRaster
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 

@@ -10,7 +10,7 @@ from shapely.geometry import Point
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.prediction.scenefiles import outputs_in, several, translate_each
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.report import TranslatedRaster
+from geotranslate.raster.pipeline.result import TranslatedRaster
 from tests.conftest import NORTH_UP
 
 

@@ -79,7 +79,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             calls.append((path, output, options))
             return ["one.tif", "two.tif"] if isinstance(path, list) else "one.tif"
 
-    monkeypatch.setattr("geotranslate.translators.loading.load_model", lambda path: Model())
+    monkeypatch.setattr("geotranslate.translators.registry.load_model", lambda path: Model())
     return calls
 
 

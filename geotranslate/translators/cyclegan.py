@@ -23,9 +23,9 @@ from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
 from geotranslate.schema import Fields, checked, real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.cycle_validation import CycleCheck
 from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.objectives.cycle import CycleGame
+from geotranslate.training.callbacks.validation import CycleValidation
+from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of
@@ -144,14 +144,14 @@ class CycleGAN(Translator):
             stride=forth.stride,
             radius=forth.radius,
             options=options,
-            game=CycleGame(
+            objective=CycleObjective(
                 generators,
                 **judges,  # type: ignore[arg-type]
                 fill=fill,
                 gan_mode="lsgan" if options["lsgan"] else "vanilla",
                 **{name: options[name] for name in names},
             ),
-            checks=[CycleCheck(fill, paired=pairs)],
+            checks=[CycleValidation(fill, paired=pairs)],
         )
         self._reversed: Reversed | None = None
         self.own_monitor = "valid_l1" if pairs else "valid_cycle"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from geotranslate.metrics.measures import Measures, Palette, metric_names
 from geotranslate.metrics.scores import Metrics, Scores
-from geotranslate.training.objectives.cycle import filled
+from geotranslate.training.objectives import filled
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import fill_of, validation_batches
 from geotranslate.translators.prediction import Predictor

@@ -98,7 +98,7 @@ class Inference:
         return self.norm_stats == "smooth"
 
     def knowing(self, statistics: SceneStatistics | None) -> Inference:
-        """Return a copy that normalises by the statistics of a scene, itself where it needs none.
+        """Return a copy that normalizes by the statistics of a scene, itself where it needs none.
 
         Raises:
             RasterFileError: They cannot be read.

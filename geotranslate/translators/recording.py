@@ -10,7 +10,8 @@ from fastai.callback.core import Callback
 
 from geotranslate.data.launcher import is_main_process
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.training.callbacks.logging import HistoryFile, Keeper, SampleSheets, TensorBoard
+from geotranslate.training.callbacks.logging import CSVLogger, SampleImages, TensorBoardCallback
+from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
 from geotranslate.translators.card import card_in
@@ -45,9 +46,9 @@ def recorders(
         return found
     if sample_every:
         pictures = folder / "samples"
-        found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))
+        found.append(SampleImages(model.show_results, pictures, sample_every, model.history))
     if tensorboard:
-        found.append(TensorBoard(folder / "tensorboard", model.history))
+        found.append(TensorBoardCallback(folder / "tensorboard", model.history))
     if training.checkpoint:
         found += _keepers(model, folder, training, done)
     return found
@@ -63,8 +64,8 @@ def _keepers(model: Translator, folder: Path, training: Training, done: int) -> 
         Checkpoint.of(model.learn, epochs, model._card().to_json(), best).write(folder)
 
     first, kind = len(rows) - done, training.checkpoint
-    keeper = Keeper(write_state, model.save, folder, kind, rows, first, best, begin)
-    return [HistoryFile(rows, folder / "history.csv"), keeper]
+    keeper = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [CSVLogger(rows, folder / "history.csv"), keeper]
 
 
 def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> int:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from geotranslate.chips.agreement import check_alike, check_pair
+from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
-from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
-from geotranslate.chips.files import counted
-from geotranslate.chips.layouts import Listing, list_chips
-from geotranslate.chips.masks import Mask
+from geotranslate.chips.layouts import Listing, counted, list_chips
+from geotranslate.chips.mask import Mask
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.grid import align

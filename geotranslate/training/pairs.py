@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geotranslate.chips.apart import LEAST_LEFT
+from geotranslate.chips.bands import DataCard
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.pair import Pair
+from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.source import fill_gaps
 from geotranslate.training.tensors import TensorSource, TensorTarget

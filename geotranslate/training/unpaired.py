@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.raster.source import fill_gaps
 from geotranslate.training.pairs import Augmentation, ChipDataset, Pixels, resize
 from geotranslate.training.tensors import TensorSource, TensorTarget

@@ -11,7 +11,7 @@ from fastai.callback.core import Callback
 from fastai.learner import ValueMetric
 from torch import Tensor
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.training.metrics.measures import ValidationMeasures, epoch_metrics
 from geotranslate.training.metrics.report import Metrics
 

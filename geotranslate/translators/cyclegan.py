@@ -10,7 +10,7 @@ from fastai.data.core import DataLoaders
 from torch import nn
 
 from geotranslate.checks import choice, whole_number
-from geotranslate.chips.datacard import DataCard, Direction, Side
+from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.norms import Norm

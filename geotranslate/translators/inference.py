@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.statistics import Around, around, between_tiles, by_tile, fixed

@@ -15,7 +15,7 @@ from fastai.torch_core import subplots
 from torch import Tensor, nn
 
 from geotranslate.checks import folder_path, whole_number
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.weightless import (

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.multiscale import MultiScale, check_chip_size

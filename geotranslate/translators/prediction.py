@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geotranslate.checks import choice, file_path, flag, shown, whole_number
-from geotranslate.chips.area import AreaLike
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.assembly import driver_named
 from geotranslate.raster.blending import Blend

@@ -14,7 +14,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from geotranslate.chips.datacard import DataCard, Side, parsed_crs
+from geotranslate.chips.bands import DataCard, Side, parsed_crs
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.source import Source

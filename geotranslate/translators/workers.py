@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.chips.datacard import Direction
+from geotranslate.chips.bands import Direction
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.raster.strips import Place
 from geotranslate.translators.augmentation import Symmetric, TileFunction

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands.datacard import Side
 from geotranslate.training.metrics.measures import Measures
 from geotranslate.training.metrics.report import Metrics
 from tests.training.metrics.cases import pair, side

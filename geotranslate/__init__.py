@@ -9,10 +9,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from geotranslate.chips.export import export_chips
+    from geotranslate.data.launcher import is_main_process
+    from geotranslate.data.preparation import prepare_data
     from geotranslate.errors import GeotranslateError, GeotranslateWarning
     from geotranslate.raster.seams import measure_seams
-    from geotranslate.training.data import prepare_data
-    from geotranslate.training.launcher import is_main_process
     from geotranslate.translators.cyclegan import CycleGAN
     from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
@@ -38,10 +38,10 @@ _HOMES = {
     "Pix2Pix": "geotranslate.translators.pix2pix",
     "Pix2PixHD": "geotranslate.translators.pix2pixhd",
     "export_chips": "geotranslate.chips.export",
-    "is_main_process": "geotranslate.training.launcher",
+    "is_main_process": "geotranslate.data.launcher",
     "load_model": "geotranslate.translators.loading",
     "measure_seams": "geotranslate.raster.seams",
-    "prepare_data": "geotranslate.training.data",
+    "prepare_data": "geotranslate.data.preparation",
 }
 
 

@@ -18,16 +18,16 @@ from shapely.geometry import box
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
+from geotranslate.data.preparation import prepare_data
+from geotranslate.data.tensors import draw_table
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
+from geotranslate.metrics.errors import errors_between
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.locks import sole_holder
 from geotranslate.raster.smallfile import small_geotiff
-from geotranslate.training.data import prepare_data
-from geotranslate.training.files import whole_file
-from geotranslate.training.metrics.errors import errors_between
-from geotranslate.training.tensors import draw_table
+from geotranslate.training.run_folder import whole_file
 from geotranslate.translators.pix2pix import Pix2Pix
 
 CRS = rasterio.CRS.from_epsg(32632)

@@ -22,7 +22,7 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     up_block,
 )
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.weightless import is_weightless
 
 LEVELS = 5

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geotranslate.networks.norms import ChannelNorm, Norm, has_bias, make_norm, sees_image
+from geotranslate.networks.normalization import ChannelNorm, Norm, has_bias, make_norm, sees_image
 
 Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]

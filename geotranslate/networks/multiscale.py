@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Halve
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN
 
 

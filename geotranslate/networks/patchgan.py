@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import init_weights
-from geotranslate.networks.norms import Norm, make_norm
+from geotranslate.networks.normalization import Norm, make_norm
 
 
 def check_chip_size(n_layers: int, chip_size: int) -> None:

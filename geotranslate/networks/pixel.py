@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.sight import Span, halo
+from geotranslate.networks.receptive_field import Span, halo
 
 LEVELS = (1, 2, 3, 5)
 """Halvings whose blurred images a pixel sees: means over about 3, 6, 12 and 50 px."""

@@ -17,8 +17,8 @@ from geotranslate.networks.layers import (
     init_weights,
     last_activation,
 )
-from geotranslate.networks.norms import Norm, has_bias, make_norm, sees_image, textured
-from geotranslate.networks.sight import Span, halo, reach
+from geotranslate.networks.normalization import Norm, has_bias, make_norm, sees_image, textured
+from geotranslate.networks.receptive_field import Span, halo, reach
 
 
 class ResNet(nn.Module):

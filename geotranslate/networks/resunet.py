@@ -15,8 +15,8 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     last_activation,
 )
-from geotranslate.networks.norms import Norm, make_norm, sees_image, textured
-from geotranslate.networks.sight import Span, halo, reach
+from geotranslate.networks.normalization import Norm, make_norm, sees_image, textured
+from geotranslate.networks.receptive_field import Span, halo, reach
 
 WIDEST = 8
 """How many times the filters of the first level a level has at most."""

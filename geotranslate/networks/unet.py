@@ -14,8 +14,8 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     up_block,
 )
-from geotranslate.networks.norms import Norm, has_bias, make_norm, sees_image, textured
-from geotranslate.networks.sight import Span, halo, reach
+from geotranslate.networks.normalization import Norm, has_bias, make_norm, sees_image, textured
+from geotranslate.networks.receptive_field import Span, halo, reach
 
 MAX_DEPTH = 8
 MIN_CHIP_SIZE = 64

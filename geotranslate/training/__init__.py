@@ -1,8 +1,4 @@
-"""Typed tensors, losses, metrics and callbacks: the only room that knows fastai's training."""
+"""Training of a translator's networks with a fastai learner."""
 
-import warnings
-
-with warnings.catch_warnings():
-    # fastai calls what torch has deprecated; a user can do nothing about it.
-    warnings.simplefilter("ignore", FutureWarning)
-    import fastai.layers  # noqa: F401
+# Imported first, because it silences the warnings of fastai's own imports.
+import geotranslate.data  # noqa: F401

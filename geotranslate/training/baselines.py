@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.chips.bands import Side
+from geotranslate.metrics.measures import Measures
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.pixel import PixelNetwork
-from geotranslate.training.metrics.measures import Measures
 
 CONSTANT, START = "constant", "start"
 """The training median of every band, and what a generator began with."""

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
+from geotranslate.data.launcher import launched
 from geotranslate.errors import GeotranslateWarning, ModelFileError, said
 from geotranslate.networks.weightless import compare, shapes_of
 from geotranslate.schema import (
@@ -33,10 +34,9 @@ from geotranslate.schema import (
     text,
     whole,
 )
-from geotranslate.training.files import whole_file
-from geotranslate.training.game import games
-from geotranslate.training.launcher import launched
-from geotranslate.training.randomness import look_at_pair, random_state, set_random_state
+from geotranslate.training.objectives.base import games
+from geotranslate.training.reproducibility import look_at_pair, random_state, set_random_state
+from geotranslate.training.run_folder import whole_file
 from geotranslate.training.weightfile import opened
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"

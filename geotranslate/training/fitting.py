@@ -11,11 +11,15 @@ from fastai.learner import Learner
 
 from geotranslate.checks import listed, number, shown, whole_number
 from geotranslate.errors import InvalidInputError
-from geotranslate.training.accumulation import EpochAccumulation
-from geotranslate.training.history import Patience
-from geotranslate.training.precision import ReducedPrecision, TrainingPrecision, training_precision
-from geotranslate.training.records import CheckpointKind
-from geotranslate.training.schedule import LearningRates, Schedule, rate_at
+from geotranslate.training.callbacks.accumulation import EpochAccumulation
+from geotranslate.training.callbacks.history import Patience
+from geotranslate.training.callbacks.logging import CheckpointKind
+from geotranslate.training.callbacks.precision import (
+    ReducedPrecision,
+    TrainingPrecision,
+    training_precision,
+)
+from geotranslate.training.callbacks.schedule import LearningRates, Schedule, rate_at
 
 PATIENCE = 5
 

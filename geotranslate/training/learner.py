@@ -13,10 +13,10 @@ import fastai.callback.schedule  # noqa: F401
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 
-from geotranslate.training.history import EpochMean, History
-from geotranslate.training.losses import masked_l1
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.callbacks.history import EpochMean, History
+from geotranslate.training.objectives.losses import masked_l1
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE, make_optimizer
-from geotranslate.training.pair import AdversarialPair
 
 
 def make_learner(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from geotranslate.chips.pair import Pair
+from geotranslate.data.datasets import PairDataset
 from geotranslate.networks.pixel import PixelNetwork
 from geotranslate.training.baselines import seen_by, start_of
-from geotranslate.training.pairs import PairDataset
 
 PIXELS = 400_000
 """Most pixels of the sample."""

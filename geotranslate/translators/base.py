@@ -14,29 +14,29 @@ from fastai.data.core import DataLoaders
 
 from geotranslate.checks import flag, folder_path, number, whole_number
 from geotranslate.chips.bands import DataCard
+from geotranslate.data.launcher import is_main_process, launched
+from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.weightless import shapes_of
-from geotranslate.training.adversary import Adversary
-from geotranslate.training.averaging import DECAY, Averaging
+from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import START, baseline_errors, start_of
+from geotranslate.training.callbacks.ema import DECAY, Averaging
+from geotranslate.training.callbacks.gan import Adversary
+from geotranslate.training.callbacks.history import NEITHER, BeginningRow, Watch, check_monitor
+from geotranslate.training.callbacks.logging import CheckpointKind
+from geotranslate.training.callbacks.precision import TrainingPrecision
+from geotranslate.training.callbacks.schedule import Schedule
+from geotranslate.training.callbacks.validation import Check, Validation
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.files import sole_training
+from geotranslate.training.contexts import compiled, memory_said, put_back, surroundings
+from geotranslate.training.distributed import Processes
 from geotranslate.training.fitting import Training, checked_callbacks
-from geotranslate.training.game import Game
-from geotranslate.training.history import NEITHER, BeginningRow, Watch, check_monitor
-from geotranslate.training.launcher import is_main_process, launched
 from geotranslate.training.learner import make_learner
-from geotranslate.training.loaders import data_card, validates_pairs
-from geotranslate.training.metrics.report import Metrics
+from geotranslate.training.objectives.base import Game
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.precision import TrainingPrecision
-from geotranslate.training.processes import Processes
-from geotranslate.training.records import CheckpointKind
-from geotranslate.training.schedule import Schedule
+from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import fit_start
-from geotranslate.training.surroundings import compiled, memory_said, put_back, surroundings
-from geotranslate.training.validation import Check, Validation
 from geotranslate.translators.card import card_in
 from geotranslate.translators.model import Model
 from geotranslate.translators.recording import recorders

@@ -25,6 +25,7 @@ from torch import Tensor
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
+from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of
 from geotranslate.raster.locks import sole_holder
 from geotranslate.schema import (
@@ -41,7 +42,6 @@ from geotranslate.schema import (
     text,
     whole,
 )
-from geotranslate.training.metrics.report import Metrics
 from geotranslate.training.weightfile import shapes_in
 
 CARD_FILE = "card.json"

@@ -11,21 +11,21 @@ from torch import nn
 
 from geotranslate.checks import choice, whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
+from geotranslate.data.loaders import data_card, validates_pairs
+from geotranslate.data.tensors import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.metrics.measures import Palette
+from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
 from geotranslate.schema import Fields, checked, real, truth, whole
-from geotranslate.training.cyclecheck import CycleCheck
-from geotranslate.training.cyclegame import CycleGame
-from geotranslate.training.loaders import data_card, validates_pairs
-from geotranslate.training.metrics.measures import Palette
-from geotranslate.training.metrics.report import Metrics
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.schedule import Schedule
-from geotranslate.training.tensors import RgbBands, draw_table
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.callbacks.cycle_validation import CycleCheck
+from geotranslate.training.callbacks.schedule import Schedule
+from geotranslate.training.objectives.cycle import CycleGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
-from geotranslate.training.cyclegame import filled
-from geotranslate.training.metrics.measures import Measures, Palette, metric_names
-from geotranslate.training.metrics.report import Metrics, Scores
+from geotranslate.metrics.measures import Measures, Palette, metric_names
+from geotranslate.metrics.scores import Metrics, Scores
+from geotranslate.training.objectives.cycle import filled
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import fill_of, validation_batches
 from geotranslate.translators.prediction import Predictor

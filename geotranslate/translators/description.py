@@ -8,7 +8,7 @@ from geotranslate.chips.bands import Side
 from geotranslate.chips.summary import Summary
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay
-from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.translators.card import Card
 
 

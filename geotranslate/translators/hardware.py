@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from geotranslate.checks import choice
-from geotranslate.networks.norms import ChannelNorm
-from geotranslate.training.precision import multiplies_bfloat16
+from geotranslate.networks.normalization import ChannelNorm
+from geotranslate.training.callbacks.precision import multiplies_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]
 

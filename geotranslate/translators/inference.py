@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.networks.onehot import OneHot
-from geotranslate.networks.statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.raster.dtypes import fits, to_dtype
 from geotranslate.raster.source import Source, fill_gaps, reflected
 from geotranslate.raster.strips import Place

@@ -11,10 +11,10 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Direction, Side
+from geotranslate.data.loaders import data_card
 from geotranslate.errors import InvalidInputError
-from geotranslate.training.loaders import data_card
-from geotranslate.training.metrics.measures import Measures
-from geotranslate.training.metrics.report import Metrics
+from geotranslate.metrics.measures import Measures
+from geotranslate.metrics.scores import Metrics
 from geotranslate.translators.inference import Inference
 
 

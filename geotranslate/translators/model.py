@@ -16,7 +16,12 @@ from torch import Tensor, nn
 
 from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.data.launcher import own_device
+from geotranslate.data.loaders import data_card, validates_pairs
+from geotranslate.data.tensors import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, ModelFileError, said
+from geotranslate.metrics.measures import Measures, Palette
+from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.weightless import (
     Shapes,
@@ -25,13 +30,8 @@ from geotranslate.networks.weightless import (
     without_weights,
 )
 from geotranslate.schema import Fields, record
+from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import baseline_errors
-from geotranslate.training.launcher import own_device
-from geotranslate.training.loaders import data_card, validates_pairs
-from geotranslate.training.metrics.measures import Measures, Palette
-from geotranslate.training.metrics.report import Metrics
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.tensors import RgbBands, draw_table
 from geotranslate.translators.card import (
     Card,
     SavedFolder,

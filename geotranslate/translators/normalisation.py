@@ -16,7 +16,7 @@ from torch import nn
 
 from geotranslate.checks import choice
 from geotranslate.errors import InvalidInputError, RasterFileError
-from geotranslate.networks.statistics import Around, lacking, normalises
+from geotranslate.networks.norm_statistics import Around, lacking, normalises
 from geotranslate.raster.centres import Centres
 from geotranslate.raster.strips import Place
 

@@ -9,7 +9,7 @@ from geotranslate.checks import choice, number, whole_number
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.unet import depth_for
 from geotranslate.schema import (
     Fields,
@@ -22,10 +22,10 @@ from geotranslate.schema import (
     text,
     whole,
 )
-from geotranslate.training.averaging import DECAY
-from geotranslate.training.losses import GanMode
+from geotranslate.training.callbacks.ema import DECAY
+from geotranslate.training.callbacks.schedule import Schedule
+from geotranslate.training.objectives.losses import GanMode
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
-from geotranslate.training.schedule import Schedule
 
 Network = Literal["unet", "resunet", "resnet9", "resnet6"]
 Recipe = Literal["auto", "measurement", "picture", "seamless", "paper"]

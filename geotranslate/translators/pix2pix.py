@@ -8,19 +8,19 @@ from typing import Any, Literal
 from fastai.data.core import DataLoaders
 
 from geotranslate.chips.bands import DataCard
+from geotranslate.data.loaders import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.resunet import ResUNet
 from geotranslate.networks.unet import UNet
-from geotranslate.training.loaders import paired_card
-from geotranslate.training.losses import GanMode
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.pairedgame import Judge, PairedGame
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.objectives.losses import GanMode
+from geotranslate.training.objectives.paired import Judge, PairedGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import (

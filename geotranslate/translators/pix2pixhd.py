@@ -8,18 +8,18 @@ from typing import Any, Literal
 from fastai.data.core import DataLoaders
 
 from geotranslate.chips.bands import DataCard
+from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
+from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.multiscale import MultiScale, check_chip_size
-from geotranslate.networks.norms import Norm
+from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.networks.resnet import ResNet
 from geotranslate.schema import Fields, checked, one_of, truth, whole
-from geotranslate.training.loaders import paired_card
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.pairedgame import PairedGame
-from geotranslate.training.schedule import Schedule
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.callbacks.schedule import Schedule
+from geotranslate.training.objectives.paired import PairedGame
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight

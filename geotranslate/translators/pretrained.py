@@ -18,9 +18,9 @@ from geotranslate.checks import file_path
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError, said
 from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.networks.pix2pixhd import LocalEnhancer
-from geotranslate.training.pair import AdversarialPair
+from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.weightfile import shapes_in
 from geotranslate.translators.card import CARD_FILE, Card, read_model
 from geotranslate.translators.encoding import class_list

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from fastai.callback.core import Callback
 
+from geotranslate.data.launcher import is_main_process
 from geotranslate.errors import GeotranslateWarning
+from geotranslate.training.callbacks.logging import HistoryFile, Keeper, SampleSheets, TensorBoard
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
-from geotranslate.training.launcher import is_main_process
-from geotranslate.training.records import HistoryFile, Keeper, SampleSheets, TensorBoard
 from geotranslate.translators.card import card_in
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import nn
 
 from geotranslate.errors import GeotranslateError
 from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.statistics import measure, measuring, size_of
+from geotranslate.networks.norm_statistics import measure, measuring, size_of
 from geotranslate.raster.centres import Centres
 from geotranslate.raster.strips import Place
 from geotranslate.raster.survey import Survey, Tile

@@ -27,8 +27,8 @@ from torch import Tensor, nn  # noqa: E402
 from training_speed import Recipe, as_written  # noqa: E402
 
 from geotranslate import Pix2Pix, prepare_data  # noqa: E402
-from geotranslate.training.loaders import PairLoaders  # noqa: E402
-from geotranslate.training.losses import masked_l1  # noqa: E402
+from geotranslate.data.loaders import PairLoaders  # noqa: E402
+from geotranslate.training.objectives.losses import masked_l1  # noqa: E402
 
 WAYS = ("plain", "fit", "fit in float32")
 SIZE, CROP, BATCH_SIZE, LOOKS = 300, 128, 4, 10

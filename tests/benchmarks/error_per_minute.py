@@ -55,7 +55,7 @@ from torch import Tensor  # noqa: E402
 from training_speed import Recipe, as_written  # noqa: E402
 
 from geotranslate import Pix2Pix, export_chips, prepare_data  # noqa: E402
-from geotranslate.training.loaders import PairLoaders  # noqa: E402
+from geotranslate.data.loaders import PairLoaders  # noqa: E402
 
 CHIP_SIZE, STRIDE, CROP, FILTERS, BATCH_SIZE = 256, 64, 128, 32, 4
 SIGMAS = (1.5, 5, 15)

@@ -20,7 +20,7 @@ from affine import Affine
 from fastai.callback.core import Callback, CancelFitException
 
 from geotranslate import Pix2Pix, export_chips, prepare_data
-from geotranslate.training.loaders import PairLoaders
+from geotranslate.data.loaders import PairLoaders
 
 CHIP_SIZE, BATCH_SIZE, BAR = 256, 4, 5
 ROW = 8

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import torch
 
+from geotranslate.metrics.measures import Measures, ValidationMeasures
 from geotranslate.networks.unet import UNet
-from geotranslate.training.metrics.measures import Measures, ValidationMeasures
-from tests.training.metrics.cases import pair, side
+from tests.metrics.cases import pair, side
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ from rasterio.transform import from_origin  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 
 from geotranslate import Pix2Pix, export_chips, load_model, prepare_data  # noqa: E402
+from geotranslate.data.loaders import PairLoaders  # noqa: E402
+from geotranslate.metrics.measures import Measures  # noqa: E402
 from geotranslate.raster.grid import Grid  # noqa: E402
-from geotranslate.training.loaders import PairLoaders  # noqa: E402
-from geotranslate.training.metrics.measures import Measures  # noqa: E402
 
 DECAY, BATCH_SIZE, MAPS_SIZE, MAPS_SCENES = 0.999, 4, 300, 20
 SIZES: dict[str, dict[str, int]] = {

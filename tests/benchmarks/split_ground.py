@@ -24,8 +24,8 @@ from geotranslate.chips.split.apart import GroundShares
 from geotranslate.chips.split.division import ground_of
 from geotranslate.chips.split.methods import Split
 from geotranslate.chips.vectors.outlines import Ground
+from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.training.loaders import PairLoaders
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NAIP = DATA / "naip" / "m_4709963_se_14_1_20160816.tif"

@@ -34,12 +34,12 @@ from loader_speed import write_chips
 from torch import Tensor, nn
 
 from geotranslate import Pix2Pix, prepare_data
+from geotranslate.data.loaders import PairLoaders
 from geotranslate.memory import reused_memory
 from geotranslate.networks.layers import ResizeConv2d
-from geotranslate.training.loaders import PairLoaders
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.callbacks.precision import training_precision
 from geotranslate.training.optimizer import Adam
-from geotranslate.training.pair import AdversarialPair
-from geotranslate.training.precision import training_precision
 
 Batch = tuple[Tensor, Tensor]
 

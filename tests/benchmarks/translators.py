@@ -31,8 +31,8 @@ from fastai.callback.core import Callback, CancelFitException  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 
 from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, export_chips, prepare_data  # noqa: E402
+from geotranslate.data.loaders import PairLoaders  # noqa: E402
 from geotranslate.raster.grid import Grid  # noqa: E402
-from geotranslate.training.loaders import PairLoaders  # noqa: E402
 
 CROP, BATCH_SIZE = 128, 4
 TRANSLATORS: dict[str, tuple[Any, dict[str, Any]]] = {

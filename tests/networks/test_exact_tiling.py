@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.networks.pix2pixhd import LocalEnhancer
+from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.resunet import ResUNet

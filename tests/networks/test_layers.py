@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from geotranslate.networks.layers import FEW_PIXELS, Extend, Halve, ResizeConv2d, enlarge
-from geotranslate.networks.norms import FAINT, BatchRenorm2d, make_norm, sees_image, textured
+from geotranslate.networks.normalization import (
+    FAINT,
+    BatchRenorm2d,
+    make_norm,
+    sees_image,
+    textured,
+)
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from geotranslate.networks.norm_statistics import between_tiles, by_tile, fixed, measure, measuring
 from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.statistics import between_tiles, by_tile, fixed, measure, measuring
 from geotranslate.networks.unet import UNet
-from geotranslate.training.averaging import averaged
+from geotranslate.training.callbacks.ema import averaged
 from geotranslate.translators.hardware import frozen
 
 LEVELS = (-1.0, -0.6, 0.3, 1.0)

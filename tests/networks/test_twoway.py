@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from geotranslate.errors import TrainingError
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
-from geotranslate.training.surroundings import compiled
+from geotranslate.training.contexts import compiled
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
-from geotranslate.training.game import games
+from geotranslate.training.objectives.base import games
 from geotranslate.translators.measuring import fill_of
-from tests.training.test_adversary import LSGAN, VANILLA
+from tests.training.callbacks.test_gan import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same
 
 # So few steps leave a network that gives one colour.

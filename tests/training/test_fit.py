@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
-from geotranslate.training import precision as precisions
-from geotranslate.training.averaging import Averaging, averaged
-from geotranslate.training.history import Watch, best_row, is_better
-from geotranslate.training.precision import training_precision
-from geotranslate.training.schedule import rate_at
+from geotranslate.training.callbacks import precision as precisions
+from geotranslate.training.callbacks.ema import Averaging, averaged
+from geotranslate.training.callbacks.history import Watch, best_row, is_better
+from geotranslate.training.callbacks.precision import training_precision
+from geotranslate.training.callbacks.schedule import rate_at
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
@@ -171,7 +171,7 @@ def test_training_stops_when_nothing_becomes_better(
     model: Pix2Pix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "geotranslate.training.history.is_better", lambda monitor, one, other: False
+        "geotranslate.training.callbacks.history.is_better", lambda monitor, one, other: False
     )
     model.fit(20, early_stopping=3, **FIT)
     assert len(model.history) == 4

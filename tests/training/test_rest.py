@@ -15,7 +15,7 @@ from fastai.callback.core import Callback
 from torch import Tensor
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.training.history import Patience
+from geotranslate.training.callbacks.history import Patience
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}

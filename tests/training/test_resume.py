@@ -306,7 +306,7 @@ def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
 def test_training_that_stopped_early_is_not_resumed(
     write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geotranslate.training.history.is_better", lambda *values: False)
+    monkeypatch.setattr("geotranslate.training.callbacks.history.is_better", lambda *values: False)
     chips = write_chips(count=9)
     whole = train(chips, tmp_path, early_stopping=2, checkpoint="all", sample_every=1)
     for name in ("samples/epoch_0003.png", "epoch_0003/card.json"):

@@ -15,7 +15,7 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training import start as starting
 from geotranslate.training.baselines import CONSTANT, START, start_of
-from geotranslate.training.history import ENOUGH, Watch
+from geotranslate.training.callbacks.history import ENOUGH, Watch
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.translators.conftest import patches
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from geotranslate import prepare_data
+from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import InvalidInputError
-from geotranslate.training.loaders import PairLoaders
 from tests.conftest import NORTH_UP, WriteRaster, values
 from tests.wrong_values import WRONG, only_our_errors
 

@@ -17,7 +17,8 @@ import geotranslate
 from geotranslate import CycleGAN, Pix2Pix, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.raster.source import Source
-from geotranslate.training import adversary, game
+from geotranslate.training.callbacks import gan as adversary
+from geotranslate.training.objectives import base as game
 from geotranslate.translators import base, model, pix2pix
 from tests.conftest import GRIDS, WriteRaster, values
 

@@ -14,7 +14,7 @@ import torch
 
 from geotranslate import CycleGAN, load_model, prepare_data
 from geotranslate.errors import InvalidInputError
-from geotranslate.training.metrics.report import Metrics
+from geotranslate.metrics.scores import Metrics
 from geotranslate.translators import cycles
 from tests.conftest import WriteRaster
 

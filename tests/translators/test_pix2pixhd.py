@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.networks.pix2pixhd import LocalEnhancer
 from geotranslate.raster.source import Source
 from geotranslate.translators import translation
 from tests.conftest import GRIDS, WriteRaster, values
-from tests.training.test_adversary import Watch
+from tests.training.callbacks.test_gan import Watch
 from tests.translators.conftest import WriteMaps, patches
 
 # So few steps leave a network that gives one colour.

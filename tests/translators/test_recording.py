@@ -11,7 +11,7 @@ import pytest
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.training.history import best_row
+from geotranslate.training.callbacks.history import best_row
 
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
 

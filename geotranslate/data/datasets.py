@@ -1,0 +1,270 @@
+"""Pairs as tensors: read once, cropped, scaled, flipped and turned as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from geotranslate.chips.bands import DataCard
+from geotranslate.chips.chip import Chip
+from geotranslate.chips.pair import Pair
+from geotranslate.chips.split import LEAST_LEFT
+from geotranslate.data.tensors import TensorSource, TensorTarget
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.source import fill_gaps
+
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+CROPS_TRIED = 32
+PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to training pairs.
+
+    Args:
+        turns: Whether both chips are flipped and turned by quarters.
+        jitter: Largest change of the source's brightness and contrast, as a share of its range;
+            the target is never changed.
+        transform: Function of the user's from scaled source and target `(bands, rows, cols)`.
+    """
+
+    turns: bool = True
+    jitter: float = 0.0
+    transform: PairTransform | None = None
+
+    def __call__(
+        self, source: Tensor, target: Tensor, *, alike: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Change a source and a target at random, flipped and turned alike or each for itself."""
+        if self.turns:
+            symmetry = int(torch.randint(8, ()))
+            source = turn(source, symmetry)
+            target = turn(target, symmetry if alike else int(torch.randint(8, ())))
+        if self.jitter:
+            contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
+            source = source * (1 + contrast) + brightness
+        return (source, target) if self.transform is None else self._transformed(source, target)
+
+    def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the user's function makes of a pair.
+
+        Raises:
+            InvalidInputError: It is something else than two tensors like those given.
+        """
+        assert self.transform is not None
+        given, found = (source, target), self.transform(source, target)
+        fits = isinstance(found, tuple | list) and len(found) == 2
+        if not fits or not all(
+            isinstance(new, Tensor) and new.shape == old.shape and new.is_floating_point()
+            for new, old in zip(found, given, strict=True)
+        ):
+            raise InvalidInputError(
+                f"The function transforms returned {_shown(found)}; it has to return a source and "
+                f"a target of the shapes that it was given, {_shown(given)}."
+            )
+        return found[0].to(source.dtype), found[1].to(target.dtype)
+
+
+def _shown(value: object) -> str:
+    """Return the kind of a value, with dtypes and shapes of tensors, as sentences say it."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    if isinstance(value, tuple | list) and 0 < len(value) <= 4:
+        return " and ".join(map(_shown, value))
+    return type(value).__name__
+
+
+class PixelMemory:
+    """Decoded chips, kept up to a budget.
+
+    Args:
+        budget: Bytes.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._left = budget
+        self._known: dict[tuple[str, int], Pixels] = {}
+
+    def read(self, side: str, number: int, chip: Chip) -> Pixels:
+        """Return the pixels of a chip of a side, decoded at most once while there is room."""
+        known = self._known.get((side, number))
+        if known is not None:
+            return known
+        data, valid = chip.read()
+        size = data.nbytes + valid.nbytes
+        if size <= self._left:
+            self._left -= size
+            self._known[side, number] = data, valid
+        return data, valid
+
+
+class ChipDataset:
+    """What pairs and unpaired chips have in common as tensors.
+
+    Args:
+        chips: All of them, of both sides.
+        card: Scalings, means and size.
+        augmentation: What is done to training chips, which are cropped at random places; None for
+            validation chips, which are whole where all have one size, else cropped in the middle.
+        budget: Bytes of decoded chips to keep.
+    """
+
+    paired = True
+    """Whether source and target of an item show one place."""
+
+    def __init__(
+        self,
+        chips: Sequence[Chip],
+        card: DataCard,
+        augmentation: Augmentation | None,
+        budget: int,
+    ) -> None:
+        self.card, self.augmentation = card, augmentation
+        sizes = {(chip.grid.height, chip.grid.width) for chip in chips}
+        self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
+        self._memory = PixelMemory(budget)
+        self.side = card.resize_to or max(max(size) for size in sizes)
+        """Side of the largest chip, px."""
+
+    def decode(
+        self, pair: tuple[Tensor, Tensor], full: bool = True
+    ) -> tuple[TensorSource, TensorTarget]:
+        """Tell source and target what is known of their sides; fastai asks for it to draw them."""
+        source, target = pair
+        return (
+            TensorSource(source, side=self.card.source, paired=self.paired),
+            TensorTarget(target, side=self.card.target, paired=self.paired),
+        )
+
+    def _place(
+        self, height: int, width: int, usable: NDArray[np.bool_] | None = None
+    ) -> tuple[int, int]:
+        """Return the first row and column of a crop: anywhere in training, else in the middle.
+
+        Args:
+            height: Rows to choose from.
+            width: Columns.
+            usable: Pixels `(rows, cols)`, of which a training crop shall have enough to learn
+                from: it is the first such, or else the best, of some that are drawn. None if any
+                will do.
+        """
+        size = self.card.chip_size
+        room = (height - size, width - size)
+        if self.augmentation is None:
+            return room[0] // 2, room[1] // 2
+        best, place = -1, (0, 0)
+        for _ in range(CROPS_TRIED if usable is not None and any(room) else 1):
+            row, col = (int(torch.randint(free + 1, ())) for free in room)
+            if usable is None:
+                return row, col
+            count = int(np.count_nonzero(usable[row : row + size, col : col + size]))
+            if count > best:
+                best, place = count, (row, col)
+            if best >= LEAST_LEFT * size**2:
+                break
+        return place
+
+
+class PairDataset(ChipDataset):
+    """Pairs as typed tensors.
+
+    Args:
+        pairs: Training or validation pairs.
+        card: Scalings, what stands for invalid pixels, and size.
+        augmentation: What is done to training pairs, which are cropped at random places; None for
+            validation pairs, which are whole where they all have one size, else cropped in the
+            middle.
+        budget: Bytes of decoded chips to keep.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        card: DataCard,
+        augmentation: Augmentation | None,
+        budget: int = 0,
+    ) -> None:
+        self.pairs = tuple(pairs)
+        super().__init__([pair.source for pair in pairs], card, augmentation, budget)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
+        pair, card = self.pairs[index], self.card
+        pixels = (
+            self._memory.read("source", index, pair.source),
+            self._memory.read("target", index, pair.target),
+        )
+        if card.resize_to is None:
+            tensors = self._scaled(*(pixels if self._whole else self._crop(*pixels)))
+        else:
+            tensors = self._resized(card.resize_to, *self._scaled(*pixels))
+        if self.augmentation is not None:
+            tensors = self.augmentation(*tensors)
+        return TensorSource(tensors[0]), TensorTarget(tensors[1])
+
+    def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
+        (source, source_valid), (target, target_valid) = left, right
+        filled = fill_gaps(source, source_valid, self.card.source.fill)
+        holed = fill_gaps(target, source_valid & target_valid, np.nan)
+        return (
+            torch.from_numpy(self.card.source.scaling.scale(filled)),
+            torch.from_numpy(self.card.target.scaling.scale(holed)),
+        )
+
+    def _crop(self, *sides: Pixels) -> tuple[Pixels, Pixels]:
+        usable = sides[0][1] & sides[1][1]
+        row, col = self._place(usable.shape[0], usable.shape[1], usable)
+        size = self.card.chip_size
+        at = np.s_[..., row : row + size, col : col + size]
+        left, right = ((data[at], valid[at]) for data, valid in sides)
+        return left, right
+
+    def _resized(self, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = (
+            resize(tensor, side, classes=known.classes is not None)
+            for tensor, known in zip(tensors, (self.card.source, self.card.target), strict=True)
+        )
+        if self._whole:
+            return left, right
+        row, col = self._place(side, side, ~torch.isnan(right[0]).numpy())
+        size = self.card.chip_size
+        at = np.s_[..., row : row + size, col : col + size]
+        return left[at].contiguous(), right[at].contiguous()
+
+
+def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
+    """Resample `(bands, rows, cols)` to a square: classes to the nearest, others antialiased.
+
+    A pixel that any NaN goes into is NaN.
+    """
+    if classes:
+        return F.interpolate(image[None], (side, side), mode="nearest-exact")[0]
+    return F.interpolate(
+        image[None], (side, side), mode="bilinear", antialias=True, align_corners=False
+    )[0]
+
+
+def turn(image: Tensor, symmetry: int) -> Tensor:
+    """Return one of the eight flips and quarter turns of `(..., rows, cols)`; 0 is the identity."""
+    # numpy: for so little work torch's threads wait for each other longer than they work.
+    turned = np.rot90(image.numpy(), symmetry % 4, (-2, -1))
+    flipped = turned[..., ::-1] if symmetry >= 4 else turned
+    return torch.from_numpy(np.ascontiguousarray(flipped))
+
+
+def decoded_bytes(chips: Sequence[Chip]) -> int:
+    """Return how much memory the pixels of chips take when they are decoded."""
+    return sum(
+        chip.grid.height * chip.grid.width * (chip.bands * np.dtype(chip.dtype).itemsize + 1)
+        for chip in chips
+    )

@@ -1,0 +1,231 @@
+"""From a chip folder to fastai DataLoaders of typed, scaled tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import geopandas as gpd
+
+from geotranslate.checks import choice, number, shown, whole_number
+from geotranslate.chips.bands import ScalingKind
+from geotranslate.chips.cardmaker import make_card
+from geotranslate.chips.chip import Bands
+from geotranslate.chips.finding import find_chips, side_of_tensors
+from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.split import Split, SplitMethod, divide, divide_sides
+from geotranslate.chips.unpaired import FoundChips
+from geotranslate.data.datasets import Augmentation, PairTransform
+from geotranslate.data.loaders import PairLoaders
+from geotranslate.errors import InvalidInputError
+
+PathLike = str | os.PathLike[str]
+MOST_SIDE = 2**14
+"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
+MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
+"""Pairs of a batch, and processes that read chips."""
+MOST_SEED = 2**63 - 1
+"""What torch takes for one."""
+
+
+def prepare_data(
+    path: PathLike | Sequence[PathLike],
+    target: PathLike | None = None,
+    *,
+    paired: bool | None = None,
+    chip_size: int | None = None,
+    stride: int | None = None,
+    batch_size: int = 4,
+    val_split_pct: float = 0.1,
+    seed: int = 42,
+    split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
+    split_column: str = "split",
+    buffer: float = 0.0,
+    source_scaling: ScalingKind = "auto",
+    target_scaling: ScalingKind = "auto",
+    source_bands: Bands | None = None,
+    target_bands: Bands | None = None,
+    source_classes: bool | None = None,
+    target_classes: bool | None = None,
+    direction: Literal["AtoB", "BtoA"] = "AtoB",
+    resize_to: int | None = None,
+    transforms: PairTransform | Literal[False] | None = None,
+    jitter: float = 0.0,
+    memory_mb: int = 2048,
+    num_workers: int | None = None,
+) -> PairLoaders:
+    """Return training and validation loaders of a chip folder, or of two rasters.
+
+    Batches are `TensorSource` and `TensorTarget`, float32 `(n, bands, rows, cols)`, each band
+    scaled from its units to -1..1. Training pairs are flipped and turned by quarters, both chips
+    alike. Invalid pixels are the band's mean in the source (of classes, a number that is
+    none) and NaN in the target, which losses and metrics ignore. `summary()` says what was found,
+    `plot_split()` draws the split, `show_batch()` pairs.
+
+    Without pairs every side is checked, divided and scaled for itself. An epoch is as long as the
+    larger side; sources begin again where they end, and in training each gets a random target,
+    cropped, flipped and turned apart from it. Validation chips are cropped in the middle where
+    they differ in size.
+
+    Args:
+        path: Folder in one of the known layouts, or several; or a raster, whose windows are then
+            read as they are needed.
+        target: The raster to translate to, where `path` is a raster; laid onto the grid of the
+            source where its own is another one, which `summary()` says.
+        paired: Whether chips are pairs; by default as the layout says, and two rasters are. False
+            with a folder of pairs draws the targets of training pairs at random, while validation
+            pairs stay pairs; False with two rasters cuts each on its own grid, so that they may
+            differ in place, CRS, pixel size and bands.
+        chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
+            training pairs are cropped at random places; validation pairs stay whole, unless they
+            differ in size. With two rasters the side of the windows, 256 by default.
+        stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
+            chip folders.
+        batch_size: Pairs per batch, of each process where a launcher starts several.
+        val_split_pct: Share of the pairs, or of the chips of either side, to validate on, 0 to 1.
+        seed: Seed of the split, the order of the batches, the first weights of a translator and
+            whatever its training draws: two trainings on a CPU are alike, unless they differ in it.
+        split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
+            train and val that the folder itself has (sub-folders, or the column `split` of its
+            `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is
+            `folder` where there is a sub-folder for validation, `block` where chips overlap on
+            the ground, else `random`; pairs in test/ are used for neither. Of validation ground
+            no target pixel is learned from: it is NaN in the targets of training pairs, and a
+            pair is left out if less than 5 % of its pixels are valid then. Their sources show it.
+            Without pairs both sides are learned from, so chips that reach into validation ground
+            of their side are left out, with a warning. Beside trainA/ and trainB/ the sub-folders
+            for validation are valA/ and valB/.
+        split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
+            validation validate; the ground of these polygons is hidden in training pairs too.
+        buffer: Least distance between training and validation ground, whatever the split, in CRS
+            units; in metres where the chips differ in CRS or reach over the 180th meridian.
+        source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
+            `make_scaling`; from the training chips alone. `auto` is the range of the values for
+            classes, 0..255 for other uint8, else a robust range that clips nothing.
+        target_scaling: The same for the target.
+        source_bands: Bands to use, by number from 1 or by name; all by default.
+        target_bands: The same for the target.
+        source_classes: Whether the source's values are classes, which are resampled to the
+            nearest, drawn in a colour each and one-hot for a translator. By default as
+            `export_chips` was told; else they are if a chip has a colour table, or if all chips
+            together are one band of integers with at most 4 different values, or with at most 64
+            that form patches and do not change in steps of 1, as heights do.
+        target_classes: The same for the target.
+        direction: "BtoA" translates from the folder's target to its source.
+        resize_to: Side that chips are resampled to, px.
+        transforms: False for no flips and turns; a function from source and target tensors
+            `(bands, rows, cols)` in -1..1 to new ones for training pairs, after flips and turns.
+        jitter: Largest random change of the source's brightness and contrast in training, as a
+            share of its range; 0 for classes.
+        memory_mb: Where the decoded chips fit into so much memory, they are decoded once.
+        num_workers: Processes that read chips; by default none where the chips fit into memory,
+            else one less than there are cores.
+
+    Raises:
+        RasterFileError: A folder or raster is missing or cannot be read.
+        InvalidInputError: There are no pairs, they do not fit each other, or an argument is
+            impossible.
+        GridMismatchError: The two sides lie on different ground.
+    """
+    _check_numbers(batch_size, seed, val_split_pct, buffer, jitter, memory_mb, num_workers)
+    for name, kind in (("source_scaling", source_scaling), ("target_scaling", target_scaling)):
+        choice(name, kind, get_args(ScalingKind))
+    if not isinstance(split_column, str):
+        raise InvalidInputError(
+            f"split_column is {shown(split_column)}; give the name of a column of the polygons."
+        )
+    if resize_to is not None:
+        whole_number("resize_to", resize_to, 1, MOST_SIDE)
+    augmentation = _augmentation(transforms, jitter)
+    folder = find_chips(
+        path,
+        target,
+        paired=paired,
+        chip_size=chip_size,
+        stride=stride,
+        source_bands=source_bands,
+        target_bands=target_bands,
+        target_classes=target_classes,
+        direction=direction,
+    )
+    size = side_of_tensors(folder, chip_size, resize_to)
+    of_pairs = isinstance(folder, ChipFolder) and paired is not False
+    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer), masked=of_pairs)
+    if isinstance(folder, ChipFolder):
+        folder = folder.masked(splits[0].masks)
+    card = make_card(
+        folder,
+        splits,
+        scalings=(source_scaling, target_scaling),
+        classes=(source_classes, target_classes),
+        chip_size=size,
+        resize_to=resize_to,
+        seed=seed,
+        paired=of_pairs,
+    )
+    if jitter and card.source.classes is not None:
+        raise InvalidInputError(
+            f"jitter is {jitter} but the source's values are {card.source.classes.count}, which "
+            "have no brightness; leave jitter at 0, or pass source_classes=False if they are "
+            "quantities."
+        )
+    return PairLoaders.of(
+        folder,
+        splits,
+        card,
+        augmentation,
+        batch_size=batch_size,
+        memory=int(memory_mb * 2**20),
+        num_workers=num_workers,
+    )
+
+
+def _check_numbers(
+    batch_size: int,
+    seed: int,
+    val_split_pct: float,
+    buffer: float,
+    jitter: float,
+    memory_mb: int,
+    num_workers: int | None,
+) -> None:
+    whole_number("batch_size", batch_size, 1, MOST_ITEMS)
+    whole_number("seed", seed, 0, MOST_SEED)
+    number("val_split_pct", val_split_pct, above=0, below=1)
+    number("buffer", buffer, least=0)
+    number("jitter", jitter, least=0, most=1)
+    number("memory_mb", memory_mb, least=0)
+    if num_workers is not None:
+        whole_number("num_workers", num_workers, 0, MOST_WORKERS)
+
+
+def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
+    if not (transforms is None or transforms is False or callable(transforms)):
+        raise InvalidInputError(
+            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
+            "a function of two tensors."
+        )
+    return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
+
+
+def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple[Split, Split]:
+    """Return the splits of source and target chips, of pairs the same twice.
+
+    Args:
+        folder: The chips.
+        how: Arguments of `divide`.
+        masked: Whether the ground of validation is hidden in training targets; else chips that
+            reach into it are left out.
+    """
+    sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
+    for side in sides:
+        if len(side.pairs) < 2:
+            raise InvalidInputError(
+                f"{side.path} holds one {side.noun}; two are needed, one to train and one to "
+                "validate on."
+            )
+    if isinstance(folder, ChipFolder):
+        found = divide(folder, *how, masked=masked)
+        return found, found
+    return divide_sides(folder, *how)

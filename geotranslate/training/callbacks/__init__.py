@@ -1,0 +1,1 @@
+"""fastai callbacks that train, measure, log and save."""

@@ -1,0 +1,150 @@
+"""What surrounds a training: however it ends, the learner is left as it was found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from fastai.callback.core import Callback
+from fastai.learner import Learner
+from torch import nn
+
+from geotranslate.errors import InvalidInputError, TrainingError
+from geotranslate.memory import reused_memory
+from geotranslate.training.callbacks.precision import ReducedPrecision
+from geotranslate.training.objectives.base import games
+
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    # oneDNN has no other words for it.
+    "could not create a primitive",
+)
+
+
+@contextmanager
+def surroundings(
+    learn: Learner, callbacks: Iterable[Callback] = (), shown: bool = True
+) -> Iterator[None]:
+    """Train inside the block.
+
+    Args:
+        learn: The learner.
+        callbacks: What is added to its own callbacks.
+        shown: Whether to show a progress bar and the table.
+
+    Raises:
+        InvalidInputError: The memory does not hold a batch.
+    """
+    bar = nullcontext() if shown else quiet(learn)
+    with memory_said(getattr(learn.dls.train, "bs", 1)), reused_memory(), bar:
+        try:
+            yield
+        finally:
+            _tidy(learn, callbacks)
+
+
+def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
+    """Undo what callbacks would undo, had an error or the user not ended the training."""
+    for callback in callbacks:
+        if isinstance(callback, ReducedPrecision):
+            callback.leave()
+    learn.scaler = None
+    if learn.opt is not None:
+        learn.opt.zero_grad()
+    if learn.model.discriminator is not None:
+        learn.model.discriminator.requires_grad_(True)
+    for game in games(learn):
+        game.end()
+
+
+@contextmanager
+def quiet(learn: Learner) -> Iterator[None]:
+    """Keep a learner from showing a progress bar and its table."""
+    with ExitStack() as stack:
+        stack.enter_context(learn.no_bar())
+        stack.enter_context(learn.no_logging())
+        yield
+
+
+@contextmanager
+def compiled(network: nn.Module) -> Iterator[None]:
+    """Compile a network inside the block.
+
+    Raises:
+        TrainingError: torch.compile cannot.
+    """
+    network.compile()
+    try:
+        yield
+    except RuntimeError as error:
+        kinds = {kind.__module__ for kind in type(error).__mro__}
+        if not any(kind.startswith(("torch._dynamo", "torch._inductor")) for kind in kinds):
+            raise
+        raise TrainingError(
+            f"torch.compile cannot compile the generator ({_first_line(error)}); install what it "
+            "needs, on a CPU a C++ compiler, or train without compile=True."
+        ) from error
+    finally:
+        # What Module.compile sets, and nothing in torch takes back.
+        for module in network.modules():
+            module._compiled_call_impl = None
+
+
+@contextmanager
+def memory_said(batch_size: int) -> Iterator[None]:
+    """Say in a sentence that the memory does not hold a batch.
+
+    Raises:
+        InvalidInputError: It does not.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError, IndexError) as error:
+        # fastai stumbles over an error without words, as a MemoryError is.
+        reason = error.__context__ if isinstance(error, IndexError) else error
+        full = isinstance(reason, torch.cuda.OutOfMemoryError | MemoryError)
+        words = str(reason).lower() if isinstance(reason, RuntimeError) else ""
+        if not full and not any(phrase in words for phrase in NO_MEMORY):
+            raise
+        smaller = max(batch_size // 2, 1)
+        advice = (
+            f"prepare_data(..., batch_size={smaller}), and fit(accumulate=2) for the same step"
+            if batch_size > 1
+            else "a smaller chip_size, or a model with a smaller ngf"
+        )
+        raise InvalidInputError(
+            f"The memory does not hold a batch of {batch_size} pairs; give {advice}."
+        ) from error
+
+
+@contextmanager
+def put_back(learn: Learner) -> Iterator[None]:
+    """Put weights, optimizer and game back at the end of the block, and leave no file."""
+    weights = copy.deepcopy(learn.model.state_dict())
+    optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None
+    played = [(game, game.state()) for game in games(learn)]
+    path = learn.path
+    # fastai keeps a copy too, in a file under this path.
+    with TemporaryDirectory() as folder:
+        learn.path = Path(folder)
+        try:
+            yield
+        finally:
+            learn.path = path
+            learn.model.load_state_dict(weights)
+            for game, state in played:
+                game.restore(state)
+            if optimizer is None:
+                learn.opt = None
+            else:
+                learn.opt.opt.load_state_dict(optimizer)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

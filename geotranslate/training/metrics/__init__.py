@@ -1,1 +1,0 @@
-"""How good translations are: in the target's units, over valid pixels, summed batch by batch."""

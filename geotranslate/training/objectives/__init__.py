@@ -1,0 +1,1 @@
+"""The losses of generators and discriminators over one batch."""

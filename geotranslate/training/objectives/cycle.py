@@ -1,0 +1,122 @@
+"""The game without pairs: there and back again has to end where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from geotranslate.networks.patchgan import PatchGAN
+from geotranslate.networks.twoway import TwoWay
+from geotranslate.training.objectives.base import Game
+from geotranslate.training.objectives.image_pool import ImagePool
+from geotranslate.training.objectives.losses import GanMode, masked_l1
+
+SIDES = ("source", "target")
+
+
+class CycleGame(Game):
+    """The losses of a CycleGAN (Zhu et al. 2017, arXiv:1703.10593, equations 1 to 3).
+
+    Each direction has a discriminator of single images. The generators shall fool both, bring an
+    image back to what it was (cycle), and leave one as it is that is of the other side already
+    (identity). All losses are sums of both directions.
+
+    Args:
+        generators: One for each direction.
+        of_source: Discriminator of source images, real or translated.
+        of_target: The same for the target.
+        fill: `(bands, 1, 1)`: what targets hold where they are invalid, in -1..1.
+        lambda_cycle: Weight of the L1 between an image and its way there and back.
+        lambda_identity: Weight of the L1 between an image and itself through the generator that
+            leads to its own side, as a share of `lambda_cycle`; 0 leaves it out.
+        pool_size: Former translations that each discriminator sees again.
+        gan_mode: Which loss the game is about, see `verdict_loss`.
+        label_smoothing: What the discriminators' label of real images is below 1.
+    """
+
+    held = ("given", "real", "fake")
+
+    def __init__(
+        self,
+        generators: TwoWay,
+        of_source: PatchGAN,
+        of_target: PatchGAN,
+        *,
+        fill: Tensor,
+        lambda_cycle: float,
+        lambda_identity: float,
+        pool_size: int,
+        gan_mode: GanMode = "lsgan",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(gan_mode=gan_mode, label_smoothing=label_smoothing)
+        self.generators = generators
+        self.discriminators = dict(zip(SIDES, (of_source, of_target), strict=True))
+        self.fill = fill
+        self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity * lambda_cycle
+        self.pools = {side: ImagePool(pool_size) for side in SIDES}
+        self.terms = ("generator", "cycle", *(["identity"] if lambda_identity else []))
+
+    def begin(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
+        """Take a batch, whose source and target need not show the same place."""
+        self.given = target
+        self.real = {"source": source, "target": filled(target, self.fill)}
+        back = self.generators.back(self.real["target"])
+        self.fake = {"source": back, "target": translation}
+
+    def judge(self) -> dict[str, Tensor]:
+        """Return the losses on real images and on translations, some of them former ones."""
+        seen = {
+            "d_real": self.real,
+            "d_fake": {side: self.pools[side](self.fake[side]) for side in SIDES},
+        }
+        return {
+            name: torch.stack(
+                [
+                    self._verdict(self.discriminators[side](images[side]), real=name == "d_real")
+                    for side in SIDES
+                ]
+            ).sum()
+            for name, images in seen.items()
+        }
+
+    def aim(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return adversarial loss, cycle and, if it counts, identity; of the L1 nothing."""
+        fooling = [self._fooling(self.discriminators[side](self.fake[side])) for side in SIDES]
+        cycled = {
+            "source": self.generators.back(self.fake["target"]),
+            "target": self.generators.forth(self.fake["source"]),
+        }
+        aims = {
+            "generator": (self.lambda_gan, torch.stack(fooling).sum()),
+            "cycle": (self.lambda_cycle, self._apart(cycled)),
+        }
+        if self.lambda_identity:
+            same = {
+                "source": self.generators.back(self.real["source"]),
+                "target": self.generators.forth(self.real["target"]),
+            }
+            aims["identity"] = self.lambda_identity, self._apart(same)
+        return aims
+
+    def _apart(self, images: dict[str, Tensor]) -> Tensor:
+        """Return the L1 to the images of the batch, over valid pixels, summed over the sides."""
+        source = masked_l1(images["source"], self.real["source"])
+        return source + masked_l1(images["target"], self.given)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the images of both pools."""
+        return {side: torch.stack(p.images) for side, p in self.pools.items() if p.images}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put images into the pools."""
+        device = next(self.generators.parameters()).device
+        for side, pool in self.pools.items():
+            pool.images = list(state[side].to(device)) if side in state else []
+
+
+def filled(target: Tensor, fill: Tensor) -> Tensor:
+    """Return `(n, bands, rows, cols)` with `fill` `(bands, 1, 1)` where it is NaN."""
+    return torch.where(torch.isnan(target), fill.to(target.device, target.dtype), target)

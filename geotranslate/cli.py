@@ -158,9 +158,9 @@ def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
 
 
 def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:
-    from geotranslate.raster.destination import default_output
-    from geotranslate.raster.parts import assemble_parts
+    from geotranslate.raster.pipeline import assemble_parts
     from geotranslate.raster.scenes import outputs_in, several
+    from geotranslate.raster.writing import default_output
 
     scenes = several(path)
     if scenes is None:

@@ -18,7 +18,7 @@ from geotranslate.chips.pair import Pair
 from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.source import fill_gaps
+from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 CROPS_TRIED = 32

@@ -14,10 +14,9 @@ from rasterio.io import MemoryFile
 
 from geotranslate.checks import folder_path
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError, said
-from geotranslate.raster.destination import default_output
-from geotranslate.raster.opening import DATASETS, no_raster, open_raster
-from geotranslate.raster.report import TranslatedRaster
-from geotranslate.raster.source import RasterLike
+from geotranslate.raster.opening import DATASETS, RasterLike, no_raster, open_raster
+from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.writing import default_output
 
 RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg"}
 PATH_COLUMNS = ("path", "location")

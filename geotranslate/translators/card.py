@@ -27,7 +27,7 @@ from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
 from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of
-from geotranslate.raster.locks import sole_holder
+from geotranslate.raster.writing import sole_holder
 from geotranslate.schema import (
     MOST_BYTES,
     Fields,

@@ -18,8 +18,8 @@ from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.networks.onehot import OneHot
 from geotranslate.raster.dtypes import fits, to_dtype
-from geotranslate.raster.source import Source, fill_gaps, reflected
-from geotranslate.raster.strips import Place
+from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
+from geotranslate.raster.tiling import Place
 from geotranslate.translators.hardware import EvalMode, Precision, frozen, resolve_precision
 from geotranslate.translators.normalisation import NormStats, SceneStatistics
 
@@ -238,7 +238,7 @@ class Inference:
                 "it was trained on, in their order."
             )
 
-    def bands_of(self, source: Source) -> tuple[int, ...]:
+    def bands_of(self, source: RasterReader) -> tuple[int, ...]:
         """Return which bands of a raster the generator takes, by number.
 
         Those of the same names where all have names, whatever their order; else the same numbers

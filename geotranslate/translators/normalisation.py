@@ -17,8 +17,7 @@ from torch import nn
 from geotranslate.checks import choice
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.networks.norm_statistics import Around, lacking, normalises
-from geotranslate.raster.centres import Centres
-from geotranslate.raster.strips import Place
+from geotranslate.raster.tiling import InterpolationGrid, Place
 
 NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
 LARGEST_READ = 2**28
@@ -66,8 +65,8 @@ class SceneStatistics:
     """An array `(rows of tiles, columns of tiles, statistics)`, one by one for the whole scene."""
     digest: str
     """SHA-256 of the file."""
-    rows: Centres
-    cols: Centres
+    rows: InterpolationGrid
+    cols: InterpolationGrid
     first: Place
     """The tile that the array begins with."""
 
@@ -106,8 +105,8 @@ class SceneStatistics:
             places: Tile rows and tile columns.
             device: Where the network is.
         """
-        rows = np.stack([self.rows.neighbours(row) for row, _ in places]) - self.first[0]
-        cols = np.stack([self.cols.neighbours(col) for _, col in places]) - self.first[1]
+        rows = np.stack([self.rows.neighbors(row) for row, _ in places]) - self.first[0]
+        cols = np.stack([self.cols.neighbors(col) for _, col in places]) - self.first[1]
         near = np.ascontiguousarray(values[rows[:, :, None], cols[:, None, :]])
 
         # Layers of one size share them.

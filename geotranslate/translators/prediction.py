@@ -15,13 +15,10 @@ from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.assembly import driver_named
-from geotranslate.raster.blending import Blend
-from geotranslate.raster.destination import default_output
-from geotranslate.raster.distribute import check_executor
 from geotranslate.raster.dtypes import dtype_name
-from geotranslate.raster.plain import plain_nodata
-from geotranslate.raster.region import corners
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.pipeline import check_executor
+from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.scenes import (
     ScenesLike,
     outputs_in,
@@ -29,7 +26,8 @@ from geotranslate.raster.scenes import (
     several,
     translate_each,
 )
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.raster.tiling import Blend, corners
+from geotranslate.raster.writing import checked_nodata, default_output, driver_named
 from geotranslate.translators.card import weights_sha256
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference
@@ -126,8 +124,8 @@ class Predictor(ABC):
                     "(bands, rows, cols), at least one of each."
                 )
             return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
-        with Source(image) as source:
-            chosen = Source(source.dataset, inference.bands_of(source))
+        with RasterReader(image) as source:
+            chosen = RasterReader(source.dataset, inference.bands_of(source))
             return inference.image(*chosen.read())
 
     def predict_raster(
@@ -234,7 +232,7 @@ class Predictor(ABC):
             "padding": padding,
             "blend": blend,
             "dtype": dtype,
-            "nodata": way.card.target.nodata if nodata is None else plain_nodata(nodata, dtype),
+            "nodata": way.card.target.nodata if nodata is None else checked_nodata(nodata, dtype),
         }
         _check_tiles(bbox, overlap, padding, blend)
         digest, precision = way.digest(), inference.precision

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from geotranslate.chips.bands import DataCard, Side, parsed_crs
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from geotranslate.translators.encoding import class_list
 
 MOST_DIFFERENCE = 1.2
@@ -29,7 +29,7 @@ EARTH_RADIUS = 6_371_008.8
 WEB_MERCATOR = 3857
 
 
-def warn_if_unlike(source: Source, card: DataCard) -> list[str]:
+def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
     """Warn of a scene without CRS, with other pixel sizes, another dtype, other values or classes.
 
     Of the values a few small windows are looked at. What is not known is not compared. What was
@@ -70,7 +70,7 @@ def ground_size(
     return resolution[0] * along_row, resolution[1] * along_column
 
 
-def _no_crs(source: Source, name: str) -> str | None:
+def _no_crs(source: RasterReader, name: str) -> str | None:
     if source.grid.crs is not None or source.dataset.gcps[0]:
         return None
     return f"{name} has no CRS, so the output has none either."
@@ -108,7 +108,7 @@ def _metres(sides: tuple[float, float]) -> str:
     return f"{texts[0]} m" if texts[0] == texts[1] else f"{texts[0]} x {texts[1]} m"
 
 
-def _other_dtype(source: Source, side: Side, name: str) -> str | None:
+def _other_dtype(source: RasterReader, side: Side, name: str) -> str | None:
     both = (np.dtype(source.dtype), np.dtype(side.dtype))
     if both[0] == both[1] or all(dtype.kind == "f" for dtype in both):
         return None
@@ -118,7 +118,7 @@ def _other_dtype(source: Source, side: Side, name: str) -> str | None:
     )
 
 
-def _looked_at(source: Source) -> NDArray[np.float32]:
+def _looked_at(source: RasterReader) -> NDArray[np.float32]:
     """Return the valid values `(bands, pixels)` of nine windows, quickly read from any raster."""
     size = 64
     found = []
@@ -130,7 +130,9 @@ def _looked_at(source: Source) -> NDArray[np.float32]:
     return np.concatenate(found, axis=1)
 
 
-def _other_values(values: NDArray[np.float32], source: Source, side: Side, name: str) -> str | None:
+def _other_values(
+    values: NDArray[np.float32], source: RasterReader, side: Side, name: str
+) -> str | None:
     if not values.shape[1]:
         return None
     if side.classes is not None:

@@ -15,9 +15,8 @@ from torch import nn
 from geotranslate.errors import GeotranslateError
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.norm_statistics import measure, measuring, size_of
-from geotranslate.raster.centres import Centres
-from geotranslate.raster.strips import Place
-from geotranslate.raster.survey import Survey, Tile
+from geotranslate.raster.pipeline import SceneTiles, Tile
+from geotranslate.raster.tiling import InterpolationGrid, Place
 from geotranslate.translators.augmentation import TileFunction
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.normalisation import SceneStatistics, sha256_of
@@ -42,7 +41,7 @@ _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 @dataclass(frozen=True)
 class Surveyor:
-    """An `apply` that measures a scene first, "scene" or "smooth"; see `raster.survey.LooksFirst`.
+    """An `apply` that measures a scene first, "scene" or "smooth"; see `NeedsPrescan`.
 
     The statistics are in a file in the folder of the parts, which all who compute them read.
     """
@@ -63,27 +62,27 @@ class Surveyor:
 
     any_shape = True
 
-    def surveyed(self, survey: Survey) -> TileFunction:
+    def prescan(self, survey: SceneTiles) -> TileFunction:
         """Measure the scene, unless that was done, and return what translates its tiles."""
         rows, cols = (
-            Centres(axis, -(-axis.tile // self.stride) * self.stride)
+            InterpolationGrid(axis, -(-axis.tile // self.stride) * self.stride)
             for axis in (survey.plan.rows, survey.plan.cols)
         )
         # A tile needs its neighbours' statistics, and those with few valid pixels theirs.
-        tiles = survey.around((2 * rows.reach, 2 * cols.reach))
+        tiles = survey.around((2 * rows.radius, 2 * cols.radius))
 
         def make(file: Path) -> None:
             if self.inference.norm_stats == "scene":
                 with file.open("wb") as written:
                     np.save(written, self._of_scene(survey)[None])
             else:
-                self._write_grid(survey, tiles, (rows.reach, cols.reach), file)
+                self._write_grid(survey, tiles, (rows.radius, cols.radius), file)
 
         path = survey.once(FILE, make).absolute()
         first = tiles[0].start, tiles[1].start
         return self.finish(SceneStatistics(path, sha256_of(path), rows, cols, first))
 
-    def _of_scene(self, survey: Survey) -> NDArray[np.float32]:
+    def _of_scene(self, survey: SceneTiles) -> NDArray[np.float32]:
         pixels = survey.plan.rows.tile * survey.plan.cols.tile
         tiles = sampled(survey, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
@@ -92,7 +91,7 @@ class Surveyor:
         return self._measured(measuring(original, together=True), tiles)
 
     def _write_grid(
-        self, survey: Survey, tiles: tuple[range, range], reach: tuple[int, int], file: Path
+        self, survey: SceneTiles, tiles: tuple[range, range], reach: tuple[int, int], file: Path
     ) -> None:
         rows, cols = tiles
         original = self.inference.original
@@ -139,7 +138,7 @@ def spread(rows: int, cols: int) -> Iterator[Place]:
             yield place
 
 
-def sampled(survey: Survey, most: int) -> list[Tile]:
+def sampled(survey: SceneTiles, most: int) -> list[Tile]:
     """Return tiles from all over a scene, mostly valid ones where there are; none without pixels.
 
     Args:

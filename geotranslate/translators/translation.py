@@ -12,9 +12,9 @@ from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.vectors import AreaLike, area_on
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.dtypes import fits
-from geotranslate.raster.pipeline import translate_raster
-from geotranslate.raster.report import TranslatedRaster
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
+from geotranslate.raster.reader import RasterReader
 from geotranslate.translators.augmentation import TileFunction
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.provenance import Provenance
@@ -45,10 +45,10 @@ class Translation:
         Raises:
             GeotranslateError: As `Predictor.predict_raster`.
         """
-        with Source(scene) as source:
+        with RasterReader(scene) as source:
             bands = self.inference.bands_of(source)
             area = self._area(source)
-            said = warn_if_unlike(Source(source.dataset, bands), self.card)
+            said = warn_if_unlike(RasterReader(source.dataset, bands), self.card)
             written = translate_raster(
                 scene,
                 output,
@@ -67,7 +67,7 @@ class Translation:
             )
             return written.with_warnings(said)
 
-    def _sizes(self, source: Source) -> dict[str, int]:
+    def _sizes(self, source: RasterReader) -> dict[str, int]:
         tile = self.settings["tile_size"]
         if tile == "auto":
             tile = self._tile((source.grid.height, source.grid.width))
@@ -90,7 +90,7 @@ class Translation:
         crop = self.settings["blend"] != "hann" and laid == [None, None]
         return fitting_tile(size, inference.stride, radius, chip, most, crop=crop)
 
-    def _area(self, source: Source) -> BaseGeometry | None:
+    def _area(self, source: RasterReader) -> BaseGeometry | None:
         if self.aoi is None:
             return None
         area = area_on(self.aoi, source.grid)

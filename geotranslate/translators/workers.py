@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import ModelFileError, RasterFileError
-from geotranslate.raster.strips import Place
+from geotranslate.raster.tiling import Place
 from geotranslate.translators.augmentation import Symmetric, TileFunction
 from geotranslate.translators.hardware import Precision
 from geotranslate.translators.inference import Inference

@@ -29,7 +29,7 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.memory import reused_memory
 from geotranslate.networks.unet import UNet
-from geotranslate.raster import translate_raster
+from geotranslate.raster.pipeline import translate_raster
 from geotranslate.translators.inference import Inference
 
 TILE, OVERLAP, BATCH = 256, 64, 8

@@ -9,7 +9,7 @@ from shapely.geometry import Point
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.report import TranslatedRaster
+from geotranslate.raster.pipeline.result import TranslatedRaster
 from geotranslate.raster.scenes import outputs_in, several, translate_each
 from tests.conftest import NORTH_UP
 

@@ -22,9 +22,9 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
 from geotranslate.networks.unet import UNet
-from geotranslate.raster import assemble_parts, translate_raster
-from geotranslate.raster.centres import Centres
-from geotranslate.raster.tiles import Axis
+from geotranslate.raster.pipeline import assemble_parts, translate_raster
+from geotranslate.raster.tiling.axis import Axis
+from geotranslate.raster.tiling.interpolation import InterpolationGrid
 from geotranslate.translators import normalisation, surveying
 from geotranslate.translators.inference import Inference
 from geotranslate.translators.normalisation import SceneStatistics, sha256_of
@@ -45,7 +45,7 @@ FIRST = ("scene", "smooth")
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut outputs into parts of 256 rows."""
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
 
 
 def drifting(height: int, width: int) -> NDArray[np.uint8]:
@@ -167,7 +167,7 @@ def test_resumed_run_reads_what_the_first_one_measured(
     ):
         model.predict_raster(scene, output, batch_size=2, **options)
     monkeypatch.undo()
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
     for other in {"tile", "scene", "smooth"} - {norm_stats}:
         with pytest.raises(InvalidInputError, match="made with another norm_stats, so they are no"):
             model.predict_raster(scene, output, resume=True, **{**options, "norm_stats": other})
@@ -183,7 +183,7 @@ def test_statistics_that_were_changed_are_refused(
     output = tmp_path / "o.tif"
     model.predict_raster(scene, output, part="1/2", norm_stats=norm_stats, **OPTIONS)
     file = tmp_path / "o.tif.parts" / FILE
-    axis = Centres(Axis(9, 9, 0), 9)
+    axis = InterpolationGrid(Axis(9, 9, 0), 9)
     known = SceneStatistics(file, sha256_of(file), axis, axis, (0, 0))
     np.testing.assert_array_equal(known.read(), np.load(file))
     monkeypatch.setattr(normalisation, "LARGEST_READ", 1)

@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut outputs into parts of 256 rows."""
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
 
 
 def smooth(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -178,7 +178,7 @@ def test_batch_size_does_not_change_a_byte(
 
 CHILD = """
 import sys, time
-import geotranslate.raster.pipeline as pipeline
+import geotranslate.raster.pipeline.translate as pipeline
 from geotranslate.cli import main
 from geotranslate.translators.inference import Inference
 

@@ -27,7 +27,7 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.report import TranslatedRaster
+from geotranslate.raster.pipeline.result import TranslatedRaster
 from geotranslate.translators import translation
 from geotranslate.translators.augmentation import Symmetric
 from geotranslate.translators.inference import Inference

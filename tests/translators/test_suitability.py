@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from geotranslate.chips.bands.classvalues import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from geotranslate.translators.suitability import ground_size, warn_if_unlike
 from tests.conftest import WriteRaster, values
 from tests.translators.test_inference import make_card
@@ -82,7 +82,7 @@ def test_other_pixels_than_in_training_are_said_from_a_fifth_on(
         transform=Affine(step[0], 0, x, 0, -step[1], y),
     )
     card = replace(make_card(), crs=trained[0], resolution=trained[1])
-    with Source(path) as source:
+    with RasterReader(path) as source:
         if said is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -95,7 +95,7 @@ def test_other_pixels_than_in_training_are_said_from_a_fifth_on(
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
 def test_another_dtype_is_said(write_raster: WriteRaster, dtype: str) -> None:
     with (
-        Source(write_raster("s.tif", values((1, 9, 9), "uint8").astype(dtype))) as source,
+        RasterReader(write_raster("s.tif", values((1, 9, 9), "uint8").astype(dtype))) as source,
         pytest.warns(GeotranslateWarning, match=rf"s.tif is {dtype} but .* trained on uint8; its"),
     ):
         warn_if_unlike(source, make_card())
@@ -111,7 +111,7 @@ def test_values_far_outside_of_training_are_said(
     side = replace(card.source, dtype="float32", scaling=Scaling.linear((0.0,), (255.0,)))
     data = values((1, 300, 200), "uint8").astype("float32") * np.float32(factor)
     data[0, :9] = np.nan
-    with Source(write_raster("s.tif", data)) as source:
+    with RasterReader(write_raster("s.tif", data)) as source:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             warn_if_unlike(source, replace(card, source=side))
@@ -125,7 +125,7 @@ def test_scene_without_valid_pixels_or_of_one_pixel_is_looked_at(
 ) -> None:
     side = replace(make_card().source, dtype="float32")
     for shape in ((1, 1, 1), (1, 70, 1)):
-        with Source(write_raster("s.tif", np.full(shape, np.nan, "float32"))) as source:
+        with RasterReader(write_raster("s.tif", np.full(shape, np.nan, "float32"))) as source:
             warn_if_unlike(source, replace(make_card(), source=side))
 
 
@@ -148,7 +148,7 @@ def test_classes_that_were_not_seen_are_said(
     side = replace(make_card().source, classes=classes, scaling=Scaling.linear((3.0,), (5.0,)))
     data = np.full((1, 90, 80), 3, "uint8")
     data[0, 50:, 40:], data[0, :20], data[0, 0] = 200, 5, 77
-    with Source(write_raster("s.tif", data, nodata=77)) as source:
+    with RasterReader(write_raster("s.tif", data, nodata=77)) as source:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             found = warn_if_unlike(source, replace(make_card(), source=side))

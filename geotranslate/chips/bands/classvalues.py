@@ -16,8 +16,9 @@ from rasterio.windows import Window
 
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.grid import colour_table
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.raster.grid import color_table
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.reader import RasterReader
 from geotranslate.schema import Fields, optional, record, several, whole
 
 MOST_CLASSES = 64
@@ -115,9 +116,9 @@ class ClassFacts:
     """What was said when it was exported."""
 
     @classmethod
-    def of(cls, source: Source, codes: Codes) -> ClassFacts:
+    def of(cls, source: RasterReader, codes: Codes) -> ClassFacts:
         """Read the header of a file whose values are known."""
-        table, tags = colour_table(source.dataset), source.dataset.tags()
+        table, tags = color_table(source.dataset), source.dataset.tags()
         colours = _colours_in(tags.get(COLOURS_TAG)) if table is None else colours_of(table)
         said = {"yes": True, "no": False}.get(tags.get(TAG, ""))
         return cls(codes, colours, said)
@@ -254,7 +255,7 @@ def resampling_for(
     """
     facts, count = [], 1
     for raster in rasters:
-        with Source(raster, bands) as source:
+        with RasterReader(raster, bands) as source:
             count = max(count, source.bands)
             known = ClassFacts.of(source, Codes(None))
             if wanted is None and known.said is None and known.colours is None:
@@ -264,7 +265,7 @@ def resampling_for(
     return Resampling.bilinear if classes is None else Resampling.nearest
 
 
-def _seen(source: Source) -> Codes:
+def _seen(source: RasterReader) -> Codes:
     """Look into windows spread over a raster, at its own pixels and not at overviews."""
     if source.bands != 1 or not np.issubdtype(source.dtype, np.integer):
         return Codes(None)

@@ -11,7 +11,7 @@ from geotranslate.chips.export.scenesides import Pixels, Scene, turned
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.tiles import tile_windows
+from geotranslate.raster.tiling import tile_windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rasterio.io import DatasetWriter
 from geotranslate.chips.bands import COLOURS_TAG, TAG, colours_of
 from geotranslate.chips.export.scenesides import Side
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.smallfile import small_geotiff
+from geotranslate.raster.writing import small_geotiff
 
 
 def write_chip(

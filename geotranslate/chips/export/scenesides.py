@@ -19,8 +19,9 @@ from geotranslate.chips.layouts import counted
 from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of, spread_over
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
-from geotranslate.raster.grid import Grid, align, colour_table, warp
-from geotranslate.raster.source import RasterLike, Source
+from geotranslate.raster.grid import Grid, align, color_table, warp
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.reader import RasterReader
 
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
@@ -46,16 +47,18 @@ class RasterSide:
         stack: What closes the warped view in the end.
     """
 
-    def __init__(self, source: Source, grid: Grid, options: SideOptions, stack: ExitStack) -> None:
+    def __init__(
+        self, source: RasterReader, grid: Grid, options: SideOptions, stack: ExitStack
+    ) -> None:
         self._original, self._resampling = source, options.resampling
         aligned = stack.enter_context(align(source.dataset, grid, options.resampling))
         self.warped = aligned is not source.dataset
-        self._aligned = Source(aligned)
+        self._aligned = RasterReader(aligned)
         self.name, self.bands, self.dtype = source.name, source.bands, source.dtype
         self.files: tuple[str, ...] = tuple(source.dataset.files)
         self.nodata: float | None = source.nodata
         self.band_names = source.band_names
-        self.colormap, self.said_classes = colour_table(source.dataset), options.classes
+        self.colormap, self.said_classes = color_table(source.dataset), options.classes
         self.band_facts = BandFacts.of(source.dataset, source.indexes)
 
     def read(self, window: Window) -> Pixels:
@@ -65,7 +68,7 @@ class RasterSide:
     def read_on(self, grid: Grid) -> Pixels:
         """Read the ground under another grid."""
         with warp(self._original.dataset, grid, self._resampling) as warped:
-            return Source(warped, self._original.indexes).read(dtype=None)
+            return RasterReader(warped, self._original.indexes).read(dtype=None)
 
 
 class VectorSide:
@@ -160,7 +163,7 @@ def open_scene(
             "Both sides are vector layers; give a raster on one side, whose grid the chips take."
         )
     rasters = [
-        None if layer is not None else stack.enter_context(Source(side))
+        None if layer is not None else stack.enter_context(RasterReader(side))
         for side, layer in zip((source, target), layers, strict=True)
     ]
     first = next(raster for raster in rasters if raster is not None)
@@ -186,12 +189,12 @@ def turned(grid: Grid, degrees: float) -> Grid:
     return Grid(grid.crs, grid.transform @ turn, grid.height, grid.width)
 
 
-def bands_of(side: Side | Source) -> str:
+def bands_of(side: Side | RasterReader) -> str:
     """Return number and dtype of a side's bands as sentences say it."""
     return f"{counted(range(side.bands), 'band')} of {side.dtype}"
 
 
-def differ_in_names(side: Side | Source, other: Side | Source) -> bool:
+def differ_in_names(side: Side | RasterReader, other: Side | RasterReader) -> bool:
     """Tell whether both name all their bands, and differently."""
     named = all(side.band_names) and all(other.band_names)
     return named and side.band_names != other.band_names

@@ -28,7 +28,7 @@ from geotranslate.errors import (
     RasterFileError,
     said,
 )
-from geotranslate.raster.locks import sole_holder
+from geotranslate.raster.writing import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
 EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)

@@ -17,7 +17,7 @@ from geotranslate.chips.layouts import ExportSide, write_metadata
 from geotranslate.chips.split import DIGITS, VALID_SHARES, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 
 
 class ChipWriter:
@@ -63,7 +63,7 @@ class ChipWriter:
                 self.statistics,
                 strict=True,
             ):
-                with Source(former / path) as chip:
+                with RasterReader(former / path) as chip:
                     self._check_alike(chip, side)
                     parts.append(Statistics.of(*chip.read(dtype=None)))
                     grid = chip.grid
@@ -73,7 +73,7 @@ class ChipWriter:
             self.grids.append(grid)
             self._next = max(self._next, int(stem) + 1 if stem.isdecimal() else 0)
 
-    def _check_alike(self, chip: Source, side: Side) -> None:
+    def _check_alike(self, chip: RasterReader, side: Side) -> None:
         width, height = chip.grid.width, chip.grid.height
         expected = (self.tile_size, self.tile_size, side.bands, side.dtype)
         if (width, height, chip.bands, chip.dtype) != expected:
@@ -143,6 +143,6 @@ class ChipWriter:
         valid = np.ones((self.tile_size, self.tile_size), bool)
         for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
             if self.rows[number][share] < 1:
-                with Source(self.folder / folder / self.files[number]) as chip:
+                with RasterReader(self.folder / folder / self.files[number]) as chip:
                     valid &= chip.read(dtype=None)[1]
         return valid

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from geotranslate.chips.labels import known_label
 from geotranslate.chips.layouts.directory import Folder, counted
 from geotranslate.chips.layouts.listing import ChipFile, Entry, Listing, unread_lines
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 
 SAMPLE = 3
 """Pictures of a folder whose size is looked at."""
@@ -24,7 +24,7 @@ def odd_picture(pictures: Mapping[str, Folder]) -> str | None:
     """Return which of the first pictures is not two squares side by side, as a sentence."""
     for place, folder in pictures.items():
         for name in folder.chips[:SAMPLE]:
-            with Source(folder.path / name) as picture:
+            with RasterReader(folder.path / name) as picture:
                 width, height = picture.grid.width, picture.grid.height
             if width != 2 * height:
                 return (

@@ -30,7 +30,7 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
 from tests.full_disk import files_in
 
@@ -659,7 +659,7 @@ def test_what_alpha_hides_is_hidden_in_chips_with_nodata(
     data[3] = np.where(np.arange(32) < 20, 255, 0)
     path = write_raster("a.tif", data, nodata=0, alpha="YES")
     export_chips(path, path, tmp_path / "c", tile_size=32, progress=False)
-    with Source(tmp_path / "c" / "images" / "000000000.tif") as chip:
+    with RasterReader(tmp_path / "c" / "images" / "000000000.tif") as chip:
         np.testing.assert_array_equal(chip.read()[1], data[3] > 0)
 
 
@@ -722,7 +722,10 @@ def test_valid_pixels_with_the_nodata_value_stay_valid(
     valid = values((32, 32), "uint8") > 60
     path = write_raster("a.tif", data, nodata=0, valid=valid)
     export_chips(path, path, tmp_path / "c", tile_size=32, progress=False)
-    with Source(path) as scene, Source(tmp_path / "c" / "images" / "000000000.tif") as chip:
+    with (
+        RasterReader(path) as scene,
+        RasterReader(tmp_path / "c" / "images" / "000000000.tif") as chip,
+    ):
         np.testing.assert_array_equal(chip.read()[1], scene.read()[1])
         np.testing.assert_array_equal(chip.read()[0][:, valid], data[:, valid])
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import geotranslate
 from geotranslate.cli import main
-from geotranslate.translators.prediction import Predictor
+from geotranslate.prediction.predictor import Predictor
 
 
 def run(code: str) -> str:

@@ -15,7 +15,7 @@ from geotranslate.data.loaders import data_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.measures import Measures
 from geotranslate.metrics.scores import Metrics
-from geotranslate.translators.inference import Inference
+from geotranslate.prediction.inference import Inference
 
 
 def measure(

@@ -29,6 +29,8 @@ from geotranslate.networks.weightless import (
     is_weightless,
     without_weights,
 )
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import Fields, record
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import baseline_errors
@@ -42,9 +44,7 @@ from geotranslate.translators.card import (
     saved_sha256,
 )
 from geotranslate.translators.description import describe
-from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import measure, validation_batches
-from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
     from typing_extensions import Self

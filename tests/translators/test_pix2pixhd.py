@@ -19,8 +19,8 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.prediction import translation
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators import translation
 from tests.conftest import GRIDS, WriteRaster, values
 from tests.training.callbacks.test_gan import Watch
 from tests.translators.conftest import WriteMaps, patches

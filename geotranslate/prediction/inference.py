@@ -17,11 +17,11 @@ from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.networks.onehot import OneHot
+from geotranslate.prediction.hardware import EvalMode, Precision, frozen, resolve_precision
+from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.raster.dtypes import fits, to_dtype
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
-from geotranslate.translators.hardware import EvalMode, Precision, frozen, resolve_precision
-from geotranslate.translators.normalisation import NormStats, SceneStatistics
 
 CPU_BATCH = 8
 GPU_BATCH = 64

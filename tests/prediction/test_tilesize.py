@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from geotranslate.chips.bands.classvalues import Classes
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.tilesize import fitting_tile, largest_tile
+from geotranslate.prediction.translation import Translation
 from geotranslate.raster.tiling.overlap import ReceptiveField, choose_tiling
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.tilesize import fitting_tile, largest_tile
-from geotranslate.translators.translation import Translation
-from tests.translators.test_inference import make_card
+from tests.prediction.test_inference import make_card
 
 SIDES = st.integers(1, 50_000)
 MANY: dict[str, Any] = {"chip_size": 256, "crop": True}

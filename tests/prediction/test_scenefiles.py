@@ -8,9 +8,9 @@ import pytest
 from shapely.geometry import Point
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.prediction.scenefiles import outputs_in, several, translate_each
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.pipeline.result import TranslatedRaster
-from geotranslate.raster.scenes import outputs_in, several, translate_each
 from tests.conftest import NORTH_UP
 
 
@@ -68,7 +68,9 @@ def test_folder_that_is_a_raster_is_one_and_an_empty_one_is_said(
         RasterFileError, match=r"^The folder \S*grid has no rasters to translate: no"
     ):
         several(folder / "grid")
-    monkeypatch.setattr("geotranslate.raster.scenes.open_raster", lambda raster, stack: None)
+    monkeypatch.setattr(
+        "geotranslate.prediction.scenefiles.open_raster", lambda raster, stack: None
+    )
     assert several(folder / "grid") is None
 
 

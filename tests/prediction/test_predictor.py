@@ -26,12 +26,12 @@ from geotranslate.errors import (
     OutputExistsError,
     RasterFileError,
 )
+from geotranslate.prediction import translation
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.tta import Symmetric
+from geotranslate.prediction.workers import SavedModel
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.pipeline.result import TranslatedRaster
-from geotranslate.translators import translation
-from geotranslate.translators.augmentation import Symmetric
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.workers import SavedModel
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 

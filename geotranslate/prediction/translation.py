@@ -11,16 +11,16 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.vectors import AreaLike, area_on
 from geotranslate.errors import InvalidInputError
+from geotranslate.prediction.drift import warn_if_unlike
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.provenance import Provenance
+from geotranslate.prediction.scenestatistics import MOST_SAMPLED, Surveyor
+from geotranslate.prediction.tilesize import fitting_tile, largest_tile
+from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.dtypes import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.augmentation import TileFunction
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.provenance import Provenance
-from geotranslate.translators.suitability import warn_if_unlike
-from geotranslate.translators.surveying import MOST_SAMPLED, Surveyor
-from geotranslate.translators.tilesize import fitting_tile, largest_tile
 
 
 @dataclass(frozen=True)

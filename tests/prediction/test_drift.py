@@ -12,10 +12,10 @@ from rasterio.crs import CRS
 from geotranslate.chips.bands.classvalues import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
+from geotranslate.prediction.drift import ground_size, warn_if_unlike
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.suitability import ground_size, warn_if_unlike
 from tests.conftest import WriteRaster, values
-from tests.translators.test_inference import make_card
+from tests.prediction.test_inference import make_card
 
 METRE = 1 / 111_195
 FEET = "EPSG:2263"

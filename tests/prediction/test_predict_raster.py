@@ -180,7 +180,7 @@ CHILD = """
 import sys, time
 import geotranslate.raster.pipeline.translate as pipeline
 from geotranslate.cli import main
-from geotranslate.translators.inference import Inference
+from geotranslate.prediction.inference import Inference
 
 pipeline.part_height = lambda *_: 256
 translate, delay = Inference.__call__, float(sys.argv.pop(1))

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.prediction.hardware import Precision
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import NormStats, SceneStatistics
+from geotranslate.prediction.scenestatistics import Surveyor
+from geotranslate.prediction.tta import Symmetric, TileFunction
 from geotranslate.raster.tiling import Place
-from geotranslate.translators.augmentation import Symmetric, TileFunction
-from geotranslate.translators.hardware import Precision
-from geotranslate.translators.inference import Inference
 from geotranslate.translators.loading import load_model
-from geotranslate.translators.normalisation import NormStats, SceneStatistics
-from geotranslate.translators.surveying import Surveyor
 
 _LOADING = threading.Lock()
 _loaded: tuple[SavedModel, Any] | None = None

@@ -22,15 +22,15 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
 from geotranslate.networks.unet import UNet
+from geotranslate.prediction import normstats, scenestatistics
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import SceneStatistics, sha256_of
+from geotranslate.prediction.scenestatistics import FILE, Surveyor, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis
 from geotranslate.raster.tiling.interpolation import InterpolationGrid
-from geotranslate.translators import normalisation, surveying
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.normalisation import SceneStatistics, sha256_of
-from geotranslate.translators.surveying import FILE, Surveyor, complete, sampled, spread
 from tests.conftest import WriteRaster
-from tests.translators.test_predict_raster import BOUNDS, cut
+from tests.prediction.test_predict_raster import BOUNDS, cut
 
 OPTIONS: dict[str, Any] = {
     "progress": False,
@@ -171,7 +171,7 @@ def test_resumed_run_reads_what_the_first_one_measured(
     for other in {"tile", "scene", "smooth"} - {norm_stats}:
         with pytest.raises(InvalidInputError, match="made with another norm_stats, so they are no"):
             model.predict_raster(scene, output, resume=True, **{**options, "norm_stats": other})
-    monkeypatch.setattr(surveying, "measure", None)
+    monkeypatch.setattr(scenestatistics, "measure", None)
     result = model.predict_raster(scene, output, resume=True, **options)
     assert result.path.read_bytes() == whole.path.read_bytes()
 
@@ -186,7 +186,7 @@ def test_statistics_that_were_changed_are_refused(
     axis = InterpolationGrid(Axis(9, 9, 0), 9)
     known = SceneStatistics(file, sha256_of(file), axis, axis, (0, 0))
     np.testing.assert_array_equal(known.read(), np.load(file))
-    monkeypatch.setattr(normalisation, "LARGEST_READ", 1)
+    monkeypatch.setattr(normstats, "LARGEST_READ", 1)
     np.testing.assert_array_equal(known.read(), np.load(file))
     whole = file.read_bytes()
     file.write_bytes(whole + b"0")

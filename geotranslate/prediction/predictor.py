@@ -15,26 +15,26 @@ from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.dtypes import dtype_name
-from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import check_executor
-from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.scenes import (
+from geotranslate.prediction.hardware import Precision
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.provenance import Provenance
+from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
     scene_name,
     several,
     translate_each,
 )
+from geotranslate.prediction.translation import Translation
+from geotranslate.prediction.workers import shared
+from geotranslate.raster.dtypes import dtype_name
+from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.pipeline import check_executor
+from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import checked_nodata, default_output, driver_named
 from geotranslate.translators.card import weights_sha256
-from geotranslate.translators.hardware import Precision
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.normalisation import NormStats, resolve_norm_stats
-from geotranslate.translators.provenance import Provenance
-from geotranslate.translators.translation import Translation
-from geotranslate.translators.workers import shared
 
 LARGEST_BATCH = 65_536
 """Most tiles at once."""

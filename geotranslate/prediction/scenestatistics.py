@@ -15,11 +15,11 @@ from torch import nn
 from geotranslate.errors import GeotranslateError
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.norm_statistics import measure, measuring, size_of
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import SceneStatistics, sha256_of
+from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
-from geotranslate.translators.augmentation import TileFunction
-from geotranslate.translators.inference import Inference
-from geotranslate.translators.normalisation import SceneStatistics, sha256_of
 
 FILE = "statistics.npy"
 MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2

@@ -10,8 +10,8 @@ import pytest
 
 from geotranslate import Pix2Pix
 from geotranslate.errors import ModelFileError
-from geotranslate.translators import workers
-from geotranslate.translators.workers import SavedModel, augmented, works_elsewhere
+from geotranslate.prediction import workers
+from geotranslate.prediction.workers import SavedModel, augmented, works_elsewhere
 from tests.conftest import values
 
 TILES = values((3, 3, 64, 64), "uint8").astype(np.float32)

@@ -13,8 +13,8 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.unet import UNet
-from geotranslate.translators import hardware
-from geotranslate.translators.inference import Inference
+from geotranslate.prediction import hardware
+from geotranslate.prediction.inference import Inference
 from tests.conftest import values
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import geotranslate
 from geotranslate.cli import main
-from geotranslate.translators.prediction import Predictor
+from geotranslate.prediction.predictor import Predictor
 
 
 def run(code: str) -> str:
@@ -168,9 +168,9 @@ def test_parts_are_assembled_without_a_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     done: list[tuple[Path, bool]] = []
-    parts = types.ModuleType("geotranslate.raster.parts")
+    parts = types.ModuleType("geotranslate.raster.pipeline.parts")
     parts.assemble_parts = lambda output, overwrite: done.append((output, overwrite))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "geotranslate.raster.parts", parts)
+    monkeypatch.setitem(sys.modules, "geotranslate.raster.pipeline.parts", parts)
     command = ["predict", "nowhere", "scene.tif", "--part", "2/2", "--assemble"]
     assert CliRunner().invoke(main, [*command, "-o", "o.tif"]).output == "o.tif\n"
     assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0

@@ -13,11 +13,11 @@ import rasterio
 import torch
 
 from geotranslate import Pix2Pix, export_chips, load_model, prepare_data
-from geotranslate.chips import writer
+from geotranslate.chips.export import writer
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.demo.run import run_demo
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.raster import assemble_parts, translate_raster
+from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.training.checkpoints import facts_in
 from tests.conftest import WriteRaster, values
 from tests.full_disk import file_limit, files_in, fill, needs_limits, outcome, small_disk

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from geotranslate.chips.classes import ClassFacts, Codes
+from geotranslate.chips.bands import ClassFacts, Codes, Statistics
 from geotranslate.chips.layouts import ChipFile
-from geotranslate.chips.masks import Mask
-from geotranslate.chips.statistics import Statistics
+from geotranslate.chips.mask import Mask
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 
 Bands = Sequence[int | str]
 
@@ -124,12 +123,14 @@ class Chip:
 
 
 @contextmanager
-def _opened(place: ChipPlace, bands: Bands | None) -> Iterator[tuple[Source, Source, Window]]:
+def _opened(
+    place: ChipPlace, bands: Bands | None
+) -> Iterator[tuple[RasterReader, RasterReader, Window]]:
     """Open what a chip is in; yield the file, it as it is laid, and the chip's window of that."""
-    with Source(place.path, bands) as file:
+    with RasterReader(place.path, bands) as file:
         if isinstance(place, RasterWindow):
             with align(file.dataset, place.grid, place.resampling) as aligned:
-                yield file, Source(aligned, bands), place.window
+                yield file, RasterReader(aligned, bands), place.window
         else:
             width, height = file.grid.width, file.grid.height
             left = width // 2 if place.half == "right" else 0

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from geotranslate.chips.agreement import check_alike, check_pair
+from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
-from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
-from geotranslate.chips.files import counted
-from geotranslate.chips.layouts import Listing, list_chips
-from geotranslate.chips.masks import Mask
+from geotranslate.chips.layouts import Listing, counted, list_chips
+from geotranslate.chips.mask import Mask
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.grid import align
-from geotranslate.raster.source import Source, band_choice
+from geotranslate.raster.reader import RasterReader, band_choice
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class ChipFolder:
             InvalidInputError: The source is smaller than a tile, or nothing is valid.
         """
         source_bands, target_bands = chosen(source_bands), chosen(target_bands)
-        with Source(source) as left, Source(target) as right:
+        with RasterReader(source) as left, RasterReader(target) as right:
             grid = left.grid
             with align(right.dataset, grid) as laid:
                 warped = laid is not right.dataset

@@ -16,10 +16,10 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.files import counted
+from geotranslate.chips.layouts import counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.tiles import tile_windows
+from geotranslate.raster.tiling import tile_windows
 
 PROGRESS_FROM = 300
 """Pairs from which looking into them takes long enough for a progress bar."""

@@ -25,8 +25,7 @@ from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.metrics.errors import errors_between
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.locks import sole_holder
-from geotranslate.raster.smallfile import small_geotiff
+from geotranslate.raster.writing import small_geotiff, sole_holder
 from geotranslate.training.run_folder import whole_file
 from geotranslate.translators.pix2pix import Pix2Pix
 

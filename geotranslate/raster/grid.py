@@ -85,7 +85,7 @@ class Grid:
         return shape(transform_geom(self.crs, crs, mapping(outline)))
 
 
-def colour_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
+def color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
     """Return the colour table of a raster of one band, or None if it has none."""
     if dataset.count != 1:
         return None
@@ -132,7 +132,7 @@ def align(
 def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
     """Return a dataset on `grid`, invalid where the raster has nothing; both need a CRS."""
     if resampling is None:
-        resampling = Resampling.nearest if colour_table(dataset) else Resampling.bilinear
+        resampling = Resampling.nearest if color_table(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.
     has_mask = dataset.nodata is not None or ColorInterp.alpha in dataset.colorinterp
     # GDAL takes a nodata value in one band of several for a number and mixes it with its

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from geotranslate.errors import GeotranslateWarning, RasterFileError, said
-from geotranslate.raster.locks import sole_holder
+from geotranslate.raster.writing import sole_holder
 
 LOCK_FILE = ".geotranslate-training.lock"
 

@@ -13,7 +13,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 
 from geotranslate.checks import flag, folder_path, number, whole_number
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.data.launcher import is_main_process, launched
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.errors import InvalidInputError, ModelFileError

@@ -10,7 +10,7 @@ from fastai.data.core import DataLoaders
 from torch import nn
 
 from geotranslate.checks import choice, whole_number
-from geotranslate.chips.datacard import DataCard, Direction, Side
+from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.data.tensors import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
@@ -21,6 +21,7 @@ from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import Fields, checked, real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.callbacks.schedule import Schedule
@@ -30,7 +31,6 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of
 from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
-from geotranslate.translators.prediction import Predictor
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.reversal import Reversed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.chips.summary import Summary
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay

@@ -15,7 +15,7 @@ from fastai.torch_core import subplots
 from torch import Tensor, nn
 
 from geotranslate.checks import folder_path, whole_number
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.launcher import own_device
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.data.tensors import RgbBands, draw_table
@@ -29,6 +29,8 @@ from geotranslate.networks.weightless import (
     is_weightless,
     without_weights,
 )
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import Fields, record
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import baseline_errors
@@ -42,9 +44,7 @@ from geotranslate.translators.card import (
     saved_sha256,
 )
 from geotranslate.translators.description import describe
-from geotranslate.translators.inference import Inference
 from geotranslate.translators.measuring import measure, validation_batches
-from geotranslate.translators.prediction import Predictor
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from geotranslate.checks import choice, number, whole_number
-from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.normalization import Norm

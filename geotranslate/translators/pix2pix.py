@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer

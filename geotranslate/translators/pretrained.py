@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from geotranslate.checks import file_path
-from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError, said
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.coarse_to_fine import LocalEnhancer

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from geotranslate.chips.datacard import Direction
+from geotranslate.chips.bands import Direction
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.translators.model import Model
-from geotranslate.translators.prediction import Predictor
 
 
 class Reversed(Predictor):

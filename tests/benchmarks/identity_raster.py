@@ -17,8 +17,8 @@ import rasterio
 from affine import Affine
 from rasterio.windows import Window
 
-from geotranslate.raster.partfile import BLOCK
-from geotranslate.raster.pipeline import translate_raster
+from geotranslate.raster.pipeline.translate import translate_raster
+from geotranslate.raster.writing.partfile import BLOCK
 
 
 def main(side: int) -> None:

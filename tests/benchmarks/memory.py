@@ -23,7 +23,7 @@ BLOCK = 512
 
 CHILD = """
 import resource, sys
-from geotranslate.raster import translate_raster
+from geotranslate.raster.pipeline import translate_raster
 source, output, driver = sys.argv[1:]
 translate_raster(source, output, lambda b: b, bands_out=1, driver=driver, progress=False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

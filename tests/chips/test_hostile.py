@@ -23,8 +23,8 @@ from geotranslate.errors import (
     OutputExistsError,
     RasterFileError,
 )
-from geotranslate.raster import translate_raster
-from geotranslate.raster.seams import measure_seams
+from geotranslate.raster.pipeline import translate_raster
+from geotranslate.raster.seams.measurement import measure_seams
 from tests.chips.hostile import BUILDERS, DEVICE, FIFO, with_bands, write_chip, write_pairs
 from tests.wrong_values import assert_one_sentence, only_our_errors
 

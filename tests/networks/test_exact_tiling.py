@@ -17,7 +17,7 @@ from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.resunet import ResUNet
 from geotranslate.networks.unet import UNet
-from geotranslate.raster import translate_raster
+from geotranslate.raster.pipeline import translate_raster
 
 FREE = ("batch", "channel")
 ENDS = (("transposed", "zeros"), ("resize", "zeros"), ("resize", "reflect"))

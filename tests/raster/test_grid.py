@@ -12,7 +12,7 @@ from rasterio.windows import Window
 
 from geotranslate.errors import GridMismatchError
 from geotranslate.raster.grid import Grid, align
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from tests.conftest import GCPS, GRIDS, NORTH_UP, RPCS, WriteRaster, values
 
 UTM33 = CRS.from_epsg(32633)
@@ -81,7 +81,7 @@ def test_aligned_raster_is_valid_only_on_its_own_valid_ground(
     # 5 px further west and north, and 30 % larger than the raster.
     wide = Grid(UTM33, NORTH_UP @ Affine.translation(-5, -5), 52, 52)
     with rasterio.open(path) as dataset, align(dataset, wide) as aligned:
-        found, seen = Source(aligned).read()
+        found, seen = RasterReader(aligned).read()
     expected = np.zeros((52, 52), bool)
     expected[5:45, 5:45] = True if mark == "nothing" else valid
     np.testing.assert_array_equal(seen, expected)
@@ -114,7 +114,7 @@ def test_another_crs_is_brought_to_the_grid(write_raster: WriteRaster) -> None:
             top * 0.5 + bottom * 0.5,
         )
         with align(dataset, Grid(CRS.from_epsg(4326), middle, 30, 30)) as aligned:
-            data, valid = Source(aligned).read()
+            data, valid = RasterReader(aligned).read()
     assert valid.all()
     assert (data == 9).all()
 
@@ -139,7 +139,7 @@ def test_nodata_of_one_band_is_not_mixed_into_measurements(write_raster: WriteRa
     path = write_raster("a.tif", data, nodata=-9999)
     shifted = Grid(UTM33, NORTH_UP @ Affine.translation(0.3, 0.4), 38, 38)
     with rasterio.open(path) as dataset, align(dataset, shifted) as aligned:
-        seen, valid = Source(aligned).read()
+        seen, valid = RasterReader(aligned).read()
     assert not valid.all()
     assert (seen[:, valid] == 7).all()
 
@@ -183,7 +183,7 @@ def test_world_is_laid_on_a_field(write_raster: WriteRaster) -> None:
     data = values((1, 20, 20), "uint8")
     path = write_raster("a.tif", data, crs="EPSG:4326", transform=WORLD.transform)
     with rasterio.open(path) as dataset, align(dataset, FIELD, Resampling.nearest) as aligned:
-        seen, valid = Source(aligned).read()
+        seen, valid = RasterReader(aligned).read()
     assert valid.all()
     # 15.0 to 15.1 degrees east and 45.1 to 45.2 north, in pixels of 18 x 9 degrees.
     assert (seen == data[0, 4, 10]).all()

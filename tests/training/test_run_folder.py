@@ -18,7 +18,7 @@ from fastai.callback.core import Callback
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import RasterFileError
-from geotranslate.raster import locks
+from geotranslate.raster.writing import locks
 from geotranslate.training.checkpoints import LAST
 from geotranslate.training.run_folder import LOCK_FILE, sole_training
 

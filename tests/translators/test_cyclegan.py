@@ -16,7 +16,7 @@ from torch import nn
 import geotranslate
 from geotranslate import CycleGAN, Pix2Pix, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from geotranslate.training.callbacks import gan as adversary
 from geotranslate.training.objectives import base as objectives
 from geotranslate.translators import base, model, pix2pix
@@ -270,7 +270,7 @@ def test_scenes_are_translated_into_what_the_right_side_holds(
         assert '"norm_stats": "scene"' in after.tags()["GEOTRANSLATE_PARAMETERS"]
         assert f'"direction": "{direction}"' in after.tags()["GEOTRANSLATE_PARAMETERS"]
         assert after.tags()["GEOTRANSLATE_MODEL"] == "CycleGAN"
-    with Source(result) as source:
+    with RasterReader(result) as source:
         np.testing.assert_array_equal(source.read()[1], valid)
     image = unlike.predict(path, direction=direction)
     assert (image.dtype, image.shape) == (other.dtype, (other.bands, 70, 80))
@@ -309,7 +309,7 @@ def test_directions_are_told_apart_by_tags_parts_and_resumed_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("geotranslate.raster.plan.PART_PIXELS", 1)
+    monkeypatch.setattr("geotranslate.raster.tiling.tile_plan.PART_PIXELS", 1)
     # Also where both sides have the same statistics.
     same = CycleGAN(replace(alike.card, target=alike.card.source), **SMALL)
     path = write_raster("scene.tif", values((2, 1050, 70), "uint8"))

@@ -18,7 +18,7 @@ from geotranslate.errors import (
     OutputExistsError,
     RasterFileError,
 )
-from geotranslate.raster.source import Source
+from geotranslate.raster.reader import RasterReader
 from geotranslate.translators.card import read_model
 from tests.conftest import GRIDS, WriteRaster, values
 
@@ -162,7 +162,7 @@ def test_invalid_pixels_of_the_scene_do_not_change_the_others(
         data[:, ~valid] = fill
         path = write_raster("scene.tif", data, valid=valid)
         result = model.predict_raster(path, tmp_path / "o.tif", overwrite=True, progress=False)
-        with Source(result) as source:
+        with RasterReader(result) as source:
             found, seen = source.read()
         np.testing.assert_array_equal(seen, valid)
         outputs.append(found[:, valid])

@@ -19,8 +19,8 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.raster.source import Source
-from geotranslate.translators import translation
+from geotranslate.prediction import translation
+from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, WriteRaster, values
 from tests.training.callbacks.test_gan import Watch
 from tests.translators.conftest import WriteMaps, patches
@@ -419,7 +419,7 @@ def test_scene_is_translated_on_its_own_grid(
     with rasterio.open(path) as before, rasterio.open(result) as after:
         assert (after.transform, after.crs) == (before.transform, before.crs)
         assert (after.shape, after.dtypes) == (before.shape, ("uint8",))
-    with Source(result) as source:
+    with RasterReader(result) as source:
         np.testing.assert_array_equal(source.read()[1], valid)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.raster import assemble_parts
+from geotranslate.raster.pipeline import assemble_parts
 from geotranslate.training.baselines import start_of
 from tests.conftest import WriteRaster, values
 from tests.networks.test_pixel import drawn
@@ -100,7 +100,7 @@ def test_batches_threads_and_parts_make_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
     way: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr("geotranslate.raster.pipeline.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
     scene = write_raster("scene.tif", values((3, 300, 200), "uint8"))
     options = {**OPTIONS, "tile_size": 96, **way}
     expected = model.predict_raster(scene, tmp_path / "whole.tif", **options).path.read_bytes()

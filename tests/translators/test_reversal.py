@@ -10,7 +10,7 @@ import pytest
 
 from geotranslate import CycleGAN, load_model, prepare_data
 from geotranslate.errors import InvalidInputError
-from geotranslate.translators.workers import SavedModel, augmented
+from geotranslate.prediction.workers import SavedModel, augmented
 from tests.conftest import values
 
 SMALL: dict[str, Any] = {"gen_blocks": 1, "ngf": 2, "ndf": 2, "n_layers": 2}

@@ -11,7 +11,7 @@ from fastai.callback.core import Callback
 from fastai.learner import ValueMetric
 from torch import Tensor
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.metrics import Metrics, ValidationMeasures, epoch_metrics
 from geotranslate.training.objectives import filled, masked_l1
 

@@ -1,0 +1,170 @@
+"""Which scenes a prediction is asked for, and where their translations go."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import geopandas as gpd
+from rasterio.io import MemoryFile
+
+from geotranslate.checks import folder_path
+from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError, said
+from geotranslate.raster.opening import DATASETS, RasterLike, no_raster, open_raster
+from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.writing import default_output
+
+RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg"}
+PATH_COLUMNS = ("path", "location")
+
+ScenesLike: TypeAlias = "RasterLike | Sequence[RasterLike] | gpd.GeoDataFrame"
+
+PathT = TypeVar("PathT", str, Path)
+
+
+def several(scenes: ScenesLike) -> list[RasterLike] | None:
+    """Return the rasters of a folder, glob pattern, list or GeoDataFrame; None for one raster.
+
+    A GeoDataFrame has their paths in a column `path` or `location`, as gdaltindex writes. Of a
+    folder or a pattern, what is the translation of another of its rasters by name is not a scene;
+    lists and tables are taken as they are.
+
+    Raises:
+        InvalidInputError: There is none, or the GeoDataFrame has no such column.
+        RasterFileError: The folder has none and cannot be opened as a raster itself.
+    """
+    found: list[RasterLike]
+    if isinstance(scenes, gpd.GeoDataFrame):
+        found = list(_column(scenes))
+    elif isinstance(scenes, list | tuple):
+        found = list(scenes)
+    elif not isinstance(scenes, str | os.PathLike):
+        return None
+    elif os.path.isdir(scenes):
+        found = list(_in_folder(Path(scenes)))
+        if not found:
+            _refuse_empty(scenes)
+            return None
+    elif _is_pattern(os.fspath(scenes)):
+        found = list(without_translations(sorted(glob.glob(os.fspath(scenes), recursive=True))))
+        if not found:
+            raise InvalidInputError(f"No file matches {scenes}; check the pattern.")
+    else:
+        return None
+    if not found:
+        raise InvalidInputError("The list of scenes is empty; give at least one raster.")
+    return found
+
+
+def without_translations(files: Sequence[PathT]) -> list[PathT]:
+    """Return files without those that are translations of others among them, by their names."""
+    translations = {default_output(os.fspath(file)) for file in files}
+    return [file for file in files if Path(file) not in translations]
+
+
+def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | None) -> list[Path]:
+    """Return where the translations go: into a folder, or beside their scenes; make the folder.
+
+    Raises:
+        InvalidInputError: Two scenes would be written to one file, or one is no raster.
+        RasterFileError: The folder cannot be made.
+    """
+    outputs: dict[Path, str] = {}
+    folder = None if folder is None else folder_path("output", folder)
+    for scene in scenes:
+        name = scene_name(scene)
+        beside = default_output(name)
+        output = beside if folder is None else folder / beside.name
+        if output in outputs:
+            raise InvalidInputError(
+                f"{outputs[output]} and {name} would both be translated to {output}; give scenes "
+                "of different names, or one call for each folder."
+            )
+        outputs[output] = name
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RasterFileError(
+                f"The folder {folder} for the translations cannot be made: {said(error)}."
+            ) from error
+    return list(outputs)
+
+
+def translate_each(
+    scenes: Sequence[RasterLike],
+    outputs: Sequence[Path],
+    translate: Callable[[RasterLike, Path], TranslatedRaster],
+) -> list[TranslatedRaster]:
+    """Translate scene by scene; an error says which scene it was and what is done.
+
+    Raises:
+        GeotranslateError: What the scene's translation raised.
+    """
+    done: list[TranslatedRaster] = []
+    for scene, output in zip(scenes, outputs, strict=True):
+        try:
+            done.append(translate(scene, output))
+        except GeotranslateError as error:
+            raise type(error)(
+                f"Scene {len(done) + 1} of {len(scenes)}, {scene_name(scene)}: {error} "
+                f"{len(done)} before it {'is' if len(done) == 1 else 'are'} written; with "
+                "resume=True (--resume) they are not translated again."
+            ) from error
+    return done
+
+
+def scene_name(scene: RasterLike) -> str:
+    """Return a scene's path or GDAL name.
+
+    Raises:
+        InvalidInputError: It is no path and no dataset.
+    """
+    if isinstance(scene, str | os.PathLike):
+        return os.fspath(scene)
+    if not isinstance(scene, (*DATASETS, MemoryFile)):
+        raise no_raster(scene)
+    return str(scene.name)
+
+
+def _refuse_empty(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder without rasters, unless GDAL knows it: some formats are folders themselves.
+
+    Raises:
+        RasterFileError: GDAL does not.
+    """
+    try:
+        with ExitStack() as stack:
+            open_raster(folder, stack)
+    except RasterFileError as error:
+        endings = ", ".join(sorted(RASTER_SUFFIXES))
+        raise RasterFileError(
+            f"The folder {os.fspath(folder)} has no rasters to translate: no file in it ends in "
+            f"{endings}. Give a folder of rasters, a glob pattern or a list of them."
+        ) from error
+
+
+def _column(frame: gpd.GeoDataFrame) -> list[str]:
+    for column in PATH_COLUMNS:
+        if column in frame.columns:
+            return [os.fspath(p) if isinstance(p, os.PathLike) else p for p in frame[column]]
+    raise InvalidInputError(
+        f"The GeoDataFrame of scenes has the columns {', '.join(map(str, frame.columns))}; give "
+        "one with their paths in a column path or location."
+    )
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return without_translations(
+        sorted(file for file in folder.iterdir() if file.suffix.lower() in RASTER_SUFFIXES)
+    )
+
+
+def _is_pattern(path: str) -> bool:
+    # URLs and GDAL's names may hold these characters.
+    elsewhere = "://" in path or path.startswith("/vsi") or os.path.exists(path)
+    return glob.has_magic(path) and not elsewhere

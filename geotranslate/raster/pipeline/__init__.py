@@ -1,0 +1,19 @@
+"""Translation of rasters of any size: tiles are read, translated, merged and written in parts."""
+
+from __future__ import annotations
+
+from geotranslate.raster.pipeline.executors import check_executor
+from geotranslate.raster.pipeline.parts import assemble_parts
+from geotranslate.raster.pipeline.prescan import SceneTiles, Tile
+from geotranslate.raster.pipeline.result import Seconds, TranslatedRaster
+from geotranslate.raster.pipeline.translate import translate_raster
+
+__all__ = [
+    "SceneTiles",
+    "Seconds",
+    "Tile",
+    "TranslatedRaster",
+    "assemble_parts",
+    "check_executor",
+    "translate_raster",
+]

@@ -1,0 +1,284 @@
+"""Compute parts of an output: read ahead, apply, merge and write behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
+from geotranslate.memory import reused_memory
+from geotranslate.raster.opening import RasterLike, limited_cache
+from geotranslate.raster.pipeline.prefetch import Prefetch, WriteBehind
+from geotranslate.raster.pipeline.result import PartReport, Seconds
+from geotranslate.raster.pipeline.strips import TileBatch, TileRow, read_tiles
+from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.tiling import (
+    RECIPE_TAG,
+    REPORT_TAG,
+    Mismatch,
+    Place,
+    Plan,
+    Region,
+    RowBuffer,
+)
+from geotranslate.raster.writing import OutputProfile, PartFile
+
+Batch = NDArray[np.float32]
+Apply = Callable[[Batch], Batch]
+"""Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
+
+
+class PlacedApply(Protocol):
+    """An `apply` that has to know where tiles lie, as it says by `needs_places`."""
+
+    needs_places: bool
+
+    def __call__(self, batch: Batch, places: Sequence[Place]) -> Batch:
+        """Translate tiles, whose tile rows and tile columns in the scene are given."""
+
+
+AnyApply: TypeAlias = "Apply | PlacedApply"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What it takes to compute parts of an output, on this machine or on another one."""
+
+    raster: RasterLike
+    bands: tuple[int, ...]
+    apply: Any
+    """An `AnyApply`; before `shares.run` has it look at the scene, a `NeedsPrescan` as well."""
+    plan: Plan
+    output: OutputProfile
+    folder: Path
+    """Where the parts are put."""
+    fill: float | Sequence[float] = 0.0
+    aoi: BaseGeometry | None = None
+    batch_size: int = 4
+    stripes: int = 1
+    """Stripes that a part is cut into, so that a wide scene fits into memory."""
+    mark: str = ""
+    """What the parts are parts of: it goes with their files."""
+
+    def path(self, part: int) -> Path:
+        """Return the file of a part."""
+        return self.folder / f"part_{part:06d}.tif"
+
+    def regions(self, parts: range) -> Iterator[Region]:
+        """Yield what is computed at a time: all rows at once where one stripe is enough."""
+        plan = self.plan
+        wanted = [plan.parts[part] for part in parts]
+        left, right = plan.region.left, plan.region.right
+        if self.stripes == 1:
+            yield Region(wanted[0].start, wanted[-1].stop, left, right)
+            return
+        for rows in wanted:
+            yield from plan.stripes(Region(rows.start, rows.stop, left, right), self.stripes)
+
+
+def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: None) -> Seconds:
+    """Compute neighbouring parts; each gets its name in the job's folder when it is complete.
+
+    Args:
+        job: What to compute.
+        parts: Numbers of the parts, without gaps.
+        told: Called with the number of tiles that are done.
+
+    Raises:
+        RasterFileError: The raster cannot be read or a part not written.
+        TranslationError: `apply` failed; the sentence names the tile.
+        InvalidInputError: `apply` returned something else than it has to.
+    """
+    seconds = Seconds()
+    began = time.perf_counter()
+    files = _PartFiles(job, parts)
+    with (
+        reused_memory(),
+        RasterReader(job.raster, job.bands) as source,
+        limited_cache(job.plan.region.width, source.depth + job.output.depth),
+    ):
+        try:
+            for region in job.regions(parts):
+                _compute_region(job, source, region, files, told, seconds)
+        finally:
+            files.discard()
+    seconds.total = time.perf_counter() - began
+    return seconds
+
+
+def _compute_region(
+    job: Job,
+    source: RasterReader,
+    region: Region,
+    files: _PartFiles,
+    told: Callable[[int], None],
+    seconds: Seconds,
+) -> None:
+    merger = _Merger(job, region, files, told)
+    tiles = read_tiles(
+        source, job.plan, region, batch_size=job.batch_size, fill=job.fill, aoi=job.aoi
+    )
+    with WriteBehind(merger.take) as behind, Prefetch(tiles) as ahead:
+        for item in ahead:
+            if isinstance(item, TileRow):
+                behind.put(item)
+                continue
+            began = time.perf_counter()
+            translated = _translate(job, item)
+            seconds.apply += time.perf_counter() - began
+            behind.put(TileBatch(item.places, translated))
+    seconds.read += ahead.busy
+    seconds.write += behind.busy
+    seconds.waited += ahead.waited + behind.waited
+
+
+def _translate(job: Job, batch: TileBatch) -> Batch:
+    try:
+        placed = getattr(job.apply, "needs_places", False)
+        given = job.apply(batch.values, *([batch.places] if placed else []))
+        # What is written behind may wait while `apply` fills the same memory anew.
+        returned = given if given is batch.values else np.array(given, np.float32)
+    except GeotranslateError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {said(error)}"
+        raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
+    sides = job.plan.out_rows.tile, job.plan.out_cols.tile
+    expected = (len(batch.places), job.output.bands, *sides)
+    if returned.shape != expected:
+        raise InvalidInputError(
+            f"apply returned {returned.shape} for {batch.values.shape}, {_named(batch)}; it has "
+            f"to return {expected}."
+        )
+    return returned
+
+
+def _named(batch: TileBatch) -> str:
+    """Return the words for the tiles of a batch."""
+    row, col = batch.places[0]
+    tile = f"the tile in tile row {row}, tile column {col}"
+    if len(batch.places) > 1:
+        tile += f" or one of the {len(batch.places) - 1} after it"
+    return tile
+
+
+class _Merger:
+    """Takes rows and batches of translated tiles in order; writes what is finished."""
+
+    def __init__(
+        self, job: Job, region: Region, files: _PartFiles, told: Callable[[int], None]
+    ) -> None:
+        plan = job.plan
+        self.band = RowBuffer(job.output.bands, plan.out_rows, plan.out_cols, region, plan.part_of)
+        self.plan, self.region, self.files, self.told = plan, region, files, told
+        self._rows: deque[TileRow] = deque()
+        self._missing = 0
+        self._own_rows, self._own_cols = plan.owned(region)
+
+    def take(self, item: TileRow | TileBatch) -> None:
+        # A network may return NaN or infinity: they are counted where they would be written.
+        with np.errstate(invalid="ignore", over="ignore"):
+            if isinstance(item, TileRow):
+                self._rows.append(item)
+                if len(self._rows) == 1:
+                    self._begin()
+                return
+            for (row, col), tile in zip(item.places, item.values, strict=True):
+                self.band.add(row, col, tile)
+                self.told(row in self._own_rows and col in self._own_cols)
+                self._missing -= 1
+                if not self._missing:
+                    self._finish()
+                    self._begin()
+
+    def _begin(self) -> None:
+        """Begin the row that comes first; finish it, and the next ones, if no tile of it comes."""
+        while self._rows:
+            row = self._rows[0]
+            self.band.begin(row.valid)
+            self._missing = len(row.wanted)
+            self._count(row)
+            if self._missing:
+                return
+            self._finish()
+
+    def _finish(self) -> None:
+        for top, data, valid in self.band.finish(self._rows.popleft().row):
+            self.files.write(top, self.region.left, data, valid, self.band.mismatches)
+
+    def _count(self, row: TileRow) -> None:
+        if row.row not in self._own_rows:
+            return
+        first = max(self.plan.out_rows.extents[row.row][0], self.plan.region.top)
+        report = self.files.reports[self.plan.part_of(first)]
+        own = len(self._own_cols)
+        skipped = own - sum(col in self._own_cols for col in row.wanted)
+        report.tiles += own
+        report.skipped += skipped
+        self.told(skipped)
+
+
+class _PartFiles:
+    """The files of the parts that are being computed."""
+
+    def __init__(self, job: Job, parts: range) -> None:
+        self._job = job
+        # A report is large: only parts that are not complete have one.
+        self.reports: defaultdict[int, PartReport] = defaultdict(PartReport)
+        width = job.plan.region.width
+        self._left = {part: len(job.plan.parts[part]) * width for part in parts}
+        self._open: dict[int, PartFile] = {}
+
+    def write(
+        self,
+        top: int,
+        left: int,
+        data: NDArray[np.float32],
+        valid: NDArray[np.bool_],
+        mismatches: dict[int, Mismatch],
+    ) -> None:
+        """Write finished rows that begin at a place in the scene, each to its part."""
+        plan = self._job.plan
+        finite = np.asarray(np.isfinite(data).all(axis=0))
+        bottom = top + len(valid)
+        for part in range(plan.part_of(top), plan.part_of(bottom - 1) + 1):
+            rows = plan.parts[part]
+            first, last = max(rows.start, top), min(rows.stop, bottom)
+            at = slice(first - top, last - top)
+            report = self.reports[part]
+            report.lost += int((valid[at] & ~finite[at]).sum())
+            report.mismatch.merge(mismatches.pop(part, Mismatch()))
+            if part not in self._open:
+                rows_in_output = range(rows.start - plan.region.top, rows.stop - plan.region.top)
+                file = PartFile(self._job.path(part), self._job.output, rows_in_output)
+                file.open()
+                self._open[part] = file
+            self._open[part].write(
+                first - plan.region.top,
+                left - plan.region.left,
+                data[:, at],
+                valid[at] & finite[at],
+            )
+            self._left[part] -= (last - first) * valid.shape[1]
+            if not self._left[part]:
+                self._complete(part)
+
+    def _complete(self, part: int) -> None:
+        file = self._open.pop(part)
+        report = json.dumps(self.reports.pop(part).to_json())
+        file.describe({REPORT_TAG: report, RECIPE_TAG: self._job.mark})
+        file.close()
+
+    def discard(self) -> None:
+        """Remove the files of parts that are not complete."""
+        for file in self._open.values():
+            file.discard()

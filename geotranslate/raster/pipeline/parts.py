@@ -1,0 +1,333 @@
+"""The folder of parts beside an output: which are there, and whose they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from geotranslate.errors import (
+    GeotranslateError,
+    GeotranslateWarning,
+    InvalidInputError,
+    RasterFileError,
+)
+from geotranslate.raster.pipeline.fingerprint import digest
+from geotranslate.raster.pipeline.result import PartReport
+from geotranslate.raster.tiling import RECIPE_TAG, REPORT_TAG
+from geotranslate.raster.writing import (
+    Driver,
+    OutputProfile,
+    assemble,
+    check_output,
+    read_tags,
+    remove_temporaries,
+    sole_holder,
+    unwritten,
+)
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class PartsFolder:
+    """`<output>.parts`: the finished parts of an output, and what they are parts of."""
+
+    target: Path
+    """The output."""
+    output: OutputProfile
+    rows: tuple[range, ...]
+    """Rows of every part, from 0 on."""
+    driver: Driver
+    recipe: dict[str, str]
+    """What the pixels depend on, by name: other values make another output."""
+    state: str
+    """State of the raster's files, which may not change from part to part."""
+
+    @property
+    def path(self) -> Path:
+        """Where the folder is."""
+        return folder_of(self.target)
+
+    def file(self, part: int) -> Path:
+        """Return where a part is, or will be."""
+        return self.path / f"part_{part:06d}.tif"
+
+    @property
+    def mark(self) -> str:
+        """What every part says it is a part of, with the state that the raster's files had."""
+        return digest([self.recipe, self.state])
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the parts that are not there."""
+        return [part for part in range(len(self.rows)) if not self.file(part).exists()]
+
+    @contextmanager
+    def alone(self, *, shared: bool = False) -> Iterator[None]:
+        """Keep other runs out that write the same output, until the block ends.
+
+        Args:
+            shared: Whether other shares of it may be computed at the same time.
+
+        Raises:
+            RasterFileError: Another one writes it, or the folder cannot be written.
+        """
+        with sole_holder(
+            self.target.with_name(f".{self.path.name}.lock"),
+            busy=f"Another run is writing {self.target}; wait until it has ended, give another "
+            "output, or share the work by part.",
+            shared=shared,
+            unwritable=lambda why: (
+                f"{self.path}, where the parts of the output go, cannot be written: {why}. Make "
+                "room or give an output in another folder."
+            ),
+        ):
+            yield
+
+    def start(self, *, resume: bool) -> None:
+        """Make the folder, empty unless the parts in it are taken over.
+
+        Raises:
+            InvalidInputError: The parts in it are those of another output.
+            RasterFileError: It cannot be made.
+        """
+        if not resume:
+            self.remove()
+        try:
+            self.path.mkdir(exist_ok=True)
+            if not (self.path / PLAN_FILE).exists():
+                self._write_plan()
+        except OSError as error:
+            raise RasterFileError(
+                f"{self.path}, where the parts of the output go, cannot be written: "
+                f"{error.strerror}. Make room or give an output in another folder."
+            ) from error
+        self._refuse_other_parts(_load(self.path))
+
+    def _write_plan(self) -> None:
+        values = {
+            "recipe": self.recipe,
+            "state": self.state,
+            "output": self.output.to_json(),
+            "driver": self.driver,
+            "edges": [0, *(rows.stop for rows in self.rows)],
+        }
+        # Several machines may start at a time: the whole plan of the first one is that of all.
+        partial = self.path / f"{PLAN_FILE}.{uuid.uuid4().hex[:8]}"
+        partial.write_text(json.dumps(values), encoding="utf-8")
+        with suppress(FileExistsError):
+            _name_first(partial, self.path / PLAN_FILE)
+        partial.unlink(missing_ok=True)
+
+    def once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """Return a file of the folder, after making it where it is not there.
+
+        Several machines may make it at a time: that of the first one to finish is that of all.
+
+        Raises:
+            RasterFileError: It cannot be written.
+        """
+        file = self.path / name
+        if file.exists():
+            return file
+        partial = self.path / f"{name}.{uuid.uuid4().hex[:8]}"
+        try:
+            make(partial)
+            with suppress(FileExistsError):
+                _name_first(partial, file)
+        except OSError as error:
+            if isinstance(error, GeotranslateError):
+                raise
+            raise unwritten(file, "written", error, partial) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return file
+
+    def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
+        found, wanted = plan["recipe"], self.recipe
+        other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+        if "area" in other and "raster" in other:
+            other.remove("raster")  # it is looked at within the area
+        if not other and plan["state"] != self.state:
+            other = ["raster"]
+        if other:
+            raise InvalidInputError(
+                f"The parts in {self.path} were made with another {' and another '.join(other)}, "
+                "so they are no parts of this output. Give what they were made with, or remove "
+                "that folder and start anew."
+            )
+
+    def report(self, part: int) -> PartReport:
+        """Return what is known of a part.
+
+        Raises:
+            RasterFileError: It is damaged, or one of another output.
+        """
+        tags = read_tags(self.file(part))
+        if tags.get(RECIPE_TAG) != self.mark:
+            raise RasterFileError(
+                f"The part {self.file(part)} is not of this output: another run has put it there. "
+                "Go on with resume=True (--resume), or compute its share again, to have it made "
+                "anew."
+            )
+        return PartReport.from_json(json.loads(tags[REPORT_TAG]))
+
+    def remove_others(self, share: Iterable[int]) -> None:
+        """Remove those parts of a share that are damaged or of another output."""
+        for part in share:
+            try:
+                if self.file(part).exists():
+                    self.report(part)
+            except RasterFileError:
+                self.file(part).unlink(missing_ok=True)
+
+    def total(self, parts: Iterable[int]) -> PartReport:
+        """Return what is known of several parts together."""
+        return PartReport.total(map(self.report, parts))
+
+    def assembled(self) -> dict[str, Any] | None:
+        """Return the summary of the output where it is there already, made by this recipe.
+
+        A raster that was changed in few places may pass: the times of its files tell more.
+        """
+        try:
+            tags = read_tags(self.target)
+        except RasterFileError:
+            return None
+        if tags.get(RECIPE_TAG) != digest(self.recipe):
+            return None
+        summary: dict[str, Any] = json.loads(tags[REPORT_TAG])
+        return summary
+
+    @contextmanager
+    def kept(self, *, shared: bool) -> Iterator[None]:
+        """Keep finished parts when the block fails, and say so; without any remove the folder.
+
+        Args:
+            shared: Whether others may be writing parts into it: then it stays in any case.
+        """
+        try:
+            yield
+        except BaseException:
+            there = len(self.rows) - len(self.missing)
+            if not there and not shared:
+                self.remove()
+            elif there:
+                warnings.warn(
+                    f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
+                    "resume=True goes on with them (on the command line, --resume).",
+                    GeotranslateWarning,
+                    stacklevel=4,
+                )
+            raise
+
+    def assemble(self) -> dict[str, Any]:
+        """Put the output together, and remove the parts; return the summary of all.
+
+        Raises:
+            RasterFileError: Parts are missing or damaged, or the output cannot be written.
+        """
+        if missing := self.missing:
+            raise RasterFileError(
+                f"{len(missing)} of the {len(self.rows)} parts of {self.target} are missing in "
+                f"{self.path}, the first one is number {missing[0] + 1}; compute them first."
+            )
+        whole = self.total(range(len(self.rows)))
+        summary = whole.summary()
+        tags = {RECIPE_TAG: digest(self.recipe), REPORT_TAG: json.dumps(summary)}
+        output = replace(
+            self.output,
+            masked=self.output.masked or whole.lost > 0,
+            tags={**self.output.tags, **tags},
+        )
+        parts = [(self.file(part), rows) for part, rows in enumerate(self.rows)]
+        # In the folder, so that what a killed run leaves goes with it.
+        remove_temporaries(self.target, self.path)
+        assemble(self.target, output, parts, self.driver, self.path)
+        self.remove()
+        return summary
+
+    def remove(self) -> None:
+        """Remove the folder and all parts in it."""
+        # The plan goes last: what a killed removal leaves is still known by it.
+        for item in self.path.glob("*"):
+            if item.name != PLAN_FILE:
+                with suppress(OSError):
+                    item.unlink()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _name_first(file: Path, name: Path) -> None:
+    """Give a file a further name, unless a file has it.
+
+    Raises:
+        FileExistsError: One has it.
+    """
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with name.open("xb") as copy, file.open("rb") as whole:
+            shutil.copyfileobj(whole, copy)
+
+
+def folder_of(target: Path) -> Path:
+    """Return where the parts of an output are kept until they are put together."""
+    return target.with_name(f"{target.name}.parts")
+
+
+def open_parts(target: Path) -> PartsFolder:
+    """Return the parts that were computed for an output.
+
+    Raises:
+        RasterFileError: There are none.
+    """
+    values = _load(folder_of(target))
+    return PartsFolder(
+        target,
+        OutputProfile.from_json(values["output"]),
+        tuple(range(top, bottom) for top, bottom in pairwise(values["edges"])),
+        values["driver"],
+        values["recipe"],
+        values["state"],
+    )
+
+
+def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Put an output together from parts that were all computed, here or on other machines.
+
+    Raises:
+        RasterFileError: There are no parts, some are missing, another run writes the output, or
+            it cannot be written.
+        OutputExistsError: The output exists and `overwrite` is false.
+    """
+    path = check_output(target, overwrite=overwrite)
+    parts = open_parts(path)
+    with parts.alone():
+        parts.assemble()
+    return path
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        return values
+    except FileNotFoundError as error:
+        raise RasterFileError(
+            f"There are no parts in {folder}; compute them first, with part='1/2' (--part 1/2) "
+            "and so on."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RasterFileError(
+            f"{folder / PLAN_FILE} is damaged; remove the folder and start anew."
+        ) from error

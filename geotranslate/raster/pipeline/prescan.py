@@ -1,0 +1,108 @@
+"""What an `apply` may look at before the first tile is translated: tiles of the whole scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+from tqdm.auto import tqdm
+
+from geotranslate.raster.pipeline.prefetch import Prefetch
+from geotranslate.raster.pipeline.strips import read_strips
+from geotranslate.raster.reader import RasterReader, fill_gaps
+from geotranslate.raster.tiling import Place, Plan
+
+if TYPE_CHECKING:
+    from geotranslate.raster.pipeline.job import AnyApply
+
+Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""Values `(bands, tile, tile)`, filled where invalid, and validity `(tile, tile)`."""
+
+
+class NeedsPrescan(Protocol):
+    """An `apply` that has to know the scene; where `prescan`, it becomes what translates tiles."""
+
+    @property
+    def stride(self) -> int:
+        """Factor by which tiles are shrunk inside, px."""
+
+    @property
+    def radius(self) -> int | None:
+        """How far a pixel's translation sees, px; None for the whole tile."""
+
+    def prescan(self, scene: SceneTiles) -> AnyApply:
+        """Look at the scene, and return what translates its tiles."""
+
+
+@dataclass(frozen=True)
+class SceneTiles:
+    """The tiles of a scene, valid where the raster is: whatever area is translated."""
+
+    source: RasterReader
+    plan: Plan
+    fill: float | Sequence[float]
+    once: Callable[[str, Callable[[Path], None]], Path]
+    """Makes a file beside the parts that all who compute them read; see `PartsFolder.once`."""
+    stripes: int = 1
+    """Into how many the columns are cut so that a wide scene fits into memory."""
+    progress: bool = False
+
+    def tile(self, place: Place) -> Tile:
+        """Read one tile, wherever it lies.
+
+        Raises:
+            RasterFileError: The raster cannot be read.
+        """
+        rows, cols = self.plan.rows, self.plan.cols
+        window = Window(cols.starts[place[1]], rows.starts[place[0]], cols.tile, rows.tile)
+        data, valid = self.source.read(window)
+        return fill_gaps(data, valid, self.fill), valid
+
+    def around(self, margin: tuple[int, int]) -> tuple[range, range]:
+        """Return the tile rows and columns that count for what is written, and some around them."""
+        touched = self.plan.tiles_in(self.plan.region)
+        lengths = len(self.plan.rows), len(self.plan.cols)
+        rows, cols = (
+            range(max(numbers.start - more, 0), min(numbers.stop + more, length))
+            for numbers, more, length in zip(touched, margin, lengths, strict=True)
+        )
+        return rows, cols
+
+    def tiles(self, tile_rows: range, tile_cols: range) -> Iterator[tuple[Place, Tile]]:
+        """Yield tiles with a valid pixel row by row, read ahead; the raster is read once.
+
+        Raises:
+            RasterFileError: The raster cannot be read.
+        """
+        with (
+            tqdm(
+                total=len(tile_rows) * len(tile_cols),
+                desc="statistics",
+                unit="tile",
+                disable=not self.progress,
+            ) as bar,
+            Prefetch(self._tiles(tile_rows, tile_cols)) as ahead,
+        ):
+            for place, tile in ahead:
+                if tile is not None:
+                    yield place, tile
+                bar.update()
+
+    def _tiles(self, tile_rows: range, tile_cols: range) -> Iterator[tuple[Place, Tile | None]]:
+        side, starts = self.plan.cols.tile, self.plan.cols.starts
+        width = -(-len(tile_cols) // self.stripes)
+        for first in range(0, len(tile_cols), width):
+            numbers = tile_cols[first : first + width]
+            strips = read_strips(self.source, self.plan, tile_rows, numbers, self.fill, None)
+            for row, data, valid in strips:
+                for col in numbers:
+                    at = slice(
+                        starts[col] - starts[numbers[0]], starts[col] - starts[numbers[0]] + side
+                    )
+                    tile = data[:, :, at].copy(), valid[:, at].copy()
+                    yield (row, col), tile if tile[1].any() else None

@@ -1,0 +1,185 @@
+"""What is known of a written raster: where it is, what it took, how well its tiles agree."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import RasterLike, quiet_about_georeference
+from geotranslate.raster.tiling import Mismatch
+
+if TYPE_CHECKING:
+    from geotranslate.raster.seams import Seams
+
+THUMBNAIL = 256
+"""Longest side of the picture in a notebook, px."""
+
+
+@dataclass
+class PartReport:
+    """What is known of a part when it is written; it goes with the part's file."""
+
+    tiles: int = 0
+    skipped: int = 0
+    lost: int = 0
+    """Valid pixels whose translation was NaN or infinite."""
+    mismatch: Mismatch = field(default_factory=Mismatch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "mismatch": self.mismatch.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PartReport:
+        """Rebuild it from `to_json`."""
+        return cls(**{**values, "mismatch": Mismatch.from_json(values["mismatch"])})
+
+    def summary(self) -> dict[str, Any]:
+        """Return what users want to know; it goes with the output's file.
+
+        Mismatches have four digits, which is more than they tell.
+        """
+        apart = {"mismatch": self.mismatch.mean, "mismatch_p99": self.mismatch.percentile(0.99)}
+        rounded = {name: None if v is None else float(f"{v:.4g}") for name, v in apart.items()}
+        return {"tiles": self.tiles, "skipped": self.skipped, "lost": self.lost, **rounded}
+
+    @classmethod
+    def total(cls, reports: Iterable[PartReport]) -> PartReport:
+        """Return what several parts are together."""
+        whole = cls()
+        for report in reports:
+            whole.tiles += report.tiles
+            whole.skipped += report.skipped
+            whole.lost += report.lost
+            whole.mismatch.merge(report.mismatch)
+        return whole
+
+
+@dataclass
+class Seconds:
+    """Time by stage; reading and writing go on while `apply` works, so the stages overlap."""
+
+    read: float = 0.0
+    apply: float = 0.0
+    write: float = 0.0
+    """Merging, converting and writing the parts."""
+    waited: float = 0.0
+    """While `apply` had no tile, or nobody to hand one to."""
+    assemble: float = 0.0
+    total: float = 0.0
+
+    def add(self, other: Seconds) -> None:
+        """Add the times of another job."""
+        for stage, seconds in asdict(other).items():
+            setattr(self, stage, getattr(self, stage) + seconds)
+
+
+@dataclass(frozen=True)
+class TranslatedRaster(os.PathLike[str]):
+    """A written raster: use it as a path, or read how it was made."""
+
+    path: Path
+    grid: Grid
+    tiles: int = 0
+    """Tiles of the scene that count for what is written, the skipped ones among them."""
+    skipped: int = 0
+    """Tiles without a valid pixel, which were not translated."""
+    lost: int = 0
+    """Valid pixels whose translation was NaN or infinite: they are invalid in the output."""
+    mismatch: float | None = None
+    """Mean difference of tiles where they overlap, in the output's units; None without overlap."""
+    mismatch_p99: float | None = None
+    """Difference that 99 % of the overlapping pixels stay below."""
+    seconds: Seconds = field(default_factory=Seconds)
+    """Times of this run, parts that an earlier one left aside."""
+    warnings: tuple[str, ...] = ()
+    """What was warned of while it was made."""
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def waited(self) -> float:
+        """Share of the time of translation, 0 to 1, in which `apply` had to wait."""
+        working = self.seconds.apply + self.seconds.waited
+        return self.seconds.waited / working if working else 0.0
+
+    def seams(self, target: RasterLike | None = None) -> Seams:
+        """Measure whether it shows its tiles, as `geotranslate.measure_seams` does.
+
+        Args:
+            target: What it should be, on the same grid and with as many bands.
+        """
+        from geotranslate.raster.seams import measure_seams  # which reads the tag of this module
+
+        return measure_seams(self.path, target)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "size": f"{self.grid.width} x {self.grid.height} px",
+            "tiles": f"{self.tiles}, {self.skipped} of them skipped",
+            "tile mismatch": "no overlap"
+            if self.mismatch is None
+            else f"{self.mismatch:.3g} mean, {self.mismatch_p99:.3g} at 99 %",
+            "time": f"{self.seconds.total:.1f} s, {self.waited:.0%} of it waiting for tiles",
+            **{f"warning {i}": text for i, text in enumerate(self.warnings, 1)},
+        }
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in facts.items()
+        )
+        return f"<p>{html.escape(str(self.path))}</p>{self._picture()}<table>{rows}</table>"
+
+    def _picture(self) -> str:
+        try:
+            picture = base64.b64encode(thumbnail(self.path)).decode()
+        except (RasterioError, OSError):
+            return ""  # parts that are not put together yet, or a file that is gone
+        return f"<img src='data:image/png;base64,{picture}'>"
+
+    def with_warnings(self, said: Iterable[str]) -> TranslatedRaster:
+        """Return the result with warnings that were given before its own."""
+        return replace(self, warnings=(*said, *self.warnings))
+
+
+def thumbnail(path: str | os.PathLike[str]) -> bytes:
+    """Return a small picture of a raster as PNG: its first three bands, or its first.
+
+    Every band is stretched from its 2nd to its 98th percentile; invalid pixels are transparent.
+    """
+    with quiet_about_georeference(), rasterio.open(path) as dataset:
+        shrink = max(dataset.height, dataset.width, THUMBNAIL) / THUMBNAIL
+        shape = (max(int(dataset.height / shrink), 1), max(int(dataset.width / shrink), 1))
+        bands = [1, 2, 3] if dataset.count >= 3 else [1]
+        data = dataset.read(bands, out_shape=(len(bands), *shape), resampling=Resampling.nearest)
+        valid = dataset.dataset_mask(out_shape=shape) > 0
+    shown = np.zeros((len(bands) + 1, *shape), np.uint8)
+    shown[-1] = valid * 255
+    for band, values in enumerate(data):
+        seen = values[valid & np.isfinite(values)]
+        if seen.size:
+            low, high = np.percentile(seen, (2, 98))
+            scaled = (np.nan_to_num(values.astype(float)) - low) / ((high - low) or 1)
+            shown[band] = np.clip(scaled * 255, 0, 255)
+    profile = {"driver": "PNG", "dtype": "uint8", "count": len(shown)}
+    with (
+        quiet_about_georeference(),
+        rasterio.MemoryFile() as memory,
+    ):
+        with memory.open(**profile, height=shape[0], width=shape[1]) as picture:
+            picture.write(shown)
+        return bytes(memory.read())

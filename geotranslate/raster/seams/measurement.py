@@ -1,0 +1,225 @@
+"""Does a translated raster show its tiles? The measures of it, from its file or from an array."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import RasterLike, limited_cache
+from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.seams.periodicity import position_bias, tile_spectrum
+from geotranslate.raster.seams.tile_edges import Pixels, Read, seam_index
+from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, Axis, WrittenAxis, written_axes
+
+Spectrum = Mapping[str, tuple[float, ...] | None]
+
+
+@dataclass(frozen=True, repr=False)
+class Seams:
+    """How far a translated raster shows its tiles.
+
+    The error is translation minus target, or the translation itself where no target was given.
+    """
+
+    seam_index: float | None = None
+    """Mean absolute difference of neighbouring pixels of the error across borders of tiles, by that
+    near them: 1 without seams; None where no tiles meet, or the error is the same everywhere."""
+    spectrum: Spectrum = field(default_factory=lambda: {"rows": None, "cols": None})
+    """Energy of the error at the tiles' frequency and its harmonics by that at frequencies beside
+    them, for the tile rows (down the scene) and the tile columns: about 1 where nothing repeats;
+    None with fewer than 4 strides."""
+    position_bias: float | None = None
+    """Root mean square of the mean error by place in the tile, beyond chance and each tile's own
+    mean, in the raster's units; None with fewer than 4 whole tiles."""
+    position_chance: float | None = None
+    """What chance alone leaves of it in so few tiles: a much smaller bias says nothing."""
+    mismatch: float | None = None
+    """Mean difference of tiles where they overlap, of the file's own report; None if unknown."""
+    position_map: NDArray[np.float64] | None = field(default=None, compare=False)
+    """Mean error by place in the tile `(stride, stride)`, mean of the bands."""
+
+    @property
+    def peak(self) -> float | None:
+        """Largest ratio of the spectrum."""
+        return max(
+            (ratio for found in self.spectrum.values() for ratio in found or ()), default=None
+        )
+
+    @property
+    def tile_peak(self) -> float | None:
+        """Ratio at the tiles' own frequency, the larger one of both directions."""
+        return max((found[0] for found in self.spectrum.values() if found), default=None)
+
+    def _facts(self) -> dict[str, str]:
+        if self.peak is None or self.tile_peak is None:
+            peak = "too few tiles, or no error"
+        else:
+            peak = f"{self.peak:.3g}, {self.tile_peak:.3g} at the tiles' own frequency"
+        facts = {
+            "seam index": "no tiles meet, or no error"
+            if self.seam_index is None
+            else f"{self.seam_index:.3g}",
+            "peak of the spectrum": peak,
+            "position bias": "too few tiles"
+            if self.position_bias is None
+            else f"{self.position_bias:.3g}, by chance {self.position_chance:.3g}",
+        }
+        if self.mismatch is not None:
+            facts["tile mismatch"] = f"{self.mismatch:.3g}"
+        return facts
+
+    def __repr__(self) -> str:
+        return f"Seams({'; '.join(f'{name}: {value}' for name, value in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in self._facts().items()
+        )
+        return f"<table>{rows}</table>"
+
+
+def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams:
+    """Measure whether a translated raster shows the tiles that it was made of.
+
+    It is read in pieces, several times; memory does not grow with its height.
+
+    Args:
+        output: Raster that `predict_raster` or `translate_raster` wrote.
+        target: What it should be, on the same grid and with as many bands: the error is then
+            output minus target, where both are valid. Without one it is the output itself.
+
+    Raises:
+        RasterFileError: A raster cannot be read.
+        GridMismatchError: The target lies on another grid.
+        InvalidInputError: The output does not tell how its tiles lie, or the target has another
+            number of bands.
+    """
+    with ExitStack() as stack:
+        made = stack.enter_context(RasterReader(output))
+        tags = made.dataset.tags()
+        rows, cols = _spans(made, tags)
+        goal = None if target is None else stack.enter_context(RasterReader(target))
+        if goal is not None:
+            _refuse_other_grid(made, goal)
+        depth = made.depth + (0 if goal is None else goal.depth)
+        stack.enter_context(limited_cache(made.grid.width, depth))
+
+        def read(some: range, others: range) -> Pixels:
+            window = Window(others.start, some.start, len(others), len(some))
+            data, valid = made.read(window, "float64")
+            if goal is not None:
+                wanted, known = goal.read(window, "float64")
+                valid = valid & known
+                with np.errstate(invalid="ignore"):
+                    data = data - wanted
+            return np.where(valid, data, 0), valid
+
+        mismatch = json.loads(tags.get(REPORT_TAG, "{}")).get("mismatch")
+        return _measured(read, rows, cols, mismatch)
+
+
+def seams_of(
+    error: NDArray[Any] | tuple[NDArray[Any], NDArray[np.bool_]], rows: Axis, cols: Axis
+) -> Seams:
+    """Measure what `measure_seams` does on an array that was put together of tiles.
+
+    Args:
+        error: Error `(bands, rows, cols)`, masked where invalid, or with its validity
+            `(rows, cols)`. Pixels that are not finite are invalid too.
+        rows: The tiles down the array.
+        cols: The tiles across it.
+
+    Raises:
+        InvalidInputError: The array is not as large as the axes are.
+    """
+    if isinstance(error, tuple):
+        data, valid = error
+    else:
+        data = np.ma.getdata(error)
+        valid = np.asarray(~np.ma.getmaskarray(error).any(axis=0))
+    if data.ndim != 3 or data.shape[1:] != (rows.size, cols.size) or valid.shape != data.shape[1:]:
+        raise InvalidInputError(
+            f"The error is of shape {data.shape}, and valid of {valid.shape}; give an array "
+            f"(bands, {rows.size}, {cols.size}), as large as the axes are, and validity of its "
+            "rows and columns."
+        )
+
+    def read(some: range, others: range) -> Pixels:
+        at = slice(some.start, some.stop), slice(others.start, others.stop)
+        values = np.asarray(data[:, at[0], at[1]], np.float64)
+        seen = valid[at] & np.isfinite(values).all(axis=0)
+        return np.where(seen, values, 0), seen
+
+    return _measured(read, WrittenAxis(rows, 0, rows.size), WrittenAxis(cols, 0, cols.size), None)
+
+
+def _measured(read: Read, rows: WrittenAxis, cols: WrittenAxis, mismatch: float | None) -> Seams:
+    def turned(some: range, others: range) -> Pixels:
+        data, valid = read(others, some)
+        return data.swapaxes(1, 2), valid.T
+
+    place = position_bias(read, rows, cols)
+    return Seams(
+        seam_index=seam_index(read, rows, cols),
+        spectrum={
+            "rows": tile_spectrum(turned, cols, rows),
+            "cols": tile_spectrum(read, rows, cols),
+        },
+        position_bias=None if place is None else place.bias,
+        position_chance=None if place is None else place.chance,
+        position_map=None if place is None else place.map,
+        mismatch=mismatch,
+    )
+
+
+def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, WrittenAxis]:
+    """Return how the tiles of a written raster lie."""
+    if TILING_TAG not in tags:
+        raise InvalidInputError(
+            f"{made.name} does not tell how its tiles lie: it was not written by geotranslate, or "
+            "by an older version. Give a raster that predict_raster or translate_raster wrote."
+        )
+    try:
+        rows, cols = written_axes(tags[TILING_TAG])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(
+            f"The tag {TILING_TAG} of {made.name} is damaged, so nobody knows how its tiles lie; "
+            "translate it again."
+        ) from error
+    if (len(rows), len(cols)) != (made.grid.height, made.grid.width):
+        raise InvalidInputError(
+            f"{made.name} has {made.grid.width} x {made.grid.height} px, but was written with "
+            f"{len(cols)} x {len(rows)}: it was cut or resampled since then. Give it as it was "
+            "written."
+        )
+    return rows, cols
+
+
+def _refuse_other_grid(made: RasterReader, goal: RasterReader) -> None:
+    if not made.grid.matches(goal.grid):
+        raise GridMismatchError(
+            f"The target {goal.name} ({_described(goal.grid)}) does not lie on the grid of "
+            f"{made.name} ({_described(made.grid)}); give it on that grid, for example by gdalwarp."
+        )
+    if made.bands != goal.bands:
+        raise InvalidInputError(
+            f"The target {goal.name} has {goal.bands} band{'s' if goal.bands != 1 else ''} and "
+            f"{made.name} has {made.bands}; give a target with as many."
+        )
+
+
+def _described(grid: Grid) -> str:
+    corner = f"{grid.transform.c:.9g}, {grid.transform.f:.9g}"
+    crs = "without CRS" if grid.crs is None else f"in {grid.crs.to_string()[:40]}"
+    return f"{grid.width} x {grid.height} px from {corner} {crs}"

@@ -1,0 +1,58 @@
+"""Arithmetic of tiles: where they lie, how they overlap, and how they merge."""
+
+from __future__ import annotations
+
+from geotranslate.raster.tiling.axis import Axis, tile_windows
+from geotranslate.raster.tiling.interpolation import InterpolationGrid
+from geotranslate.raster.tiling.merge import RowBuffer
+from geotranslate.raster.tiling.mismatch import Mismatch
+from geotranslate.raster.tiling.overlap import (
+    Blend,
+    ReceptiveField,
+    Tiling,
+    choose_tiling,
+    receptive_field_of,
+    sample_of,
+)
+from geotranslate.raster.tiling.region import Region, corners, region_of
+from geotranslate.raster.tiling.tags import (
+    RECIPE_TAG,
+    REPORT_TAG,
+    TILING_TAG,
+    WrittenAxis,
+    tiling_text,
+    written_axes,
+)
+from geotranslate.raster.tiling.tile_plan import (
+    BLOCK,
+    Place,
+    Plan,
+    part_height,
+)
+
+__all__ = [
+    "BLOCK",
+    "RECIPE_TAG",
+    "REPORT_TAG",
+    "TILING_TAG",
+    "Axis",
+    "Blend",
+    "InterpolationGrid",
+    "Mismatch",
+    "Place",
+    "Plan",
+    "ReceptiveField",
+    "Region",
+    "RowBuffer",
+    "Tiling",
+    "WrittenAxis",
+    "choose_tiling",
+    "corners",
+    "part_height",
+    "receptive_field_of",
+    "region_of",
+    "sample_of",
+    "tile_windows",
+    "tiling_text",
+    "written_axes",
+]

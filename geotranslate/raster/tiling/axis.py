@@ -1,0 +1,203 @@
+"""Where tiles lie on an axis and how they share the pixels they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from geotranslate.errors import InvalidInputError
+
+
+def hann_ramp(length: int) -> NDArray[np.float64]:
+    """Return the rising half of a Hann window, sampled at pixel centres: never 0, never 1."""
+    return np.sin(np.pi * (np.arange(length) + 0.5) / (2 * length)) ** 2
+
+
+@dataclass(frozen=True)
+class TileJoin:
+    """How a tile joins the tiles before it, along one axis.
+
+    Of its pixels, the first `keep` stay those of the earlier tiles, the next `len(shares)` become
+    `mean + share * (tile - mean)`, the others are its own. Tiles joined in order so end as the
+    mean weighted by `Axis.window`, and where they agree the result is their value to the last bit.
+    """
+
+    keep: int
+    shares: NDArray[np.float32]
+
+    @property
+    def own(self) -> int:
+        """First of the pixels that are the tile's alone."""
+        return self.keep + len(self.shares)
+
+    @property
+    def compared(self) -> tuple[int, int]:
+        """Pixels where this tile and the earlier ones are compared: the ramp, or before its own."""
+        if len(self.shares):
+            return self.keep, self.own
+        return max(self.keep - 1, 0), self.keep
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The tiles along one axis of a raster.
+
+    Neighbours reach `overlap` pixels into each other, the last pair further where the size asks
+    for it. Of every tile the outer `padding` pixels are thrown away, but for those at the ends of
+    the axis; what is left of the overlap is a ramp. Without a ramp a pixel belongs to the first
+    tile that has it. Tiles start at multiples of `step`: a last tile, or the only one, may reach
+    beyond the axis.
+    """
+
+    size: int
+    tile: int
+    overlap: int
+    padding: int = 0
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tile < 1:
+            raise InvalidInputError(f"tile_size is {self.tile}; give at least 1 pixel.")
+        if not 0 <= 2 * self.padding < self.tile:
+            raise InvalidInputError(
+                f"padding is {self.padding} with tiles of {self.tile}; give 0 to "
+                f"{(self.tile - 1) // 2}, so that something is left of a tile."
+            )
+        most = self.tile - 1 if self.ramp == 0 else self.tile // 2 + self.padding
+        if not 2 * self.padding <= self.overlap <= min(most, self.tile - 1):
+            raise InvalidInputError(
+                f"overlap is {self.overlap} with tiles of {self.tile}"
+                f"{f' and padding {self.padding}' if self.padding else ''}; give "
+                f"{2 * self.padding} to {min(self.tile // 2 + self.padding, self.tile - 1)}, so "
+                "that no pixel lies in two ramps of one tile."
+            )
+        if self.stride % self.step:
+            raise InvalidInputError(
+                f"Tiles of {self.tile} with overlap {self.overlap} lie {self.stride} px apart; "
+                f"give sizes that make it a multiple of {self.step}."
+            )
+
+    @property
+    def stride(self) -> int:
+        """Pixels from tile to tile."""
+        return self.tile - self.overlap
+
+    @property
+    def ramp(self) -> int:
+        """Pixels over which neighbours are blended."""
+        return self.overlap - 2 * self.padding
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """First pixel of every tile."""
+        last = -(-max(self.size - self.tile, 0) // self.step) * self.step
+        return (*range(0, last, self.stride), last)
+
+    @property
+    def padded(self) -> int:
+        """Pixels that the tiles cover together: the size or more."""
+        return max(self.size, self.starts[-1] + self.tile)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def scaled(self, factor: Fraction) -> Axis:
+        """Return the axis of the output where every pixel becomes `factor` pixels.
+
+        Raises:
+            InvalidInputError: Tiles, overlap, padding or step would not be whole.
+        """
+        if factor == 1:
+            return self
+        sizes = [self.tile, self.overlap, self.padding, self.step]
+        whole = [size * factor for size in sizes]
+        if any(size.denominator != 1 for size in whole):
+            raise InvalidInputError(
+                f"The output is {factor} times the source, but tiles of {self.tile} with overlap "
+                f"{self.overlap} and padding {self.padding} cannot be scaled by it; give "
+                f"multiples of {factor.denominator}."
+            )
+        return Axis(-(-self.size * factor.numerator // factor.denominator), *map(int, whole))
+
+    def window(self, index: int) -> NDArray[np.float64]:
+        """Return a tile's weights: 0 in the padding, Hann ramps, neither at the axis' ends."""
+        weights = np.ones(self.tile)
+        edge = np.concatenate([np.zeros(self.padding), hann_ramp(self.ramp)])
+        if len(edge) and index > 0:
+            weights[: len(edge)] = edge
+        if len(edge) and index < len(self) - 1:
+            weights[-len(edge) :] = edge[::-1]
+        return weights
+
+    @cached_property
+    def joins(self) -> tuple[TileJoin, ...]:
+        """How every tile joins those before it."""
+        total = np.zeros(self.padded)
+        joins = []
+        covered = 0
+        for index, start in enumerate(self.starts):
+            lead = max(covered - start, 0)
+            before = total[start : start + lead]
+            weights = self.window(index)
+            if not self.ramp:
+                weights[:lead][before > 0] = 0
+            both = before + weights[:lead]
+            # Where neither counts, a later tile will.
+            shares = np.divide(weights[:lead], both, out=np.ones(lead), where=both > 0)
+            total[start : start + self.tile] += weights
+            covered = start + self.tile
+            keep = int(np.argmax(np.append(shares, 1) > 0))
+            own = lead - int(np.argmax(np.append(shares[::-1], 0) < 1))
+            joins.append(TileJoin(keep, shares[keep : max(own, keep)].astype(np.float32)))
+        return tuple(joins)
+
+    @cached_property
+    def extents(self) -> tuple[tuple[int, int], ...]:
+        """For every tile, the first pixel that it counts for and the one after the last.
+
+        Without a ramp it counts for the one pixel more where it is compared: whoever has a pixel
+        that is compared has both tiles.
+        """
+        ends = [
+            start + join.own for start, join in zip(self.starts[1:], self.joins[1:], strict=True)
+        ]
+        return tuple(
+            (start + join.compared[0], end)
+            for start, join, end in zip(self.starts, self.joins, (*ends, self.padded), strict=True)
+        )
+
+    def touching(self, begin: int, end: int) -> range:
+        """Return which tiles count for the pixels from `begin` to before `end`."""
+        firsts, stops = self._bounds
+        return range(
+            int(np.searchsorted(stops, begin, side="right")), int(np.searchsorted(firsts, end))
+        )
+
+    def beginning(self, begin: int, end: int) -> range:
+        """Return which tiles begin to count from `begin` to before `end`."""
+        first, stop = np.searchsorted(self._bounds[0], [begin, end]).tolist()
+        return range(first, stop)
+
+    @cached_property
+    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First pixels that tiles count for, and those after the last; both rise."""
+        firsts, stops = np.array(self.extents, np.int64).T
+        return firsts, stops
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is cached is larger than all else, and soon made anew.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def tile_windows(height: int, width: int, tile: int, stride: int) -> Iterator[Window]:
+    """Yield the whole tiles of a raster row by row, without a last one moved back to the edge."""
+    for row in range(0, height - tile + 1, stride):
+        for col in range(0, width - tile + 1, stride):
+            yield Window(col, row, tile, tile)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from geotranslate.checks import shown
 from geotranslate.data.launcher import everywhere, is_main_process
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
+from geotranslate.errors import InvalidInputError, TrainingError, warn
 
 RISING = ("psnr", "ssim", "ms_ssim", "r2", "accuracy", "f1", "iou")
 """Measures of which more is better."""
@@ -242,7 +241,7 @@ class Watch(Callback):
     def _say(self, what: str, sentence: str) -> None:
         if what not in self._said and is_main_process():
             self._said.add(what)
-            warnings.warn(f"Epoch {len(self.rows)}: {sentence}", GeotranslateWarning, 2)
+            warn(f"Epoch {len(self.rows)}: {sentence}")
 
 
 def _finite(tensors: Iterable[Tensor]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from geotranslate.chips.facts import FactsCache
 from geotranslate.chips.layouts import Listing, counted, list_chips
 from geotranslate.chips.mask import Mask
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.grid import align
 from geotranslate.raster.reader import RasterReader, band_choice
 
@@ -223,10 +222,8 @@ def say_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
     if left_out:
         shown = "; ".join(left_out[:5])
         more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        warnings.warn(
+        warn(
             f"{used} of {path} can be used; left out: {shown}{more}",
-            GeotranslateWarning,
-            stacklevel=6,
         )
 
 

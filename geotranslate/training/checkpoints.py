@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.data.launcher import launched
-from geotranslate.errors import GeotranslateWarning, ModelFileError, said
+from geotranslate.errors import ModelFileError, said, warn
 from geotranslate.networks.weightless import compare, shapes_of
 from geotranslate.schema import (
     Fields,
@@ -216,11 +215,9 @@ class Checkpoint:
                 damaged.append(f"{file} is damaged ({said(error)})")
                 continue
             if damaged:
-                warnings.warn(
+                warn(
                     f"{damaged[0]}; the training goes on from the checkpoint before it, after "
                     f"epoch {found.facts['epochs']}.",
-                    GeotranslateWarning,
-                    stacklevel=4,
                 )
             return found
         if damaged:

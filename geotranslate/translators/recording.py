@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastai.callback.core import Callback
 
 from geotranslate.data.launcher import is_main_process
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.errors import warn
 from geotranslate.training.callbacks.logging import CSVLogger, SampleImages, TensorBoardCallback
 from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
@@ -87,12 +86,10 @@ def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> in
     held = card_in(facts, folder, type(model))
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
-        warnings.warn(
+        warn(
             f"The folder {folder} holds a training of {len(held.history)} epochs that this one "
             "does not go on from; its checkpoint, best model and history are replaced. To go on "
             "with it, stop and give resume=True; to keep it, give another folder.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
         return first
     begun, column = facts["best"]

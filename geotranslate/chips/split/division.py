@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Collection
 
@@ -18,7 +17,7 @@ from geotranslate.chips.split.footprints import read_labels
 from geotranslate.chips.split.methods import Split, SplitMethod, split_by_polygons, split_pairs
 from geotranslate.chips.unpaired import ChipSides
 from geotranslate.chips.vectors import footprints, in_crs, is_layer, read_layer, shapes_of
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 
 MUCH_LOST = 0.15
 """Share of the ground without validation from which on it is said that it is not trained on."""
@@ -114,12 +113,10 @@ def _divided(
 def _warn_of_left_out(split: Split, unused: Collection[int], count: int, noun: str) -> None:
     lost = len(split.left_out) - len(unused)
     if lost:
-        warnings.warn(
+        warn(
             f"{lost} of {count} {noun}s are left out of training and validation, most often "
             "because they overlap validation chips on the ground or lie within the buffer; export "
             "with stride=tile_size to use all of them.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
 
 
@@ -131,14 +128,12 @@ def _warn_of_lost_ground(
     lost = GroundShares.of(split.among(used), outlines.iloc[used]).lost
     if lost > MUCH_LOST:
         count = len(split.left_out) - len(unused)
-        warnings.warn(
+        warn(
             f"{lost:.0%} of the ground outside validation is not trained on, and {count} of "
             f"{len(outlines)} {noun}s are left out: it lies within the buffer, in no polygon of "
             "the split, or only in chips that lie almost wholly on validation ground. Lower "
             "buffer or val_split_pct, draw larger polygons, or export more chips; "
             "data.plot_split() draws it.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
 
 
@@ -201,11 +196,9 @@ def _not_for_tests(folder: ChipFolder) -> list[int]:
     among = _usable(folder)
     others = len(folder.pairs) - len(among)
     if others:
-        warnings.warn(
+        warn(
             f"{folder.path} has no part val/, so some other pairs validate; the {others} in "
             "test/ are used for neither training nor validation.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
     return among
 
@@ -240,12 +233,10 @@ def _labelled(folder: ChipFolder) -> Split:
             f"{count} labelled {label!r}" if isinstance(label, str) else f"{count} without a label"
             for label, count in odd.most_common(5)
         )
-        warnings.warn(
+        warn(
             f"{odd.total()} of {len(labels)} {folder.noun}s are used for neither training nor "
             "validation, as the folder's own split does not place them: "
             f"{counts}. Label them {TRAIN!r}, {VALIDATION!r} or {TEST!r}.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
     return found
 

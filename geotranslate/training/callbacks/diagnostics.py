@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -11,7 +10,7 @@ from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
 from geotranslate.data.launcher import everywhere, is_main_process
-from geotranslate.errors import GeotranslateWarning, TrainingError
+from geotranslate.errors import TrainingError, warn
 
 FROM_EPOCH, LASTING = 5, 3
 """First epoch of a warning, and the number of epochs that the problem has to last."""
@@ -115,7 +114,7 @@ class Diagnostics(Callback):
     def _warn(self, problem: str, sentence: str) -> None:
         if problem not in self._warned and is_main_process():
             self._warned.add(problem)
-            warnings.warn(f"Epoch {len(self.rows)}: {sentence}", GeotranslateWarning, 2)
+            warn(f"Epoch {len(self.rows)}: {sentence}")
 
 
 def _finite(tensors: Iterable[Tensor]) -> bool:

@@ -14,10 +14,9 @@ from typing import Any
 from affine import Affine
 from rasterio.crs import CRS
 
+from geotranslate.chips.bands import ClassFacts, Statistics
 from geotranslate.chips.chip import Bands, Chip
-from geotranslate.chips.classes import ClassFacts
 from geotranslate.chips.layouts import ChipFile
-from geotranslate.chips.statistics import Statistics
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
 

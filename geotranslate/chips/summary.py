@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geotranslate.chips.apart import GroundShares
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.division import ground_of
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.split import Split
+from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.chips.unpaired import FoundChips
 from geotranslate.raster.grid import Grid
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,8 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from geotranslate.checks import class_list
-from geotranslate.chips.datacard import DataCard, Side, parsed_crs
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.chips.bands import DataCard, Side, parsed_crs
+from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
 
@@ -44,7 +43,7 @@ def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
     )
     said = [sentence for sentence in found if sentence]
     for sentence in said:
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)
     return said
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geotranslate.checks import whole_number
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.networks.onehot import OneHot
@@ -103,7 +103,7 @@ class Inference:
         return self.norm_stats == "smooth"
 
     def knowing(self, statistics: SceneStatistics | None) -> Inference:
-        """Return a copy that normalises by the statistics of a scene, itself where it needs none.
+        """Return a copy that normalizes by the statistics of a scene, itself where it needs none.
 
         Raises:
             RasterFileError: They cannot be read.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, shown, whole_number
-from geotranslate.chips.area import AreaLike
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.hardware import Precision
 from geotranslate.prediction.inference import Inference

@@ -11,7 +11,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
 
 PREFIX = "GEOTRANSLATE_"
 

@@ -8,7 +8,7 @@ import psutil
 import torch
 from torch import nn
 
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 
 HALOS = (8, 6, 5)
 """Sides of tiles in halos that are tried: of 8 all but 1.8 times as much is computed as is kept,

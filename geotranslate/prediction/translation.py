@@ -8,8 +8,8 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.area import AreaLike, area_on
-from geotranslate.chips.datacard import DataCard, Side
+from geotranslate.chips.bands import DataCard, Side
+from geotranslate.chips.vectors import AreaLike, area_on
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.drift import warn_if_unlike
 from geotranslate.prediction.inference import Inference

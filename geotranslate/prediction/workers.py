@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.chips.datacard import Direction
+from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
 from geotranslate.prediction.hardware import Precision
 from geotranslate.prediction.inference import Inference

@@ -15,7 +15,7 @@ from fastai.data.core import DataLoaders
 from torch import Tensor, nn
 
 from geotranslate.checks import flag, folder_path, number, whole_number
-from geotranslate.chips.datacard import DataCard, Direction
+from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.launcher import is_main_process, launched, own_device
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.data.tensors import RgbBands, draw_table
@@ -36,19 +36,20 @@ from geotranslate.prediction.workers import Loader
 from geotranslate.schema import Fields, record
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import START, baseline_errors, start_of
-from geotranslate.training.callbacks.ema import DECAY, Averaging
-from geotranslate.training.callbacks.gan import Adversary
-from geotranslate.training.callbacks.history import NEITHER, BeginningRow, Watch, check_monitor
-from geotranslate.training.callbacks.logging import CheckpointKind
+from geotranslate.training.callbacks.diagnostics import Diagnostics
+from geotranslate.training.callbacks.ema import DECAY, EMACallback
+from geotranslate.training.callbacks.gan import GANCallback
+from geotranslate.training.callbacks.history import NEITHER, StartRow, check_monitor
 from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.callbacks.validation import Check, Validation
+from geotranslate.training.callbacks.trackers import CheckpointKind
+from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
 from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.contexts import compiled, memory_said, put_back, surroundings
 from geotranslate.training.distributed import Processes
 from geotranslate.training.fitting import Training, checked_callbacks
 from geotranslate.training.learner import make_learner
-from geotranslate.training.objectives.base import Game
+from geotranslate.training.objectives import Objective
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import fit_start
@@ -98,7 +99,7 @@ class Translator:
         stride: Factor by which the generator shrinks images inside, px.
         radius: Radius of its receptive field, px; None for the whole image.
         options: Arguments that rebuild the translator from its card.
-        game: What the networks want of a batch; None to train by the L1 alone.
+        objective: Losses of the networks; None to train by the L1 alone.
         checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
             `columns` of the progress table.
         betas: Those of Adam.
@@ -124,8 +125,8 @@ class Translator:
         stride: int,
         radius: int | None,
         options: dict[str, Any],
-        game: Game | None,
-        checks: Sequence[Check] = (),
+        objective: Objective | None,
+        checks: Sequence[ColumnsCallback] = (),
         betas: tuple[float, float] = BETAS,
         gan_after: float = 0.0,
     ) -> None:
@@ -143,10 +144,10 @@ class Translator:
         if not is_weightless(pair):
             self._place()
         found: list[Any] = [*checks]
-        if game is not None and pair.discriminator is not None:
-            found.insert(0, Adversary(pair.discriminator, game, gan_after))
+        if objective is not None and pair.discriminator is not None:
+            found.insert(0, GANCallback(pair.discriminator, objective, gan_after))
         if validates_pairs(data):
-            found.append(Validation(self.card.target))
+            found.append(ValidationMetrics(self.card.target))
         self.learn = make_learner(self.data, pair, found, self.history, betas)
 
     predict = _by_predictor(Predictor.predict)
@@ -267,7 +268,7 @@ class Translator:
                 return self
             if done == 0 and not self.history:
                 extra += self._begin(progress and is_main_process())
-            watch = Watch(self.history, self.baselines)
+            watch = Diagnostics(self.history, self.baselines)
             extra += [*training.callbacks(self.learn, done, self.history), watch]
             extra += processes.callbacks(self.history)
             extra += recorders(self, records, training, done, sample_every, tensorboard)
@@ -275,7 +276,7 @@ class Translator:
                 decay = self.pair.decay if self.history else self.own_decay
             self._average(decay or None)
             if decay and self.pair.average is not None:
-                extra.append(Averaging(self.pair.average, self.pair.generator, decay))
+                extra.append(EMACallback(self.pair.average, self.pair.generator, decay))
             self.metrics = Metrics()
             faster = compiled(self.pair.generator) if compile else nullcontext()
             around = surroundings(self.learn, extra, progress and is_main_process())
@@ -296,7 +297,7 @@ class Translator:
             self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
         if START not in self.baselines:
             return []
-        return [BeginningRow({"mae": self.baselines[START]})]
+        return [StartRow({"mae": self.baselines[START]})]
 
     def _fit_start(self, progress: bool) -> None:
         if self.fits_start:
@@ -311,7 +312,7 @@ class Translator:
     def lr_find(self) -> float:
         """Draw the loss over rising learning rates, and return the rate where it falls steepest.
 
-        The weights stay as they are, also where it is interrupted. In an adversarial game this is
+        The weights stay as they are, also where it is interrupted. In adversarial training this is
         a rough guide: both networks get the rate, and the loss is the generator's.
 
         Raises:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from geotranslate.checks import folder_path
-from geotranslate.chips.datacard import DataCard
+from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
 from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of

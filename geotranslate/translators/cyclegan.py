@@ -10,7 +10,7 @@ from fastai.data.core import DataLoaders
 from torch import nn
 
 from geotranslate.checks import whole_number
-from geotranslate.chips.datacard import DataCard, Direction, Side
+from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.data.tensors import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
@@ -25,9 +25,9 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import Fields, checked, real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.cycle_validation import CycleCheck
 from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.objectives.cycle import CycleGame
+from geotranslate.training.callbacks.validation import CycleValidation
+from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of
@@ -146,14 +146,14 @@ class CycleGAN(Translator):
             stride=forth.stride,
             radius=forth.radius,
             options=options,
-            game=CycleGame(
+            objective=CycleObjective(
                 generators,
                 **judges,  # type: ignore[arg-type]
                 fill=fill,
                 gan_mode="lsgan" if options["lsgan"] else "vanilla",
                 **{name: options[name] for name in names},
             ),
-            checks=[CycleCheck(fill, paired=pairs)],
+            checks=[CycleValidation(fill, paired=pairs)],
         )
         back = Inference(self._ways().back, card.reversed(), forth.stride, forth.radius)
         self._back = Predictor(back, self, direction="BtoA")

@@ -9,7 +9,7 @@ import numpy as np
 from fastai.torch_core import subplots
 from torch import nn
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.chips.summary import Summary
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import unwrapped

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from torch import nn
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import OneHot
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,9 +10,14 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from geotranslate.data.launcher import is_main_process
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.errors import warn
 from geotranslate.schema import Fields
-from geotranslate.training.callbacks.logging import HistoryFile, Keeper, SampleSheets, TensorBoard
+from geotranslate.training.callbacks.logging import (
+    CSVLogger,
+    SampleImages,
+    TensorBoardCallback,
+)
+from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
 from geotranslate.translators.card import Card, card_in
@@ -62,9 +66,9 @@ def recorders(
         return found
     if sample_every:
         pictures = folder / "samples"
-        found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))
+        found.append(SampleImages(model.show_results, pictures, sample_every, model.history))
     if tensorboard:
-        found.append(TensorBoard(folder / "tensorboard", model.history))
+        found.append(TensorBoardCallback(folder / "tensorboard", model.history))
     if training.checkpoint:
         found += _keepers(model, folder, training, done)
     return found
@@ -80,8 +84,8 @@ def _keepers(model: Trained, folder: Path, training: Training, done: int) -> lis
         Checkpoint.of(model.learn, epochs, model.saved_card().to_json(), best).write(folder)
 
     first, kind = len(rows) - done, training.checkpoint
-    keeper = Keeper(write_state, model.save, folder, kind, rows, first, best, begin)
-    return [HistoryFile(rows, folder / "history.csv"), keeper]
+    keeper = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [CSVLogger(rows, folder / "history.csv"), keeper]
 
 
 def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:
@@ -103,12 +107,10 @@ def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:
     held = card_in(facts, folder, type(model))
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
-        warnings.warn(
+        warn(
             f"The folder {folder} holds a training of {len(held.history)} epochs that this one "
             "does not go on from; its checkpoint, best model and history are replaced. To go on "
             "with it, stop and give resume=True; to keep it, give another folder.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
         return first
     begun, column = facts["best"]

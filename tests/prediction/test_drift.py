@@ -9,8 +9,8 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.prediction.drift import ground_size, warn_if_unlike
 from geotranslate.raster.reader import RasterReader

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction import hardware

@@ -407,7 +407,7 @@ def test_turned_tiles_take_the_statistics_of_the_scene(
         (
             "instance",
             {"norm_stats": "running"},
-            "norm_stats is 'running', but the model normalises by InstanceNorm2d, which learns no "
+            "norm_stats is 'running', but the model normalizes by InstanceNorm2d, which learns no "
             "statistics in training; give 'scene' or 'smooth' for those of the scene, 'tile' for "
             "those of every tile, or leave it out",
         ),

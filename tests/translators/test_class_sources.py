@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from geotranslate import GeotranslateWarning, Pix2Pix, load_model, prepare_data
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import OneHot
 from geotranslate.translators.measuring import as_sources_of

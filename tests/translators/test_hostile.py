@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, load_model
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.translators.base import Translator

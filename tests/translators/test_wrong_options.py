@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, load_model
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError
 from geotranslate.networks.weightless import without_weights
 from geotranslate.translators.base import Translator

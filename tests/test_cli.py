@@ -4,7 +4,6 @@ import inspect
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +167,10 @@ def test_parts_are_assembled_without_a_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     done: list[tuple[Path, bool]] = []
-    parts = types.ModuleType("geotranslate.raster.pipeline.parts")
-    parts.assemble_parts = lambda output, overwrite: done.append((output, overwrite))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "geotranslate.raster.pipeline.parts", parts)
+    monkeypatch.setattr(
+        "geotranslate.raster.pipeline.assemble_parts",
+        lambda output, overwrite: done.append((output, overwrite)),
+    )
     command = ["predict", "nowhere", "scene.tif", "--part", "2/2", "--assemble"]
     assert CliRunner().invoke(main, [*command, "-o", "o.tif"]).output == "o.tif\n"
     assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0

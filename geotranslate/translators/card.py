@@ -12,7 +12,7 @@ import reprlib
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from geotranslate.schema import (
     whole,
 )
 from geotranslate.training.weightfile import shapes_in
+from geotranslate.translators.config import TranslatorConfig
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -104,22 +105,25 @@ class Card:
         return [name for name, mine, theirs in compared if mine != theirs]
 
 
-def card_in(facts: dict[str, Any], folder: Path, translator: type[Any]) -> Card:
+def card_in(
+    facts: dict[str, Any], folder: Path, translator: str, config: type[TranslatorConfig]
+) -> Card:
     """Return the card in the facts of a checkpoint.
 
     Args:
         facts: Those of the checkpoint.
         folder: Where it lies.
-        translator: A class, whose options a card of it has all, also those that came later.
+        translator: Name of a class.
+        config: Its configuration, of which its cards then have all options, also later ones.
 
     Raises:
         ModelFileError: It is damaged.
     """
     try:
         card = Card.from_json(facts["card"])
-        if card.translator != translator.__name__:
+        if card.translator != translator:
             return card
-        return replace(card, options=record(translator.fields)("options", card.options))
+        return replace(card, options=asdict(config.from_card(card.options)))
     except InvalidInputError as error:
         raise ModelFileError(
             f"The checkpoint in {folder} is damaged ({said(error)}). Remove the folder and train "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from geotranslate.chips.bands import Side
-from geotranslate.chips.summary import Summary
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.tables import Summary
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.translators.card import Card
 

@@ -14,8 +14,7 @@ from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.hardware import Precision
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
 from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenefiles import (

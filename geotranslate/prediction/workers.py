@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
-from geotranslate.prediction.hardware import Precision
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.scenestatistics import Surveyor
 from geotranslate.prediction.tta import Symmetric, TileFunction

@@ -23,13 +23,10 @@ from geotranslate.data.tensors import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics.measures import Measures, Palette
 from geotranslate.metrics.scores import Metrics
-from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.weightless import (
     Shapes,
-    computes_buffers,
     is_weightless,
     shapes_of,
-    without_weights,
 )
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
@@ -52,20 +49,18 @@ from geotranslate.training.learner import make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import fit_start
-from geotranslate.translators.card import (
-    Card,
+from geotranslate.translators.card import Card, card_in
+from geotranslate.translators.config import FitDefaults, TranslatorConfig
+from geotranslate.translators.display import describe, draw_history
+from geotranslate.translators.measuring import measure, validation_batches
+from geotranslate.translators.modelfolder import (
     SavedFolder,
-    card_in,
-    compare_weights,
-    load_weights,
     read_card,
     save_model,
     saved_sha256,
     weights_sha256,
+    with_weights,
 )
-from geotranslate.translators.config import FitDefaults, TranslatorConfig
-from geotranslate.translators.display import describe, draw_history
-from geotranslate.translators.measuring import measure, validation_batches
 from geotranslate.translators.recording import recorders
 
 if TYPE_CHECKING:
@@ -499,8 +494,6 @@ class Translator:
     ) -> Self:
         """Return the model of a card with saved weights.
 
-        Memory is taken for the networks once the weights are known to be theirs.
-
         Args:
             data: Loaders or the data card that it is made for.
             card: What it was.
@@ -514,22 +507,13 @@ class Translator:
         try:
             config = cls.config_class.from_card(card.options)
             average = any(name.startswith("average.") for name in shapes)
-            with without_weights():
-                model = cls._made(data, config, average)
-            compare_weights(model.pair, shapes, path)
-            weights = read()
-            if computes_buffers(model.pair):
-                model = cls._made(data, config, average)
-            load_weights(model.pair, weights, path)
-            model._place()
-            for module in model.pair.modules():
-                if isinstance(module, BackboneUNet):
-                    module.check_encoder()
+            model = with_weights(lambda: cls._made(data, config, average), shapes, read, path)
         except InvalidInputError as error:
             raise ModelFileError(
                 f"The card of {path} does not describe a {cls.__name__} of this version: "
                 f"{said(error)}. Save the model again."
             ) from error
+        model._place()
         return model
 
     @classmethod

@@ -36,8 +36,7 @@ from geotranslate.translators.config import (
     option,
     weight,
 )
-from geotranslate.translators.cycles import cycle_rows, measure_cycle
-from geotranslate.translators.measuring import fill_of
+from geotranslate.translators.measuring import cycle_rows, fill_of, measure_cycle
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
 

@@ -21,8 +21,9 @@ from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.weightfile import shapes_in
-from geotranslate.translators.card import CARD_FILE, Card, read_model
+from geotranslate.translators.card import Card
 from geotranslate.translators.config import TranslatorConfig
+from geotranslate.translators.modelfolder import CARD_FILE, read_model
 
 ARCHITECTURE = (
     "start",

@@ -25,8 +25,14 @@ from tests.conftest import WriteRaster
 Batch = NDArray[np.float32]
 
 
+def declared(apply: Any, stride: int, radius: int) -> Any:
+    """Return a function with the attributes that declare its receptive field."""
+    apply.stride, apply.radius = stride, radius
+    return apply
+
+
 def box_filter(radius: int) -> Any:
-    """Return a filter with a receptive field of `radius`, which it does not declare."""
+    """Return a filter that declares its receptive field."""
 
     def apply(batch: Batch) -> Batch:
         padded = np.pad(batch, ((0, 0), (0, 0), (radius, radius), (radius, radius)), "reflect")
@@ -37,7 +43,7 @@ def box_filter(radius: int) -> Any:
                 total += padded[:, :, i : i + rows, j : j + cols]
         return total
 
-    return apply
+    return declared(apply, 1, radius)
 
 
 def blocks(stride: int) -> Any:
@@ -49,7 +55,7 @@ def blocks(stride: int) -> Any:
         means = cut.mean(axis=(3, 5), keepdims=True)
         return np.broadcast_to(means, cut.shape).reshape(batch.shape).copy()
 
-    return apply
+    return declared(apply, stride, stride - 1)
 
 
 class Network:

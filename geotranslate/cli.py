@@ -133,7 +133,7 @@ def predict(
         if assemble:
             _assemble(path, output, overwrite=options["overwrite"])
             return
-        from geotranslate.translators.loading import load_model
+        from geotranslate.translators.registry import load_model
 
         tile_size = options.pop("tile_size")
         written = load_model(model).predict_raster(
@@ -151,15 +151,15 @@ def predict(
 def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
     if len(scenes) == 1:
         return scenes[0]
-    from geotranslate.raster.scenes import without_translations
+    from geotranslate.prediction.scenefiles import without_translations
 
     # Most shells expand a pattern, whose files would include the translations of an earlier call.
     return without_translations(scenes)
 
 
 def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:
+    from geotranslate.prediction.scenefiles import outputs_in, several
     from geotranslate.raster.pipeline import assemble_parts
-    from geotranslate.raster.scenes import outputs_in, several
     from geotranslate.raster.writing import default_output
 
     scenes = several(path)

@@ -13,7 +13,7 @@ import rasterio
 import torch
 
 from geotranslate import Pix2Pix, export_chips, load_model, prepare_data
-from geotranslate.chips import writer
+from geotranslate.chips.export import writer
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.demo.run import run_demo
 from geotranslate.errors import GeotranslateWarning

@@ -16,7 +16,7 @@ from rasterio.windows import Window, bounds
 from shapely.geometry import box
 
 from geotranslate import GeotranslateError, GeotranslateWarning, Pix2Pix, export_chips, prepare_data
-from geotranslate.chips.classes import Classes, resampling_for
+from geotranslate.chips.bands.classvalues import Classes, resampling_for
 
 PATCHES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637U_59R_1_3")
 
@@ -31,7 +31,7 @@ def train(data: Any, *, all_learn: bool = True) -> Pix2Pix:
     before = [weight.detach().clone() for weight in model.pair.generator.parameters()]
     model.fit(1, checkpoint=False, progress=False)
     # The spread of a constant target is no number.
-    row = {name: value for name, value in model.history[0].items() if name != "spread"}
+    row = {name: value for name, value in model.history[0].items() if name != "std_ratio"}
     assert np.isfinite(list(row.values())).all()
     after = model.pair.generator.parameters()
     changed = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from geotranslate.chips.classes import ClassFacts, Codes
+from geotranslate.chips.bands import ClassFacts, Codes, Statistics
 from geotranslate.chips.layouts import ChipFile
-from geotranslate.chips.masks import Mask
-from geotranslate.chips.statistics import Statistics
+from geotranslate.chips.mask import Mask
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from geotranslate.chips.agreement import check_alike, check_pair
+from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
-from geotranslate.chips.classes import resampling_for
 from geotranslate.chips.facts import FactsCache
-from geotranslate.chips.files import counted
-from geotranslate.chips.layouts import Listing, list_chips
-from geotranslate.chips.masks import Mask
+from geotranslate.chips.layouts import Listing, counted, list_chips
+from geotranslate.chips.mask import Mask
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.grid import align
 from geotranslate.raster.reader import RasterReader, band_choice
 
@@ -224,10 +222,8 @@ def say_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
     if left_out:
         shown = "; ".join(left_out[:5])
         more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        warnings.warn(
+        warn(
             f"{used} of {path} can be used; left out: {shown}{more}",
-            GeotranslateWarning,
-            stacklevel=6,
         )
 
 

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from tqdm.auto import tqdm
 
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.files import counted
+from geotranslate.chips.layouts import counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.tiling import tile_windows

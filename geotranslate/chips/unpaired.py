@@ -13,11 +13,10 @@ from rasterio.enums import Resampling
 
 from geotranslate.chips.chip import Bands, Chip, RasterWindow
 from geotranslate.chips.facts import FactsCache
-from geotranslate.chips.files import counted
 from geotranslate.chips.folder import ChipFolder, chosen, say_left_out
-from geotranslate.chips.layouts import ChipFile, Listing
+from geotranslate.chips.labels import TRAIN, VALIDATION
+from geotranslate.chips.layouts import ChipFile, Listing, counted
 from geotranslate.chips.pair import Pair, look_into, valid_ones, windows_of
-from geotranslate.chips.split import TRAIN, VALIDATION
 from geotranslate.raster.reader import RasterReader
 
 

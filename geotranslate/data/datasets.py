@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geotranslate.chips.apart import LEAST_LEFT
+from geotranslate.chips.bands import DataCard
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.datacard import DataCard
 from geotranslate.chips.pair import Pair
+from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import fill_gaps

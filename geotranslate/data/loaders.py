@@ -16,18 +16,18 @@ from shapely import difference
 from torch import Tensor
 
 from geotranslate.checks import flag, whole_number
-from geotranslate.chips.apart import GroundShares
-from geotranslate.chips.datacard import DataCard
-from geotranslate.chips.division import ground_of
+from geotranslate.chips.bands import DataCard
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.split import TRAIN, VALIDATION, Split
-from geotranslate.chips.summary import Summary, summarise
+from geotranslate.chips.labels import TRAIN, VALIDATION
+from geotranslate.chips.split import GroundShares, Split, ground_of
+from geotranslate.chips.summary import summarise
 from geotranslate.chips.unpaired import FoundChips
 from geotranslate.data.datasets import Augmentation, PairDataset, decoded_bytes
 from geotranslate.data.launcher import own_device
 from geotranslate.data.tensors import RgbBands
 from geotranslate.data.unpaired_datasets import UnpairedDataset
 from geotranslate.errors import InvalidInputError
+from geotranslate.tables import Summary
 
 LEFT_OUT = "left out"
 SPLIT_COLOURS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgrey"}

@@ -9,13 +9,12 @@ from typing import Any, Literal, get_args
 import geopandas as gpd
 
 from geotranslate.checks import choice, number, shown, whole_number
+from geotranslate.chips.bands import ScalingKind
+from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.division import divide, divide_sides
 from geotranslate.chips.finding import find_chips, side_of_tensors
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.scaling import ScalingKind
-from geotranslate.chips.sides import make_card
-from geotranslate.chips.split import Split, SplitMethod
+from geotranslate.chips.split import Split, SplitMethod, divide, divide_sides
 from geotranslate.chips.unpaired import FoundChips
 from geotranslate.data.datasets import Augmentation, PairTransform
 from geotranslate.data.loaders import PairLoaders

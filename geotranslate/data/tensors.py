@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geotranslate.checks import listed, shown, whole_number
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Classes, Side
 from geotranslate.errors import InvalidInputError
 
 # Not as a string: dispatch looks at the hints when the program runs.

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.datacard import DataCard, Side
 from geotranslate.data.datasets import Augmentation, ChipDataset, Pixels, resize
 from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.raster.reader import fill_gaps

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from geotranslate.checks import listed, shown
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.class_scores import ClassAgreement
 from geotranslate.metrics.errors import Errors

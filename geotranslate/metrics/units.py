@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 
 ROUNDING = 2e-6
 """What float32 in -1..1 loses of a value, as a share of the range, in the steepest scaling."""

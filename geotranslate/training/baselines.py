@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands import Side
 from geotranslate.metrics.measures import Measures
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.pixel import PixelNetwork

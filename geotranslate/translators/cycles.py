@@ -9,10 +9,10 @@ from torch import Tensor
 
 from geotranslate.metrics.measures import Measures, Palette, metric_names
 from geotranslate.metrics.scores import Metrics, Scores
-from geotranslate.training.objectives.cycle import filled
-from geotranslate.translators.inference import Inference
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.predictor import Predictor
+from geotranslate.training.objectives import filled
 from geotranslate.translators.measuring import fill_of, validation_batches
-from geotranslate.translators.prediction import Predictor
 
 FID = "fid"
 PREFIX = "cycle_"

@@ -10,12 +10,12 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
-from geotranslate.chips.datacard import DataCard, Direction, Side
+from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.measures import Measures
 from geotranslate.metrics.scores import Metrics
-from geotranslate.translators.inference import Inference
+from geotranslate.prediction.inference import Inference
 
 
 def measure(

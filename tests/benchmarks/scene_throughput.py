@@ -25,12 +25,12 @@ import rasterio
 import torch
 from affine import Affine
 
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.memory import reused_memory
 from geotranslate.networks.unet import UNet
+from geotranslate.prediction.inference import Inference
 from geotranslate.raster.pipeline import translate_raster
-from geotranslate.translators.inference import Inference
 
 TILE, OVERLAP, BATCH = 256, 64, 8
 

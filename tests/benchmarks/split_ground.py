@@ -20,10 +20,10 @@ import rasterio
 from rasterio.windows import Window
 
 from geotranslate import export_chips, prepare_data
-from geotranslate.chips.apart import GroundShares
-from geotranslate.chips.division import ground_of
-from geotranslate.chips.ground import Ground
-from geotranslate.chips.split import Split
+from geotranslate.chips.split.apart import GroundShares
+from geotranslate.chips.split.division import ground_of
+from geotranslate.chips.split.methods import Split
+from geotranslate.chips.vectors.outlines import Ground
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import GeotranslateWarning
 

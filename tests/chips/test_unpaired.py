@@ -12,10 +12,10 @@ from affine import Affine
 from shapely.geometry import box
 
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.division import divide_sides
 from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.layouts import list_chips
-from geotranslate.chips.split import Split
+from geotranslate.chips.layouts.recognition import list_chips
+from geotranslate.chips.split.division import divide_sides
+from geotranslate.chips.split.methods import Split
 from geotranslate.chips.unpaired import ChipSides
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values

@@ -12,9 +12,9 @@ from matplotlib import colormaps, pyplot
 from numpy.typing import NDArray
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.datacard import Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.datacard import Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.tensors import (
     TensorSource,
     TensorTarget,

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.datacard import Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.datacard import Side
+from geotranslate.chips.bands.scaling import Scaling
 
 
 def side(

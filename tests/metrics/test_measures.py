@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from geotranslate.chips.datacard import Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.datacard import Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.measures import Measures, ValidationMeasures
 from geotranslate.metrics.scores import Metrics

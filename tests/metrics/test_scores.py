@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from geotranslate.chips.datacard import Side
+from geotranslate.chips.bands.datacard import Side
 from geotranslate.metrics.measures import Measures
 from geotranslate.metrics.scores import Metrics
 from tests.metrics.cases import pair, side

@@ -12,8 +12,8 @@ from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
+from geotranslate.prediction.hardware import frozen
 from geotranslate.training.callbacks.ema import averaged
-from geotranslate.translators.hardware import frozen
 
 LEVELS = (-1.0, -0.6, 0.3, 1.0)
 RANGES = [(level - 0.01, level + 0.01) for level in LEVELS]

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from geotranslate.chips.datacard import DataCard, Side
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.metrics.scores import Metrics
 from geotranslate.raster.writing.locks import sole_holder

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from geotranslate import GeotranslateWarning, Pix2Pix, load_model, prepare_data
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.scaling import Scaling
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import OneHot
 from geotranslate.translators.measuring import as_sources_of
@@ -98,7 +98,9 @@ def test_numbers_and_weights_exchanged_alike_change_nothing(write_maps: WriteMap
     exchanged = patches(64, 7, [NUMBERS[place] for place in order])
     # Sums in another order.
     np.testing.assert_allclose(
-        model.inference(patches(64, 7)[None]), other.inference(exchanged[None]), atol=0.01
+        model.predictor.inference(patches(64, 7)[None]),
+        other.predictor.inference(exchanged[None]),
+        atol=0.01,
     )
 
 

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from geotranslate.chips.classes import Classes
-from geotranslate.chips.datacard import Side
-from geotranslate.chips.scaling import ScalingKind, make_scaling
-from geotranslate.chips.statistics import Statistics
+from geotranslate.checks import class_list
+from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.datacard import Side
+from geotranslate.chips.bands.scaling import ScalingKind, make_scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import ClassBands
 from geotranslate.networks.unet import UNet
-from geotranslate.translators.encoding import class_list, encoded, source_channels
-from geotranslate.translators.hardware import frozen
-from geotranslate.translators.inference import Inference
-from tests.translators.test_inference import make_card
+from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import Inference
+from geotranslate.translators.encoding import encoded, source_channels
+from tests.prediction.test_inference import make_card
 
 LIMITS = {name: np.iinfo(name) for name in ("uint8", "int16", "uint16")}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import psutil
 
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.dtypes import DTYPES
 from geotranslate.raster.gcps import gcps_and_rpcs
 from geotranslate.raster.pipeline.translate_options import ReadOptions
@@ -45,7 +44,7 @@ def tiling_of(
     field = None if longest <= options.tile_size else ReceptiveField.of(apply)
     tiling = choose_tiling(options, field, categorical=outputs.categorical)
     if tiling.warning is not None:
-        warnings.warn(tiling.warning, GeotranslateWarning, stacklevel=4)
+        warn(tiling.warning)
     return tiling
 
 

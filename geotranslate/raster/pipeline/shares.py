@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.errors import warn
 from geotranslate.raster.opening import limited_cache
 from geotranslate.raster.pipeline.executors import compute_everywhere
 from geotranslate.raster.pipeline.job import Job, compute
@@ -90,7 +89,7 @@ def result_of(
             "stay finite?"
         )
     for sentence in said:
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)
     return TranslatedRaster(
         parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
     )

@@ -1,0 +1,298 @@
+"""What a model has to know about the data that it was trained on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import reprlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from rasterio.crs import CRS
+
+from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.scaling import Scaling
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.bandfacts import BandFacts
+from geotranslate.schema import (
+    Fields,
+    Later,
+    any_number,
+    anything,
+    one_of,
+    optional,
+    real,
+    record,
+    several,
+    table,
+    text,
+    truth,
+    whole,
+)
+
+Direction = Literal["AtoB", "BtoA"]
+"""From source to target, or back."""
+SOURCE_PREFIX, TARGET_PREFIX = "source/", "target/"
+"""What names of chips begin with where the sides are no pairs."""
+DTYPES = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+"""Those of chips."""
+MOST_BANDS = 65_535
+"""As many as a TIFF has."""
+MOST_PIXELS = 2**14
+"""Longest side of a chip."""
+CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
+"""Nothing, a code of an authority or WKT: GDAL would open other text as a file or a URL."""
+
+
+def crs_text(name: str, value: Any) -> str:
+    """Return the text of a CRS, which is a code such as EPSG:32633 or WKT, or empty.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    if not CRS_TEXT.fullmatch(text(name, value)):
+        raise InvalidInputError(
+            f"{name} is {reprlib.repr(value)}; give a code such as EPSG:32633, or WKT."
+        )
+    return str(value)
+
+
+def parsed_crs(written: str) -> CRS:
+    """Return the CRS of a `crs_text`; no file and no address is opened for it.
+
+    Raises:
+        CRSError: It is not known here.
+    """
+    if "[" in written:
+        return CRS.from_wkt(written)
+    authority, _, code = written.partition(":")
+    return CRS.from_authority(authority, code)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a translation: its bands, what they hold, and its scaling."""
+
+    bands: int
+    dtype: str
+    nodata: float | None
+    band_names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    """Bands of the files that are used, by number from 1."""
+    file_bands: int
+    """Bands that the files have, alpha aside."""
+    classes: Classes | None
+    """The classes that the values are; None for quantities."""
+    mean: tuple[float, ...]
+    scaling: Scaling
+    band_facts: BandFacts = field(default_factory=BandFacts)
+    """What the files say of the bands' values: scale, offset, unit and colour."""
+    extent: tuple[tuple[float, float], ...] | None = None
+    """Smallest and largest valid value of every band in training; None where it is not known."""
+
+    median: tuple[float, ...] | None = None
+    """Median of every band in training; None where it is not known."""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the values are colors to look at, or classes, and no measurements.
+
+        Three bands of uint8 are taken for a picture or a rendered map.
+        """
+        return self.classes is not None or (self.dtype == "uint8" and self.bands == 3)
+
+    @property
+    def kind(self) -> str:
+        """What the values are, as sentences have it."""
+        if self.classes is not None:
+            return "classes"
+        return "a picture" if self.is_picture else "measurements"
+
+    @property
+    def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Smallest and largest values of the bands, or those that the scaling maps to -1 and 1."""
+        if self.extent is None or self.scaling.bounded:
+            return self.scaling.low, self.scaling.high
+        low, high = zip(*self.extent, strict=True)
+        return low, high
+
+    @property
+    def class_numbers(self) -> tuple[int, ...]:
+        """The classes, sorted: those seen, or where they are too many those of the colour table.
+
+        Empty for quantities, and where they are not known. A nodata value that has a colour is no
+        class.
+        """
+        if self.classes is None or self.classes.values:
+            return () if self.classes is None else self.classes.values
+        return tuple(sorted({row[0] for row in self.classes.colours or ()} - {self.nodata}))
+
+    @property
+    def fill(self) -> tuple[float, ...]:
+        """What a network sees where a source is invalid, in its units.
+
+        The mean of every band; for classes a number that is none and has no colour.
+        """
+        if self.classes is None or not self.class_numbers:
+            return self.mean
+        taken = {row[0] for row in self.classes.colours or ()}
+        beyond = itertools.count(self.class_numbers[-1] + 1)
+        return (float(next(number for number in beyond if number not in taken)),)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; NaN, which JSON lacks, as the string "nan"."""
+        nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
+        return asdict(self) | {
+            "nodata": nodata,
+            "classes": None if self.classes is None else self.classes.to_json(),
+            "scaling": self.scaling.to_json(),
+            "band_facts": self.band_facts.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], name: str = "side") -> Side:
+        """Rebuild a side from `to_json`.
+
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
+        Raises:
+            InvalidInputError: A value is of another type or out of its range, or they do not fit
+                each other.
+        """
+        side = cls(**record(SIDE)(name, values))
+        facts = BandFacts.from_json(values["band_facts"], side.bands)
+        each = (
+            side.mean,
+            side.indexes,
+            side.band_names,
+            side.scaling.knots,
+            side.extent,
+            side.median,
+        )
+        if {len(one) for one in each if one is not None} != {side.bands}:
+            raise InvalidInputError(
+                f"{name} has means, indexes, names, scalings, extents and medians that are not "
+                f"those of {side.bands} bands."
+            )
+        return replace(side, band_facts=facts)
+
+
+def _extent(name: str, value: Any) -> tuple[float, ...]:
+    low, high = several(real(), 2, 2)(name, value)
+    if low > high:
+        raise InvalidInputError(f"{name} is from {low:g} to {high:g}; give the smaller one first.")
+    return low, high
+
+
+SIDE: Fields = {
+    "bands": whole(1, MOST_BANDS),
+    "dtype": one_of(DTYPES),
+    "nodata": optional(any_number),
+    "band_names": several(text),
+    "indexes": several(whole(1, MOST_BANDS)),
+    "file_bands": whole(1, MOST_BANDS),
+    "classes": optional(lambda name, value: Classes.from_json(value, name)),
+    "mean": several(real()),
+    "scaling": lambda name, value: Scaling.from_json(value, name),
+    "band_facts": table(anything),
+    "extent": Later(optional(several(_extent)), None),
+    "median": Later(optional(several(real())), None),
+}
+"""What a side is in JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """Both sides, and how the chips were cut and split."""
+
+    source: Side
+    target: Side
+    chip_size: int
+    resize_to: int | None
+    """Side that chips were resampled to before they were cropped; None for as they are."""
+    crs: str | None
+    resolution: tuple[float, float] | None
+    """Pixel size in CRS units; None for chips without georeference."""
+    train_pairs: tuple[str, ...]
+    """Names of pairs; of sides that are no pairs those of chips, after `source/` or `target/`."""
+    validation_pairs: tuple[str, ...]
+    seed: int
+    paired: bool = True
+    """Whether a training source and its target show one place."""
+    target_crs: str | None = None
+    """CRS of the target chips, "" for none; None where they lie as the source chips do."""
+    target_resolution: tuple[float, float] | None = None
+    """Pixel size of the target chips, where they have a CRS of their own."""
+
+    def reversed(self) -> DataCard:
+        """Return the card of the way back: what was the source is the target.
+
+        The way back of that one is this one again.
+        """
+        turned = replace(self, source=self.target, target=self.source)
+        if self.target_crs is None:
+            return turned
+        return replace(
+            turned,
+            crs=self.target_crs or None,
+            resolution=self.target_resolution,
+            target_crs=self.crs or "",
+            target_resolution=self.resolution,
+            train_pairs=_turned(self.train_pairs),
+            validation_pairs=_turned(self.validation_pairs),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], name: str = "data") -> DataCard:
+        """Rebuild a data card from `to_json`.
+
+        Args:
+            values: The plain values.
+            name: What sentences call them.
+
+        Raises:
+            InvalidInputError: A value is of another type or out of its range, or they do not fit
+                each other.
+        """
+        return cls(**record(DATA_CARD)(name, values))
+
+
+_side: Any = lambda name, value: Side.from_json(value, name)  # noqa: E731
+_lengths = optional(several(real(above=0), 2, 2))
+
+DATA_CARD: Fields = {
+    "source": _side,
+    "target": _side,
+    "chip_size": whole(1, MOST_PIXELS),
+    "resize_to": optional(whole(1, MOST_PIXELS)),
+    "crs": optional(crs_text),
+    "resolution": _lengths,
+    "train_pairs": several(text),
+    "validation_pairs": several(text),
+    "seed": whole(0, 2**64 - 1),
+    "paired": Later(truth, True),
+    "target_crs": Later(optional(crs_text), None),
+    "target_resolution": Later(_lengths, None),
+}
+"""What a data card is in JSON."""
+
+
+def _turned(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of chips with the sides changed over, those of sources first."""
+    sources = [name for name in names if name.startswith(SOURCE_PREFIX)]
+    targets = [name for name in names if not name.startswith(SOURCE_PREFIX)]
+    return (
+        *(SOURCE_PREFIX + name.removeprefix(TARGET_PREFIX) for name in targets),
+        *(TARGET_PREFIX + name.removeprefix(SOURCE_PREFIX) for name in sources),
+    )

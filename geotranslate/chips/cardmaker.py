@@ -1,0 +1,199 @@
+"""Describe the data and its two sides, and say what a translator cannot do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geotranslate.chips.bands import (
+    SOURCE_PREFIX,
+    TARGET_PREFIX,
+    DataCard,
+    ScalingKind,
+    Side,
+    Statistics,
+    classes_of,
+    make_scaling,
+)
+from geotranslate.chips.chip import Chip
+from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.split import Split
+from geotranslate.chips.unpaired import FoundChips
+from geotranslate.errors import warn
+from geotranslate.raster.grid import Grid
+
+
+def make_card(
+    folder: FoundChips,
+    splits: tuple[Split, Split],
+    *,
+    scalings: tuple[ScalingKind, ScalingKind],
+    classes: tuple[bool | None, bool | None],
+    chip_size: int,
+    resize_to: int | None,
+    seed: int,
+    paired: bool,
+) -> DataCard:
+    """Return what a model has to know of the data.
+
+    Args:
+        folder: The chips.
+        splits: Which of the source chips, and which of the target chips, train and validate;
+            of pairs the same twice.
+        scalings: Kinds of scaling of source and target.
+        classes: Whether the values of source and target are classes; None to find out.
+        chip_size: Side of the tensors, px.
+        resize_to: Side that chips are resampled to first, px.
+        seed: Seed of the split and of the training.
+        paired: Whether a training source and its target show one place.
+
+    Raises:
+        InvalidInputError: Classes or scaling are not possible with these chips.
+    """
+    source = describe("source", folder.sources, splits[0].train, scalings[0], classes[0])
+    target = describe("target", folder.targets, splits[1].train, scalings[1], classes[1])
+    warn_of_target(target, scalings[1], [folder.targets[i] for i in splits[1].train])
+    together = isinstance(folder, ChipFolder)
+    # Of a pair either chip may be the one that knows where it lies.
+    here = folder.pairs[0].ground if isinstance(folder, ChipFolder) else folder.sources[0].grid
+    there = folder.targets[0].grid
+    return DataCard(
+        source=source,
+        target=target,
+        chip_size=chip_size,
+        resize_to=resize_to,
+        crs=None if here.crs is None else here.crs.to_string(),
+        resolution=_resolution(here, resize_to),
+        train_pairs=_names(folder, [split.train for split in splits]),
+        validation_pairs=_names(folder, [split.validation for split in splits]),
+        seed=seed,
+        paired=paired,
+        target_crs=None if together else "" if there.crs is None else there.crs.to_string(),
+        target_resolution=None if together else _resolution(there, resize_to),
+    )
+
+
+def _names(folder: FoundChips, parts: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    if isinstance(folder, ChipFolder):
+        return tuple(folder.pairs[i].name for i in parts[0])
+    sides = ((SOURCE_PREFIX, folder.source), (TARGET_PREFIX, folder.target))
+    return tuple(
+        prefix + side.pairs[i].name
+        for (prefix, side), part in zip(sides, parts, strict=True)
+        for i in part
+    )
+
+
+def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None:
+    if grid.crs is None:
+        return None
+    across, down = grid.resolution
+    if resize_to is None:
+        return across, down
+    return across * grid.width / resize_to, down * grid.height / resize_to
+
+
+def describe(
+    name: str,
+    chips: Sequence[Chip],
+    training: Sequence[int],
+    scaling: ScalingKind,
+    classes: bool | None,
+) -> Side:
+    """Return what a model has to know of a side; warn where its nodata values or units differ.
+
+    Args:
+        name: "source" or "target".
+        chips: All chips of the side, which tell whether its values are classes.
+        training: Positions of those to train on, which alone give means and scaling.
+        scaling: Kind of scaling.
+        classes: Whether the values are classes; None to find out.
+
+    Raises:
+        InvalidInputError: Classes or scaling are not possible with these chips.
+    """
+    first = chips[training[0]]
+    total = Statistics.total([chips[i].statistics for i in training], first.bands)
+    found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
+    _warn_of_measures(name, [first, *chips])
+    return Side(
+        bands=first.bands,
+        dtype=first.dtype,
+        nodata=_nodata(name, [first, *chips]),
+        band_names=first.band_names,
+        indexes=first.indexes,
+        file_bands=first.file_bands,
+        classes=found,
+        mean=tuple(map(float, total.mean)),
+        scaling=make_scaling(
+            scaling, total, first.dtype, classes=found is not None, target=name == "target"
+        ),
+        extent=_extent(total),
+        median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
+        band_facts=first.band_facts,
+    )
+
+
+def _extent(total: Statistics) -> tuple[tuple[float, float], ...] | None:
+    if not total.count:
+        return None
+    return tuple(zip(total.minimum.tolist(), total.maximum.tolist(), strict=True))
+
+
+def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
+    """Return the first nodata value there is."""
+    # As text, because NaN is not equal to itself. Chips without any may have a mask instead.
+    values = {f"{chip.nodata:.9g}": chip.nodata for chip in chips if chip.nodata is not None}
+    if len(values) > 1:
+        warn(
+            f"The {name} chips differ in their nodata value ({', '.join(values)}): each chip is "
+            f"read by its own, but the model keeps {next(iter(values))} alone. Export them again "
+            "from rasters with one nodata value.",
+        )
+    return next(iter(values.values()), None)
+
+
+def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
+    """Say it where equal stored values mean different measured ones."""
+    measures = list(dict.fromkeys(chip.band_facts.measure for chip in chips))
+    if len(measures) > 1:
+        shown = (
+            ", ".join(
+                f"{noun} {', '.join(map(str, dict.fromkeys(values)))}"
+                for noun, values in zip(("scale", "offset", "unit"), measure, strict=True)
+                if values
+            )
+            for measure in measures[:2]
+        )
+        warn(
+            f"The {name} chips differ in scale, offset or unit "
+            f"({' / '.join(text or 'none' for text in shown)}), but their stored values are taken "
+            "as they are. Bring their rasters to one scale and export them again.",
+        )
+
+
+def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip]) -> None:
+    """Say what a translator cannot do with such a target.
+
+    Args:
+        target: The side.
+        scaling: Kind of its scaling.
+        training: Its chips that are trained on.
+    """
+    # Between two classes there is no third one that a mixture could be taken for.
+    if target.classes is not None and len(target.classes.values) not in (1, 2):
+        warn(
+            f"The target's values are taken for {target.classes.count}, which a translator mixes "
+            "as if they were quantities. Give a target that shows them in colours (gdal_translate "
+            "-expand rgb, where there is a colour table), or pass target_classes=False if they "
+            "are quantities.",
+        )
+    total = Statistics.total([chip.statistics for chip in training], target.bands)
+    low, high = target.scaling.low, target.scaling.high
+    if not target.scaling.bounded:
+        return
+    if (total.minimum < low).any() or (total.maximum > high).any():
+        warn(
+            f"target_scaling={scaling!r} maps some training values beyond -1..1, which a "
+            "translator cannot reach: its output is clipped there. target_scaling='auto' clips "
+            "nothing.",
+        )

@@ -1,0 +1,27 @@
+"""Divide chips into training and validation, on ground that they do not share."""
+
+from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares
+from geotranslate.chips.split.division import divide, divide_sides, ground_of
+from geotranslate.chips.split.footprints import (
+    DIGITS,
+    FOOTPRINTS_FILE,
+    VALID_SHARES,
+    read_rows,
+    write_footprints,
+)
+from geotranslate.chips.split.methods import Split, SplitMethod
+
+__all__ = [
+    "DIGITS",
+    "FOOTPRINTS_FILE",
+    "LEAST_LEFT",
+    "VALID_SHARES",
+    "GroundShares",
+    "Split",
+    "SplitMethod",
+    "divide",
+    "divide_sides",
+    "ground_of",
+    "read_rows",
+    "write_footprints",
+]

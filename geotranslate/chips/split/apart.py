@@ -1,0 +1,214 @@
+"""Keep training off the ground of validation: hide it in targets, or leave chips out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.warp import transform
+from shapely import STRtree, box, intersection, union_all
+from shapely import transform as transform_points
+from shapely.affinity import affine_transform
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.chips.mask import Mask, covered
+from geotranslate.chips.split.methods import Split, grown
+from geotranslate.chips.vectors import Ground
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.grid import Grid
+
+LEAST_LEFT = 0.05
+"""Least share of a chip's pixels that is left to train on, below the sixteenth that is left of a
+chip in a corner of chips that overlap by three quarters: a step costs as much, whatever is left."""
+BENT = 0.01
+"""By how much of a pixel ground is grown that was brought from one CRS into another."""
+
+ValidPixels = Callable[[int], NDArray[np.bool_]]
+"""From the position of a pair to its pixels `(rows, cols)` that are valid on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundShares:
+    """Shares of the ground that chips cover, 0 to 1."""
+
+    training: float
+    validation: float
+    neither: float
+
+    @classmethod
+    def of(cls, split: Split, outlines: gpd.GeoSeries) -> GroundShares:
+        """Measure on which ground is trained, on which validated, and on which neither."""
+        shapes = outlines.to_numpy()
+        whole, validation = union_all(shapes), union_all(shapes[list(split.validation)])
+        training = union_all(shapes[list(split.train)])
+        if split.hidden is not None:
+            training = training.difference(split.hidden)
+        trained, validated = (float(part.area / whole.area) for part in (training, validation))
+        return cls(trained, validated, max(0.0, 1 - trained - validated))
+
+    @property
+    def lost(self) -> float:
+        """Share of the ground without validation that is not trained on."""
+        rest = self.training + self.neither
+        return self.neither / rest if rest else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.training:.1%} training, {self.validation:.1%} validation, "
+            f"{self.neither:.1%} neither"
+        )
+
+
+def keep_apart(split: Split, outlines: gpd.GeoSeries, buffer: float = 0.0) -> Split:
+    """Leave out the training pairs that share ground with a validation pair, or are too near.
+
+    This is for chips from both sides of which something is learned.
+
+    Args:
+        split: What someone chose.
+        outlines: Those of the chips, in one CRS.
+        buffer: Least distance between training and validation chips in CRS units.
+
+    Raises:
+        InvalidInputError: None is left to train on, or the buffer is no distance.
+    """
+    _check_buffer(buffer)
+    ground = Ground(list(outlines))
+    near = ground.sharing(split.validation)
+    if buffer:
+        near |= ground.within(split.validation, buffer)
+    return _without(split, near & set(split.train))
+
+
+def hide_validation(
+    split: Split,
+    outlines: gpd.GeoSeries,
+    grids: Sequence[Grid],
+    valid: ValidPixels,
+    buffer: float = 0.0,
+    area: BaseGeometry | None = None,
+) -> Split:
+    """Hide the ground of validation in the targets of training pairs.
+
+    A pixel is hidden if any part of it lies in the footprint of a validation pair, nearer to one
+    than the buffer, or in the area. Pairs that keep less than `LEAST_LEFT` of their pixels valid
+    and shown are left out.
+
+    Args:
+        split: What someone chose.
+        outlines: Footprints of all pairs, in one CRS.
+        grids: Their pixels.
+        valid: Asked for pairs that share ground with validation, in threads.
+        buffer: Least distance between training and validation ground in CRS units.
+        area: Further ground to hide, in the CRS of the outlines.
+
+    Raises:
+        InvalidInputError: None is left to train on, or the buffer is no distance.
+    """
+    _check_buffer(buffer)
+    crs = None if outlines.crs is None else CRS.from_user_input(outlines.crs)
+    shapes = outlines.to_numpy()
+    held = [grown(_outline(grids[i], shapes[i], crs), buffer) for i in split.validation]
+    if area is not None and not area.is_empty:
+        held.append(area)
+    train = np.array(split.train)
+    # A pixel more, as outlines in another CRS are straight where the ground bends.
+    reach = [_pixel(grids[i], shapes[i]) for i in split.train]
+    found = STRtree(held).query(shapes[train], predicate="dwithin", distance=reach)
+    near: dict[int, list[int]] = {}
+    for position, place in zip(train[found[0]].tolist(), found[1].tolist(), strict=True):
+        near.setdefault(position, []).append(place)
+
+    def look(position: int) -> tuple[Mask | None, bool]:
+        ground = [held[i] for i in near[position]]
+        hidden = _hidden(ground, crs, grids[position], shapes[position])
+        if not hidden.any():
+            return None, True
+        left = int(np.count_nonzero(valid(position) & ~hidden))
+        return Mask.of(hidden), left >= LEAST_LEFT * hidden.size
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        looks = dict(zip(near, threads.map(look, near), strict=True))
+    apart = _without(split, [position for position, (_, enough) in looks.items() if not enough])
+    masks = {
+        position: mask for position, (mask, enough) in looks.items() if enough and mask is not None
+    }
+    return replace(apart, masks=masks, hidden=union_all(held))
+
+
+def _check_buffer(buffer: float) -> None:
+    if not 0 <= buffer < math.inf:
+        raise InvalidInputError(f"buffer is {buffer}; give a distance of 0 or more.")
+
+
+def _without(split: Split, lost: Iterable[int]) -> Split:
+    """Return the split without some training pairs.
+
+    Raises:
+        InvalidInputError: It has no others.
+    """
+    lost = set(lost)
+    train = tuple(i for i in split.train if i not in lost)
+    if not train:
+        raise InvalidInputError(
+            f"Each of the {len(split.train)} training chips lies on the ground of validation chips "
+            "or within the buffer, but for too little to learn from, so none is left to train on; "
+            "keep the two apart, export more chips, or lower val_split_pct or the buffer."
+        )
+    return Split(train, split.validation, tuple(sorted({*split.left_out, *lost})))
+
+
+def _outline(grid: Grid, outline: BaseGeometry, crs: CRS | None) -> BaseGeometry:
+    """Return a footprint in another CRS, with so many points that it bends by parts of a pixel."""
+    if outline == grid.footprint:
+        return outline
+    return _moved(grid.footprint.segmentize(4 * min(grid.resolution)), grid.crs, crs)
+
+
+def _hidden(
+    ground: Sequence[BaseGeometry], crs: CRS | None, grid: Grid, outline: BaseGeometry
+) -> NDArray[np.bool_]:
+    """Return the pixels of a grid that some ground reaches into.
+
+    Args:
+        ground: Shapes in a CRS.
+        crs: This CRS.
+        grid: The pixels.
+        outline: Their footprint in this CRS.
+    """
+    pixel = _pixel(grid, outline)
+    left, bottom, right, top = outline.bounds
+    frame = box(left - pixel, bottom - pixel, right + pixel, top + pixel)
+    near = union_all(intersection(np.array(ground, object), frame))
+    moved = outline != grid.footprint
+    if moved:
+        near = _moved(near.segmentize(pixel), crs, grid.crs, about=grid.footprint.centroid.x)
+    a, b, c, d, e, f = (~grid.transform)[:6]
+    pixels = affine_transform(near, [a, b, d, e, c, f])
+    return covered(pixels.buffer(BENT) if moved else pixels, grid.height, grid.width)
+
+
+def _pixel(grid: Grid, outline: BaseGeometry) -> float:
+    """Return the side of a pixel in the CRS of an outline."""
+    return float((outline.area / (grid.height * grid.width)) ** 0.5)
+
+
+def _moved(
+    shape: BaseGeometry, crs: CRS | None, other: CRS | None, about: float | None = None
+) -> BaseGeometry:
+    """Return a shape in another CRS, point by point; degrees within half a turn of a meridian."""
+
+    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xs, ys = map(np.asarray, transform(crs, other, *points.T))
+        if about is not None and other is not None and other.is_geographic:
+            xs = xs - 360 * np.round((xs - about) / 360)
+        return np.stack([xs, ys], axis=1)
+
+    return transform_points(shape, move)

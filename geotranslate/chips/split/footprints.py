@@ -1,0 +1,180 @@
+"""Read and write `chips.gpkg`: where the pairs of an export lie, and what they are for."""
+
+from __future__ import annotations
+
+import io
+import numbers
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+
+from geotranslate.chips.labels import TRAIN, VALIDATION, known_label
+from geotranslate.chips.split.apart import ValidPixels, hide_validation
+from geotranslate.chips.split.methods import Split, split_pairs
+from geotranslate.chips.vectors import Ground, footprints
+from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.raster.grid import Grid
+
+FOOTPRINTS_FILE = "chips.gpkg"
+NAME, LABEL = "name", "split"
+VALID_SHARES = ("valid_source", "valid_target")
+DIGITS = 9
+"""Of the numbers that an export names its pairs by."""
+VALIDATION_SHARE, SEED = 0.1, 42
+"""Defaults of `prepare_data`, with which the footprints are labelled."""
+
+
+def read_labels(folder: Path) -> dict[str, str | None]:
+    """Return what the column `split` of a folder's footprints says, by the pairs' names.
+
+    Raises:
+        RasterFileError: The file cannot be read.
+        InvalidInputError: It has no such column.
+    """
+    rows = read_rows(folder)
+    if any(LABEL not in row for row in rows.values()):
+        raise InvalidInputError(
+            f"{folder / FOOTPRINTS_FILE} has no column {LABEL!r} that says {TRAIN!r} or "
+            f"{VALIDATION!r}; add it, or choose split='random' or 'block'."
+        )
+    return {name: row[LABEL] for name, row in rows.items()}
+
+
+def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what an earlier export's footprints say of its pairs, by name.
+
+    Raises:
+        RasterFileError: The file cannot be read.
+        InvalidInputError: It does not name the pairs.
+    """
+    path = folder / FOOTPRINTS_FILE
+    if not path.exists():
+        return {}
+    try:
+        if not path.is_file():
+            raise ValueError("it is no file")
+        frame = gpd.read_file(path)
+    except Exception as error:  # pyogrio raises errors of many kinds
+        raise RasterFileError(
+            f"{path} cannot be read: {said(error)}. Restore it, or delete it: then no pair has a "
+            "label."
+        ) from error
+    if NAME not in frame:
+        raise InvalidInputError(
+            f"{path} has no column {NAME!r}, so it cannot be seen which pair a row is about; "
+            "restore it, or delete the file."
+        )
+    rows = frame.drop(columns="geometry", errors="ignore").to_dict("records")
+    for row in rows:
+        row[NAME] = _stem(row[NAME])
+    return {row[NAME]: row for row in rows}
+
+
+def _stem(name: object) -> str:
+    """Return the name of a pair; programs that take it for a number drop its zeros."""
+    if isinstance(name, numbers.Real) and float(name).is_integer():
+        return f"{int(float(name)):0{DIGITS}d}"
+    return str(name)
+
+
+def write_footprints(
+    folder: Path,
+    rows: Sequence[dict[str, Any]],
+    grids: Sequence[Grid],
+    valid: ValidPixels | None = None,
+) -> None:
+    """Write the outlines of pairs, with a label for those whose rows have none.
+
+    Args:
+        folder: Where to.
+        rows: What is known of each pair: the label under `split` where it was chosen before, and
+            the shares of valid pixels under `valid_source` and `valid_target`.
+        grids: Where each lies.
+        valid: Asked which pixels of a pair are valid, for new pairs on ground of validation; by
+            default all are.
+    """
+    outlines = footprints(grids)
+    frame = gpd.GeoDataFrame(list(rows), geometry=list(outlines), crs=outlines.crs)
+    frame[LABEL] = _labels(rows, outlines, grids, valid)
+    with warnings.catch_warnings():
+        # Chips without a CRS are said elsewhere.
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        # In memory first: GDAL does not say what it fails to write as it closes a file.
+        content = io.BytesIO()
+        frame.to_file(content, driver="GPKG", layer=Path(FOOTPRINTS_FILE).stem)
+    (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
+
+
+def _labels(
+    rows: Sequence[dict[str, Any]],
+    outlines: gpd.GeoSeries,
+    grids: Sequence[Grid],
+    valid: ValidPixels | None,
+) -> list[Any]:
+    """Return the labels that rows have; for the others those that `prepare_data` would choose.
+
+    A new pair that shares ground with an earlier one that trains does so too, as validation would
+    take that ground. One on ground that is neither for training nor for validation gets no label,
+    nor does one that lies almost wholly on ground of validation.
+    """
+    labels = [row.get(LABEL) for row in rows]
+    new = [i for i, row in enumerate(rows) if LABEL not in row]
+    shares = [min(rows[i].get(key, 1.0) for key in VALID_SHARES) for i in new]
+    for i, label in zip(new, _chosen(outlines.iloc[new], shares), strict=True):
+        labels[i] = label
+    fresh = set(new) if len(new) < len(rows) else set()
+    for i, beside in _labels_beside(fresh, labels, outlines).items():
+        if beside - {TRAIN, VALIDATION}:
+            labels[i] = None
+        elif TRAIN in beside:
+            labels[i] = TRAIN
+    split = Split(
+        tuple(i for i in new if labels[i] == TRAIN),
+        tuple(i for i, label in enumerate(labels) if known_label(label) == VALIDATION),
+    )
+    for i in _without_enough(split, outlines, grids, valid):
+        labels[i] = None
+    return labels
+
+
+def _labels_beside(
+    new: set[int], labels: Sequence[Any], outlines: gpd.GeoSeries
+) -> dict[int, set[str]]:
+    """Return which labels the earlier pairs have that share ground with new ones."""
+    found: dict[int, set[str]] = {}
+    pairs = Ground(list(outlines)).overlaps().tolist() if new else []
+    for one, other in pairs:
+        if one in new and other not in new and isinstance(labels[other], str):
+            found.setdefault(one, set()).add(known_label(labels[other]) or labels[other])
+    return found
+
+
+def _chosen(outlines: gpd.GeoSeries, valid: Sequence[float]) -> list[str]:
+    """Return labels for new pairs; a single one trains."""
+    if len(outlines) < 2:
+        return [TRAIN] * len(outlines)
+    split = split_pairs(len(outlines), VALIDATION_SHARE, SEED, list(outlines), valid=valid)
+    held = set(split.validation)
+    return [VALIDATION if i in held else TRAIN for i in range(len(outlines))]
+
+
+def _without_enough(
+    split: Split, outlines: gpd.GeoSeries, grids: Sequence[Grid], valid: ValidPixels | None
+) -> tuple[int, ...]:
+    """Return the training pairs that keep too little to learn from."""
+    if not split.train:
+        return ()
+
+    def all_valid(position: int) -> NDArray[np.bool_]:
+        return np.ones((grids[position].height, grids[position].width), bool)
+
+    try:
+        return hide_validation(split, outlines, grids, valid or all_valid).left_out
+    except InvalidInputError:
+        # Whoever trains on them is told.
+        return split.train

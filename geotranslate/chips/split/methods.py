@@ -1,0 +1,228 @@
+"""Divide pairs into training and validation: by chance, in a patch, by labels or polygons."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+from shapely import (
+    STRtree,
+    area,
+    centroid,
+    covers,
+    get_coordinates,
+    intersection,
+    prepare,
+    union_all,
+)
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.chips.labels import TRAIN, VALIDATION, known_label
+from geotranslate.chips.mask import Mask
+from geotranslate.chips.vectors import Ground
+from geotranslate.errors import InvalidInputError
+
+SplitMethod = Literal["auto", "random", "block", "folder"]
+
+BLOCKS_TRIED = 24
+"""Patches of which the cheapest validates: few enough that another seed takes another place."""
+LEAST_VALID = 0.9
+"""Least valid pixels of a patch, as a share of what pairs have on average."""
+CORNER_SEGMENTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Positions of the pairs used for training and validation, and of those used for neither."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    left_out: tuple[int, ...] = ()
+    masks: Mapping[int, Mask] = field(default_factory=dict, compare=False, repr=False)
+    """Pixels that the targets of training pairs do not show, by their positions."""
+    hidden: BaseGeometry | None = field(default=None, compare=False, repr=False)
+    """The ground of these pixels, in the CRS of the outlines."""
+
+    @classmethod
+    def of_labels(cls, labels: Sequence[object]) -> Split:
+        """Return the split that a label for each pair says; others than ours are left out.
+
+        Raises:
+            InvalidInputError: No pair is labelled for training, or none for validation.
+        """
+        places: dict[str | None, list[int]] = {TRAIN: [], VALIDATION: [], None: []}
+        for position, label in enumerate(labels):
+            meant = known_label(label)
+            places[meant if meant in places else None].append(position)
+        for label in (TRAIN, VALIDATION):
+            if not places[label]:
+                found = ", ".join(sorted({repr(found) for found in labels})[:5])
+                raise InvalidInputError(
+                    f"The split labels no pair {label!r} (found {found}); label pairs {TRAIN!r} "
+                    f"and {VALIDATION!r}, or choose split='random' or 'block'."
+                )
+        train, validation, others = (tuple(places[label]) for label in (TRAIN, VALIDATION, None))
+        return cls(train, validation, others)
+
+    def among(self, positions: Sequence[int]) -> Split:
+        """Return the split of the pairs at some positions, numbered anew, without masks."""
+        places = {position: i for i, position in enumerate(positions)}
+        train, validation, left_out = (
+            tuple(places[i] for i in part if i in places)
+            for part in (self.train, self.validation, self.left_out)
+        )
+        return Split(train, validation, left_out, hidden=self.hidden)
+
+    def within(self, positions: Sequence[int], count: int) -> Split:
+        """Return the split of `count` pairs that this one is of those at some positions."""
+        train, validation = (
+            tuple(positions[i] for i in part) for part in (self.train, self.validation)
+        )
+        return Split(train, validation, _others(count, {*train, *validation}))
+
+
+def split_pairs(
+    count: int,
+    share: float,
+    seed: int,
+    footprints: Sequence[Polygon] | None = None,
+    *,
+    method: str = "auto",
+    buffer: float = 0.0,
+    valid: Sequence[float] | None = None,
+) -> Split:
+    """Choose validation pairs reproducibly: at least one, and at least one for training.
+
+    `random` takes them anywhere. `block` takes a pair and those nearest to it, so that they form
+    one patch: of some drawn at random the one that takes least ground from the other pairs. `auto`
+    is `block` where chips overlap and `random` elsewhere. All others train; `keep_apart` and
+    `hide_validation` see to the ground that they share with validation pairs.
+
+    Args:
+        count: Number of pairs, at least 2.
+        share: Share of them to validate on, 0 to 1.
+        seed: Same seed, same split.
+        footprints: Outlines on the ground, in one CRS; None where chips are not georeferenced.
+        method: See above.
+        buffer: Least distance between training and validation ground in CRS units.
+        valid: Share of valid pixels of every pair, 0 to 1; all 1 by default.
+
+    Raises:
+        InvalidInputError: The method or the buffer is impossible, or `block` is asked for without
+            footprints.
+    """
+    if method not in ("auto", "random", "block") or not 0 <= buffer < math.inf:
+        raise InvalidInputError(
+            f"split is {method!r} with buffer {buffer}; give one of "
+            f"{', '.join(get_args(SplitMethod))} and a buffer of 0 or more."
+        )
+    if footprints is None and method == "block":
+        raise InvalidInputError(
+            "split='block' needs chips with a CRS, and these have none; choose 'random'."
+        )
+    chance = random.Random(seed)
+    wanted = min(max(round(count * share), 1), count - 1)
+    if (
+        footprints is None
+        or method == "random"
+        or (method == "auto" and not len(Ground(footprints).overlaps()))
+    ):
+        validation = set(chance.sample(range(count), wanted))
+    else:
+        starts = chance.sample(range(count), min(count, BLOCKS_TRIED))
+        weights = np.ones(count) if valid is None else np.asarray(valid, np.float64)
+        validation = cheapest_block(footprints, wanted, starts, buffer, weights)
+    return Split(_others(count, validation), tuple(sorted(validation)))
+
+
+def cheapest_block(
+    footprints: Sequence[Polygon],
+    wanted: int,
+    starts: Sequence[int],
+    buffer: float,
+    valid: NDArray[np.float64],
+) -> set[int]:
+    """Return the patch of pairs whose validation takes least from the pairs that train.
+
+    What a patch takes is the area of other pairs that lies within it or the buffer, weighted by
+    their valid pixels: little at edges, in corners and beside gaps between scenes. Patches with
+    fewer valid pixels than pairs have on average are taken only if all are such, so that the
+    cheapest is not a corner of nodata.
+
+    Args:
+        footprints: Outlines on the ground, in one CRS.
+        wanted: Number of pairs of the patch.
+        starts: Pairs about which patches are tried; of equal ones the first is taken.
+        buffer: Least distance between training and validation ground in CRS units.
+        valid: Share of valid pixels of every pair.
+    """
+    outlines = np.array(footprints, dtype=object)
+    middles = get_coordinates(centroid(outlines))
+    tree = STRtree(outlines)
+    best: tuple[bool, float] | None = None
+    cheapest: set[int] = set()
+    for start in starts:
+        away = np.hypot(*(middles - middles[start]).T)
+        block = np.argsort(away, kind="stable")[:wanted]
+        ground = grown(union_all(outlines[block]), buffer)
+        others = np.setdiff1d(tree.query(ground, predicate="intersects"), block)
+        taken = float((area(intersection(outlines[others], ground)) * valid[others]).sum())
+        cost = bool(valid[block].mean() < LEAST_VALID * valid.mean()), taken
+        if best is None or cost < best:
+            best, cheapest = cost, set(block.tolist())
+    return cheapest
+
+
+def grown(ground: BaseGeometry, buffer: float) -> BaseGeometry:
+    """Return ground with all that is at most a distance from it, and at corners a trifle more."""
+    if not buffer:
+        return ground
+    # The sides of GEOS's round corners are chords, which come as near as the cosine of their half.
+    further = buffer / math.cos(math.pi / (4 * CORNER_SEGMENTS))
+    return ground.buffer(buffer, join_style="mitre") & ground.buffer(further, CORNER_SEGMENTS)
+
+
+def split_by_polygons(
+    footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str
+) -> tuple[Split, BaseGeometry]:
+    """Divide chips by the polygons that hold them; return also the ground kept for validation.
+
+    Chips wholly in polygons for validation validate. Others wholly in the polygons of both kinds
+    together train, but for the ground of those for validation. The rest is left out.
+
+    Args:
+        footprints: Outlines of the chips, in the CRS of the areas.
+        areas: Polygons.
+        column: Their column of labels, "train" or "val", in any case.
+
+    Raises:
+        InvalidInputError: The column is missing, or no chip lies in one kind of polygon.
+    """
+    if column not in areas.columns:
+        names = ", ".join(str(name) for name in areas.columns)
+        raise InvalidInputError(
+            f"The split polygons have no column {column!r} (but {names}); add one that says "
+            f"{TRAIN!r} or {VALIDATION!r}."
+        )
+    meant = areas[column].map(known_label)
+    merged = {label: areas[meant == label].union_all() for label in (VALIDATION, TRAIN)}
+    validation = merged[VALIDATION]
+    both = union_all([validation, merged[TRAIN]])
+    inner = np.array([outline.buffer(-1e-6 * outline.length) for outline in footprints], object)
+    for shape in (validation, both):
+        prepare(shape)
+    labels = np.full(len(inner), None, object)
+    labels[covers(both, inner)] = TRAIN
+    labels[covers(validation, inner)] = VALIDATION
+    return Split.of_labels(labels.tolist()), validation
+
+
+def _others(count: int, taken: set[int]) -> tuple[int, ...]:
+    return tuple(i for i in range(count) if i not in taken)

@@ -1,0 +1,1 @@
+"""Predictors: trained networks that translate arrays, rasters and lists of scenes."""

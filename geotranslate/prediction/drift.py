@@ -1,0 +1,174 @@
+"""Say where a scene differs from what a model was trained on."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what transforming raises is not public
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+from rasterio.warp import transform
+from rasterio.windows import Window
+
+from geotranslate.checks import class_list
+from geotranslate.chips.bands import DataCard, Side, parsed_crs
+from geotranslate.errors import warn
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.reader import RasterReader
+
+MOST_DIFFERENCE = 1.2
+"""Ratio of pixel sizes up to which nothing is said."""
+FAR = 5.0
+"""Scaled value beyond which a pixel is far outside of training, which reaches from -1 to 1."""
+FAR_SHARE = 0.05
+EARTH_RADIUS = 6_371_008.8
+WEB_MERCATOR = 3857
+
+
+def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
+    """Warn of a scene without CRS, with other pixel sizes, another dtype, other values or classes.
+
+    Of the values a few small windows are looked at. What is not known is not compared. What was
+    said is returned.
+    """
+    name = os.path.basename(source.name)
+    found = (
+        _no_crs(source, name),
+        _other_pixels(source.grid, card, name),
+        _other_dtype(source, card.source, name),
+        _other_values(_looked_at(source), source, card.source, name),
+    )
+    said = [sentence for sentence in found if sentence]
+    for sentence in said:
+        warn(sentence)
+    return said
+
+
+def ground_size(
+    resolution: tuple[float, float], crs: CRS | None, latitude: float
+) -> tuple[float, float] | None:
+    """Return a pixel's sides in metres at a latitude, None where the CRS does not tell.
+
+    Args:
+        resolution: Sides along row and column in units of the CRS.
+        crs: Geographic or projected.
+        latitude: Degrees.
+    """
+    if crs is None or not (crs.is_geographic or crs.is_projected):
+        return None
+    factor = crs.units_factor[1]
+    along_row = along_column = factor * (EARTH_RADIUS if crs.is_geographic else 1)
+    shrunk = math.cos(math.radians(latitude))
+    if crs.is_geographic:
+        along_row *= shrunk
+    elif crs.to_epsg() == WEB_MERCATOR:
+        along_row, along_column = along_row * shrunk, along_column * shrunk
+    return resolution[0] * along_row, resolution[1] * along_column
+
+
+def _no_crs(source: RasterReader, name: str) -> str | None:
+    if source.grid.crs is not None or source.dataset.gcps[0]:
+        return None
+    return f"{name} has no CRS, so the output has none either."
+
+
+def _other_pixels(grid: Grid, card: DataCard, name: str) -> str | None:
+    if grid.crs is None or not card.crs or card.resolution is None:
+        return None
+    try:
+        latitude = _latitude(grid)
+        here = ground_size(grid.resolution, grid.crs, latitude)
+        there = ground_size(card.resolution, parsed_crs(card.crs), latitude)
+    except (CRSError, RasterioError, CPLE_BaseError):
+        return None
+    if here is None or there is None or min(there) <= 0:
+        return None
+    ratios = [one / other for one, other in zip(here, there, strict=True)]
+    if 1 / MOST_DIFFERENCE <= min(ratios) and max(ratios) <= MOST_DIFFERENCE:
+        return None
+    return (
+        f"{name} has pixels of {_metres(here)} but the model was trained on {_metres(there)}, so "
+        "it sees things in another size than it knows. Resample the scene first, for example "
+        "with gdalwarp -tr."
+    )
+
+
+def _latitude(grid: Grid) -> float:
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    latitude = transform(grid.crs, CRS.from_epsg(4326), [x], [y])[1][0]
+    return float(latitude) if math.isfinite(latitude) else 0.0
+
+
+def _metres(sides: tuple[float, float]) -> str:
+    texts = [f"{side:.3g}" for side in sides]
+    return f"{texts[0]} m" if texts[0] == texts[1] else f"{texts[0]} x {texts[1]} m"
+
+
+def _other_dtype(source: RasterReader, side: Side, name: str) -> str | None:
+    both = (np.dtype(source.dtype), np.dtype(side.dtype))
+    if both[0] == both[1] or all(dtype.kind == "f" for dtype in both):
+        return None
+    return (
+        f"{name} is {source.dtype} but the model was trained on {side.dtype}; its values are taken "
+        "as they are. If they have another unit, convert the scene first."
+    )
+
+
+def _looked_at(source: RasterReader) -> NDArray[np.float32]:
+    """Return the valid values `(bands, pixels)` of nine windows, quickly read from any raster."""
+    size = 64
+    found = []
+    for row in _spots(source.grid.height, size):
+        for col in _spots(source.grid.width, size):
+            height, width = min(size, source.grid.height), min(size, source.grid.width)
+            data, valid = source.read(Window(col, row, width, height))
+            found.append(data[:, valid])
+    return np.concatenate(found, axis=1)
+
+
+def _other_values(
+    values: NDArray[np.float32], source: RasterReader, side: Side, name: str
+) -> str | None:
+    if not values.shape[1]:
+        return None
+    if side.classes is not None:
+        return _other_classes(values, side, name)
+    far = _far(values, side)
+    for band in range(side.bands):
+        if np.mean(far[band]) > FAR_SHARE:
+            low, high = values[band].min(), values[band].max()
+            return (
+                f"{name} holds values far outside of those that the model was trained on: band "
+                f"{source.indexes[band]} reaches from {low:.6g} to {high:.6g}, in training from "
+                f"{side.limits[0][band]:.6g} to {side.limits[1][band]:.6g}. Check that it "
+                "has the same units and scale."
+            )
+    return None
+
+
+def _far(values: NDArray[np.float32], side: Side) -> NDArray[np.bool_]:
+    """Return which values `(bands, pixels)` lie two training ranges or more outside of training."""
+    if side.scaling.bounded:
+        return np.abs(side.scaling.scale(values[:, :, None])[:, :, 0]) > FAR
+    low, high = np.array(side.limits)[..., None]
+    beyond = (FAR - 1) / 2 * (high - low)
+    return (values < low - beyond) | (values > high + beyond)
+
+
+def _other_classes(values: NDArray[np.float32], side: Side, name: str) -> str | None:
+    unseen = [value for value in np.unique(values).tolist() if value not in side.class_numbers]
+    if not unseen or not side.class_numbers:
+        return None
+    return (
+        f"{name} holds {class_list(unseen)}, which the model has not seen in training; its "
+        f"classes are {class_list(side.class_numbers)}. Such pixels are translated as if nothing "
+        "was known of them. Give them the numbers of classes that the model knows, or train on "
+        "chips that hold them."
+    )
+
+
+def _spots(length: int, size: int) -> set[int]:
+    return {max(0, (length - size) * step // 2) for step in range(3)}

@@ -1,0 +1,277 @@
+"""Run a generator on arrays in the rasters' own units."""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from geotranslate.checks import whole_number
+from geotranslate.chips.bands import DataCard
+from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
+from geotranslate.networks.onehot import OneHot
+from geotranslate.prediction.hardware import Precision, frozen, resolve_precision
+from geotranslate.prediction.normstats import NormStats, SceneStatistics
+from geotranslate.raster.dtypes import fits, to_dtype
+from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
+from geotranslate.raster.tiling import Place
+
+CPU_BATCH = 8
+GPU_BATCH = 64
+"""Most chips at once by default, or tiles of as many pixels: more of them are not faster."""
+
+# One for all networks: a lock cannot be sent to another process.
+_EVAL_MODE = threading.RLock()
+
+
+class Inference:
+    """A generator between two scalings: float32 batches in source units to ones in target units.
+
+    It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
+    whatever statistics normalise, a tile's translation does not depend on the others of its batch.
+
+    Args:
+        generator: The network.
+        card: The data that it was trained on.
+        stride: Factor by which the generator shrinks images inside, px.
+        radius: How far it sees, px; None for the whole image.
+    """
+
+    any_shape = True
+    """Tiles need not be square."""
+
+    def __init__(
+        self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
+    ) -> None:
+        self.generator, self.card = generator, card
+        self.stride, self.radius = stride, radius
+        self.precision: Precision = "float32"
+        self.norm_stats: NormStats = "running"
+        self.original = generator
+        """The network in float32, as it was trained."""
+        self._statistics: tuple[SceneStatistics, NDArray[np.float32]] | None = None
+        self._frozen = False
+        self._fitting: int | None = None
+
+    def at(self, precision: Precision, norm_stats: NormStats = "running") -> Inference:
+        """Return a copy of the generator at a precision; "auto" is bfloat16 where that is fast.
+
+        It is laid out for speed, and what becomes of the original does not change it.
+
+        Args:
+            precision: "float32", "bfloat16" or "auto".
+            norm_stats: What `resolve_norm_stats` returned; "scene" and "smooth" need `knowing`.
+
+        Raises:
+            InvalidInputError: There is no such precision.
+        """
+        other = copy.copy(self)
+        other.precision = resolve_precision(precision, self.device)
+        other.norm_stats = norm_stats
+        network = self.generator
+        if norm_stats != "running":
+            if other.looks_first:
+                other.original = copy.deepcopy(network)
+            network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
+                network
+            )
+            # Without a look at the whole tile, how far it sees is that of its convolutions.
+            other.radius = None if norm_stats == "tile" else getattr(network, "radius", None)
+        other._run(frozen(network, other.precision))
+        return other
+
+    def _run(self, generator: nn.Module) -> None:
+        self.generator, self._frozen = generator, True
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether statistics of the scene are needed."""
+        return self.norm_stats in ("scene", "smooth")
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether it has to know where tiles lie."""
+        return self.norm_stats == "smooth"
+
+    def knowing(self, statistics: SceneStatistics | None) -> Inference:
+        """Return a copy that normalizes by the statistics of a scene, itself where it needs none.
+
+        Raises:
+            RasterFileError: They cannot be read.
+        """
+        if statistics is None:
+            return self
+        other = copy.copy(self)
+        values = statistics.read()
+        if self.norm_stats == "scene":
+            network = fixed(self.original, torch.from_numpy(values[0, 0].copy()))
+            other._run(frozen(network, self.precision))
+        else:
+            other._statistics = statistics, values
+        return other
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+    def batch_size(self, wanted: int | None, tile: int) -> int:
+        """Return how many tiles to translate at once: as wanted, else what the machine takes.
+
+        That is as many pixels as 8 chips have on a CPU, and on a GPU the largest power of two up to
+        as 64 have that its memory holds.
+
+        Raises:
+            InvalidInputError: What is wanted is no whole number of at least 1.
+            GeotranslateError: The GPU's memory does not hold a single tile.
+        """
+        if wanted is not None:
+            return whole_number("batch_size", wanted, 1)
+        chips = max(tile / self.card.chip_size, 1) ** 2
+        if self.device.type == "cpu":
+            return max(int(CPU_BATCH / chips), 1)
+        most = 2 ** int(math.log2(max(GPU_BATCH / chips, 1)))
+        self.scaled(torch.zeros(most, self.card.source.bands, tile, tile))
+        return min(most, self._fitting or most)
+
+    def __call__(
+        self, batch: NDArray[Any], places: Sequence[Place] | None = None
+    ) -> NDArray[np.float32]:
+        """Translate `(n, bands, rows, cols)`.
+
+        Args:
+            batch: Tiles.
+            places: Their tile rows and tile columns, where it `needs_places`.
+
+        Raises:
+            GeotranslateError: The GPU's memory does not hold a single tile.
+        """
+        scaled = torch.from_numpy(self.card.source.scaling.scale(batch))
+        return self.card.target.scaling.unscale(self.scaled(scaled, places).numpy())
+
+    def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
+        """Translate a batch in -1..1 into one in -1..1, on the CPU."""
+        with self._eval_mode(), torch.inference_mode():
+            done: list[Tensor] = []
+            while (start := sum(map(len, done))) < len(batch):
+                at = slice(start, start + self._at_once(len(batch)))
+                part = batch[at]
+                try:
+                    with around(self._around(places and places[at])):
+                        done.append(self._forward(part))
+                except torch.cuda.OutOfMemoryError:
+                    self._shrink(part)
+            return torch.cat(done)
+
+    @contextmanager
+    def _eval_mode(self) -> Iterator[None]:
+        """Hold the network in eval mode; one that may be trained, for one thread at a time."""
+        if self._frozen:
+            yield
+            return
+        with _EVAL_MODE:
+            training = self.generator.training
+            self.generator.eval()
+            try:
+                yield
+            finally:
+                self.generator.train(training)
+
+    def _around(self, places: Sequence[Place] | None) -> Around | None:
+        if self._statistics is None or places is None:
+            return None
+        statistics, values = self._statistics
+        return statistics.around(values, places, self.device)
+
+    def _forward(self, part: Tensor) -> Tensor:
+        first = next(self.generator.parameters())
+        # Rounded to bfloat16, the numbers of classes would be those of others.
+        dtype = torch.float32 if isinstance(self.generator, OneHot) else first.dtype
+        given = part.to(first.device, dtype, memory_format=torch.channels_last)
+        return self.generator(given).float().cpu()
+
+    def _at_once(self, given: int) -> int:
+        """Return how many tiles the generator gets at once: on the CPU in float32 single ones.
+
+        Its convolutions may differ in the last bit with the number of tiles; one by one, the
+        result does not depend on the batch size.
+        """
+        if self.device.type == "cpu" and self.precision == "float32":
+            return 1
+        return min(given, self._fitting or given)
+
+    def _shrink(self, part: Tensor) -> None:
+        """Remember that so many tiles do not fit into the GPU's memory."""
+        if len(part) == 1:
+            raise GeotranslateError(
+                f"The GPU's memory does not hold one tile of {part.shape[-1]} px; give a smaller "
+                "tile_size, or free the GPU of other programs."
+            )
+        # The largest power of two below.
+        self._fitting = 1 << ((len(part) - 1).bit_length() - 1)
+        torch.cuda.empty_cache()
+
+    def image(self, data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+        """Translate one image `(bands, rows, cols)` in a single pass, to the target's dtype.
+
+        Invalid pixels become the target's nodata value (NaN for floats) where it has one.
+
+        Raises:
+            InvalidInputError: The number of bands is not that of the source side.
+        """
+        self.check_bands("The image", len(data))
+        rows, cols = data.shape[1:]
+        filled = fill_gaps(data.astype(np.float32), valid, self.card.source.fill)
+        # A network cannot take an image smaller than its stride: extend it by reflection.
+        at = (
+            reflected(0, max(rows, self.stride), rows),
+            reflected(0, max(cols, self.stride), cols),
+        )
+        translated = self(filled[:, at[0][:, None], at[1]][None])[0, :, :rows, :cols]
+        side = self.card.target
+        typed = to_dtype(translated, side.dtype)
+        nodata = np.nan if np.issubdtype(typed.dtype, np.floating) else side.nodata
+        if nodata is not None and not fits(nodata, side.dtype):
+            # Files may name a value that their dtype does not have: no pixel holds it.
+            nodata = None
+        return typed if nodata is None else np.where(valid, typed, typed.dtype.type(nodata))
+
+    def check_bands(self, name: str, bands: int, *, has_alpha: bool = False) -> None:
+        """Refuse an image with another number of bands than the generator takes, alpha aside."""
+        side = self.card.source
+        if bands != side.bands:
+            names = ", ".join(name for name in side.band_names if name)
+            raise InvalidInputError(
+                f"{name} has {bands} band{'s' if bands != 1 else ''}"
+                f"{' and alpha, which is its mask,' if has_alpha else ''} but the model translates "
+                f"{side.bands}{f' ({names})' if names else ''}. Give a raster with the bands that "
+                "it was trained on, in their order."
+            )
+
+    def bands_of(self, source: RasterReader) -> tuple[int, ...]:
+        """Return which bands of a raster the generator takes, by number.
+
+        Those of the same names where all have names, whatever their order; else the same numbers
+        as in training where the raster has as many bands as the training files; else all.
+
+        Raises:
+            InvalidInputError: The raster has other bands.
+        """
+        side = self.card.source
+        places = dict(zip(source.band_names, source.indexes, strict=True))
+        named = all(side.band_names) and len(set(side.band_names)) == side.bands
+        if named and set(side.band_names) <= places.keys():
+            return tuple(places[name] for name in side.band_names)
+        if source.bands == side.file_bands != side.bands:
+            return side.indexes
+        self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+        return source.indexes

@@ -1,0 +1,123 @@
+"""Which statistics normalise the tiles of a scene, and where those of a scene are kept."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from geotranslate.checks import choice
+from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.files import sha256_of
+from geotranslate.networks.norm_statistics import Around, lacking, normalizes
+from geotranslate.raster.tiling import InterpolationGrid, Place
+
+NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
+LARGEST_READ = 2**28
+"""Bytes of statistics that are read at once."""
+
+
+def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | str) -> NormStats:
+    """Return which statistics are used; "auto" as those that do not see the tile they are for.
+
+    A network without normalisations has "running" ones, whatever is asked for.
+
+    Args:
+        norm_stats: What is asked for.
+        network: The generator.
+        tta: The test-time augmentation.
+
+    Raises:
+        InvalidInputError: There are no such statistics, or not for this network or augmentation.
+    """
+    choice("norm_stats", norm_stats, get_args(NormStats))
+    if not normalizes(network):
+        return "running"
+    without = lacking(network)
+    if norm_stats == "auto":
+        return "scene" if without else "running"
+    if norm_stats == "running" and without:
+        raise InvalidInputError(
+            f"norm_stats is 'running', but the model normalizes by {' and '.join(without)}, which "
+            "learns no statistics in training; give 'scene' or 'smooth' for those of the scene, "
+            "'tile' for those of every tile, or leave it out."
+        )
+    if norm_stats == "smooth" and tta:
+        raise InvalidInputError(
+            "norm_stats is 'smooth', whose statistics are of tiles as they lie, but tta turns "
+            "tiles; translate without tta, or give norm_stats='scene'."
+        )
+    return norm_stats
+
+
+@dataclass(frozen=True)
+class SceneStatistics:
+    """Statistics of a scene in a file, and of which tiles: small where it is sent."""
+
+    path: Path
+    """An array `(rows of tiles, columns of tiles, statistics)`, one by one for the whole scene."""
+    digest: str
+    """SHA-256 of the file."""
+    rows: InterpolationGrid
+    cols: InterpolationGrid
+    first: Place
+    """The tile that the array begins with."""
+
+    def read(self) -> NDArray[np.float32]:
+        """Return the array; a large one is read from the file as it is used.
+
+        Raises:
+            RasterFileError: The file is gone, damaged, or another one.
+        """
+        try:
+            if sha256_of(self.path) != self.digest:
+                raise RasterFileError(
+                    f"The statistics of the scene in {self.path} were changed while it was "
+                    "translated; remove the folder and start anew."
+                )
+            mapped = self.path.stat().st_size > LARGEST_READ
+            return cast("NDArray[np.float32]", np.load(self.path, "r" if mapped else None))
+        except FileNotFoundError as error:
+            raise RasterFileError(
+                f"The statistics of the scene are not in {self.path}. All who translate its parts "
+                "need that file; start again where they see it."
+            ) from error
+        except (EOFError, ValueError) as error:
+            raise RasterFileError(
+                f"{self.path}, the statistics of the scene, is damaged; remove the folder and "
+                "start anew."
+            ) from error
+
+    def around(
+        self, values: NDArray[np.float32], places: Sequence[Place], device: torch.device
+    ) -> Around:
+        """Return what is interpolated between in a batch of tiles.
+
+        Args:
+            values: What `read` returned.
+            places: Tile rows and tile columns.
+            device: Where the network is.
+        """
+        rows = np.stack([self.rows.neighbors(row) for row, _ in places]) - self.first[0]
+        cols = np.stack([self.cols.neighbors(col) for _, col in places]) - self.first[1]
+        near = np.ascontiguousarray(values[rows[:, :, None], cols[:, None, :]])
+
+        # Layers of one size share them.
+        @functools.cache
+        def weights(axis: Literal[0, 1], size: int) -> torch.Tensor:
+            centres = (self.rows, self.cols)[axis]
+            each = [centres.weights(place[axis], size) for place in places]
+            return torch.from_numpy(np.stack(each)).to(device)
+
+        return Around(
+            torch.from_numpy(near).to(device),
+            lambda size: weights(0, size),
+            lambda size: weights(1, size),
+        )

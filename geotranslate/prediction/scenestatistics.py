@@ -1,0 +1,195 @@
+"""Measure a scene's statistics before its tiles are translated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from geotranslate.errors import GeotranslateError
+from geotranslate.files import sha256_of
+from geotranslate.networks.layers import pad_to_multiple
+from geotranslate.networks.norm_statistics import measure, measuring, size_of
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import SceneStatistics
+from geotranslate.prediction.tta import TileFunction
+from geotranslate.raster.pipeline import SceneTiles, Tile
+from geotranslate.raster.tiling import InterpolationGrid, Place
+
+FILE = "statistics.npy"
+MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
+"""A scene is measured by as many tiles as have that many pixels: their activations, about 600 bytes
+a pixel in a U-Net with `ngf=64`, are in memory together."""
+
+MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
+"""Side of the largest tiles of which it takes no more, px."""
+
+LOOKS = 8
+"""Times as many tiles are looked at for such as are mostly valid."""
+
+ENOUGH = 0.25
+"""Share of a tile's pixels that have to be valid for statistics of its own."""
+
+# Steps along both axes by which points are spread evenly, however many they are (M. Roberts' R2).
+_STEPS = (0.7548776662466927, 0.5698402909980532)
+
+
+@dataclass(frozen=True)
+class Surveyor:
+    """An `apply` that measures a scene first, "scene" or "smooth"; see `NeedsPrescan`.
+
+    The statistics are in a file in the folder of the parts, which all who compute them read.
+    """
+
+    inference: Inference
+    finish: Callable[[SceneStatistics], TileFunction]
+    """Returns what translates tiles with statistics."""
+
+    @property
+    def stride(self) -> int:
+        """Factor by which tiles are shrunk inside, px."""
+        return self.inference.stride
+
+    @property
+    def radius(self) -> int | None:
+        """How far a pixel's translation sees with these statistics, px; None where unknown."""
+        return self.inference.radius
+
+    any_shape = True
+
+    def prescan(self, survey: SceneTiles) -> TileFunction:
+        """Measure the scene, unless that was done, and return what translates its tiles."""
+        rows, cols = (
+            InterpolationGrid(axis, -(-axis.tile // self.stride) * self.stride)
+            for axis in (survey.plan.rows, survey.plan.cols)
+        )
+        # A tile needs its neighbours' statistics, and those with few valid pixels theirs.
+        tiles = survey.around((2 * rows.radius, 2 * cols.radius))
+
+        def make(file: Path) -> None:
+            if self.inference.norm_stats == "scene":
+                with file.open("wb") as written:
+                    np.save(written, self._of_scene(survey)[None])
+            else:
+                self._write_grid(survey, tiles, (rows.radius, cols.radius), file)
+
+        path = survey.once(FILE, make).absolute()
+        first = tiles[0].start, tiles[1].start
+        return self.finish(SceneStatistics(path, sha256_of(path), rows, cols, first))
+
+    def _of_scene(self, survey: SceneTiles) -> NDArray[np.float32]:
+        pixels = survey.plan.rows.tile * survey.plan.cols.tile
+        tiles = sampled(survey, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
+        original = self.inference.original
+        if not tiles:  # and so nothing to translate
+            return np.ones((1, size_of(original)), np.float32)
+        return self._measured(measuring(original, together=True), tiles)
+
+    def _write_grid(
+        self, survey: SceneTiles, tiles: tuple[range, range], reach: tuple[int, int], file: Path
+    ) -> None:
+        rows, cols = tiles
+        original = self.inference.original
+        shape = len(rows), len(cols), size_of(original)
+        _write_zeros(file, shape)
+        grid = np.load(file, mmap_mode="r+")
+        shares = np.zeros(shape[:2])
+        network = measuring(original, together=False)
+        # One by one: it depends on the batch size nowhere, and reading takes its time as well.
+        for (row, col), tile in survey.tiles(rows, cols):
+            at = row - rows.start, col - cols.start
+            grid[at], shares[at] = self._measured(network, [tile])[0], tile[1].mean()
+        complete(grid, shares, reach)
+        grid.flush()
+
+    def _measured(self, network: nn.Module, tiles: list[Tile]) -> NDArray[np.float32]:
+        values = self.inference.card.source.scaling.scale(np.stack([data for data, _ in tiles]))
+        valid = np.stack([valid for _, valid in tiles])[:, None].astype(np.float32)
+        images, shares = (
+            pad_to_multiple(torch.from_numpy(each), self.stride).to(self.inference.device)
+            for each in (values, valid)
+        )
+        try:
+            return measure(network, images, shares).numpy()
+        except torch.cuda.OutOfMemoryError as error:
+            raise GeotranslateError(
+                f"The GPU's memory does not hold the {len(tiles)} tiles of {values.shape[-1]} px "
+                "by which the scene is measured; give a smaller tile_size, or free the GPU of "
+                "other programs."
+            ) from error
+
+
+def spread(rows: int, cols: int) -> Iterator[Place]:
+    """Yield every place of a grid once, the first ones spread evenly, however many are taken."""
+    seen = set()
+    for number in range(4 * min(rows * cols, 2**12)):
+        at = [(0.5 + number * step) % 1 for step in _STEPS]
+        place = int(at[0] * rows), int(at[1] * cols)
+        if place not in seen:
+            seen.add(place)
+            yield place
+    for index in range(rows * cols):
+        if (place := divmod(index, cols)) not in seen:
+            yield place
+
+
+def sampled(survey: SceneTiles, most: int) -> list[Tile]:
+    """Return tiles from all over a scene, mostly valid ones where there are; none without pixels.
+
+    Args:
+        survey: The scene.
+        most: How many.
+    """
+    whole: list[Tile] = []
+    partly: list[tuple[float, Tile]] = []
+    for looked, place in enumerate(spread(len(survey.plan.rows), len(survey.plan.cols))):
+        if len(whole) == most or (looked >= LOOKS * most and (whole or partly)):
+            break
+        tile = survey.tile(place)
+        share = float(tile[1].mean())
+        if share > 0.5:
+            whole.append(tile)
+        elif share:
+            partly = sorted([*partly, (share, tile)], key=lambda each: -each[0])[:most]
+    return [*whole, *(tile for _, tile in partly)][:most]
+
+
+def complete(
+    grid: NDArray[np.float32], shares: NDArray[np.float64], reach: tuple[int, int]
+) -> None:
+    """Give tiles with few valid pixels the mean statistics of those around that have enough.
+
+    Where none has, that of all around with any, weighted by their pixels.
+
+    Args:
+        grid: Statistics `(rows of tiles, columns of tiles, statistics)`, which are changed.
+        shares: Valid share of each tile.
+        reach: How far around is looked, in tiles down and across.
+    """
+    enough = shares >= ENOUGH
+    changed = []
+    for row, col in np.argwhere(~enough).tolist():
+        near = tuple(
+            slice(max(at - far, 0), at + far + 1) for at, far in zip((row, col), reach, strict=True)
+        )
+        weights = shares[near] * (enough[near] if enough[near].any() else 1)
+        if weights.any():
+            mean = np.tensordot(weights / weights.sum(), grid[near], 2)
+            changed.append((row, col, mean.astype(np.float32)))
+    for row, col, mean in changed:
+        grid[row, col] = mean
+
+
+def _write_zeros(file: Path, shape: tuple[int, int, int]) -> None:
+    """Write an array of zeros row by row: a full disk is an error here, and a crash in a map."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with file.open("wb") as written:
+        np.lib.format.write_array_header_1_0(written, header)
+        for _ in range(shape[0]):
+            written.write(bytes(4 * math.prod(shape[1:])))

@@ -1,0 +1,188 @@
+"""Give other processes and machines the model without sending it with every piece of work."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotranslate.chips.bands import Direction
+from geotranslate.errors import RasterFileError
+from geotranslate.prediction.hardware import Precision
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.normstats import NormStats, SceneStatistics
+from geotranslate.prediction.scenestatistics import Surveyor
+from geotranslate.prediction.tta import Symmetric, TileFunction
+from geotranslate.raster.tiling import Place
+
+Loader: TypeAlias = Callable[[Path, str, Direction], Inference]
+"""Returns the inference of a saved model in a direction: of a folder, if it has this digest."""
+
+_LOADING = threading.Lock()
+_loaded: tuple[SavedModel, Any] | None = None
+
+
+def augmented(inference: Inference, tta: bool | str) -> TileFunction:
+    """Return the inference, with the test-time augmentation that is asked for."""
+    return Symmetric(inference, spread=tta == "std") if tta else inference
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The inference of a model that is saved where every worker can read it.
+
+    It is small when it is sent; a process that calls it loads the model once and keeps it until
+    another one is called.
+    """
+
+    any_shape: ClassVar = True
+    load: Loader
+    folder: Path
+    digest: str
+    """SHA-256 of its weights: a folder that was renewed meanwhile is another model."""
+    stride: int
+    radius: int | None
+    precision: Precision
+    tta: bool | str
+    norm_stats: NormStats = "running"
+    statistics: SceneStatistics | None = None
+    direction: Direction = "AtoB"
+
+    @classmethod
+    def of(
+        cls,
+        load: Loader,
+        folder: Path,
+        digest: str,
+        inference: Inference,
+        tta: bool | str,
+        direction: Direction = "AtoB",
+    ) -> SavedModel:
+        """Refer to a saved model, for the same work as an inference that has its weights."""
+        return cls(
+            load,
+            folder.absolute(),
+            digest,
+            inference.stride,
+            inference.radius,
+            inference.precision,
+            tta,
+            inference.norm_stats,
+            direction=direction,
+        )
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether it has to know where tiles lie."""
+        return self.norm_stats == "smooth"
+
+    def __call__(
+        self, batch: NDArray[Any], places: Sequence[Place] | None = None
+    ) -> NDArray[np.float32]:
+        """Translate `(n, bands, rows, cols)`.
+
+        Args:
+            batch: Tiles.
+            places: Their tile rows and tile columns, where it `needs_places`.
+
+        Raises:
+            ModelFileError: The folder cannot be seen from here, or was renewed.
+            RasterFileError: The statistics of the scene cannot.
+        """
+        global _loaded
+        # Workers may be threads of one process: only the first of them loads.
+        with _LOADING:
+            if _loaded is None or _loaded[0] != self:
+                _loaded = self, self._load()
+            apply: Any = _loaded[1]
+        return apply(batch) if places is None else apply(batch, places)
+
+    def _load(self) -> TileFunction:
+        loaded = self.load(self.folder, self.digest, self.direction)
+        inference = loaded.at(self.precision, self.norm_stats)
+        return augmented(inference.knowing(self.statistics), self.tta)
+
+
+def works_elsewhere(executor: object) -> bool:
+    """Tell whether an executor's workers are other processes, which the model has to be sent to."""
+    return executor is not None and not isinstance(executor, ThreadPoolExecutor)
+
+
+class StoredModel(Protocol):
+    """The model that a predictor translates for: it has a name, and folders that workers read."""
+
+    @property
+    def name(self) -> str:
+        """Name of its class."""
+
+    @property
+    def loader(self) -> Loader:
+        """A function that workers can be sent and that loads the model there."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its weights."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it into a folder and return the folder."""
+
+    def saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that holds it as it is, if there is one."""
+
+
+@contextmanager
+def shared(
+    model: StoredModel,
+    direction: Direction,
+    inference: Inference,
+    tta: bool | str,
+    executor: object,
+    digest: str,
+    output: Path,
+) -> Iterator[TileFunction | Surveyor]:
+    """Yield what translates tiles wherever the executor's workers are, as long as the block lasts.
+
+    Args:
+        model: The model, which is saved beside the output if workers could not read it otherwise.
+        direction: The direction that it translates in.
+        inference: Its inference at the precision that is asked for.
+        tta: The test-time augmentation.
+        executor: What computes the parts, None for this process.
+        digest: SHA-256 of its weights.
+        output: What is written.
+
+    Raises:
+        RasterFileError: The folder of the output does not exist.
+    """
+    if not works_elsewhere(executor):
+        yield _looking(inference, lambda known: augmented(inference.knowing(known), tta))
+        return
+    folder = model.saved_folder(digest)
+    if folder is not None:
+        saved = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
+        yield _looking(inference, lambda known: replace(saved, statistics=known))
+        return
+    if not output.parent.is_dir():
+        raise RasterFileError(
+            f"The folder {output.parent} of the output {output.name} does not exist; create it "
+            "first."
+        )
+    with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
+        folder = model.save(made)
+        left = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
+        yield _looking(inference, lambda known: replace(left, statistics=known))
+
+
+def _looking(
+    inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
+) -> TileFunction | Surveyor:
+    """Return what is finished, by way of a look at the scene where statistics of it are needed."""
+    return Surveyor(inference, finish) if inference.looks_first else finish(None)

@@ -1,0 +1,91 @@
+"""Descriptions of a model: text, a table in notebooks, and a figure of its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from fastai.torch_core import subplots
+from torch import nn
+
+from geotranslate.chips.bands import Side
+from geotranslate.errors import InvalidInputError
+from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.twoway import TwoWay
+from geotranslate.tables import Summary
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.translators.card import Card
+
+
+def describe(card: Card, pair: AdversarialPair) -> Summary:
+    """Return the lines that show a model.
+
+    Args:
+        card: Its card.
+        pair: Its networks.
+    """
+    lines = [
+        ("model", card.translator),
+        ("source", _side(card.data.source)),
+        ("target", _side(card.data.target)),
+        ("chips", f"{card.data.chip_size} x {card.data.chip_size} px"),
+        ("generator", _network(pair.generator)),
+        ("discriminator", _network(pair.discriminator)),
+    ]
+    if "recipe" in card.options:
+        lines.append(("recipe", _recipe(card)))
+    if pair.average is not None:
+        lines.append(("translates with", "an average of the generator's weights"))
+    lines.append(("epochs", str(len(card.history))))
+    if card.history:
+        row = card.history[-1]
+        lines.append(("last epoch", ", ".join(f"{name} {row[name]:.4g}" for name in row)))
+    return Summary(tuple(lines))
+
+
+def _recipe(card: Card) -> str:
+    """Return what a Pix2Pix learns by and why."""
+    options, target = card.options, card.data.target
+    start = "a fitted start, then " if options["start"] == "pixel" else ""
+    losses = "L1 alone"
+    if options["lambda_gan"]:
+        losses = "L1 and a discriminator"
+        if options["gan_after"]:
+            losses += f" from {options['gan_after']:.0%} of a training on"
+    return f"{options['recipe']} (the target holds {target.kind}): {start}{losses}"
+
+
+def _side(side: Side) -> str:
+    names = ", ".join(name for name in side.band_names if name)
+    bands = f"{side.bands} band{'s' if side.bands != 1 else ''}"
+    classes = "" if side.classes is None else f", {side.classes.count}"
+    return f"{bands}{f' ({names})' if names else ''} of {side.dtype}{classes}"
+
+
+def _network(network: nn.Module | None) -> str:
+    if network is None:
+        return "none"
+    weights = sum(weight.numel() for weight in network.parameters())
+    network = unwrapped(network)
+    several = isinstance(network, TwoWay | nn.ModuleDict)
+    parts = [*network.children()] if several else [network]
+    return f"{' and '.join(type(part).__name__ for part in parts)} of {weights:,} weights"
+
+
+def draw_history(history: Sequence[Mapping[str, float]]) -> Any:
+    """Draw every column of the progress table over the epochs; return the figure.
+
+    Raises:
+        InvalidInputError: There are no epochs.
+    """
+    if not history:
+        raise InvalidInputError("There are no losses to plot yet; call fit first.")
+    names = list(history[-1])
+    figure, axes = subplots(1, len(names), figsize=(3 * len(names), 2.6))
+    for axis, name in zip(np.ravel(axes), names, strict=True):
+        losses = [row.get(name, np.nan) for row in history]
+        axis.plot(range(1, len(losses) + 1), losses)
+        axis.set(title=name, xlabel="epoch")
+    figure.tight_layout()
+    return figure

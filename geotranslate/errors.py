@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+
 
 class GeotranslateError(Exception):
     """Root of every error that geotranslate raises on purpose."""
@@ -46,3 +52,15 @@ class GeotranslateWarning(UserWarning):
 def said(error: BaseException) -> str:
     """Return the text of an error for the middle of a sentence, without a full stop at its end."""
     return str(error).strip().rstrip(".").rstrip() or type(error).__name__
+
+
+def warn(sentence: str) -> None:
+    """Issue a `GeotranslateWarning` at the line of the caller's code that led to it."""
+    # fastai may stand between two frames of this package: the outermost one decides.
+    level = outermost = 1
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            outermost = level
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, GeotranslateWarning, stacklevel=outermost + 1)

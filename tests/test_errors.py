@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 
-from geotranslate.errors import InvalidInputError, said
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, said, warn
 from tests.wrong_values import assert_one_sentence
 
 PACKAGE = Path(__file__).parents[1] / "geotranslate"
@@ -37,3 +38,22 @@ def test_no_sentence_nests_another_with_its_full_stop() -> None:
         if nested.search(line)
     }
     assert not found
+
+
+def test_a_warning_points_at_the_line_outside_the_package() -> None:
+    # Frames of the package, with one of another package between them, as fastai's are.
+    calls = {"__name__": "geotranslate.inner", "warn": warn}
+    source = "def call(action):\n    action()\n"
+    inside, outside = dict(calls), dict(calls)
+    exec(compile(source, str(PACKAGE / "inner.py"), "exec"), inside)
+    exec(compile(source, "learner.py", "exec"), outside)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        inside["call"](lambda: None)
+        code = compile(
+            "call(lambda: other(lambda: call(lambda: warn('so')))) \n", "user.py", "exec"
+        )
+        exec(code, {"call": inside["call"], "other": outside["call"], "warn": warn})
+    assert [(str(w.message), w.filename, w.category) for w in found] == [
+        ("so", "user.py", GeotranslateWarning)
+    ]

@@ -31,7 +31,7 @@ def train(data: Any, *, all_learn: bool = True) -> Pix2Pix:
     before = [weight.detach().clone() for weight in model.pair.generator.parameters()]
     model.fit(1, checkpoint=False, progress=False)
     # The spread of a constant target is no number.
-    row = {name: value for name, value in model.history[0].items() if name != "spread"}
+    row = {name: value for name, value in model.history[0].items() if name != "std_ratio"}
     assert np.isfinite(list(row.values())).all()
     after = model.pair.generator.parameters()
     changed = [not torch.equal(old, new) for old, new in zip(before, after, strict=True)]

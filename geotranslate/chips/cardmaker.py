@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from geotranslate.chips.bands import (
@@ -16,7 +15,7 @@ from geotranslate.chips.bands import (
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
 
 
@@ -128,12 +127,10 @@ def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
     # As text, because NaN is not equal to itself. Chips without any may have a mask instead.
     values = {f"{chip.nodata:.9g}": chip.nodata for chip in chips if chip.nodata is not None}
     if len(values) > 1:
-        warnings.warn(
+        warn(
             f"The {name} chips differ in their nodata value ({', '.join(values)}): each chip is "
             f"read by its own, but the model keeps {next(iter(values))} alone. Export them again "
             "from rasters with one nodata value.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
     return next(iter(values.values()), None)
 
@@ -150,12 +147,10 @@ def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
             )
             for measure in measures[:2]
         )
-        warnings.warn(
+        warn(
             f"The {name} chips differ in scale, offset or unit "
             f"({' / '.join(text or 'none' for text in shown)}), but their stored values are taken "
             "as they are. Bring their rasters to one scale and export them again.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
 
 
@@ -169,23 +164,19 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
     """
     # Between two classes there is no third one that a mixture could be taken for.
     if target.classes is not None and len(target.classes.values) not in (1, 2):
-        warnings.warn(
+        warn(
             f"The target's values are taken for {target.classes.count}, which a translator mixes "
             "as if they were quantities. Give a target that shows them in colours (gdal_translate "
             "-expand rgb, where there is a colour table), or pass target_classes=False if they "
             "are quantities.",
-            GeotranslateWarning,
-            stacklevel=4,
         )
     total = Statistics.total([chip.statistics for chip in training], target.bands)
     low, high = target.scaling.low, target.scaling.high
     if not target.scaling.bounded:
         return
     if (total.minimum < low).any() or (total.maximum > high).any():
-        warnings.warn(
+        warn(
             f"target_scaling={scaling!r} maps some training values beyond -1..1, which a "
             "translator cannot reach: its output is clipped there. target_scaling='auto' clips "
             "nothing.",
-            GeotranslateWarning,
-            stacklevel=4,
         )

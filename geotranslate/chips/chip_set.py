@@ -95,6 +95,10 @@ class MemberSet(ABC):
     """The folder; of rasters the raster as it was given, which may be a URL."""
     layout: str
     """Name of the layout; of two rasters also whether the target is warped."""
+    side: str
+    """`source` or `target`, or empty for pairs."""
+    left_out: tuple[str, ...]
+    """A line for each thing that is not used, and why."""
 
     @property
     @abstractmethod
@@ -102,29 +106,21 @@ class MemberSet(ABC):
         """The chips or pairs."""
 
     @property
-    @abstractmethod
     def noun(self) -> str:
-        """The word for one of them."""
+        """The word for one of them: pair, source chip or target chip."""
+        return f"{self.side} chip" if self.side else "pair"
 
 
 @dataclass(frozen=True)
 class ChipSet(MemberSet):
     """The chips of one side, which are no part of pairs."""
 
-    side: str
-    """`source` or `target`."""
     named: tuple[NamedChip, ...]
-    left_out: tuple[str, ...]
 
     @property
     def members(self) -> Sequence[NamedChip]:
         """The chips with their names."""
         return self.named
-
-    @property
-    def noun(self) -> str:
-        """The word for one of them, `source chip` or `target chip`."""
-        return f"{self.side} chip"
 
     @cached_property
     def chips(self) -> tuple[Chip, ...]:
@@ -167,14 +163,12 @@ class ChipSet(MemberSet):
         if not kept:
             raise InvalidInputError(f"No {noun} in {listed.path} has valid pixels.")
         check_alike([member.chip for member in kept])
-        return cls(listed.path, layout, side, tuple(kept), tuple(left_out))
+        return cls(listed.path, layout, side, tuple(left_out), tuple(kept))
 
     def masked(self, masks: Mapping[int, Mask]) -> ChipSet:
         """Return the set without the pixels that masks hide, by the positions of the chips."""
         chips = masked(self.chips, masks)
-        named = (
-            replace(member, chip=chip) for member, chip in zip(self.named, chips, strict=True)
-        )
+        named = (replace(member, chip=chip) for member, chip in zip(self.named, chips, strict=True))
         return replace(self, named=tuple(named))
 
 
@@ -191,9 +185,7 @@ def looked_into(look: Callable[[int], SomeMember], count: int, noun: str) -> lis
         return list(tqdm(looks, total=count, desc=f"checking {noun}s", unit=noun, disable=quiet))
 
 
-def usable(
-    members: Sequence[SomeMember], min_valid: float
-) -> tuple[list[SomeMember], list[str]]:
+def usable(members: Sequence[SomeMember], min_valid: float) -> tuple[list[SomeMember], list[str]]:
     """Return the members with enough valid pixels, each once, and lines about the others."""
     enough = [member for member in members if member.valid_share >= min_valid]
     few = len(members) - len(enough)

@@ -48,20 +48,14 @@ class Pair(Member):
 
 @dataclass(frozen=True)
 class PairSet(MemberSet):
-    """The pairs that can be trained on, and a line for each thing left out."""
+    """The pairs that can be trained on."""
 
     pairs: tuple[Pair, ...]
-    left_out: tuple[str, ...]
 
     @property
     def members(self) -> Sequence[Pair]:
         """The pairs."""
         return self.pairs
-
-    @property
-    def noun(self) -> str:
-        """The word for one of them."""
-        return "pair"
 
     @property
     def divided(self) -> tuple[PairSet, ...]:
@@ -114,7 +108,8 @@ class PairSet(MemberSet):
         kept, left_out = usable(looked, listing.min_valid)
         if not kept:
             raise InvalidInputError(f"No pair in {listing.path} has valid pixels on both sides.")
-        found = cls(listing.path, listing.layout, tuple(kept), (*listing.left_out, *left_out))
+        left_out = [*listing.left_out, *left_out]
+        found = cls(listing.path, listing.layout, "", tuple(left_out), tuple(kept))
         check_alike(found.sources)
         check_alike(found.targets)
         warn_of_left_out(counted(kept, "pair"), found.path, found.left_out)

@@ -16,7 +16,7 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     init_weights,
 )
-from geotranslate.networks.normalization import Norm, sees_image, textured
+from geotranslate.networks.normalization import Norm, has_image_norm, textured
 from geotranslate.networks.receptive_field import Span, halo, reach
 from geotranslate.networks.resnet import (
     ResidualBlock,
@@ -162,7 +162,7 @@ class LocalEnhancer(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        return None if sees_image(self) else halo(self.reads, self.stride)
+        return None if has_image_norm(self) else halo(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
         """Return which source pixels a span of translated pixels depends on, along an axis."""

@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geotranslate.networks.normalization import ChannelNorm, Norm, has_bias, make_norm, sees_image
+from geotranslate.networks.normalization import (
+    ChannelNorm,
+    Norm,
+    has_bias,
+    has_image_norm,
+    make_norm,
+)
 
 Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]
@@ -182,10 +188,21 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
     """Extend `(n, bands, rows, cols)` below and to the right to whole blocks of `stride` px.
 
-    A network that normalises every image by itself gets two of them or more: a single pixel has no
+    A network that normalizes every image by itself gets two of them or more: a single pixel has no
     deviation.
     """
     extended = pad_to_multiple(image, stride)
-    if max(extended.shape[-2:]) > stride or not sees_image(network):
+    if max(extended.shape[-2:]) > stride or not has_image_norm(network):
         return extended
     return F.pad(extended, (0, stride, 0, 0), mode="replicate")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bfloat16; torch may emulate it elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch do not tell: then it is float32.
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, bool)() for test in tests)

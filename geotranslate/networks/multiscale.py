@@ -29,7 +29,7 @@ def check_chip_size(n_layers: int, scales: int, chip_size: int) -> None:
         )
 
 
-class MultiScale(nn.Module):
+class MultiscaleDiscriminator(nn.Module):
     """Judge source and target together at several sizes, each half of the one before.
 
     A `PatchGAN` for each size, so that its patches are twice as wide at every scale on; images are

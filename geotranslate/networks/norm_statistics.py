@@ -49,7 +49,7 @@ def lacking(network: nn.Module) -> list[str]:
     return sorted(without)
 
 
-def normalises(network: nn.Module) -> bool:
+def normalizes(network: nn.Module) -> bool:
     """Return whether a network has normalisations with statistics of more than a pixel."""
     return any(isinstance(layer, NORMS) for layer in network.modules())
 

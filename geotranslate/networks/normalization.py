@@ -90,7 +90,7 @@ class ChannelNorm(nn.Module):
         return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
-def sees_image(network: nn.Module) -> bool:
+def has_image_norm(network: nn.Module) -> bool:
     """Return whether a network has a normalisation that looks at the whole image."""
     kinds = (nn.InstanceNorm2d, nn.GroupNorm)
     return any(isinstance(module, kinds) for module in network.modules())

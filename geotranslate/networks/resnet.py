@@ -17,7 +17,7 @@ from geotranslate.networks.layers import (
     init_weights,
     last_activation,
 )
-from geotranslate.networks.normalization import Norm, has_bias, make_norm, sees_image, textured
+from geotranslate.networks.normalization import Norm, has_bias, has_image_norm, make_norm, textured
 from geotranslate.networks.receptive_field import Span, halo, reach
 
 
@@ -87,7 +87,7 @@ class ResNet(nn.Module):
 
         It holds in eval mode. None where a normalisation looks at the whole image.
         """
-        return None if sees_image(self) else halo(self.reads, self.stride)
+        return None if has_image_norm(self) else halo(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
         """Return which source pixels a span of translated pixels depends on, along an axis."""

@@ -15,7 +15,7 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     last_activation,
 )
-from geotranslate.networks.normalization import Norm, make_norm, sees_image, textured
+from geotranslate.networks.normalization import Norm, has_image_norm, make_norm, textured
 from geotranslate.networks.receptive_field import Span, halo, reach
 
 WIDEST = 8
@@ -100,7 +100,7 @@ class ResUNet(nn.Module):
 
         It holds in eval mode. None where a normalization looks at the whole image.
         """
-        return None if sees_image(self) else halo(self.reads, self.stride)
+        return None if has_image_norm(self) else halo(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
         """Return which source pixels a span of translated pixels depends on, along an axis."""

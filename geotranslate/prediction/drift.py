@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,11 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
 
+from geotranslate.checks import class_list
 from geotranslate.chips.bands import DataCard, Side, parsed_crs
-from geotranslate.errors import GeotranslateWarning
+from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.encoding import class_list
 
 MOST_DIFFERENCE = 1.2
 """Ratio of pixel sizes up to which nothing is said."""
@@ -44,7 +43,7 @@ def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
     )
     said = [sentence for sentence in found if sentence]
     for sentence in said:
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)
     return said
 
 

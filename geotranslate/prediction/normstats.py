@@ -16,7 +16,7 @@ from torch import nn
 
 from geotranslate.checks import choice
 from geotranslate.errors import InvalidInputError, RasterFileError
-from geotranslate.networks.norm_statistics import Around, lacking, normalises
+from geotranslate.networks.norm_statistics import Around, lacking, normalizes
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
 NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
@@ -38,14 +38,14 @@ def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | st
         InvalidInputError: There are no such statistics, or not for this network or augmentation.
     """
     choice("norm_stats", norm_stats, get_args(NormStats))
-    if not normalises(network):
+    if not normalizes(network):
         return "running"
     without = lacking(network)
     if norm_stats == "auto":
         return "scene" if without else "running"
     if norm_stats == "running" and without:
         raise InvalidInputError(
-            f"norm_stats is 'running', but the model normalises by {' and '.join(without)}, which "
+            f"norm_stats is 'running', but the model normalizes by {' and '.join(without)}, which "
             "learns no statistics in training; give 'scene' or 'smooth' for those of the scene, "
             "'tile' for those of every tile, or leave it out."
         )

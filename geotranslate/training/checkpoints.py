@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from geotranslate.data.launcher import launched
-from geotranslate.errors import GeotranslateWarning, ModelFileError, said
+from geotranslate.errors import ModelFileError, said, warn
 from geotranslate.networks.weightless import compare, shapes_of
 from geotranslate.schema import (
     Fields,
@@ -34,12 +33,14 @@ from geotranslate.schema import (
     text,
     whole,
 )
-from geotranslate.training.objectives.base import games
+from geotranslate.training.objectives import objectives_of
 from geotranslate.training.reproducibility import look_at_pair, random_state, set_random_state
 from geotranslate.training.run_folder import whole_file
 from geotranslate.training.weightfile import opened
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
+OBJECTIVE = "game."
+"""Prefix of the tensors of the objective's state, as checkpoints have always had it."""
 ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}
 """Names of what Adam keeps of a weight."""
 FORMAT = "geotranslate checkpoint 2"
@@ -50,8 +51,7 @@ class Checkpoint:
     """The state of a training after an epoch.
 
     Args:
-        tensors: Weights, optimizer state, what the game remembers and generators of random numbers,
-            by name.
+        tensors: Weights and states of optimizer, objective and random generators, by name.
         facts: JSON values: `epochs` that are done, `card` of the model, `best`, and the rest of the
             states.
     """
@@ -77,8 +77,8 @@ class Checkpoint:
         for number, state in optimizer["state"].items():
             for name, value in state.items():
                 tensors[f"optimizer.{number}.{name}"] = value
-        for game in games(learn):
-            tensors |= {f"game.{name}": value for name, value in game.state().items()}
+        for objective in objectives_of(learn):
+            tensors |= {f"{OBJECTIVE}{name}": value for name, value in objective.state().items()}
         look_at_pair(learn.dls)
         rng, numbers = random_state(learn.dls)
         facts = {
@@ -128,9 +128,9 @@ class Checkpoint:
                 "The checkpoint holds the state of other networks: make the model with the "
                 f"arguments that it had ({said(error).splitlines()[0]})."
             ) from error
-        with _damage("what the game remembers"):
-            for game in games(learn):
-                game.restore(_under("game.", self.tensors))
+        with _damage("the state of its objective"):
+            for objective in objectives_of(learn):
+                objective.restore(_under(OBJECTIVE, self.tensors))
         frozen = self.facts["frozen"]
         for name, parameter in _generator_parameters(learn):
             parameter.requires_grad_(name not in frozen)
@@ -215,11 +215,9 @@ class Checkpoint:
                 damaged.append(f"{file} is damaged ({said(error)})")
                 continue
             if damaged:
-                warnings.warn(
+                warn(
                     f"{damaged[0]}; the training goes on from the checkpoint before it, after "
                     f"epoch {found.facts['epochs']}.",
-                    GeotranslateWarning,
-                    stacklevel=4,
                 )
             return found
         if damaged:

@@ -16,7 +16,7 @@ from torch import nn
 from geotranslate.errors import InvalidInputError, TrainingError
 from geotranslate.memory import reused_memory
 from geotranslate.training.callbacks.precision import ReducedPrecision
-from geotranslate.training.objectives.base import games
+from geotranslate.training.objectives import objectives_of
 
 NO_MEMORY = (
     "can't allocate memory",
@@ -59,8 +59,8 @@ def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
         learn.opt.zero_grad()
     if learn.model.discriminator is not None:
         learn.model.discriminator.requires_grad_(True)
-    for game in games(learn):
-        game.end()
+    for objective in objectives_of(learn):
+        objective.end_batch()
 
 
 @contextmanager
@@ -125,10 +125,10 @@ def memory_said(batch_size: int) -> Iterator[None]:
 
 @contextmanager
 def put_back(learn: Learner) -> Iterator[None]:
-    """Put weights, optimizer and game back at the end of the block, and leave no file."""
+    """Restore weights, optimizer and objective at the end of the block, and leave no file."""
     weights = copy.deepcopy(learn.model.state_dict())
     optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None
-    played = [(game, game.state()) for game in games(learn)]
+    played = [(each, each.state()) for each in objectives_of(learn)]
     path = learn.path
     # fastai keeps a copy too, in a file under this path.
     with TemporaryDirectory() as folder:
@@ -138,8 +138,8 @@ def put_back(learn: Learner) -> Iterator[None]:
         finally:
             learn.path = path
             learn.model.load_state_dict(weights)
-            for game, state in played:
-                game.restore(state)
+            for objective, state in played:
+                objective.restore(state)
             if optimizer is None:
                 learn.opt = None
             else:

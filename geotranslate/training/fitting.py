@@ -12,14 +12,13 @@ from fastai.learner import Learner
 from geotranslate.checks import listed, number, shown, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.training.callbacks.accumulation import EpochAccumulation
-from geotranslate.training.callbacks.history import Patience
-from geotranslate.training.callbacks.logging import CheckpointKind
 from geotranslate.training.callbacks.precision import (
     ReducedPrecision,
     TrainingPrecision,
     training_precision,
 )
-from geotranslate.training.callbacks.schedule import LearningRates, Schedule, rate_at
+from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule, rate_at
+from geotranslate.training.callbacks.trackers import CheckpointKind, EarlyStoppingCallback
 
 PATIENCE = 5
 
@@ -86,7 +85,7 @@ class Training:
             done: Epochs that an interrupted run did.
             rows: Rows of the history, the last ones from that run.
         """
-        found: list[Callback] = [LearningRates(self.rates, self.schedule, done, self.epochs)]
+        found: list[Callback] = [ParamScheduler(self.rates, self.schedule, done, self.epochs)]
         if self.precision != "float32":
             found.append(ReducedPrecision(self.precision, learn.dls.device))
         if self.accumulate > 1:
@@ -101,8 +100,8 @@ class Training:
         """Tell whether an interrupted run, the last rows of the history, did all that is asked."""
         return done >= self.epochs or (self.patience > 0 and self._patience(done, rows).is_over)
 
-    def _patience(self, done: int, rows: Sequence[dict[str, float]]) -> Patience:
-        return Patience(rows, len(rows) - done, self.monitor, self.patience)
+    def _patience(self, done: int, rows: Sequence[dict[str, float]]) -> EarlyStoppingCallback:
+        return EarlyStoppingCallback(rows, len(rows) - done, self.monitor, self.patience)
 
 
 def checked_callbacks(given: object) -> list[Callback]:

@@ -15,7 +15,7 @@ from fastai.learner import Learner
 
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.callbacks.history import EpochMean, History
-from geotranslate.training.objectives.losses import masked_l1
+from geotranslate.training.objectives import masked_l1
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE, make_optimizer
 
 
@@ -26,12 +26,12 @@ def make_learner(
     rows: list[dict[str, float]],
     betas: tuple[float, float] = BETAS,
 ) -> Learner:
-    """Return what trains a pair of networks, without its game by their L1 alone.
+    """Return the learner of a pair of networks, whose own loss is the L1.
 
     Args:
         data: The loaders; None for a model that only translates.
         pair: The networks.
-        callbacks: fastai callbacks of the game and of the measures, each with its `columns` of the
+        callbacks: Callbacks of the objective and of the measures, each with its `columns` of the
             progress table.
         rows: List that the rows of the table are appended to.
         betas: How much Adam keeps of its means of gradients and of their squares.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from geotranslate.errors import GeotranslateWarning, RasterFileError, said
+from geotranslate.errors import RasterFileError, said, warn
 from geotranslate.raster.writing import sole_holder
 
 LOCK_FILE = ".geotranslate-training.lock"
@@ -92,4 +91,4 @@ def going_on(lost: str) -> Iterator[None]:
         yield
     except OSError as error:
         sentence = f"{said(error)}. The training goes on; {lost}."
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)

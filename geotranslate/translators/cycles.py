@@ -11,7 +11,7 @@ from geotranslate.metrics.measures import Measures, Palette, metric_names
 from geotranslate.metrics.scores import Metrics, Scores
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.training.objectives.cycle import filled
+from geotranslate.training.objectives import filled
 from geotranslate.translators.measuring import fill_of, validation_batches
 
 FID = "fid"

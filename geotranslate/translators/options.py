@@ -24,7 +24,7 @@ from geotranslate.schema import (
 )
 from geotranslate.training.callbacks.ema import DECAY
 from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.objectives.losses import GanMode
+from geotranslate.training.objectives import GanMode
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 
 Network = Literal["unet", "resunet", "resnet9", "resnet6"]
@@ -191,7 +191,7 @@ def depth_of(card: DataCard, options: dict[str, Any], *, alone: bool) -> int | N
 
 
 def _leaves_nothing_of_a_pixel(options: dict[str, Any], alone: bool) -> bool:
-    """Tell whether a decoder that begins with a single pixel normalises it away.
+    """Tell whether a decoder that begins with a single pixel normalizes it away.
 
     Repeated, and extended by itself, it is one colour: as far as an image's mean is subtracted, the
     innermost level has no say and no gradient, and running deviations become 0.

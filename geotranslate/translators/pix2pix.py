@@ -19,8 +19,7 @@ from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.resunet import ResUNet
 from geotranslate.networks.unet import UNet
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.objectives.losses import GanMode
-from geotranslate.training.objectives.paired import Judge, PairedGame
+from geotranslate.training.objectives import GanMode, PairDiscriminator, PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import (
@@ -35,8 +34,10 @@ from geotranslate.translators.options import (
     feature_weight,
 )
 from geotranslate.translators.pretrained import holds_encoder, start_from
+from geotranslate.translators.registry import register
 
 
+@register
 class Pix2Pix(Translator):
     """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
 
@@ -159,21 +160,21 @@ class Pix2Pix(Translator):
                 if options["lambda_gan"]
                 else None
             )
-        game = None if discriminator is None else _game(discriminator, options)
+        objective = None if discriminator is None else _objective(discriminator, options)
         super().__init__(
             data,
             AdversarialPair(network, discriminator),
             stride=network.stride,
             radius=network.radius,
             options=options,
-            game=game,
+            objective=objective,
             betas=defaults.betas,
             gan_after=options["gan_after"],
         )
         self.own_rate, self.own_schedule = defaults.lr, defaults.schedule
         self.own_decay = defaults.ema
         if recipe == "paper":
-            self.own_norm_stats = "tile"
+            self.predictor.norm_stats = "tile"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
             # That of a saved model is fitted; beside an encoder from a file it has to be.
@@ -226,7 +227,7 @@ def _discriminator(card: DataCard, options: dict[str, Any]) -> PatchGAN:
     return PatchGAN(bands, norm=norm, **shape)
 
 
-def _game(discriminator: Judge, options: dict[str, Any]) -> PairedGame:
+def _objective(discriminator: PairDiscriminator, options: dict[str, Any]) -> PairedObjective:
     names = ("lambda_l1", "lambda_gan", "gan_mode", "label_smoothing")
-    game = {name: options[name] for name in names}
-    return PairedGame(discriminator, **game, lambda_features=options["perceptual_loss"])
+    weights = {name: options[name] for name in names}
+    return PairedObjective(discriminator, **weights, lambda_features=options["perceptual_loss"])

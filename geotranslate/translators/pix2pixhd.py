@@ -12,18 +12,19 @@ from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.multiscale import MultiScale, check_chip_size
+from geotranslate.networks.multiscale import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.resnet import ResNet
 from geotranslate.schema import Fields, checked, one_of, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.objectives.paired import PairedGame
+from geotranslate.training.objectives import PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.pretrained import start_from
+from geotranslate.translators.registry import register
 
 Network = Literal["global", "local"]
 PIX2PIXHD: Fields = {
@@ -42,6 +43,7 @@ PIX2PIXHD: Fields = {
 """Options of a Pix2PixHD, the only ones that its card may hold."""
 
 
+@register
 class Pix2PixHD(Translator):
     """Translate paired rasters with residual networks that go from coarse to fine.
 
@@ -143,7 +145,7 @@ class Pix2PixHD(Translator):
             stride=network.stride,
             radius=network.radius,
             options=options,
-            game=PairedGame(
+            objective=PairedObjective(
                 discriminator,
                 lambda_l1=options["lambda_l1"],
                 lambda_gan=1.0,
@@ -187,11 +189,11 @@ def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhance
     )
 
 
-def _discriminator(card: DataCard, options: dict[str, Any]) -> MultiScale:
+def _discriminator(card: DataCard, options: dict[str, Any]) -> MultiscaleDiscriminator:
     check_chip_size(options["n_layers"], options["n_dscr"], card.chip_size)
     # It never sees a tile: what cures generators of seams is no matter here.
     norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
-    return MultiScale(
+    return MultiscaleDiscriminator(
         source_channels(card.source) + card.target.bands,
         scales=options["n_dscr"],
         ndf=options["ndf"],

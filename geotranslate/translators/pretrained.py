@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from geotranslate.checks import file_path
+from geotranslate.checks import class_list, file_path
 from geotranslate.chips.bands import DataCard, Side
-from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError, said
+from geotranslate.errors import InvalidInputError, ModelFileError, said, warn
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.weightfile import shapes_in
 from geotranslate.translators.card import CARD_FILE, Card, read_model
-from geotranslate.translators.encoding import class_list
 
 ARCHITECTURE = (
     "start",
@@ -118,12 +116,10 @@ def _continue(
         _load_all(path, pair, weights, former, card, options)
     there, here = former.data.source.class_numbers, card.source.class_numbers
     if there != here:
-        warnings.warn(
+        warn(
             f"The model of {path} was trained on the classes {class_list(there)} and this one is "
             f"on {class_list(here)}: each starts with what was learned of the one at its place. "
             "Where they mean something else, leave pretrained_path out.",
-            GeotranslateWarning,
-            stacklevel=4,
         )
 
 

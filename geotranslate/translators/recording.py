@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-import warnings
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, Protocol
 
 from fastai.callback.core import Callback
+from fastai.learner import Learner
 
 from geotranslate.data.launcher import is_main_process
-from geotranslate.errors import GeotranslateWarning
-from geotranslate.training.callbacks.logging import HistoryFile, Keeper, SampleSheets, TensorBoard
+from geotranslate.errors import warn
+from geotranslate.schema import Fields
+from geotranslate.training.callbacks.logging import (
+    CSVLogger,
+    SampleImages,
+    TensorBoardCallback,
+)
+from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
-from geotranslate.translators.card import card_in
+from geotranslate.translators.card import Card, card_in
 
-if TYPE_CHECKING:
-    from geotranslate.translators.base import Translator
+
+class Trained(Protocol):
+    """A model as the recorders of its training see it."""
+
+    learn: Learner
+    history: list[dict[str, float]]
+    fields: ClassVar[Fields]
+
+    def saved_card(self) -> Card:
+        """Return its card."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it into a folder."""
+
+    def show_results(self, rows: int = 2) -> Any:
+        """Return a figure of validation chips."""
 
 
 def recorders(
-    model: Translator,
+    model: Trained,
     folder: Path,
     training: Training,
     done: int,
@@ -45,29 +66,29 @@ def recorders(
         return found
     if sample_every:
         pictures = folder / "samples"
-        found.append(SampleSheets(model.show_results, pictures, sample_every, model.history))
+        found.append(SampleImages(model.show_results, pictures, sample_every, model.history))
     if tensorboard:
-        found.append(TensorBoard(folder / "tensorboard", model.history))
+        found.append(TensorBoardCallback(folder / "tensorboard", model.history))
     if training.checkpoint:
         found += _keepers(model, folder, training, done)
     return found
 
 
-def _keepers(model: Translator, folder: Path, training: Training, done: int) -> list[Callback]:
+def _keepers(model: Trained, folder: Path, training: Training, done: int) -> list[Callback]:
     monitor, rows = training.monitor, model.history
     best = _judged_from(folder, model, monitor, done), monitor
     # Where nothing can be mistaken for this training's, it begins anew without a state too.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
 
     def write_state(epochs: int) -> None:
-        Checkpoint.of(model.learn, epochs, model._card().to_json(), best).write(folder)
+        Checkpoint.of(model.learn, epochs, model.saved_card().to_json(), best).write(folder)
 
     first, kind = len(rows) - done, training.checkpoint
-    keeper = Keeper(write_state, model.save, folder, kind, rows, first, best, begin)
-    return [HistoryFile(rows, folder / "history.csv"), keeper]
+    keeper = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [CSVLogger(rows, folder / "history.csv"), keeper]
 
 
-def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> int:
+def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:
     """Return the row of the history from which on the best model in a folder is judged.
 
     A model that is trained again in its folder replaces its best one by a better one alone. Warns
@@ -79,19 +100,17 @@ def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> in
         monitor: Column that the best model is judged by.
         done: Epochs of the training that are in the history.
     """
-    card, facts = model._card(), facts_in(folder)
+    card, facts = model.saved_card(), facts_in(folder)
     first = len(card.history) - done
     if facts is None:
         return first
     held = card_in(facts, folder, type(model))
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
-        warnings.warn(
+        warn(
             f"The folder {folder} holds a training of {len(held.history)} epochs that this one "
             "does not go on from; its checkpoint, best model and history are replaced. To go on "
             "with it, stop and give resume=True; to keep it, give another folder.",
-            GeotranslateWarning,
-            stacklevel=5,
         )
         return first
     begun, column = facts["best"]

@@ -5,9 +5,9 @@
 Both train networks of FILTERS filters from the same weights on crops of 128 px of the pairs in
 MAPS/train, in batches of 4: the plain loop eagerly in float32 with contiguous tensors and two torch
 Adams, `fit` as it does by itself (bfloat16 where the machine multiplies it) and in float32. Single
-weights of a game differ by more from step to step than what is compared, so the L1 of the pairs in
-MAPS/val, in -1..1, is taken ten times over the last fifth of the steps. Prints it for every seed
-and way, and the mean ratios to the plain loop with their standard errors (bar: within 2 %).
+weights differ by more from step to step than what is compared, so the L1 of the pairs in MAPS/val,
+in -1..1, is taken ten times over the last fifth of the steps. Prints it for every seed and way,
+and the mean ratios to the plain loop with their standard errors (bar: within 2 %).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from geotranslate.networks.norm_statistics import (
     measuring,
     size_of,
 )
-from geotranslate.networks.normalization import sees_image
+from geotranslate.networks.normalization import has_image_norm
 from geotranslate.networks.resnet import ResNet
 from geotranslate.prediction.hardware import frozen
 
@@ -242,7 +242,7 @@ def test_tiles_with_their_halo_are_the_whole_image(
 @pytest.mark.parametrize("norm", NORMS)
 def test_radius_is_unknown_where_a_normalisation_sees_the_image(make: Make, norm: str) -> None:
     network = make(norm=norm)
-    assert (network.radius is None) == sees_image(network) == (norm in ("instance", "group"))
+    assert (network.radius is None) == has_image_norm(network) == (norm in ("instance", "group"))
     assert fixed(network).radius == make(norm="none").radius
 
 

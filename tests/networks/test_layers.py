@@ -12,8 +12,8 @@ from geotranslate.networks.layers import FEW_PIXELS, Extend, Halve, ResizeConv2d
 from geotranslate.networks.normalization import (
     FAINT,
     BatchRenorm2d,
+    has_image_norm,
     make_norm,
-    sees_image,
     textured,
 )
 from geotranslate.networks.resnet import ResNet
@@ -118,7 +118,7 @@ def test_only_instance_and_group_norm_see_the_image_when_translating(norm: str) 
     other = image.clone()
     other[..., 3:, :] += 2
     same = torch.equal(layer(image)[..., :3, :], layer(other)[..., :3, :])
-    assert sees_image(nn.Sequential(layer)) == (not same) == (norm in ("instance", "group"))
+    assert has_image_norm(nn.Sequential(layer)) == (not same) == (norm in ("instance", "group"))
 
 
 def test_channel_norm_gives_every_pixel_mean_0_and_variance_1_over_its_channels() -> None:

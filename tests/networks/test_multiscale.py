@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.multiscale import MultiScale, check_chip_size
+from geotranslate.networks.multiscale import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.patchgan import PatchGAN
 
 NORMS = ("batch", "renorm", "instance", "group", "channel", "none")
@@ -21,7 +21,7 @@ def pairs(rows: int, cols: int, images: int = 2) -> tuple[Tensor, Tensor]:
 def test_parameters_are_those_of_so_many_discriminators(scales: int) -> None:
     """A log of SPADE, which took it over, says 5.6 million for 19 classes, 3 bands and 2 scales."""
     with torch.device("meta"):
-        network, one = MultiScale(22, scales=scales), PatchGAN(22, norm="instance")
+        network, one = MultiscaleDiscriminator(22, scales=scales), PatchGAN(22, norm="instance")
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     found = sum(p.numel() for p in network.parameters())
     assert found == scales * sum(p.numel() for p in one.parameters())
@@ -37,7 +37,7 @@ def test_logits_of_every_scale_are_those_of_its_discriminator_alone(
     scales: int, n_layers: int, norm: str, rows: int, cols: int
 ) -> None:
     torch.manual_seed(0)
-    network = MultiScale(3, scales=scales, ndf=2, n_layers=n_layers, norm=norm).eval()
+    network = MultiscaleDiscriminator(3, scales=scales, ndf=2, n_layers=n_layers, norm=norm).eval()
     source, target = pairs(rows, cols)
     with torch.inference_mode():
         found = network(source, target)
@@ -53,7 +53,7 @@ def test_logits_of_every_scale_are_those_of_its_discriminator_alone(
 
 @pytest.mark.parametrize("n_layers", [0, 2, 3])
 def test_features_are_those_of_every_layer_and_end_in_the_logits(n_layers: int) -> None:
-    network = MultiScale(3, ndf=4, n_layers=n_layers).eval()
+    network = MultiscaleDiscriminator(3, ndf=4, n_layers=n_layers).eval()
     source, target = pairs(64, 64)
     with torch.inference_mode():
         found, logits = network.features(source, target), network(source, target)
@@ -66,7 +66,7 @@ def test_features_are_those_of_every_layer_and_end_in_the_logits(n_layers: int) 
 
 
 def test_every_scale_trains_the_translation_and_its_discriminator() -> None:
-    network = MultiScale(3, scales=3, ndf=2, n_layers=2)
+    network = MultiscaleDiscriminator(3, scales=3, ndf=2, n_layers=2)
     source, target = pairs(64, 64)
     target.requires_grad_(True)
     for judge, logits in zip(network.discriminators, network(source, target), strict=True):
@@ -81,7 +81,7 @@ def test_every_scale_trains_the_translation_and_its_discriminator() -> None:
 def test_patches_are_about_twice_as_wide_at_every_scale_on(scales: int, field: int) -> None:
     """Of the mean over 3 pixels, each scale sees one more than twice the patch."""
     torch.manual_seed(0)
-    network = MultiScale(2, scales=scales, ndf=2, n_layers=2, norm="none").double()
+    network = MultiscaleDiscriminator(2, scales=scales, ndf=2, n_layers=2, norm="none").double()
     source, target = torch.rand(2, 1, 1, 256, 512, dtype=torch.float64)
     target.requires_grad_(True)
     logits = network(source, target)[-1]
@@ -95,7 +95,7 @@ def test_patches_are_about_twice_as_wide_at_every_scale_on(scales: int, field: i
 def test_chips_that_leave_no_logit_are_refused_and_one_pixel_more_is_judged(
     scales: int, n_layers: int
 ) -> None:
-    network = MultiScale(2, scales=scales, ndf=2, n_layers=n_layers)
+    network = MultiscaleDiscriminator(2, scales=scales, ndf=2, n_layers=n_layers)
     least = next(
         side for side in range(1, 1000) if -(-side // 2 ** (scales - 1)) >= 3 * 2**n_layers
     )
@@ -114,5 +114,7 @@ def test_chips_that_leave_no_logit_are_refused_and_one_pixel_more_is_judged(
 
 def test_single_pixels_can_be_judged_at_any_scale() -> None:
     check_chip_size(0, 4, 1)
-    found = MultiScale(2, scales=4, ndf=2, n_layers=0, norm="none")(*torch.rand(2, 1, 1, 1, 1))
+    found = MultiscaleDiscriminator(2, scales=4, ndf=2, n_layers=0, norm="none")(
+        *torch.rand(2, 1, 1, 1, 1)
+    )
     assert [logits.shape for logits in found] == [(1, 1, 1, 1)] * 4

@@ -17,7 +17,7 @@ from geotranslate.networks.norm_statistics import (
     lacking,
     measure,
     measuring,
-    normalises,
+    normalizes,
     size_of,
 )
 from geotranslate.networks.unet import UNet
@@ -170,10 +170,10 @@ class OverChannels(nn.Module):
 
 def test_other_layers_stay_and_kinds_are_told_apart() -> None:
     plain = nn.Sequential(nn.Conv2d(2, 2, 1), OverChannels())
-    assert not normalises(plain) and size_of(plain) == 0
+    assert not normalizes(plain) and size_of(plain) == 0
     assert isinstance(fixed(plain)[1], OverChannels)
     mixed = nn.Sequential(nn.BatchNorm2d(2), nn.GroupNorm(1, 2), nn.InstanceNorm2d(2))
-    assert normalises(mixed) and lacking(mixed) == ["GroupNorm", "InstanceNorm2d"]
+    assert normalizes(mixed) and lacking(mixed) == ["GroupNorm", "InstanceNorm2d"]
     assert lacking(nn.BatchNorm2d(2)) == []
     assert lacking(nn.BatchNorm2d(2, track_running_stats=False)) == ["BatchNorm2d"]
 

@@ -307,7 +307,7 @@ def test_tiles_agree_where_statistics_do(fresh_model: Pix2Pix, scene: Path, tmp_
 def test_tile_is_training_mode_one_by_one(make: Callable[..., Pix2Pix]) -> None:
     model = make("batch", dropout=0.0)
     tiles = drifting(192, 64).reshape(3, 3, 64, 64).swapaxes(0, 1).astype(np.float32)
-    found = model.inference.at("float32", "tile")(tiles)
+    found = model.predictor.inference.at("float32", "tile")(tiles)
     card, generator = model.card, model.pair.generator.train()
     with torch.inference_mode():
         scaled = torch.from_numpy(card.source.scaling.scale(tiles))
@@ -407,7 +407,7 @@ def test_turned_tiles_take_the_statistics_of_the_scene(
         (
             "instance",
             {"norm_stats": "running"},
-            "norm_stats is 'running', but the model normalises by InstanceNorm2d, which learns no "
+            "norm_stats is 'running', but the model normalizes by InstanceNorm2d, which learns no "
             "statistics in training; give 'scene' or 'smooth' for those of the scene, 'tile' for "
             "those of every tile, or leave it out",
         ),

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
-from geotranslate.training.objectives.base import games
+from geotranslate.training.objectives import objectives_of
 from geotranslate.translators.measuring import fill_of
 from tests.training.callbacks.test_gan import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same
@@ -80,7 +80,7 @@ class Loop:
     back: nn.Module
     of_source: nn.Module
     of_target: nn.Module
-    game: dict[str, Callable[..., Tensor]]
+    losses: dict[str, Callable[..., Tensor]]
     fill: Tensor
     pool_size: int
     identity: float
@@ -102,11 +102,11 @@ class Loop:
             of_judges.zero_grad()
             old_a, old_b = pool_a.query(fake_a.detach()), pool_b.query(fake_b.detach())
             for judge, real, fake in ((self.of_source, a, old_a), (self.of_target, b, old_b)):
-                loss = self.game["real"](judge(real), self.smoothing)
-                (0.5 * (loss + self.game["fake"](judge(fake)))).backward()
+                loss = self.losses["real"](judge(real), self.smoothing)
+                (0.5 * (loss + self.losses["fake"](judge(fake)))).backward()
             of_judges.step()
-            loss = self.game["fooling"](self.of_target(fake_b))
-            loss = loss + self.game["fooling"](self.of_source(fake_a))
+            loss = self.losses["generator"](self.of_target(fake_b))
+            loss = loss + self.losses["generator"](self.of_source(fake_a))
             loss = loss + 10 * F.l1_loss(self.back(fake_b), a)
             loss = loss + 10 * F.l1_loss(self.forth(fake_a)[valid], target[valid])
             if self.identity:
@@ -147,7 +147,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
         copied.generator.back,
         copied.discriminator["of_source"],
         copied.discriminator["of_target"],
-        game=LSGAN if options.get("lsgan", True) else VANILLA,
+        losses=LSGAN if options.get("lsgan", True) else VANILLA,
         fill=fill_of(data.card.target),
         pool_size=options["pool_size"],
         identity=options.get("lambda_identity", 0.5),
@@ -188,7 +188,7 @@ def train(chips: Path, folder: Path, epochs: int = 4, **options: Any) -> CycleGA
 def assert_alike(one: CycleGAN, other: CycleGAN) -> None:
     """Compare all weights, rows and pools, to the last bit."""
     assert_same(one, other)  # type: ignore[arg-type]
-    (mine,), (theirs,) = games(one.learn), games(other.learn)
+    (mine,), (theirs,) = objectives_of(one.learn), objectives_of(other.learn)
     assert mine.state().keys() == theirs.state().keys() == {"source", "target"}
     for side, images in mine.state().items():
         assert torch.equal(images, theirs.state()[side])
@@ -222,8 +222,8 @@ def test_pools_are_full_and_have_been_exchanged_when_a_training_is_resumed(
     states = []
     for epochs in (1, 2):
         model = train(chips, tmp_path / "run", epochs, schedule="constant", resume=epochs > 1)
-        (game,) = games(model.learn)
-        states.append(game.state())
+        (losses,) = objectives_of(model.learn)
+        states.append(losses.state())
     for side in ("source", "target"):
         assert states[0][side].shape[0] == states[1][side].shape[0] == 3
         alike = [torch.equal(*pair) for pair in zip(*(s[side] for s in states), strict=True)]
@@ -272,23 +272,23 @@ def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path
 def test_search_for_a_rate_leaves_no_image_in_the_pools(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=9, size=32), batch_size=2)
     model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)
-    (game,) = games(model.learn)
+    (losses,) = objectives_of(model.learn)
     weights = copy.deepcopy(model.pair.state_dict())
-    pools = {side: images.clone() for side, images in game.state().items()}
+    pools = {side: images.clone() for side, images in losses.state().items()}
     with model.learn.no_bar():
         assert 1e-8 < model.lr_find() < 10
     assert all(torch.equal(value, weights[n]) for n, value in model.pair.state_dict().items())
-    assert game.state().keys() == pools.keys() == {"source", "target"}
-    assert all(torch.equal(value, pools[n]) for n, value in game.state().items())
+    assert losses.state().keys() == pools.keys() == {"source", "target"}
+    assert all(torch.equal(value, pools[n]) for n, value in losses.state().items())
     assert len(model.history) == 1
 
 
 def test_model_can_be_copied_after_a_training(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=5, size=32), batch_size=2)
     model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)
-    (game,) = games(model.learn)
-    other = copy.deepcopy(game)
-    assert other.state().keys() == game.state().keys()
+    (losses,) = objectives_of(model.learn)
+    other = copy.deepcopy(losses)
+    assert other.state().keys() == losses.state().keys()
 
 
 def test_targets_of_one_colour_are_trained_on(write_chips: WriteChips, write_raster: Any) -> None:

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, TrainingError
 from geotranslate.training.callbacks import precision as precisions
-from geotranslate.training.callbacks.ema import Averaging, averaged
-from geotranslate.training.callbacks.history import Watch, best_row, is_better
+from geotranslate.training.callbacks.diagnostics import Diagnostics
+from geotranslate.training.callbacks.ema import EMACallback, averaged
+from geotranslate.training.callbacks.history import best_row, is_better
 from geotranslate.training.callbacks.precision import training_precision
 from geotranslate.training.callbacks.schedule import rate_at
 
@@ -191,24 +192,24 @@ def test_best_row_is_the_first_of_the_best(values: list[float]) -> None:
 def test_average_translates_validates_and_is_saved(model: Pix2Pix, tmp_path: Path) -> None:
     model.fit(3, ema=0.9, **FIT)
     source = model.data.valid_ds[0][0][None].as_subclass(torch.Tensor)
-    translated = model.inference.scaled(source)
+    translated = model.predictor.inference.scaled(source)
     with torch.inference_mode():
         model.pair.eval()
         torch.testing.assert_close(model.pair.average.module(source), translated)
         assert (model.pair.generator(source) != translated).any()
     model.save(tmp_path / "saved")
     again = Pix2Pix.from_model(tmp_path / "saved")
-    assert torch.equal(again.inference.scaled(source), translated)
+    assert torch.equal(again.predictor.inference.scaled(source), translated)
 
 
 def test_training_without_the_average_translates_with_what_it_trains(model: Pix2Pix) -> None:
     model.fit(1, checkpoint=False, **FIT)
-    assert model.inference.generator is model.pair.average.module
+    assert model.predictor.inference.generator is model.pair.average.module
     model.fit(1, ema=0, checkpoint=False, **FIT)
     assert model.pair.average is None
     model.fit(1, checkpoint=False, **FIT)
     assert model.pair.average is None
-    assert model.inference.generator is model.pair.generator
+    assert model.predictor.inference.generator is model.pair.generator
 
 
 def test_measures_of_weights_before_a_training_are_not_saved(
@@ -249,7 +250,7 @@ def test_an_average_moved_for_several_steps_at_once_is_nearly_that_of_every_step
     torch.manual_seed(0)
     network = torch.nn.Linear(50, 50)
     every, eighth = averaged(network, 0.99), averaged(network, 0.99)
-    callback = Averaging(eighth, network, 0.99)
+    callback = EMACallback(eighth, network, 0.99)
     start = network.weight.detach().clone()
     for _ in range(1003):
         with torch.no_grad():
@@ -298,7 +299,7 @@ def test_learning_rate_that_diverges_is_said(model: Pix2Pix) -> None:
 
 
 def watched(rows: list[dict[str, float]]) -> None:
-    watch = Watch(rows)
+    watch = Diagnostics(rows)
     # A run that was resumed for one more epoch.
     watch.learn = SimpleNamespace(epoch=0)
     watch.after_epoch()
@@ -312,7 +313,7 @@ def watched(rows: list[dict[str, float]]) -> None:
             {"d_real": 0.001, "d_fake": 0.01},
             "^Epoch 6: The discriminator has won.*fit.lr=.2e-4, 5e-5",
         ),
-        ({"spread": 0.001}, "^Epoch 6: The generator has collapsed.*constant"),
+        ({"std_ratio": 0.001}, "^Epoch 6: The generator has collapsed.*constant"),
     ],
 )
 def test_game_that_is_lost_is_said_once(row: dict[str, float], sentence: str) -> None:
@@ -320,19 +321,19 @@ def test_game_that_is_lost_is_said_once(row: dict[str, float], sentence: str) ->
         watched([row] * 6)
     assert len(said) == 1
     watched([row] * 4)
-    watched([*[row] * 5, {"d_real": 0.5, "d_fake": 0.7, "spread": 0.9}])
+    watched([*[row] * 5, {"d_real": 0.5, "d_fake": 0.7, "std_ratio": 0.9}])
 
 
 def test_a_generator_that_has_hardly_begun_is_not_called_collapsed() -> None:
-    watched([{"spread": epoch / 1000} for epoch in range(1, 10)])
+    watched([{"std_ratio": epoch / 1000} for epoch in range(1, 10)])
     with pytest.warns(GeotranslateWarning, match=r"^Epoch 10: The generator has collapsed"):
-        watched([{"spread": epoch / 1000} for epoch in (1, 2, 3, 4, 5, 6, 7, 8, 9, 8)])
+        watched([{"std_ratio": epoch / 1000} for epoch in (1, 2, 3, 4, 5, 6, 7, 8, 9, 8)])
 
 
 def test_columns_that_can_be_monitored_are_those_of_the_table(model: Pix2Pix) -> None:
     model.fit(1, monitor="psnr", **FIT)
     assert set(model.available_metrics) <= set(model.history[0])
-    assert {"generator", "l1", "d_real", "d_fake", "valid_l1", "mae", "rmse", "psnr"} <= set(
+    assert {"g_gan", "g_l1", "d_real", "d_fake", "valid_l1", "mae", "rmse", "psnr"} <= set(
         model.available_metrics
     )
 

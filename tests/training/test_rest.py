@@ -1,4 +1,4 @@
-"""A discriminator that rests until a share of the training is done."""
+"""A discriminator that is idle until a share of the training is done."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fastai.callback.core import Callback
 from torch import Tensor
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.training.callbacks.history import Patience
+from geotranslate.training.callbacks.trackers import EarlyStoppingCallback
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
-VERDICTS = ("generator", "d_real", "d_fake")
+ADVERSARIAL = ("g_gan", "d_real", "d_fake")
 
 
 class Seen(Callback):
@@ -90,8 +90,8 @@ def test_columns_of_a_discriminator_that_rests_are_empty_and_nobody_minds(
     model = small(write_chips(count=9))
     model.fit(2, folder=tmp_path, tensorboard=logs, monitor="d_real", early_stopping=1, **FIT)
     first, last = model.history
-    assert all(math.isnan(first[name]) and math.isfinite(last[name]) for name in VERDICTS)
-    assert math.isfinite(first["l1"])
+    assert all(math.isnan(first[name]) and math.isfinite(last[name]) for name in ADVERSARIAL)
+    assert math.isfinite(first["g_l1"])
     with (tmp_path / "history.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [row["d_real"] for row in table] == ["nan", str(last["d_real"])]
@@ -102,7 +102,7 @@ def test_columns_of_a_discriminator_that_rests_are_empty_and_nobody_minds(
 
 def test_patience_begins_with_the_first_value() -> None:
     rows = [{"d_real": math.nan}] * 8
-    patience = Patience(rows, 0, "d_real", 2)
+    patience = EarlyStoppingCallback(rows, 0, "d_real", 2)
     assert not patience.is_over
     rows += [{"d_real": 1.0}, {"d_real": 2.0}]
     assert not patience.is_over

@@ -15,7 +15,7 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training import start as starting
 from geotranslate.training.baselines import CONSTANT, START, start_of
-from geotranslate.training.callbacks.history import ENOUGH, Watch
+from geotranslate.training.callbacks.diagnostics import ENOUGH, Diagnostics
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.translators.conftest import patches
 
@@ -111,7 +111,7 @@ def test_a_training_that_was_interrupted_keeps_its_start(
         assert torch.equal(one, other)
 
 
-class StopAfter(Watch):
+class StopAfter(Diagnostics):
     """Ends a training after so many epochs, as a user does who loses patience."""
 
     order = 101
@@ -201,7 +201,9 @@ def test_metrics_tell_the_skill(write_pairs: WritePairs) -> None:
 def test_a_model_that_is_no_better_than_what_is_simpler_says_so(
     error: float, said: str | None
 ) -> None:
-    watch = Watch([{"mae": error + epoch} for epoch in range(ENOUGH)], {START: 8, CONSTANT: 12})
+    watch = Diagnostics(
+        [{"mae": error + epoch} for epoch in range(ENOUGH)], {START: 8, CONSTANT: 12}
+    )
     if said is None:
         watch.after_fit()
         return

@@ -203,5 +203,5 @@ def test_an_epoch_is_judged_by_the_way_there_and_back(
         assert model.own_monitor == ("valid_l1" if data.card.paired else "valid_cycle")
         if not data.card.paired:
             assert row["valid_loss"] == pytest.approx(row["valid_cycle"], rel=1e-4)
-            assert "spread" not in row
+            assert "std_ratio" not in row
         assert (run / "best" / "card.json").exists()

@@ -41,7 +41,7 @@ def test_model_owns_a_learner_and_fit_returns_the_model(write_chips: WriteChips)
 def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
     model.fit(2, progress=False)
     assert len(model.history) == 3
-    assert set(model.history[0]) >= {"generator", "l1", "d_real", "d_fake", "valid_l1"}
+    assert set(model.history[0]) >= {"g_gan", "g_l1", "d_real", "d_fake", "valid_l1"}
     assert all(np.isfinite(list(row.values())).all() for row in model.history)
 
 
@@ -75,7 +75,7 @@ def test_without_adversarial_weight_there_is_no_discriminator(write_chips: Write
         1, progress=False
     )
     assert model.pair.discriminator is None
-    assert "generator" not in model.history[0]
+    assert "g_gan" not in model.history[0]
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
@@ -303,7 +303,7 @@ def test_tiles_pass_the_network_one_by_one_on_the_cpu(
     network = model.pair.translating
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda x: sizes.append(len(x)) or forward(x))
-    model.inference(values((5, 3, 64, 64), "uint8"))
+    model.predictor.inference(values((5, 3, 64, 64), "uint8"))
     assert sizes == [1] * 5
 
 

@@ -1,4 +1,4 @@
-"""Pix2PixHD from chips to translated scenes, its game by hand and its two stages."""
+"""Pix2PixHD from chips to translated scenes, its losses by hand and its two stages."""
 
 from __future__ import annotations
 
@@ -176,9 +176,9 @@ def test_its_rate_falls_by_default(chips: Path) -> None:
 def test_every_epoch_leaves_a_row_of_losses(chips: Path, feat_loss: bool) -> None:
     model = make(chips, feat_loss=feat_loss).fit(2, **FIT)
     assert len(model.history) == 2
-    terms = {"generator", "l1", "d_real", "d_fake", "valid_l1", "mae"}
+    terms = {"g_gan", "g_l1", "d_real", "d_fake", "valid_l1", "mae"}
     assert terms <= set(model.history[0])
-    assert ("perceptual" in model.history[0]) == feat_loss
+    assert ("g_features" in model.history[0]) == feat_loss
     assert np.isfinite(list(model.history[0].values())).all()
 
 
@@ -444,7 +444,8 @@ def test_tiles_cropped_are_the_whole_scene(
     norm: str,
 ) -> None:
     model = with_large_weights(make(chips, network, norm=norm))
-    stride, radius = model.stride, model.inference.radius
+    inference = model.predictor.inference
+    stride, radius = inference.stride, inference.radius
     assert stride == {"global": 4, "local": 8}[network]
     halo = -(-radius // stride) * stride
     size = 5 * halo + 60

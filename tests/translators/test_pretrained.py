@@ -71,8 +71,8 @@ def test_models_with_and_without_discriminator_start_from_each_other(
     chips: Path, tmp_path: Path
 ) -> None:
     data = prepare_data(chips)
-    game, plain = (Pix2Pix(data, lambda_gan=weight, **SMALL) for weight in (1, 0))
-    for former, options in ((game, {"lambda_gan": 0}), (plain, {})):
+    adversarial, plain = (Pix2Pix(data, lambda_gan=weight, **SMALL) for weight in (1, 0))
+    for former, options in ((adversarial, {"lambda_gan": 0}), (plain, {})):
         folder = former.save(tmp_path / f"model{len(options)}")
         model = Pix2Pix(data, pretrained_path=folder, **options, **SMALL).fit(
             1, checkpoint=False, progress=False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from geotranslate.chips.export.transaction import (
 )
 from geotranslate.chips.export.writer import ChipWriter
 from geotranslate.chips.vectors import AreaLike, footprints, is_layer
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 
 
 @dataclass(frozen=True)
@@ -254,10 +253,8 @@ def _check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
     )
     if len(small) == len(scenes):
         raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
-    warnings.warn(
+    warn(
         f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.",
-        GeotranslateWarning,
-        stacklevel=3,
     )
 
 

@@ -144,7 +144,9 @@ def joined(listings: Mapping[str, Listing]) -> Listing:
             for name, found in listings.items()
             for pair in found.pairs
         ),
-        (_joined_side([a for a, _ in sides]), _joined_side([b for _, b in sides])) if sides else None,
+        (_joined_side([a for a, _ in sides]), _joined_side([b for _, b in sides]))
+        if sides
+        else None,
         tuple(f"{name}: {line}" for name, found in listings.items() for line in found.left_out),
     )
 

@@ -138,9 +138,7 @@ def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) 
     return apart
 
 
-def _hidden(
-    chips: MemberSet, choice: _Choice, outlines: gpd.GeoSeries, buffer: float
-) -> Split:
+def _hidden(chips: MemberSet, choice: _Choice, outlines: gpd.GeoSeries, buffer: float) -> Split:
     """Return a split with the ground of validation hidden in training targets."""
     members = chips.members
     apart = hide_validation(

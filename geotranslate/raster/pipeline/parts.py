@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,9 +15,9 @@ from typing import Any
 
 from geotranslate.errors import (
     GeotranslateError,
-    GeotranslateWarning,
     InvalidInputError,
     RasterFileError,
+    warn,
 )
 from geotranslate.raster.pipeline.fingerprint import digest
 from geotranslate.raster.pipeline.result import PartReport
@@ -222,11 +221,9 @@ class PartsFolder:
             if not there and not shared:
                 self.remove()
             elif there:
-                warnings.warn(
+                warn(
                     f"{there} of {len(self.rows)} parts are finished and stay in {self.path}: "
                     "resume=True goes on with them (on the command line, --resume).",
-                    GeotranslateWarning,
-                    stacklevel=4,
                 )
             raise
 

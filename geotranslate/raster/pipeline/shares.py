@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import reprlib
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.opening import limited_cache
 from geotranslate.raster.pipeline.executors import Executor, compute_everywhere
 from geotranslate.raster.pipeline.job import Job, compute
@@ -105,7 +104,7 @@ def result_of(
             "stay finite?"
         )
     for sentence in said:
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)
     return TranslatedRaster(
         parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
     )

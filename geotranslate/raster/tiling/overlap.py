@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import reprlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.reader import RasterReader, fill_gaps
 
 Blend = Literal["auto", "hann", "crop"]
@@ -133,7 +132,7 @@ def _cropped(
             f"which the model shrinks them: tiles of {rounded_tile} px with padding {rounded} are "
             "used, so that cropping leaves no trace."
         )
-        warnings.warn(sentence, GeotranslateWarning, stacklevel=4)
+        warn(sentence)
         if said is not None:
             said.append(sentence)
     return Tiling(rounded_tile, 2 * rounded, rounded, step)

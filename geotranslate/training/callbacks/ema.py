@@ -1,4 +1,4 @@
-"""An average of the generator's weights over its last steps, which translates better than any."""
+"""Exponential moving average of the generator's weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 DECAY = 0.999
 EVERY = 8
-"""Steps after which an average is moved: all weights are read and written for it."""
+"""Steps between updates of the average, each of which reads and writes all weights."""
 
 
 def averaged(generator: nn.Module, decay: float) -> AveragedModel:
@@ -21,14 +21,14 @@ def averaged(generator: nn.Module, decay: float) -> AveragedModel:
 
     Args:
         generator: The network.
-        decay: Share of the average that a step leaves, below 1. The first steps leave less,
-            `(1 + n) / (10 + n)` after n of them, so that the random start is forgotten soon.
+        decay: Share of the average that a step keeps, below 1. After n steps it is at most
+            `(1 + n) / (10 + n)`, so that the random first weights are forgotten soon.
     """
     return AveragedModel(generator, multi_avg_fn=moving(decay), use_buffers=True)
 
 
 def moving(decay: float, steps: int = 1) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return what moves an average towards the current weights, at once for so many steps."""
+    """Return the function by which `AveragedModel` updates an average for so many steps at once."""
 
     @torch.no_grad()
     def update(average: Tensors, current: Tensors, seen: Tensor | int) -> None:
@@ -43,13 +43,13 @@ def moving(decay: float, steps: int = 1) -> Callable[[Tensors, Tensors, Tensor |
     return update
 
 
-class Averaging(Callback):
+class EMACallback(Callback):
     """Update the average after every eighth step of the generator, and at the end of an epoch.
 
     Args:
         average: The average.
-        generator: What it is of.
-        decay: Share of the average that a single step leaves.
+        generator: The network whose weights are averaged.
+        decay: Share of the average that a single step keeps.
     """
 
     run_valid = False
@@ -59,19 +59,19 @@ class Averaging(Callback):
         self._steps = 0
 
     def after_step(self) -> None:
-        """Count, and move the average when it is time."""
+        """Count the step, and update the average after every eighth one."""
         self._steps += 1
         if self._steps == EVERY:
-            self._move()
+            self._update()
 
     def after_train(self) -> None:
-        """Move it for the steps since."""
+        """Update the average for the steps since the last update."""
         if self._steps:
-            self._move()
+            self._update()
 
     after_fit = after_train
 
-    def _move(self) -> None:
+    def _update(self) -> None:
         steps, self._steps = self._steps, 0
         self.average.multi_avg_fn = moving(self.decay, steps)
         self.average.update_parameters(self.generator)

@@ -1,4 +1,4 @@
-"""The adversarial game as one fastai callback."""
+"""Adversarial training as one fastai callback."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fastai.learner import ValueMetric
 from fastai.torch_core import find_bs
 from torch import Tensor, nn
 
-from geotranslate.training.distributed import InStep
-from geotranslate.training.objectives.base import Game
+from geotranslate.training.callbacks.synchronization import Synchronization
+from geotranslate.training.objectives import Objective
 
 
-class Adversary(Callback):
-    """Train the discriminator, then make its verdict a part of the generator's loss.
+class GANCallback(Callback):
+    """Step the discriminator, then add the adversarial loss to the generator's.
 
     A batch takes one generator forward. After it the discriminator takes its step on half the sum
     of its losses on real and fake; then the generator takes its own against the updated
@@ -25,24 +25,26 @@ class Adversary(Callback):
     gradients is not stepped: the generator has none yet, the discriminator none any more.
 
     With fastai's `GradientAccumulation` both take their steps at the last of the batches that it
-    accumulates; in the ones before it the generator plays against the discriminator of before.
+    accumulates; in the ones before it the generator's loss is by the discriminator of the last
+    step.
 
     Args:
-        discriminator: What learns to tell real from translated.
-        game: The losses of both.
-        begin: Share of a training, 0 to 1, before which the discriminator rests and the generator
-            learns without it.
+        discriminator: Network that tells real from translated images.
+        objective: The losses of both networks.
+        begin: Share of a training, 0 to 1, before which the discriminator is idle and the
+            generator minimizes the reconstruction losses alone.
     """
 
     # Before GradientAccumulation (6), which weighs the whole loss, and before MixedPrecision (10),
-    # so that the game is played under its autocast.
+    # so that the losses are computed under its autocast.
     order, run_valid = 5, False
 
-    def __init__(self, discriminator: nn.Module, game: Game, begin: float = 0.0) -> None:
-        self.discriminator, self.game, self.begin = discriminator, game, begin
+    def __init__(self, discriminator: nn.Module, objective: Objective, begin: float = 0.0) -> None:
+        self.discriminator, self.objective, self.begin = discriminator, objective, begin
         self.accumulation: GradientAccumulation | None = None
-        self.in_step: InStep | None = None
-        self.losses: dict[str, list[Tensor]] = {name: [] for name in (*game.terms, *game.verdicts)}
+        self._synchronization: Synchronization | None = None
+        names = (*objective.generator_terms, *objective.discriminator_terms)
+        self.losses: dict[str, list[Tensor]] = {name: [] for name in names}
 
     @property
     def columns(self) -> list[ValueMetric]:
@@ -54,15 +56,16 @@ class Adversary(Callback):
         if not found:
             return math.nan
         mean = torch.stack(found).mean()
-        if self.in_step is not None:
-            self.in_step.average([mean])
+        if self._synchronization is not None:
+            self._synchronization.average([mean])
         return float(mean)
 
     def before_fit(self) -> None:
         """Start without gradients, which an interrupted run may have left."""
         cbs = self.learn.cbs
         self.accumulation = next((cb for cb in cbs if isinstance(cb, GradientAccumulation)), None)
-        self.in_step = next((cb for cb in cbs if isinstance(cb, InStep)), None)
+        found = (cb for cb in cbs if isinstance(cb, Synchronization))
+        self._synchronization = next(found, None)
         if self.learn.opt is not None:
             self.opt.zero_grad()
 
@@ -71,20 +74,20 @@ class Adversary(Callback):
         self.losses = {name: [] for name in self.losses}
 
     @property
-    def rests(self) -> bool:
-        """Whether the discriminator has no part in the training yet."""
+    def is_idle(self) -> bool:
+        """Whether the discriminator does not train yet."""
         return float(getattr(self.learn, "share_done", 1.0)) < self.begin
 
     def after_pred(self) -> None:
-        """Learn to tell the batch from its translation, and take the discriminator's step."""
-        if self.rests:
+        """Take the discriminator's step."""
+        if self.is_idle:
             return
         self.discriminator.requires_grad_(True)
-        self.game.begin(self.xb[0], self.yb[0], self.pred)
-        verdicts = self.game.judge()
-        for name, verdict in verdicts.items():
-            self.losses[name].append(verdict.detach())
-        loss = torch.stack(list(verdicts.values())).sum() / 2 * self._scale
+        self.objective.start_batch(self.xb[0], self.yb[0], self.pred)
+        losses = self.objective.discriminator_losses()
+        for name, value in losses.items():
+            self.losses[name].append(value.detach())
+        loss = torch.stack(list(losses.values())).sum() / 2 * self._scale
         if self.accumulation is None:
             loss.backward()
             self._step()
@@ -93,29 +96,31 @@ class Adversary(Callback):
         self.discriminator.requires_grad_(False)
 
     def after_loss(self) -> None:
-        """Replace the learner's loss by all that the generator aims at, each by its weight."""
-        game = self.game
-        aims = (game.aim_alone if self.rests else game.aim)(self.loss_grad)
-        for name, (_, loss) in aims.items():
+        """Replace the learner's loss by the weighted sum of the generator's losses."""
+        objective = self.objective
+        compute = objective.reconstruction_losses if self.is_idle else objective.generator_losses
+        losses = compute(self.loss_grad)
+        for name, (_, loss) in losses.items():
             self.losses[name].append(loss.detach())
-        self.learn.loss_grad = torch.stack([weight * loss for weight, loss in aims.values()]).sum()
+        weighted = [weight * loss for weight, loss in losses.values()]
+        self.learn.loss_grad = torch.stack(weighted).sum()
         self.learn.loss = self.learn.loss_grad.clone()
 
     def after_fit(self) -> None:
         """Leave the discriminator trainable, as it was found."""
         self.discriminator.requires_grad_(True)
-        self.in_step = None
+        self._synchronization = None
 
     @property
     def _scale(self) -> float:
-        """How much gradients of float16 are magnified, which the generator's scaler decides."""
+        """Factor of float16 gradients, by the scaler of the generator's step."""
         scaler = getattr(self.learn, "scaler", None)
         return float(scaler.get_scale()) if scaler is not None and scaler.is_enabled() else 1.0
 
     def _step(self) -> None:
         """Step the discriminator, but not with gradients that float16 could not hold."""
-        if self.in_step is not None:
-            self.in_step.average_gradients(self.discriminator)
+        if self._synchronization is not None:
+            self._synchronization.average_gradients(self.discriminator)
         if (scale := self._scale) != 1:
             found = [p.grad for p in self.discriminator.parameters() if p.grad is not None]
             torch._foreach_div_(found, scale)

@@ -1,4 +1,4 @@
-"""How learning rates change over a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from fastai.callback.core import Callback
+from fastai.callback import schedule as fastai_schedule
 
 from geotranslate.checks import choice
 
@@ -48,25 +48,25 @@ def _cosine(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
-class LearningRates(Callback):
-    """Set the learning rate of every network before every batch; momentum stays as it is.
+class ParamScheduler(fastai_schedule.ParamScheduler):
+    """fastai's scheduler over the epochs of the whole training, interrupted runs included.
+
+    Momentum stays as it is. `learn.share_done` is the share of the training that is done.
 
     Args:
-        rates: One for each parameter group.
-        schedule: How they change.
-        done: Epochs of the training that an interrupted run did.
+        rates: Learning rate of each parameter group.
+        schedule: Schedule of the rates.
+        done: Epochs that an interrupted run did.
         total: Epochs of the whole training.
     """
 
-    run_valid = False
-
     def __init__(self, rates: Sequence[float], schedule: Schedule, done: int, total: int) -> None:
         rate_at(schedule, 0)
-        self.rates, self.schedule, self.done, self.total = list(rates), schedule, done, total
+        super().__init__({"lr": lambda share: [rate * rate_at(schedule, share) for rate in rates]})
+        self.done, self.total = done, total
 
     def before_batch(self) -> None:
-        """Set the rates."""
+        """Set the rates by the share of the whole training, where fastai takes that of one run."""
         epochs = self.done + self.learn.epoch + self.iter / len(self.dl)
         self.learn.share_done = epochs / self.total
-        factor = rate_at(self.schedule, self.learn.share_done)
-        self.opt.set_hyper("lr", [rate * factor for rate in self.rates])
+        self._update_val(self.learn.share_done)

@@ -1,1 +1,30 @@
-"""The losses of generators and discriminators over one batch."""
+"""Objectives: the losses of generators and discriminators over one batch."""
+
+from geotranslate.training.objectives.base import Objective, objectives_of
+from geotranslate.training.objectives.cycle import CycleObjective, filled
+from geotranslate.training.objectives.image_pool import ImagePool
+from geotranslate.training.objectives.losses import (
+    GanMode,
+    discriminator_loss,
+    feature_loss,
+    fill_invalid,
+    generator_loss,
+    masked_l1,
+)
+from geotranslate.training.objectives.paired import PairDiscriminator, PairedObjective
+
+__all__ = [
+    "CycleObjective",
+    "GanMode",
+    "ImagePool",
+    "Objective",
+    "PairDiscriminator",
+    "PairedObjective",
+    "discriminator_loss",
+    "feature_loss",
+    "fill_invalid",
+    "filled",
+    "generator_loss",
+    "masked_l1",
+    "objectives_of",
+]

@@ -1,4 +1,4 @@
-"""What the networks of an adversarial training want; `Adversary` has them play."""
+"""Base of the objectives that adversarial trainings minimize."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from fastai.learner import Learner
 from torch import Tensor
 
-from geotranslate.training.objectives.losses import GanMode, fooling_loss, verdict_loss
+from geotranslate.training.objectives.losses import GanMode, discriminator_loss, generator_loss
 
 
-class Game(ABC):
-    """The losses of both sides over one batch: all that one translator's training has of its own.
+class Objective(ABC):
+    """Losses of generators and discriminators over one batch; `GANCallback` takes the steps.
 
     Args:
-        gan_mode: Which loss the game is about, see `verdict_loss`.
+        gan_mode: Adversarial loss, see `discriminator_loss`.
         lambda_gan: Weight of the adversarial term in the generator's loss.
-        label_smoothing: What the discriminator's label of real images is below 1.
+        label_smoothing: Amount by which the discriminator's label of real images is below 1.
     """
 
-    terms: tuple[str, ...]
+    generator_terms: tuple[str, ...]
     """Names of the generator's losses, in the order of the progress table."""
-    verdicts = ("d_real", "d_fake")
+    discriminator_terms = ("d_real", "d_fake")
     """Names of the discriminator's losses."""
-    held: tuple[str, ...]
+    batch_attributes: tuple[str, ...]
     """Names of the attributes that hold a batch."""
 
     def __init__(
@@ -38,60 +38,61 @@ class Game(ABC):
         self.label_smoothing = label_smoothing
 
     @abstractmethod
-    def begin(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
+    def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
         """Take a batch and the generator's translation of its sources.
 
         Args:
             source: `(n, bands, rows, cols)` in -1..1.
             target: The same, NaN where invalid.
-            translation: The target as the generator has it, with its gradients.
+            translation: The generator's translation, with its gradients.
         """
 
     @abstractmethod
-    def judge(self) -> dict[str, Tensor]:
-        """Return the discriminator's losses on real and on translated images, by `verdicts`.
+    def discriminator_losses(self) -> dict[str, Tensor]:
+        """Return the discriminator's losses on real and on translated images.
 
-        It steps on half of their sum. No gradients reach the generator.
+        The names are `discriminator_terms`. The discriminator steps on half of their sum. No
+        gradient flows to the generator.
         """
 
     @abstractmethod
-    def aim(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Return the generator's losses by `terms`, with their weights, after `judge`.
+    def generator_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return the generator's losses and their weights, after `discriminator_losses`.
 
         Args:
-            loss: The learner's own, the L1 of translation and target.
+            loss: The learner's own loss, the L1 between translation and target.
         """
 
-    def aim_alone(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Return the generator's losses while the discriminator rests, with their weights.
+    def reconstruction_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return the generator's losses and their weights while the discriminator is idle.
 
         Args:
-            loss: The learner's own, the L1 of translation and target.
+            loss: The learner's own loss, the L1 between translation and target.
         """
         raise NotImplementedError(f"{type(self).__name__} has no losses without a discriminator.")
 
     def state(self) -> dict[str, Tensor]:
-        """Return what the game remembers of former batches."""
+        """Return the tensors that are kept from batch to batch."""
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Put the game into a state that it returned."""
+        """Restore a state that `state` returned."""
 
-    def end(self) -> None:
-        """Let go of the batch, with all that its images were computed from."""
-        for name in self.held:
+    def end_batch(self) -> None:
+        """Release the batch and the graphs of its images."""
+        for name in self.batch_attributes:
             vars(self).pop(name, None)
 
-    def _verdict(self, logits: Tensor, *, real: bool) -> Tensor:
-        """Return how far a discriminator is from the truth."""
-        return verdict_loss(logits, real=real, mode=self.gan_mode, smoothing=self.label_smoothing)
+    def _discriminator_loss(self, logits: Tensor, *, real: bool) -> Tensor:
+        return discriminator_loss(
+            logits, real=real, mode=self.gan_mode, smoothing=self.label_smoothing
+        )
 
-    def _fooling(self, logits: Tensor) -> Tensor:
-        """Return how far the generator is from being taken for real."""
-        return fooling_loss(logits, mode=self.gan_mode)
+    def _generator_loss(self, logits: Tensor) -> Tensor:
+        return generator_loss(logits, mode=self.gan_mode)
 
 
-def games(learn: Learner) -> list[Game]:
-    """Return what the networks of a learner play: one game or none."""
-    found = (vars(callback).get("game") for callback in learn.cbs)
-    return [game for game in found if isinstance(game, Game)]
+def objectives_of(learn: Learner) -> list[Objective]:
+    """Return the objectives of a learner's callbacks: one, or none."""
+    found = (vars(callback).get("objective") for callback in learn.cbs)
+    return [objective for objective in found if isinstance(objective, Objective)]

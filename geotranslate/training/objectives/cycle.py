@@ -1,4 +1,4 @@
-"""The game without pairs: there and back again has to end where it began."""
+"""Objective of unpaired translation with cycle consistency."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from torch import Tensor
 
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.twoway import TwoWay
-from geotranslate.training.objectives.base import Game
+from geotranslate.training.objectives.base import Objective
 from geotranslate.training.objectives.image_pool import ImagePool
 from geotranslate.training.objectives.losses import GanMode, masked_l1
 
 SIDES = ("source", "target")
 
 
-class CycleGame(Game):
+class CycleObjective(Objective):
     """The losses of a CycleGAN (Zhu et al. 2017, arXiv:1703.10593, equations 1 to 3).
 
-    Each direction has a discriminator of single images. The generators shall fool both, bring an
-    image back to what it was (cycle), and leave one as it is that is of the other side already
-    (identity). All losses are sums of both directions.
+    Each side has a discriminator of single images. The generators minimize the adversarial loss of
+    both, the L1 between an image and its translation there and back (cycle), and the L1 between an
+    image and itself through the generator that leads to its own side (identity). All losses are
+    sums over both directions.
 
     Args:
         generators: One for each direction.
         of_source: Discriminator of source images, real or translated.
         of_target: The same for the target.
-        fill: `(bands, 1, 1)`: what targets hold where they are invalid, in -1..1.
-        lambda_cycle: Weight of the L1 between an image and its way there and back.
-        lambda_identity: Weight of the L1 between an image and itself through the generator that
-            leads to its own side, as a share of `lambda_cycle`; 0 leaves it out.
+        fill: `(bands, 1, 1)`: values that replace invalid target pixels, in -1..1.
+        lambda_cycle: Weight of the cycle loss.
+        lambda_identity: Weight of the identity loss as a share of `lambda_cycle`; 0 leaves it out.
         pool_size: Former translations that each discriminator sees again.
-        gan_mode: Which loss the game is about, see `verdict_loss`.
-        label_smoothing: What the discriminators' label of real images is below 1.
+        gan_mode: Adversarial loss, see `discriminator_loss`.
+        label_smoothing: Amount by which the discriminators' label of real images is below 1.
     """
 
-    held = ("given", "real", "fake")
+    batch_attributes = ("given", "real", "fake")
 
     def __init__(
         self,
@@ -57,51 +57,48 @@ class CycleGame(Game):
         self.fill = fill
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity * lambda_cycle
         self.pools = {side: ImagePool(pool_size) for side in SIDES}
-        self.terms = ("generator", "cycle", *(["identity"] if lambda_identity else []))
+        self.generator_terms = ("g_gan", "g_cycle", *(["g_identity"] if lambda_identity else []))
 
-    def begin(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
+    def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
         """Take a batch, whose source and target need not show the same place."""
         self.given = target
         self.real = {"source": source, "target": filled(target, self.fill)}
         back = self.generators.back(self.real["target"])
         self.fake = {"source": back, "target": translation}
 
-    def judge(self) -> dict[str, Tensor]:
-        """Return the losses on real images and on translations, some of them former ones."""
+    def discriminator_losses(self) -> dict[str, Tensor]:
+        """Return the losses on real images and on translations, some of former batches."""
         seen = {
             "d_real": self.real,
             "d_fake": {side: self.pools[side](self.fake[side]) for side in SIDES},
         }
-        return {
-            name: torch.stack(
-                [
-                    self._verdict(self.discriminators[side](images[side]), real=name == "d_real")
-                    for side in SIDES
-                ]
-            ).sum()
-            for name, images in seen.items()
-        }
+        return {name: self._summed(images, name == "d_real") for name, images in seen.items()}
 
-    def aim(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Return adversarial loss, cycle and, if it counts, identity; of the L1 nothing."""
-        fooling = [self._fooling(self.discriminators[side](self.fake[side])) for side in SIDES]
+    def _summed(self, images: dict[str, Tensor], real: bool) -> Tensor:
+        logits = (self.discriminators[side](images[side]) for side in SIDES)
+        return torch.stack([self._discriminator_loss(one, real=real) for one in logits]).sum()
+
+    def generator_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Return adversarial, cycle and, if it has a weight, identity loss; `loss` is unused."""
+        logits = (self.discriminators[side](self.fake[side]) for side in SIDES)
+        adversarial = torch.stack([self._generator_loss(one) for one in logits]).sum()
         cycled = {
             "source": self.generators.back(self.fake["target"]),
             "target": self.generators.forth(self.fake["source"]),
         }
-        aims = {
-            "generator": (self.lambda_gan, torch.stack(fooling).sum()),
-            "cycle": (self.lambda_cycle, self._apart(cycled)),
+        losses = {
+            "g_gan": (self.lambda_gan, adversarial),
+            "g_cycle": (self.lambda_cycle, self._l1(cycled)),
         }
         if self.lambda_identity:
             same = {
                 "source": self.generators.back(self.real["source"]),
                 "target": self.generators.forth(self.real["target"]),
             }
-            aims["identity"] = self.lambda_identity, self._apart(same)
-        return aims
+            losses["g_identity"] = self.lambda_identity, self._l1(same)
+        return losses
 
-    def _apart(self, images: dict[str, Tensor]) -> Tensor:
+    def _l1(self, images: dict[str, Tensor]) -> Tensor:
         """Return the L1 to the images of the batch, over valid pixels, summed over the sides."""
         source = masked_l1(images["source"], self.real["source"])
         return source + masked_l1(images["target"], self.given)
@@ -111,7 +108,7 @@ class CycleGame(Game):
         return {side: torch.stack(p.images) for side, p in self.pools.items() if p.images}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put images into the pools."""
+        """Restore the images of both pools."""
         device = next(self.generators.parameters()).device
         for side, pool in self.pools.items():
             pool.images = list(state[side].to(device)) if side in state else []

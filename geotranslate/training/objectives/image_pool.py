@@ -1,4 +1,4 @@
-"""A memory of former translations, which a discriminator sees again."""
+"""Buffer of former translations that a discriminator sees again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Hand out translations of former batches in place of half of the new ones.
+    """Replace half of the translations of a batch by those of former batches.
 
-    A discriminator that saw the last translations alone would forget what it knew of the ones
-    before (Shrivastava et al. 2017, section 2.3). Until it is full the pool keeps every image and
-    hands it out as well; then each new image is, with even chances, handed out itself or exchanged
-    for one that is kept.
+    It keeps a discriminator from forgetting the translations before the last ones (Shrivastava et
+    al. 2017, section 2.3). Until the pool is full it keeps and returns every image; then each new
+    image is, with even chances, returned itself or exchanged for a stored one.
 
     Args:
-        size: How many images are kept; 0 for none, then all images are handed out as they come.
+        size: Number of images to store; 0 returns all images unchanged.
     """
 
     def __init__(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Losses in -1..1 over valid pixels."""
+"""Losses over the valid pixels of images in -1..1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GanMode = Literal["vanilla", "lsgan", "hinge"]
 def fill_invalid(target: Tensor, prediction: Tensor) -> Tensor:
     """Return the target with the prediction, as a constant, where the target is NaN.
 
-    There target and prediction then agree: neither a loss nor a discriminator can learn from it.
+    Target and prediction agree there, so neither a loss nor a discriminator learns from it.
     """
     return torch.where(torch.isnan(target), prediction.detach(), target)
 
@@ -26,21 +26,21 @@ def masked_l1(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - fill_invalid(target, prediction)).abs().sum() / valid
 
 
-def verdict_loss(
+def discriminator_loss(
     logits: Tensor, *, real: bool, mode: GanMode = "vanilla", smoothing: float = 0.0
 ) -> Tensor:
-    """Return how far a discriminator is from the truth, on average over its logits.
+    """Return the mean adversarial loss of a discriminator's logits.
 
     "vanilla" is the binary cross-entropy with the label 1 for real and 0 for fake (Goodfellow et
     al. 2014), "lsgan" the squared difference from that label (Mao et al. 2017), "hinge" is
     `relu(1 - logit)` for real and `relu(1 + logit)` for fake (Lim and Ye 2017).
 
     Args:
-        logits: Of any shape.
-        real: Whether they are of real pairs.
-        mode: Which loss.
-        smoothing: What the label of real pairs is below 1 (Salimans et al. 2016); no part of
-            "hinge", which has no labels.
+        logits: Logits of any shape.
+        real: Whether they are of real images.
+        mode: The loss.
+        smoothing: Amount by which the label of real images is below 1 (Salimans et al. 2016);
+            "hinge" has no labels and ignores it.
     """
     if mode == "hinge":
         return F.relu(1 - logits if real else 1 + logits).mean()
@@ -50,18 +50,18 @@ def verdict_loss(
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
-def fooling_loss(logits: Tensor, *, mode: GanMode = "vanilla") -> Tensor:
-    """Return how far a generator is from being taken for real, by a discriminator's logits.
+def generator_loss(logits: Tensor, *, mode: GanMode = "vanilla") -> Tensor:
+    """Return the generator's adversarial loss by a discriminator's logits of translations.
 
-    It is the discriminator's loss on real pairs, never smoothed; in "hinge" it is `-mean(logits)`.
+    It is the discriminator's loss on real images, never smoothed; in "hinge" it is `-mean(logits)`.
     """
-    return -logits.mean() if mode == "hinge" else verdict_loss(logits, real=True, mode=mode)
+    return -logits.mean() if mode == "hinge" else discriminator_loss(logits, real=True, mode=mode)
 
 
 def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Return the mean absolute difference of a discriminator's features, summed over its layers.
 
-    Those of the real pair are constants (Wang et al. 2018, feature matching).
+    It is the feature matching of Wang et al. 2018; the features of the real pair are constants.
     """
     pairs = zip(fake, real, strict=True)
     return torch.stack([F.l1_loss(one, other.detach()) for one, other in pairs]).sum()

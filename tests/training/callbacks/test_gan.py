@@ -17,7 +17,7 @@ from fastai.callback.training import GradientAccumulation, GradientClip
 from torch import Tensor, nn
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.training.callbacks.gan import Adversary
+from geotranslate.training.callbacks.gan import GANCallback
 
 # So few steps leave a network that gives one colour, and need not be better than a constant.
 pytestmark = [
@@ -50,17 +50,17 @@ VANILLA = {
         logits, torch.full_like(logits, 1 - s)
     ),
     "fake": lambda logits: F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits)),
-    "fooling": lambda logits: F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits)),
+    "generator": lambda logits: F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits)),
 }
 LSGAN = {
     "real": lambda logits, s: (logits - (1 - s)).square().mean(),
     "fake": lambda logits: logits.square().mean(),
-    "fooling": lambda logits: (logits - 1).square().mean(),
+    "generator": lambda logits: (logits - 1).square().mean(),
 }
 HINGE = {
     "real": lambda logits, s: F.relu(1 - logits).mean(),
     "fake": lambda logits: F.relu(1 + logits).mean(),
-    "fooling": lambda logits: -logits.mean(),
+    "generator": lambda logits: -logits.mean(),
 }
 
 
@@ -70,7 +70,7 @@ class Loop:
 
     generator: nn.Module
     discriminator: nn.Module
-    game: dict[str, Callable[..., Tensor]]
+    losses: dict[str, Callable[..., Tensor]]
     smoothing: float = 0.0
     perceptual: float = 0.0
     max_norm: float | None = None
@@ -100,12 +100,12 @@ class Loop:
                 of_generator.zero_grad()
 
     def critic_loss(self, source: Tensor, target: Tensor, fake: Tensor) -> Tensor:
-        real = self.game["real"](self.discriminator(source, target), self.smoothing)
-        return 0.5 * (real + self.game["fake"](self.discriminator(source, fake)))
+        real = self.losses["real"](self.discriminator(source, target), self.smoothing)
+        return 0.5 * (real + self.losses["fake"](self.discriminator(source, fake)))
 
     def generator_loss(self, source: Tensor, target: Tensor, fake: Tensor) -> Tensor:
         loss = 100 * F.l1_loss(fake, target)
-        loss = loss + self.game["fooling"](self.discriminator(source, fake))
+        loss = loss + self.losses["generator"](self.discriminator(source, fake))
         if self.perceptual:
             hidden, wanted = torch.cat([source, fake], 1), torch.cat([source, target], 1)
             for layer in self.discriminator.layers[:-1]:
@@ -142,7 +142,7 @@ def trained_both_ways(
 
 
 @pytest.mark.parametrize(
-    ("gan_mode", "game", "smoothing"),
+    ("gan_mode", "losses", "smoothing"),
     [
         ("vanilla", VANILLA, 0),
         ("vanilla", VANILLA, 0.1),
@@ -154,12 +154,12 @@ def trained_both_ways(
 def test_training_equals_a_hand_written_loop_with_two_optimizers(
     write_chips: Callable[..., Path],
     gan_mode: str,
-    game: dict[str, Callable[..., Tensor]],
+    losses: dict[str, Callable[..., Tensor]],
     smoothing: float,
 ) -> None:
     trained_both_ways(
         write_chips(count=9),
-        partial(Loop, game=game, smoothing=smoothing),
+        partial(Loop, losses=losses, smoothing=smoothing),
         gan_mode=gan_mode,
         label_smoothing=smoothing,
     )
@@ -171,7 +171,7 @@ def test_features_are_matched_as_in_a_hand_written_loop(
 ) -> None:
     trained_both_ways(
         write_chips(count=9),
-        partial(Loop, game=VANILLA, perceptual=10.0 if weight is True else weight),
+        partial(Loop, losses=VANILLA, perceptual=10.0 if weight is True else weight),
         perceptual_loss=weight,
     )
 
@@ -182,7 +182,7 @@ def test_gradient_clip_clips_the_generator_alone(
 ) -> None:
     trained_both_ways(
         write_chips(count=9),
-        partial(Loop, game=VANILLA, max_norm=max_norm),
+        partial(Loop, losses=VANILLA, max_norm=max_norm),
         GradientClip(max_norm),
     )
 
@@ -193,7 +193,7 @@ def test_accumulation_equals_a_hand_written_loop(
 ) -> None:
     trained_both_ways(
         write_chips(count=9),
-        partial(Loop, game=VANILLA, accumulated=2, max_norm=0.5 if clip else None),
+        partial(Loop, losses=VANILLA, accumulated=2, max_norm=0.5 if clip else None),
         GradientAccumulation(4),
         *([GradientClip(0.5)] if clip else []),
     )
@@ -256,7 +256,7 @@ def test_discriminators_step_does_not_move_the_generator(
             self.rows.append([parameter.detach().clone() for parameter in parameters])
 
     looks = [
-        Look(Adversary.order + step, seen[when]) for step, when in ((-1, "before"), (1, "after"))
+        Look(GANCallback.order + step, seen[when]) for step, when in ((-1, "before"), (1, "after"))
     ]
     model.learn.add_cbs([*looks, GradientAccumulation(4)])
     model.fit(2, precision="float32", checkpoint=False, progress=False)
@@ -323,4 +323,4 @@ def test_interrupted_training_goes_on_as_if_it_began(write_chips: Callable[..., 
 
 
 def test_game_is_played_before_its_loss_is_weighed_and_scaled() -> None:
-    assert Adversary.order < GradientAccumulation.order < MixedPrecision.order
+    assert GANCallback.order < GradientAccumulation.order < MixedPrecision.order

@@ -19,7 +19,7 @@ from geotranslate.errors import (
     TrainingError,
 )
 from geotranslate.training.callbacks.history import best_row
-from geotranslate.training.callbacks.logging import Keeper
+from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import LAST
 
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
@@ -83,7 +83,7 @@ def test_what_a_killed_training_left_half_written_is_written_over(
 def test_models_are_saved_before_the_state_that_says_so(tmp_path: Path) -> None:
     done: list[str] = []
     rows = [{"valid_l1": 1.0}]
-    keeper = Keeper(
+    keeper = SaveModelCallback(
         lambda epochs: done.append(f"state {epochs}"),
         lambda path: done.append(path.name),
         tmp_path,
@@ -118,8 +118,8 @@ def test_training_that_diverged_goes_on_from_its_last_good_epoch(
 
 def test_spread_is_shown_but_no_best_model_is_judged_by_it(model: Pix2Pix) -> None:
     model.fit(1, checkpoint=False, **FIT)
-    assert "spread" in model.history[0]
-    assert "spread" not in model.available_metrics
+    assert "std_ratio" in model.history[0]
+    assert "std_ratio" not in model.available_metrics
 
 
 def test_best_model_is_that_of_all_rows_written_to_the_folder(

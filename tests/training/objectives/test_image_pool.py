@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from geotranslate.training.objectives.image_pool import ImagePool
+from geotranslate.training.objectives import ImagePool
 
 
 def numbered(first: int, count: int) -> Tensor:

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from geotranslate.training.objectives.losses import (
+from geotranslate.training.objectives import (
+    discriminator_loss,
     feature_loss,
     fill_invalid,
-    fooling_loss,
+    generator_loss,
     masked_l1,
-    verdict_loss,
 )
 
 
@@ -68,15 +68,15 @@ def test_verdicts_are_those_of_the_papers(logits: Tensor, smoothing: float) -> N
         ("hinge", False): (1 + logits).clamp(min=0).mean(),
     }
     for (mode, real), value in expected.items():
-        found = verdict_loss(logits, real=real, mode=mode, smoothing=smoothing)
+        found = discriminator_loss(logits, real=real, mode=mode, smoothing=smoothing)
         torch.testing.assert_close(found.double(), value.double(), atol=1e-4, rtol=1e-4)
 
 
 @given(LOGITS)
 def test_a_generator_fools_by_higher_logits(logits: Tensor) -> None:
-    torch.testing.assert_close(fooling_loss(logits, mode="hinge"), -logits.mean())
+    torch.testing.assert_close(generator_loss(logits, mode="hinge"), -logits.mean())
     for mode in ("vanilla", "lsgan"):
-        assert fooling_loss(logits, mode=mode) == verdict_loss(logits, real=True, mode=mode)
+        assert generator_loss(logits, mode=mode) == discriminator_loss(logits, real=True, mode=mode)
 
 
 def test_features_of_the_real_pair_are_constants_and_layers_count_alike() -> None:
@@ -93,6 +93,8 @@ def test_features_of_the_real_pair_are_constants_and_layers_count_alike() -> Non
 
 def test_verdict_is_low_when_the_logits_are_right() -> None:
     sure = torch.full((1, 1, 3, 3), 20.0)
-    assert verdict_loss(sure, real=True) < 1e-6
-    assert verdict_loss(sure, real=False) > 19
-    assert verdict_loss(torch.zeros(1), real=True).item() == torch.log(torch.tensor(2.0)).item()
+    assert discriminator_loss(sure, real=True) < 1e-6
+    assert discriminator_loss(sure, real=False) > 19
+    assert (
+        discriminator_loss(torch.zeros(1), real=True).item() == torch.log(torch.tensor(2.0)).item()
+    )

@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geotranslate.networks.multiscale import MultiScale
-from geotranslate.training.objectives.losses import masked_l1
-from geotranslate.training.objectives.paired import PairedGame
+from geotranslate.networks.multiscale import MultiscaleDiscriminator
+from geotranslate.training.objectives import PairedObjective, masked_l1
 
 MODES = ("vanilla", "lsgan", "hinge")
 
 
-class Judge:
+class Fixed:
     """Two scales whose features and logits are multiples of the target; the source is added."""
 
     def __init__(self) -> None:
@@ -29,9 +28,9 @@ class Judge:
         return [[one, 3 * one, 2 * one], [one[..., ::2, ::2], 4 * one[..., ::2, ::2]]]
 
 
-def game(judge: Any, **options: Any) -> PairedGame:
+def make_objective(discriminator: Any, **options: Any) -> PairedObjective:
     weights = {"lambda_l1": 100.0, "lambda_gan": 1.0, "lambda_features": 10.0}
-    return PairedGame(judge, **weights | options)
+    return PairedObjective(discriminator, **weights | options)
 
 
 def flat(value: float) -> Tensor:
@@ -55,19 +54,19 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_verdicts_and_fooling_are_summed_over_scales_and_features_averaged(mode: Any) -> None:
-    played = game(Judge(), gan_mode=mode)
-    played.begin(flat(0.3), flat(0.2), flat(-0.2))
-    verdicts = played.judge()
-    aims = played.aim(torch.tensor(0.4))
-    real, fake, fooling = BY_HAND[mode]
-    assert list(verdicts) == list(played.verdicts) == ["d_real", "d_fake"]
-    assert list(aims) == list(played.terms) == ["generator", "l1", "perceptual"]
-    assert float(verdicts["d_real"]) == pytest.approx(real, abs=1e-6)
-    assert float(verdicts["d_fake"]) == pytest.approx(fake, abs=1e-6)
+def test_adversarial_losses_are_summed_over_scales_and_features_averaged(mode: Any) -> None:
+    objective = make_objective(Fixed(), gan_mode=mode)
+    objective.start_batch(flat(0.3), flat(0.2), flat(-0.2))
+    losses = objective.discriminator_losses()
+    weighted = objective.generator_losses(torch.tensor(0.4))
+    real, fake, adversarial = BY_HAND[mode]
+    assert list(losses) == list(objective.discriminator_terms) == ["d_real", "d_fake"]
+    assert list(weighted) == list(objective.generator_terms) == ["g_gan", "g_l1", "g_features"]
+    assert float(losses["d_real"]) == pytest.approx(real, abs=1e-6)
+    assert float(losses["d_fake"]) == pytest.approx(fake, abs=1e-6)
     # Of the first scale 0.4 + 1.2, of the second 0.4.
-    expected = {"generator": (1, fooling), "l1": (100, 0.4), "perceptual": (10, (1.6 + 0.4) / 2)}
-    for name, (weight, loss) in aims.items():
+    expected = {"g_gan": (1, adversarial), "g_l1": (100, 0.4), "g_features": (10, (1.6 + 0.4) / 2)}
+    for name, (weight, loss) in weighted.items():
         assert (weight, float(loss)) == pytest.approx(expected[name], abs=1e-6), name
 
 
@@ -75,13 +74,13 @@ def test_verdicts_and_fooling_are_summed_over_scales_and_features_averaged(mode:
 def test_labels_are_smoothed_for_real_pairs_in_the_verdict_alone(mode: Any, real: Any) -> None:
     if real is None:
         real = sum(0.9 * softplus(-logit) + 0.1 * softplus(logit) for logit in (1, 2))
-    played = game(Judge(), gan_mode=mode, label_smoothing=0.1)
-    played.begin(flat(0.3), flat(0.2), flat(-0.2))
-    verdicts = played.judge()
-    assert float(verdicts["d_real"]) == pytest.approx(real, abs=1e-6)
-    assert float(verdicts["d_fake"]) == pytest.approx(BY_HAND[mode][1], abs=1e-6)
-    fooling = float(played.aim(torch.tensor(0.4))["generator"][1])
-    assert fooling == pytest.approx(BY_HAND[mode][2], abs=1e-6)
+    objective = make_objective(Fixed(), gan_mode=mode, label_smoothing=0.1)
+    objective.start_batch(flat(0.3), flat(0.2), flat(-0.2))
+    losses = objective.discriminator_losses()
+    assert float(losses["d_real"]) == pytest.approx(real, abs=1e-6)
+    assert float(losses["d_fake"]) == pytest.approx(BY_HAND[mode][1], abs=1e-6)
+    adversarial = float(objective.generator_losses(torch.tensor(0.4))["g_gan"][1])
+    assert adversarial == pytest.approx(BY_HAND[mode][2], abs=1e-6)
 
 
 def pairs(seed: int = 0, **like: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,14 +98,16 @@ def test_features_have_the_published_weights_with_three_layers(n_layers: int, sc
     """
     if n_layers == 4 and scales == 3:
         pytest.skip("chips would have to be large")
-    judge = MultiScale(3, scales=scales, ndf=2, n_layers=n_layers, norm="none").double()
+    discriminator = MultiscaleDiscriminator(
+        3, scales=scales, ndf=2, n_layers=n_layers, norm="none"
+    ).double()
     source, target, fake = pairs(dtype=torch.float64)
-    played = game(judge)
-    played.begin(source, target, fake)
-    weight, loss = played.aim(masked_l1(fake, target))["perceptual"]
+    objective = make_objective(discriminator)
+    objective.start_batch(source, target, fake)
+    weight, loss = objective.generator_losses(masked_l1(fake, target))["g_features"]
     published = torch.zeros((), dtype=torch.float64)
     for translated, real in zip(
-        judge.features(source, fake), judge.features(source, target), strict=True
+        discriminator.features(source, fake), discriminator.features(source, target), strict=True
     ):
         assert len(real) == n_layers + 2
         for one, other in zip(translated[:-1], real[:-1], strict=True):
@@ -117,18 +118,18 @@ def test_features_have_the_published_weights_with_three_layers(n_layers: int, sc
 
 @pytest.mark.parametrize("scales", [1, 2])
 def test_features_of_the_target_are_constants(scales: int) -> None:
-    judge = MultiScale(3, scales=scales, ndf=2, n_layers=2, norm="none")
+    discriminator = MultiscaleDiscriminator(3, scales=scales, ndf=2, n_layers=2, norm="none")
     source, target, fake = pairs()
     target.requires_grad_(True)
-    played = game(judge)
-    played.begin(source, target, fake)
-    own = [*judge.parameters()]
-    loss = played.aim(fake.mean())["perceptual"][1]
+    objective = make_objective(discriminator)
+    objective.start_batch(source, target, fake)
+    own = [*discriminator.parameters()]
+    loss = objective.generator_losses(fake.mean())["g_features"][1]
     found = torch.autograd.grad(loss, [fake, target, *own], allow_unused=True)
     assert found[0].any() and found[1] is None
     total = torch.zeros(())
     for one, other in zip(
-        judge.features(source, fake), judge.features(source, target), strict=True
+        discriminator.features(source, fake), discriminator.features(source, target), strict=True
     ):
         for mine, theirs in zip(one[:-1], other[:-1], strict=True):
             total = total + (mine - theirs.detach()).abs().mean() / scales
@@ -142,26 +143,31 @@ def test_features_of_the_target_are_constants(scales: int) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_verdict_leads_no_gradients_to_the_translation(mode: Any) -> None:
-    judge = MultiScale(3, ndf=2, n_layers=2)
+    discriminator = MultiscaleDiscriminator(3, ndf=2, n_layers=2)
     source, target, fake = pairs()
-    played = game(judge, gan_mode=mode)
-    played.begin(source, target, fake)
-    torch.stack(list(played.judge().values())).sum().backward()
+    objective = make_objective(discriminator, gan_mode=mode)
+    objective.start_batch(source, target, fake)
+    torch.stack(list(objective.discriminator_losses().values())).sum().backward()
     assert fake.grad is None
-    assert all(parameter.grad is not None for parameter in judge.parameters())
+    assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_invalid_pixels_are_those_of_the_translation_as_constants(share: float) -> None:
-    judge = MultiScale(3, ndf=2, n_layers=2, norm="none")
+    discriminator = MultiscaleDiscriminator(3, ndf=2, n_layers=2, norm="none")
     source, target, fake = pairs()
     gaps = torch.rand_like(target) < share
-    found, expected = game(judge, gan_mode="lsgan"), game(judge, gan_mode="lsgan")
-    found.begin(source, target.masked_fill(gaps, torch.nan), fake)
-    expected.begin(source, torch.where(gaps, fake.detach(), target), fake)
-    for name, verdict in found.judge().items():
-        assert torch.equal(verdict, expected.judge()[name])
-    term, wanted = (each.aim(fake.mean())["perceptual"][1] for each in (found, expected))
+    found, expected = (
+        make_objective(discriminator, gan_mode="lsgan"),
+        make_objective(discriminator, gan_mode="lsgan"),
+    )
+    found.start_batch(source, target.masked_fill(gaps, torch.nan), fake)
+    expected.start_batch(source, torch.where(gaps, fake.detach(), target), fake)
+    for name, loss in found.discriminator_losses().items():
+        assert torch.equal(loss, expected.discriminator_losses()[name])
+    term, wanted = (
+        each.generator_losses(fake.mean())["g_features"][1] for each in (found, expected)
+    )
     assert torch.equal(term, wanted)
     (gradient,) = torch.autograd.grad(term, fake)
     assert gradient.isfinite().all()
@@ -169,25 +175,28 @@ def test_invalid_pixels_are_those_of_the_translation_as_constants(share: float) 
 
 
 def test_without_weight_features_are_left_out() -> None:
-    judge = Judge()
-    played = game(judge, lambda_features=0.0)
-    assert played.terms == ("generator", "l1")
-    played.begin(flat(0.3), flat(0.2), flat(-0.2))
-    assert list(played.judge()) == ["d_real", "d_fake"]
-    assert list(played.aim(torch.tensor(0.4))) == ["generator", "l1"]
-    # Real and fake for the verdict, and fake for the generator.
-    assert len(judge.seen) == 3
+    discriminator = Fixed()
+    objective = make_objective(discriminator, lambda_features=0.0)
+    assert objective.generator_terms == ("g_gan", "g_l1")
+    objective.start_batch(flat(0.3), flat(0.2), flat(-0.2))
+    assert list(objective.discriminator_losses()) == ["d_real", "d_fake"]
+    assert list(objective.generator_losses(torch.tensor(0.4))) == ["g_gan", "g_l1"]
+    # Real and fake for the loss, and fake for the generator.
+    assert len(discriminator.seen) == 3
 
 
 def test_one_patchgan_is_one_scale() -> None:
     torch.manual_seed(0)
-    several = MultiScale(3, scales=1, ndf=2, n_layers=2, norm="none")
+    several = MultiscaleDiscriminator(3, scales=1, ndf=2, n_layers=2, norm="none")
     one = several.discriminators[0]
     found = []
-    for judge in (several, one):
+    for discriminator in (several, one):
         source, target, fake = pairs()
-        played = game(judge)
-        played.begin(source, target, fake)
-        losses = [*played.judge().values(), *(v for _, v in played.aim(fake.mean()).values())]
+        objective = make_objective(discriminator)
+        objective.start_batch(source, target, fake)
+        losses = [
+            *objective.discriminator_losses().values(),
+            *(v for _, v in objective.generator_losses(fake.mean()).values()),
+        ]
         found.append(torch.stack(losses))
     assert torch.equal(*found)

@@ -1,0 +1,137 @@
+"""Callbacks that keep the networks of several processes the same."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from fastai.callback.core import Callback
+from torch import Tensor, distributed, nn
+
+from geotranslate.training.objectives import objectives_of
+
+BUCKET = 2**23
+"""Values of a message; one message for each parameter would be mostly waiting."""
+
+
+class Synchronization(Callback):
+    """Keep the networks of all processes the same.
+
+    They start from the first one's weights and step by the mean of all gradients, those of the
+    discriminator too, which `GANCallback` averages here; so they stay the same without a wrapper.
+    Batch normalization uses each process's own batch; its running statistics become the mean of
+    all at the end of an epoch.
+
+    Args:
+        rank: Number of this process, from 0.
+        count: Number of processes.
+    """
+
+    # After GradientAccumulation (6), which puts steps off, and before MixedPrecision (10), so that
+    # what float16 cannot hold in one process is seen in all, and before GradientClip (11).
+    order = 8
+
+    def __init__(self, rank: int, count: int) -> None:
+        self.rank, self.count = rank, count
+
+    def before_fit(self) -> None:
+        """Take the first process's weights and statistics."""
+        self._take_state()
+
+    def after_fit(self) -> None:
+        """Take them again: whatever machines compute differently, all have one model."""
+        self._take_state()
+
+    def _take_state(self) -> None:
+        state = [*self.learn.model.parameters(), *self.learn.model.buffers()]
+        _in_buckets(state, lambda values: distributed.broadcast(values, 0))
+
+    def before_epoch(self) -> None:
+        """Take the first one's order of the pairs, and seed each process differently.
+
+        The seeds follow from the random state of the first process, which a checkpoint holds, so
+        that a resumed training draws the same numbers. For the same reason all take the first
+        one's image pools.
+        """
+        seed = zlib.crc32(torch.get_rng_state().numpy().tobytes())
+        objectives = objectives_of(self.learn)
+        states = [{name: one.cpu() for name, one in each.state().items()} for each in objectives]
+        given: list[Any] = [seed, self.dls.train.rng.getstate(), states]
+        distributed.broadcast_object_list(given, 0)
+        if self.rank:
+            self.dls.train.rng.setstate(given[1])
+            mine = (given[0] + self.rank) % 2**32
+            random.seed(mine)
+            np.random.seed(mine)
+            torch.manual_seed(mine)
+            for objective, state in zip(objectives, given[2], strict=True):
+                objective.restore(state)
+
+    def before_step(self) -> None:
+        """Average the generator's gradients."""
+        self.average_gradients(self.learn.model)
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Replace gradients, where there are any, by their means over all processes."""
+        self.average([one.grad for one in network.parameters() if one.grad is not None])
+
+    def after_train(self) -> None:
+        """Average running statistics, of which each process has its own."""
+        self.average([one for one in self.learn.model.buffers() if one.is_floating_point()])
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace tensors by their means over all processes, in place."""
+
+        def mean(values: Tensor) -> None:
+            distributed.all_reduce(values)
+            values /= self.count
+
+        _in_buckets(tensors, mean)
+
+
+class SynchronizedHistory(Callback):
+    """Give every process the first one's rows of measures, so that all decide alike.
+
+    Args:
+        rows: Rows of the history.
+    """
+
+    # After History (51), before callbacks that compare the rows.
+    order = 53
+
+    def __init__(self, rows: list[dict[str, float]]) -> None:
+        self.rows = rows
+
+    def after_epoch(self) -> None:
+        """Replace the last row."""
+        row = [self.rows[-1]]
+        distributed.broadcast_object_list(row, 0)
+        self.rows[-1] = row[0]
+
+
+@torch.no_grad()
+def _in_buckets(tensors: list[Tensor], send: Callable[[Tensor], Any]) -> None:
+    """Change tensors in place by `send`, which gets many of them concatenated."""
+    for bucket in _buckets(tensors):
+        flat = torch.cat([one.reshape(-1) for one in bucket])
+        send(flat)
+        parts = flat.split([one.numel() for one in bucket])
+        torch._foreach_copy_(
+            [one.detach() for one in bucket],
+            [part.view(one.shape) for part, one in zip(parts, bucket, strict=True)],
+        )
+
+
+def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    for dtype in dict.fromkeys(one.dtype for one in tensors):
+        bucket: list[Tensor] = []
+        for one in (tensor for tensor in tensors if tensor.dtype == dtype):
+            if bucket and sum(map(torch.numel, bucket)) + one.numel() > BUCKET:
+                yield bucket
+                bucket = []
+            bucket.append(one)
+        yield bucket

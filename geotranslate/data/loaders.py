@@ -20,12 +20,13 @@ from geotranslate.chips.bands import DataCard
 from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import GroundShares, Split, ground_of
-from geotranslate.chips.summary import Summary, summarize
+from geotranslate.chips.summary import summarize
 from geotranslate.data.datasets import Augmentation, PairDataset, decoded_bytes
 from geotranslate.data.launcher import own_device
 from geotranslate.data.tensors import RgbBands
 from geotranslate.data.unpaired_datasets import UnpairedDataset
 from geotranslate.errors import InvalidInputError
+from geotranslate.tables import Summary
 
 LEFT_OUT = "left out"
 SPLIT_COLOURS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgrey"}

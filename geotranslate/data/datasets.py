@@ -14,7 +14,7 @@ from torch import Tensor
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.pair import Pair
+from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import InvalidInputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import geopandas as gpd
 
@@ -12,10 +12,8 @@ from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.finding import find_chips, side_of_tensors
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.split import Split, SplitMethod, divide, divide_sides
-from geotranslate.chips.unpaired import FoundChips
+from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
+from geotranslate.chips.split import SplitMethod, SplitOptions, divide
 from geotranslate.data.datasets import Augmentation, PairTransform
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import InvalidInputError
@@ -141,19 +139,21 @@ def prepare_data(
     folder = find_chips(
         path,
         target,
-        paired=paired,
-        chip_size=chip_size,
-        stride=stride,
-        source_bands=source_bands,
-        target_bands=target_bands,
-        target_classes=target_classes,
-        direction=direction,
+        ChipOptions(
+            paired=paired,
+            chip_size=chip_size,
+            stride=stride,
+            source_bands=source_bands,
+            target_bands=target_bands,
+            target_classes=target_classes,
+            direction=direction,
+        ),
     )
     size = side_of_tensors(folder, chip_size, resize_to)
-    of_pairs = isinstance(folder, ChipFolder) and paired is not False
-    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer), masked=of_pairs)
-    if isinstance(folder, ChipFolder):
-        folder = folder.masked(splits[0].masks)
+    of_pairs = bool(folder.pairs) and paired is not False
+    options = SplitOptions(split, split_column, val_split_pct, seed, buffer)
+    splits = divide(folder, options, masked=of_pairs)
+    folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
@@ -207,25 +207,3 @@ def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: flo
             "a function of two tensors."
         )
     return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
-
-
-def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple[Split, Split]:
-    """Return the splits of source and target chips, of pairs the same twice.
-
-    Args:
-        folder: The chips.
-        how: Arguments of `divide`.
-        masked: Whether the ground of validation is hidden in training targets; else chips that
-            reach into it are left out.
-    """
-    sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
-    for side in sides:
-        if len(side.pairs) < 2:
-            raise InvalidInputError(
-                f"{side.path} holds one {side.noun}; two are needed, one to train and one to "
-                "validate on."
-            )
-    if isinstance(folder, ChipFolder):
-        found = divide(folder, *how, masked=masked)
-        return found, found
-    return divide_sides(folder, *how)

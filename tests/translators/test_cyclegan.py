@@ -125,7 +125,7 @@ def test_every_epoch_leaves_a_row_of_both_ways(alike: CycleGAN) -> None:
     for row in alike.history:
         assert {*row} >= columns
         assert np.isfinite(list(row.values())).all()
-    assert alike.own_monitor == "valid_l1"
+    assert alike.fit_defaults.monitor == "valid_l1"
     assert {"valid_cycle", "valid_l1"} <= {*alike.available_metrics}
 
 

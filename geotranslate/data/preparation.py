@@ -1,14 +1,13 @@
-"""From a chip folder to fastai DataLoaders of typed, scaled tensors."""
+"""Preparation of training data: from chips on disk to fastai DataLoaders."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import geopandas as gpd
 
-from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
@@ -16,17 +15,12 @@ from geotranslate.chips.finding import find_chips, side_of_tensors
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.split import Split, SplitMethod, divide, divide_sides
 from geotranslate.chips.unpaired import FoundChips
-from geotranslate.data.datasets import Augmentation, PairTransform
+from geotranslate.data.augmentation import PairTransform
+from geotranslate.data.dataoptions import DataOptions
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import InvalidInputError
 
 PathLike = str | os.PathLike[str]
-MOST_SIDE = 2**14
-"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
-MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
-"""Pairs of a batch, and processes that read chips."""
-MOST_SEED = 2**63 - 1
-"""What torch takes for one."""
 
 
 def prepare_data(
@@ -99,7 +93,7 @@ def prepare_data(
         split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
             validation validate; the ground of these polygons is hidden in training pairs too.
         buffer: Least distance between training and validation ground, whatever the split, in CRS
-            units; in metres where the chips differ in CRS or reach over the 180th meridian.
+            units; in meters where the chips differ in CRS or reach over the 180th meridian.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
             `make_scaling`; from the training chips alone. `auto` is the range of the values for
             classes, 0..255 for other uint8, else a robust range that clips nothing.
@@ -107,8 +101,8 @@ def prepare_data(
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.
         source_classes: Whether the source's values are classes, which are resampled to the
-            nearest, drawn in a colour each and one-hot for a translator. By default as
-            `export_chips` was told; else they are if a chip has a colour table, or if all chips
+            nearest, drawn in a color each and one-hot for a translator. By default as
+            `export_chips` was told; else they are if a chip has a color table, or if all chips
             together are one band of integers with at most 4 different values, or with at most 64
             that form patches and do not change in steps of 1, as heights do.
         target_classes: The same for the target.
@@ -128,95 +122,78 @@ def prepare_data(
             impossible.
         GridMismatchError: The two sides lie on different ground.
     """
-    _check_numbers(batch_size, seed, val_split_pct, buffer, jitter, memory_mb, num_workers)
-    for name, kind in (("source_scaling", source_scaling), ("target_scaling", target_scaling)):
-        choice(name, kind, get_args(ScalingKind))
-    if not isinstance(split_column, str):
-        raise InvalidInputError(
-            f"split_column is {shown(split_column)}; give the name of a column of the polygons."
-        )
-    if resize_to is not None:
-        whole_number("resize_to", resize_to, 1, MOST_SIDE)
-    augmentation = _augmentation(transforms, jitter)
-    folder = find_chips(
-        path,
-        target,
+    options = DataOptions(
         paired=paired,
         chip_size=chip_size,
         stride=stride,
+        batch_size=batch_size,
+        val_split_pct=val_split_pct,
+        seed=seed,
+        split=split,
+        split_column=split_column,
+        buffer=buffer,
+        source_scaling=source_scaling,
+        target_scaling=target_scaling,
         source_bands=source_bands,
         target_bands=target_bands,
+        source_classes=source_classes,
         target_classes=target_classes,
         direction=direction,
+        resize_to=resize_to,
+        transforms=transforms,
+        jitter=jitter,
+        memory_mb=memory_mb,
+        num_workers=num_workers,
     )
-    size = side_of_tensors(folder, chip_size, resize_to)
-    of_pairs = isinstance(folder, ChipFolder) and paired is not False
-    splits = _divided(folder, (split, split_column, val_split_pct, seed, buffer), masked=of_pairs)
+    return _loaders(path, target, options)
+
+
+def _loaders(
+    path: PathLike | Sequence[PathLike], target: PathLike | None, options: DataOptions
+) -> PairLoaders:
+    folder = find_chips(
+        path,
+        target,
+        paired=options.paired,
+        chip_size=options.chip_size,
+        stride=options.stride,
+        source_bands=options.source_bands,
+        target_bands=options.target_bands,
+        target_classes=options.target_classes,
+        direction=options.direction,
+    )
+    size = side_of_tensors(folder, options.chip_size, options.resize_to)
+    of_pairs = isinstance(folder, ChipFolder) and options.paired is not False
+    splits = _divided(folder, options, masked=of_pairs)
     if isinstance(folder, ChipFolder):
         folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
-        scalings=(source_scaling, target_scaling),
-        classes=(source_classes, target_classes),
+        scalings=(options.source_scaling, options.target_scaling),
+        classes=(options.source_classes, options.target_classes),
         chip_size=size,
-        resize_to=resize_to,
-        seed=seed,
+        resize_to=options.resize_to,
+        seed=options.seed,
         paired=of_pairs,
     )
-    if jitter and card.source.classes is not None:
+    if options.jitter and card.source.classes is not None:
         raise InvalidInputError(
-            f"jitter is {jitter} but the source's values are {card.source.classes.count}, which "
-            "have no brightness; leave jitter at 0, or pass source_classes=False if they are "
+            f"jitter is {options.jitter} but the source's values are {card.source.classes.count}, "
+            "which have no brightness; leave jitter at 0, or pass source_classes=False if they are "
             "quantities."
         )
-    return PairLoaders.of(
-        folder,
-        splits,
-        card,
-        augmentation,
-        batch_size=batch_size,
-        memory=int(memory_mb * 2**20),
-        num_workers=num_workers,
-    )
+    return PairLoaders.of(folder, splits, card, options)
 
 
-def _check_numbers(
-    batch_size: int,
-    seed: int,
-    val_split_pct: float,
-    buffer: float,
-    jitter: float,
-    memory_mb: int,
-    num_workers: int | None,
-) -> None:
-    whole_number("batch_size", batch_size, 1, MOST_ITEMS)
-    whole_number("seed", seed, 0, MOST_SEED)
-    number("val_split_pct", val_split_pct, above=0, below=1)
-    number("buffer", buffer, least=0)
-    number("jitter", jitter, least=0, most=1)
-    number("memory_mb", memory_mb, least=0)
-    if num_workers is not None:
-        whole_number("num_workers", num_workers, 0, MOST_WORKERS)
-
-
-def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
-    if not (transforms is None or transforms is False or callable(transforms)):
-        raise InvalidInputError(
-            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
-            "a function of two tensors."
-        )
-    return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
-
-
-def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple[Split, Split]:
+def _divided(folder: FoundChips, options: DataOptions, *, masked: bool) -> tuple[Split, Split]:
     """Return the splits of source and target chips, of pairs the same twice.
 
     Args:
         folder: The chips.
-        how: Arguments of `divide`.
-        masked: Whether the ground of validation is hidden in training targets; else chips that
-            reach into it are left out.
+        options: Options of the split.
+        masked: Whether validation ground is hidden in training targets; otherwise chips that
+            overlap it are left out.
     """
     sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
     for side in sides:
@@ -225,7 +202,10 @@ def _divided(folder: FoundChips, how: tuple[Any, ...], *, masked: bool) -> tuple
                 f"{side.path} holds one {side.noun}; two are needed, one to train and one to "
                 "validate on."
             )
+    column, share = options.split_column, options.val_split_pct
     if isinstance(folder, ChipFolder):
-        found = divide(folder, *how, masked=masked)
+        found = divide(
+            folder, options.split, column, share, options.seed, options.buffer, masked=masked
+        )
         return found, found
-    return divide_sides(folder, *how)
+    return divide_sides(folder, options.split, column, share, options.seed, options.buffer)

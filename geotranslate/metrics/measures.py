@@ -47,7 +47,7 @@ class Measures:
         metrics: Names of measures, see `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
             `Photographs`; by default all that the target has but `lpips` and `fid`.
         palette: For each class its values in all bands, for a target that shows classes in
-            colours; by default the side's classes.
+            colors; by default the side's classes.
 
     Raises:
         InvalidInputError: The target has no such measure, the palette is not one of its bands, or a
@@ -192,8 +192,8 @@ def _palette(side: Side, palette: Palette | None) -> Palette:
         )
     if len(values) > MOST_CLASSES:
         raise InvalidInputError(f"palette has {len(values)} classes; give at most {MOST_CLASSES}.")
-    colours: list[list[float]] = values.tolist()
-    return colours
+    colors: list[list[float]] = values.tolist()
+    return colors
 
 
 def _described(side: Side) -> str:

@@ -46,7 +46,7 @@ def supported_backbones() -> list[str]:
 class BackboneUNet(nn.Module):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    The encoder halves the image five times and has its own normalisation; it starts with random
+    The encoder halves the image five times and has its own normalization; it starts with random
     weights. The decoder is that of `UNet`. Images whose sides are no multiple of 32 are extended by
     reflection and the result is cut back.
 
@@ -55,7 +55,7 @@ class BackboneUNet(nn.Module):
         bands_in: Bands of the source; the encoder's first convolution takes as many.
         bands_out: Bands of the target.
         ngf: Filters of the decoder's last level; a level inwards has twice as many, at most 8 ngf.
-        norm: Normalisation of the decoder.
+        norm: Normalization of the decoder.
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What the decoder's convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
@@ -130,7 +130,7 @@ class BackboneUNet(nn.Module):
         self.encoder.train(mode)
 
     def freeze(self) -> None:
-        """Keep the encoder's weights as they are, all but those of batch normalisations."""
+        """Keep the encoder's weights as they are, all but those of batch normalizations."""
         for module in self.encoder.modules():
             if not isinstance(module, nn.BatchNorm2d):
                 for parameter in module.parameters(recurse=False):

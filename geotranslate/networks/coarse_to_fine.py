@@ -46,7 +46,7 @@ class LocalEnhancer(nn.Module):
         n_blocks_global: Number of residual blocks of the coarse part.
         ngf: Filters of the coarse part, as of the `ResNet` alone; a level outwards has half as
             many, at least 1. The published code counts those of the outermost level.
-        norm: Normalisation after every convolution but the last.
+        norm: Normalization after every convolution but the last.
         upsample: How the sides are doubled, see `ResNet`.
         padding: What convolutions see beyond the edge.
         dropout: Probability between the convolutions of a block, when training.
@@ -73,7 +73,7 @@ class LocalEnhancer(nn.Module):
         self.stride = 2 ** (n_downsample_global + n_local_enhancers)
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
+        """Whether every image is normalized by itself."""
         self.halve = Halve()
         self.coarse = ResNet(
             bands_in,
@@ -160,7 +160,7 @@ class LocalEnhancer(nn.Module):
     def radius(self) -> int | None:
         """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
 
-        It holds in eval mode. None where a normalisation looks at the whole image.
+        It holds in eval mode. None where a normalization looks at the whole image.
         """
         return None if has_image_norm(self) else halo(self.reads, self.stride)
 

@@ -41,7 +41,7 @@ class MultiscaleDiscriminator(nn.Module):
         scales: Number of sizes.
         ndf: Filters of the first layer of each; the next ones have twice as many, at most 8 ndf.
         n_layers: Layers of stride 2 of each.
-        norm: Normalisation of all but the first and the last layer of each.
+        norm: Normalization of all but the first and the last layer of each.
     """
 
     def __init__(

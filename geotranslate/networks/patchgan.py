@@ -36,7 +36,7 @@ class PatchGAN(nn.Module):
         bands: Bands of all images together.
         ndf: Filters of the first layer; the next ones have twice as many, at most 8 ndf.
         n_layers: Layers of stride 2.
-        norm: Normalisation of all but the first and the last layer.
+        norm: Normalization of all but the first and the last layer.
     """
 
     def __init__(

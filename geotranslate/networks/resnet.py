@@ -35,7 +35,7 @@ class ResNet(nn.Module):
         blocks: Number of residual blocks.
         downsamplings: How often the sides are halved, and doubled again, at least 1.
         ngf: Filters of the first convolution; every halving doubles them.
-        norm: Normalisation after every convolution but the last.
+        norm: Normalization after every convolution but the last.
         upsample: How the sides are doubled: 3 x 3 transposed convolutions, or repeated pixels and
             3 x 3 convolutions.
         padding: What convolutions see beyond the edge.
@@ -59,7 +59,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
+        """Whether every image is normalized by itself."""
         self.stride = 2**downsamplings
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         widths = [ngf * 2**level for level in range(downsamplings + 1)]
@@ -85,7 +85,7 @@ class ResNet(nn.Module):
     def radius(self) -> int | None:
         """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
 
-        It holds in eval mode. None where a normalisation looks at the whole image.
+        It holds in eval mode. None where a normalization looks at the whole image.
         """
         return None if has_image_norm(self) else halo(self.reads, self.stride)
 
@@ -117,7 +117,7 @@ class ResidualBlock(nn.Module):
 def convolve(
     bands_in: int, bands_out: int, size: int, stride: int, *, norm: Norm, padding: Padding
 ) -> list[nn.Module]:
-    """Return a convolution of `size` x `size` with its normalisation and activation."""
+    """Return a convolution of `size` x `size` with its normalization and activation."""
     same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
     convolution = AnySizeConv2d(bands_in, bands_out, size, stride, size // 2, **same)
     return [convolution, make_norm(norm, bands_out), nn.ReLU()]
@@ -126,7 +126,7 @@ def convolve(
 def double(
     bands_in: int, bands_out: int, *, norm: Norm, upsample: Upsample, padding: Padding
 ) -> list[nn.Module]:
-    """Return a convolution that doubles the sides, with its normalisation and activation."""
+    """Return a convolution that doubles the sides, with its normalization and activation."""
     layer: nn.Module
     if upsample == "resize":
         same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}

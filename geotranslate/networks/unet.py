@@ -40,7 +40,7 @@ class UNet(nn.Module):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     Every level halves the image with a 4 x 4 convolution of stride 2; the first, the innermost
-    and the last have no normalisation (Isola et al. 2017). Images whose sides are no multiple of
+    and the last have no normalization (Isola et al. 2017). Images whose sides are no multiple of
     `2**depth` are extended by reflection and the result is cut back.
 
     Args:
@@ -48,7 +48,7 @@ class UNet(nn.Module):
         bands_out: Bands of the target.
         depth: Number of levels, at least 2.
         ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
-        norm: Normalisation of the inner levels.
+        norm: Normalization of the inner levels.
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
@@ -72,7 +72,7 @@ class UNet(nn.Module):
         self.stride = 2**depth
         """Factor by which images are shrunk inside: only shifts by it shift the translation."""
         self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
+        """Whether every image is normalized by itself."""
         widths = [ngf * min(2**level, 8) for level in range(depth)]
         self.encoder = nn.ModuleList(
             _down(
@@ -117,7 +117,7 @@ class UNet(nn.Module):
     def radius(self) -> int | None:
         """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
 
-        It holds in eval mode. None where a normalisation looks at the whole image.
+        It holds in eval mode. None where a normalization looks at the whole image.
         """
         return None if has_image_norm(self) else halo(self.reads, self.stride)
 

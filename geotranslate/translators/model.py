@@ -18,7 +18,7 @@ from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.launcher import own_device
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.tensors import RgbBands, draw_table
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics.measures import Measures, Palette
 from geotranslate.metrics.scores import Metrics

@@ -107,7 +107,7 @@ def test_chips_that_leave_no_logit_are_refused_and_one_pixel_more_is_judged(
         rf"PatchGAN with n_layers={n_layers}; use chips of {least} px or more",
     ):
         check_chip_size(n_layers, scales, least - 1)
-    # Without logits, or without two pixels to normalise before them.
+    # Without logits, or without two pixels to normalize before them.
     with pytest.raises((RuntimeError, ValueError)):
         network(*torch.rand(2, 2, 1, least - 1, least - 1))
 

@@ -31,7 +31,7 @@ from geotranslate.training.distributed import Processes
 from geotranslate.training.run_folder import sole_training
 
 WriteChips = Callable[..., Path]
-# So few steps leave a network that gives one colour.
+# So few steps leave a network that gives one color.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Epoch .* has collapsed"),
     pytest.mark.filterwarnings("ignore:.*model is not better than"),

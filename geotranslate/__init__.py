@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from geotranslate.errors import GeotranslateError, GeotranslateWarning
     from geotranslate.raster.seams import measure_seams
     from geotranslate.translators.cyclegan import CycleGAN
-    from geotranslate.translators.loading import load_model
     from geotranslate.translators.pix2pix import Pix2Pix
     from geotranslate.translators.pix2pixhd import Pix2PixHD
+    from geotranslate.translators.registry import load_model
 
 __all__ = [
     "CycleGAN",
@@ -39,7 +39,7 @@ _HOMES = {
     "Pix2PixHD": "geotranslate.translators.pix2pixhd",
     "export_chips": "geotranslate.chips.export",
     "is_main_process": "geotranslate.data.launcher",
-    "load_model": "geotranslate.translators.loading",
+    "load_model": "geotranslate.translators.registry",
     "measure_seams": "geotranslate.raster.seams",
     "prepare_data": "geotranslate.data.preparation",
 }

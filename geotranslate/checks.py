@@ -6,7 +6,7 @@ import math
 import numbers
 import os
 import reprlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -174,3 +174,9 @@ def shown(value: object) -> str:
         return reprlib.repr(value)
     except ValueError:  # Python converts no integer of more than 4300 digits to text
         return f"an {type(value).__name__} with too many digits"
+
+
+def class_list(numbers: Sequence[float], most: int = 8) -> str:
+    """Return class numbers as sentences say them, the first of many."""
+    shown = ", ".join(f"{number:.9g}" for number in numbers[:most])
+    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"

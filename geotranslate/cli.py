@@ -133,7 +133,7 @@ def predict(
         if assemble:
             _assemble(path, output, overwrite=options["overwrite"])
             return
-        from geotranslate.translators.loading import load_model
+        from geotranslate.translators.registry import load_model
 
         tile_size = options.pop("tile_size")
         written = load_model(model).predict_raster(

@@ -4,7 +4,6 @@ import inspect
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             calls.append((path, output, options))
             return ["one.tif", "two.tif"] if isinstance(path, list) else "one.tif"
 
-    monkeypatch.setattr("geotranslate.translators.loading.load_model", lambda path: Model())
+    monkeypatch.setattr("geotranslate.translators.registry.load_model", lambda path: Model())
     return calls
 
 
@@ -168,9 +167,10 @@ def test_parts_are_assembled_without_a_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     done: list[tuple[Path, bool]] = []
-    parts = types.ModuleType("geotranslate.raster.pipeline.parts")
-    parts.assemble_parts = lambda output, overwrite: done.append((output, overwrite))  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "geotranslate.raster.pipeline.parts", parts)
+    monkeypatch.setattr(
+        "geotranslate.raster.pipeline.assemble_parts",
+        lambda output, overwrite: done.append((output, overwrite)),
+    )
     command = ["predict", "nowhere", "scene.tif", "--part", "2/2", "--assemble"]
     assert CliRunner().invoke(main, [*command, "-o", "o.tif"]).output == "o.tif\n"
     assert CliRunner().invoke(main, [*command, "--overwrite"]).exit_code == 0

@@ -195,3 +195,14 @@ def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
     if max(extended.shape[-2:]) > stride or not has_image_norm(network):
         return extended
     return F.pad(extended, (0, stride, 0, 0), mode="replicate")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device has instructions for bfloat16; torch may emulate it elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    # Older versions of torch do not tell: then it is float32.
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, bool)() for test in tests)

@@ -13,11 +13,11 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
 
+from geotranslate.checks import class_list
 from geotranslate.chips.bands import DataCard, Side, parsed_crs
 from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.encoding import class_list
 
 MOST_DIFFERENCE = 1.2
 """Ratio of pixel sizes up to which nothing is said."""

@@ -1,51 +1,18 @@
-"""What a network runs on and how: the precision that is fast there, and eval mode for all."""
+"""Precision of a network: resolve "auto", and copy a network to compute at one."""
 
 from __future__ import annotations
 
 import copy
-import threading
-from types import TracebackType
 from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from geotranslate.checks import choice
+from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.normalization import ChannelNorm
-from geotranslate.training.callbacks.precision import multiplies_bfloat16
 
 Precision = Literal["float32", "bfloat16", "auto"]
-
-# Not one a network: a lock cannot be sent to another process, and nobody holds it for long.
-_LOCK = threading.Lock()
-
-
-class EvalMode:
-    """Keep a network in eval mode as long as anybody is inside, in whatever thread.
-
-    The last one to leave puts it back as the first one found it.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network, self._inside, self._training = network, 0, False
-
-    def __enter__(self) -> None:
-        with _LOCK:
-            if not self._inside:
-                self._training = self._network.training
-                self._network.eval()
-            self._inside += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with _LOCK:
-            self._inside -= 1
-            if not self._inside:
-                self._network.train(self._training)
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:

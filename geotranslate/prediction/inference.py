@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
 from geotranslate.networks.onehot import OneHot
-from geotranslate.prediction.hardware import EvalMode, Precision, frozen, resolve_precision
+from geotranslate.prediction.hardware import Precision, frozen, resolve_precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.raster.dtypes import fits, to_dtype
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
@@ -26,6 +28,9 @@ from geotranslate.raster.tiling import Place
 CPU_BATCH = 8
 GPU_BATCH = 64
 """Most chips at once by default, or tiles of as many pixels: more of them are not faster."""
+
+# One for all networks: a lock cannot be sent to another process.
+_EVAL_MODE = threading.RLock()
 
 
 class Inference:
@@ -54,7 +59,7 @@ class Inference:
         self.original = generator
         """The network in float32, as it was trained."""
         self._statistics: tuple[SceneStatistics, NDArray[np.float32]] | None = None
-        self.eval_mode = EvalMode(generator)
+        self._frozen = False
         self._fitting: int | None = None
 
     def at(self, precision: Precision, norm_stats: NormStats = "running") -> Inference:
@@ -85,7 +90,7 @@ class Inference:
         return other
 
     def _run(self, generator: nn.Module) -> None:
-        self.generator, self.eval_mode = generator, EvalMode(generator)
+        self.generator, self._frozen = generator, True
 
     @property
     def looks_first(self) -> bool:
@@ -155,7 +160,7 @@ class Inference:
 
     def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
         """Translate a batch in -1..1 into one in -1..1, on the CPU."""
-        with self.eval_mode, torch.inference_mode():
+        with self._eval_mode(), torch.inference_mode():
             done: list[Tensor] = []
             while (start := sum(map(len, done))) < len(batch):
                 at = slice(start, start + self._at_once(len(batch)))
@@ -166,6 +171,20 @@ class Inference:
                 except torch.cuda.OutOfMemoryError:
                     self._shrink(part)
             return torch.cat(done)
+
+    @contextmanager
+    def _eval_mode(self) -> Iterator[None]:
+        """Hold the network in eval mode; one that may be trained, for one thread at a time."""
+        if self._frozen:
+            yield
+            return
+        with _EVAL_MODE:
+            training = self.generator.training
+            self.generator.eval()
+            try:
+                yield
+            finally:
+                self.generator.train(training)
 
     def _around(self, places: Sequence[Place] | None) -> Around | None:
         if self._statistics is None or places is None:

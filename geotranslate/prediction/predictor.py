@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard, Direction
@@ -27,75 +26,80 @@ from geotranslate.prediction.scenefiles import (
     translate_each,
 )
 from geotranslate.prediction.translation import Translation
-from geotranslate.prediction.workers import shared
+from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import check_executor
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import checked_nodata, default_output, driver_named
-from geotranslate.translators.card import weights_sha256
 
 LARGEST_BATCH = 65_536
 """Most tiles at once."""
 
 
-class Predictor(ABC):
-    """A generator and what is known of its data: all that translating takes.
+class Predictor:
+    """Translate arrays, rasters and lists of scenes with a trained generator.
 
     Args:
-        generator: The network.
-        card: The data that it was trained on.
-        stride: Factor by which the generator shrinks images inside, px.
-        radius: How far it sees, px; None for the whole image.
+        inference: The generator and the data that it was trained on.
+        model: The model that it is of: its name, and where workers find it.
+        direction: "AtoB" from source to target; "BtoA" from target to source.
+        norm_stats: What `norm_stats="auto"` of `predict_raster` is.
     """
 
-    own_norm_stats: NormStats = "auto"
-    """What `norm_stats="auto"` of `predict_raster` is."""
-    direction: Direction = "AtoB"
-    """From source to target; "BtoA" from target to source."""
-
     def __init__(
-        self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
+        self,
+        inference: Inference,
+        model: StoredModel,
+        *,
+        direction: Direction = "AtoB",
+        norm_stats: NormStats = "auto",
     ) -> None:
-        self.card, self.stride = card, stride
-        self.inference = Inference(generator, card, stride, radius)
+        self.inference, self.model = inference, model
+        self.direction, self.norm_stats = direction, norm_stats
+        self.opposite: Predictor | None = None
+        """The predictor of the other direction, of models that are trained in both."""
 
-    @abstractmethod
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the model into a folder and return the folder."""
-
-    @abstractmethod
-    def _weights(self) -> dict[str, Tensor]:
-        """Return what is saved of the networks."""
-
-    @abstractmethod
-    def saved_folder(self, digest: str) -> Path | None:
-        """Return the folder that holds the model as it is, if there is one."""
-
-    def digest(self) -> str:
-        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
-        return weights_sha256(self._weights())
+    @property
+    def card(self) -> DataCard:
+        """The data that the generator was trained on, in the direction that it translates."""
+        return self.inference.card
 
     @property
     def name(self) -> str:
         """Name of the class that was trained."""
-        return type(self).__name__
+        return self.model.name
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
+        return self.model.digest()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model with all its directions into a folder; return the folder."""
+        return self.model.save(path)
+
+    def renew(self, generator: nn.Module) -> None:
+        """Translate with another generator of the same kind from now on."""
+        now = self.inference
+        self.inference = Inference(generator, now.card, now.stride, now.radius)
 
     def towards(self, direction: Direction) -> Predictor:
-        """Return what translates in a direction: "AtoB" is from source to target.
+        """Return the predictor of a direction: "AtoB" is from source to target.
 
         Raises:
             InvalidInputError: There is no such direction, or it was not trained.
         """
         choice("direction", direction, get_args(Direction))
-        if direction != self.direction:
+        if direction == self.direction:
+            return self
+        if self.opposite is None:
             raise InvalidInputError(
                 f"direction is {direction!r}, but a {self.name} translates from source to target "
                 "alone; train one with prepare_data(..., direction='BtoA'), or a CycleGAN, which "
                 "translates both ways."
             )
-        return self
+        return self.opposite
 
     def predict(
         self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
@@ -221,7 +225,7 @@ class Predictor(ABC):
         way._refuse_mean_of_classes(tta)
         _check_run(batch_size, max_memory, executor, overwrite, resume, progress)
         if norm_stats == "auto":
-            norm_stats = way.own_norm_stats
+            norm_stats = way.norm_stats
         norm_stats = resolve_norm_stats(norm_stats, way.inference.generator, tta)
         inference = way.inference.at(precision, norm_stats)
         dtype = dtype_name(way.card.target.dtype if dtype is None else dtype)
@@ -245,7 +249,9 @@ class Predictor(ABC):
             outputs = [file_path("output", given)]
         else:
             outputs = outputs_in(scenes, output)
-        with shared(way, inference, tta, executor, digest, outputs[0]) as apply:
+        with shared(
+            way.model, way.direction, inference, tta, executor, digest, outputs[0]
+        ) as apply:
             how = {
                 "batch_size": batch_size,
                 "driver": driver_named(driver),
@@ -277,10 +283,11 @@ class Predictor(ABC):
     def _checked(self, tile_size: int | str) -> int | str:
         if isinstance(tile_size, str) and tile_size == "auto":
             return tile_size
-        if whole_number("tile_size", tile_size, 0) < self.stride:
+        stride = self.inference.stride
+        if whole_number("tile_size", tile_size, 0) < stride:
             raise InvalidInputError(
-                f"tile_size is {tile_size} but the generator shrinks tiles by {self.stride}; give "
-                f"at least {self.stride}, best a multiple of it."
+                f"tile_size is {tile_size} but the generator shrinks tiles by {stride}; give "
+                f"at least {stride}, best a multiple of it."
             )
         return int(tile_size)
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-import geotranslate
 from geotranslate.chips.bands import DataCard, Direction
 
 PREFIX = "GEOTRANSLATE_"
@@ -42,7 +42,7 @@ class Provenance:
             "precision": self.precision,
             "norm_stats": self.norm_stats,
             "test-time augmentation": str(self.tta),
-            "version of geotranslate": geotranslate.__version__,
+            "version of geotranslate": version("geotranslate"),
         }
 
     @property
@@ -60,7 +60,7 @@ class Provenance:
             "tta": self.tta,
         }
         return {
-            f"{PREFIX}VERSION": geotranslate.__version__,
+            f"{PREFIX}VERSION": version("geotranslate"),
             f"{PREFIX}MODEL": self.translator,
             f"{PREFIX}WEIGHTS_SHA256": self.digest,
             f"{PREFIX}IDENTITY": self.identity,

@@ -82,8 +82,7 @@ class Translation:
         chip *= 2 if inference.norm_stats == "smooth" else 1
         most = 0
         if radius is not None:
-            with inference.eval_mode:
-                most = largest_tile(inference.generator, self.card, self.workers)
+            most = largest_tile(inference.generator, self.card, self.workers)
         if inference.norm_stats == "scene":
             most = min(most, MOST_SAMPLED)
         laid = [self.settings[name] for name in ("overlap", "padding")]

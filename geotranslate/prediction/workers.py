@@ -10,20 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
-from geotranslate.errors import ModelFileError, RasterFileError
+from geotranslate.errors import RasterFileError
 from geotranslate.prediction.hardware import Precision
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.scenestatistics import Surveyor
 from geotranslate.prediction.tta import Symmetric, TileFunction
 from geotranslate.raster.tiling import Place
-from geotranslate.translators.loading import load_model
+
+Loader: TypeAlias = Callable[[Path, str, Direction], Inference]
+"""Returns the inference of a saved model in a direction: of a folder, if it has this digest."""
 
 _LOADING = threading.Lock()
 _loaded: tuple[SavedModel, Any] | None = None
@@ -43,6 +45,7 @@ class SavedModel:
     """
 
     any_shape: ClassVar = True
+    load: Loader
     folder: Path
     digest: str
     """SHA-256 of its weights: a folder that was renewed meanwhile is another model."""
@@ -57,6 +60,7 @@ class SavedModel:
     @classmethod
     def of(
         cls,
+        load: Loader,
         folder: Path,
         digest: str,
         inference: Inference,
@@ -65,6 +69,7 @@ class SavedModel:
     ) -> SavedModel:
         """Refer to a saved model, for the same work as an inference that has its weights."""
         return cls(
+            load,
             folder.absolute(),
             digest,
             inference.stride,
@@ -102,13 +107,8 @@ class SavedModel:
         return apply(batch) if places is None else apply(batch, places)
 
     def _load(self) -> TileFunction:
-        model = load_model(self.folder)
-        if model.digest() != self.digest:
-            raise ModelFileError(
-                f"The model {self.folder} was renewed while a scene was translated with it; start "
-                "again."
-            )
-        inference = model.towards(self.direction).inference.at(self.precision, self.norm_stats)
+        loaded = self.load(self.folder, self.digest, self.direction)
+        inference = loaded.at(self.precision, self.norm_stats)
         return augmented(inference.knowing(self.statistics), self.tta)
 
 
@@ -117,10 +117,19 @@ def works_elsewhere(executor: object) -> bool:
     return executor is not None and not isinstance(executor, ThreadPoolExecutor)
 
 
-class Savable(Protocol):
-    """A model that can be put where workers can read it; see `Predictor`."""
+class StoredModel(Protocol):
+    """The model that a predictor translates for: it has a name, and folders that workers read."""
 
-    direction: Direction
+    @property
+    def name(self) -> str:
+        """Name of its class."""
+
+    @property
+    def loader(self) -> Loader:
+        """A function that workers can be sent and that loads the model there."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its weights."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it into a folder and return the folder."""
@@ -131,7 +140,8 @@ class Savable(Protocol):
 
 @contextmanager
 def shared(
-    model: Savable,
+    model: StoredModel,
+    direction: Direction,
     inference: Inference,
     tta: bool | str,
     executor: object,
@@ -142,6 +152,7 @@ def shared(
 
     Args:
         model: The model, which is saved beside the output if workers could not read it otherwise.
+        direction: The direction that it translates in.
         inference: Its inference at the precision that is asked for.
         tta: The test-time augmentation.
         executor: What computes the parts, None for this process.
@@ -152,12 +163,11 @@ def shared(
         RasterFileError: The folder of the output does not exist.
     """
     if not works_elsewhere(executor):
-        with inference.eval_mode:
-            yield _looking(inference, lambda known: augmented(inference.knowing(known), tta))
+        yield _looking(inference, lambda known: augmented(inference.knowing(known), tta))
         return
     folder = model.saved_folder(digest)
     if folder is not None:
-        saved = SavedModel.of(folder, digest, inference, tta, model.direction)
+        saved = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
         yield _looking(inference, lambda known: replace(saved, statistics=known))
         return
     if not output.parent.is_dir():
@@ -166,7 +176,8 @@ def shared(
             "first."
         )
     with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
-        left = SavedModel.of(model.save(made), digest, inference, tta, model.direction)
+        folder = model.save(made)
+        left = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
         yield _looking(inference, lambda known: replace(left, statistics=known))
 
 

@@ -1,24 +1,39 @@
-"""What every translator can do: train, and go on with it, beside all that a model can."""
+"""The base of all translators: networks that are trained, measured, saved and that translate."""
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
+from torch import Tensor, nn
 
-from geotranslate.checks import folder_path
-from geotranslate.chips.bands import DataCard
-from geotranslate.data.launcher import is_main_process, launched
+from geotranslate.checks import folder_path, whole_number
+from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.data.launcher import is_main_process, launched, own_device
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.data.plotting import RgbBands, draw_table
+from geotranslate.errors import InvalidInputError, ModelFileError, said
+from geotranslate.metrics.measures import Measures, Palette
 from geotranslate.metrics.scores import Metrics
-from geotranslate.networks.weightless import shapes_of
+from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.weightless import (
+    Shapes,
+    computes_buffers,
+    is_weightless,
+    shapes_of,
+    without_weights,
+)
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.predictor import Predictor
+from geotranslate.prediction.workers import Loader
+from geotranslate.schema import Fields, record
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.callbacks.diagnostics import Diagnostics
@@ -38,25 +53,51 @@ from geotranslate.training.objectives import Objective
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import fit_start
-from geotranslate.translators.card import card_in
-from geotranslate.translators.model import Model
+from geotranslate.translators.card import (
+    Card,
+    SavedFolder,
+    card_in,
+    compare_weights,
+    load_weights,
+    read_card,
+    save_model,
+    saved_sha256,
+    weights_sha256,
+)
+from geotranslate.translators.display import describe, draw_history
+from geotranslate.translators.measuring import measure, validation_batches
 from geotranslate.translators.recording import recorders
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-class Translator(Model):
-    """A predictor that can be trained, measured and saved.
 
-    Subclasses build the networks and give their objective; all else is here. The fastai
-    `Learner` is public as `learn`.
+def _by_predictor(
+    method: Callable[Concatenate[Predictor, P], R],
+) -> Callable[Concatenate[Translator, P], R]:
+    """Return a method of translators that their predictor carries out."""
+
+    @functools.wraps(method)
+    def call(translator: Translator, /, *args: P.args, **options: P.kwargs) -> R:
+        return method(translator.predictor, *args, **options)
+
+    return call
+
+
+class Translator:
+    """A model that is trained, measured and saved, and that translates.
+
+    It has a `Predictor`, which translates; a fastai `Learner`, which trains and is public as
+    `learn`; and the card of its data. Subclasses build the networks and their objective.
 
     Args:
         data: Loaders from `prepare_data`; a data card alone for a model that only translates.
         pair: The networks.
         stride: Factor by which the generator shrinks images inside, px.
-        radius: How far it sees, px; None for the whole image.
+        radius: Radius of its receptive field, px; None for the whole image.
         options: Arguments that rebuild the translator from its card.
         objective: Losses of the networks; None to train by the L1 alone.
         checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
@@ -65,6 +106,8 @@ class Translator(Model):
         gan_after: Share of a training before which the discriminator rests.
     """
 
+    fields: ClassVar[Fields] = {}
+    """The options of the class with their types and ranges."""
     own_schedule: Schedule = "constant"
     """What `schedule` of `fit` is by default."""
     own_rate = LEARNING_RATE
@@ -87,15 +130,34 @@ class Translator(Model):
         betas: tuple[float, float] = BETAS,
         gan_after: float = 0.0,
     ) -> None:
-        super().__init__(data, pair, stride, radius, options)
+        self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
+        self.card = data_card(data)
+        self.pair, self.options = pair, options
+        self.predictor = Predictor(Inference(self._network(), self.card, stride, radius), self)
+        self.history: list[dict[str, float]] = []
+        self.metrics = Metrics()
+        self.baselines: dict[str, float] = {}
+        """Mean absolute errors of simpler translations of the validation pairs, by name."""
+        self.fits_start = start_of(pair.generator) is not None
+        """Whether the start is fitted before the first step."""
+        self._folder: Path | None = None
+        if not is_weightless(pair):
+            self._place()
         found: list[Any] = [*checks]
         if objective is not None and pair.discriminator is not None:
             found.insert(0, GANCallback(pair.discriminator, objective, gan_after))
         if validates_pairs(data):
             found.append(ValidationMetrics(self.card.target))
-        self.fits_start = start_of(pair.generator) is not None
-        """Whether the start is fitted before the first step."""
         self.learn = make_learner(self.data, pair, found, self.history, betas)
+
+    predict = _by_predictor(Predictor.predict)
+    predict_raster = _by_predictor(Predictor.predict_raster)
+    towards = _by_predictor(Predictor.towards)
+
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return type(self).__name__
 
     def fit(
         self,
@@ -275,6 +337,230 @@ class Translator(Model):
         with surroundings(self.learn), put_back(self.learn):
             return float(self.learn.lr_find().valley)
 
+    def __repr__(self) -> str:
+        return str(describe(self.saved_card(), self.pair))
+
+    def _repr_html_(self) -> str:
+        return describe(self.saved_card(), self.pair)._repr_html_()
+
+    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw source, translation and target of the first validation pairs; return the figure.
+
+        Args:
+            rows: How many pairs.
+            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, on
+                the sides that have them; by default the first three, or the first of fewer.
+
+        Raises:
+            InvalidInputError: The model was loaded without data, `rows` is no number of pairs, or
+                no side has the bands.
+        """
+        dataset = self._loaders().valid_ds
+        shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
+        translate = self.predictor.inference.scaled
+        table = [(source, translate(source[None])[0], target) for source, target in shown]
+        titles = ("source", "translation", "target")
+        sides = (self.card.source, self.card.target, self.card.target)
+        return draw_table(table, titles, sides=sides, rgb_bands=rgb_bands)
+
+    def plot_losses(self) -> Any:
+        """Draw every column of the progress table over the epochs; return the figure.
+
+        Raises:
+            InvalidInputError: The model has not been trained.
+        """
+        return draw_history(self.history)
+
+    def compute_metrics(
+        self,
+        metrics: Sequence[str] | None = None,
+        *,
+        data: DataLoaders | None = None,
+        palette: Palette | None = None,
+        direction: Direction = "AtoB",
+    ) -> Metrics:
+        """Measure the translations of validation pairs against their targets.
+
+        Beside the measures stand `skill_over_constant` and, where the generator has a start,
+        `skill_over_start`: 1 for no error, 0 for the mean absolute error of the training median or
+        of the start, less than 0 where the model is worse.
+
+        The answer is kept in `metrics` and saved with the model, unless it is of other data, until
+        the model is trained on.
+
+        Both are in the target's units, translations rounded and clipped to its dtype, over pixels
+        valid on both sides. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
+        `Photographs` for what the measures are.
+
+        Args:
+            metrics: Names of measures; by default all that the target has, but not `lpips` and
+                `fid`, whose networks have to be there: geotranslate downloads nothing.
+            data: Loaders of `prepare_data`, to measure on their validation pairs; by default
+                those of the training.
+            palette: For a target that shows classes in colours, those of each class in all
+                bands, in its units: pixels are then assigned to the nearest one, as they are to
+                the nearest value where the target's values are classes.
+            direction: "BtoA" to translate the targets and compare with the sources, by models
+                that were trained to; that answer is not kept.
+
+        Returns:
+            The measures by name, with `count`, the number of values compared, among them.
+
+        Raises:
+            InvalidInputError: The model was loaded without data and none is given, the data is
+                unlike that of the training, the target has no such measure, or packages or
+                weights are missing.
+        """
+        way = self.towards(direction)
+        loaders = self._loaders() if data is None else data
+        if not validates_pairs(loaders):
+            raise InvalidInputError(
+                "The data is unpaired: its validation chips have no targets to be compared with. "
+                "Give loaders of pairs."
+            )
+        measures = Measures(way.card.target, metrics, palette)
+        found = measure(way.inference, loaders, measures, direction)
+        if "mae" in found and way.card.target.classes is None:
+            batches = validation_batches(way.card, loaders, direction)
+            found = found.over(baseline_errors(batches, way.card.target, way.inference.generator))
+        if data is None and way is self.predictor:
+            self.metrics = found
+        return found
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
+
+        Raises:
+            InvalidInputError: `path` is no path of a folder.
+            RasterFileError: The folder cannot be written.
+        """
+        folder = folder_path("path", path)
+        save_model(folder, self.saved_card(), self._weights())
+        return folder
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
+        return weights_sha256(self._weights())
+
+    def saved_folder(self, digest: str) -> Path | None:
+        """Return the folder that the model was loaded from, while it holds just this model.
+
+        Args:
+            digest: SHA-256 of the weights as they are now.
+        """
+        if self._folder is None or saved_sha256(self._folder) != digest:
+            return None
+        with suppress(ModelFileError):
+            card = read_card(self._folder)
+            if not card.differences(self.saved_card()):
+                return self._folder
+        return None
+
+    @property
+    def loader(self) -> Loader:
+        """A function that workers load the model by."""
+        return self.load_inference
+
+    @classmethod
+    def load_inference(cls, folder: Path, digest: str, direction: Direction) -> Inference:
+        """Load what a saved model translates with.
+
+        Args:
+            folder: Where it is.
+            digest: SHA-256 of its weights.
+            direction: From source to target, or back.
+
+        Raises:
+            ModelFileError: The folder cannot be read, or holds other weights.
+        """
+        model = cls.from_model(folder)
+        if model.digest() != digest:
+            raise ModelFileError(
+                f"The model {folder} was renewed while a scene was translated with it; start again."
+            )
+        return model.towards(direction).inference
+
+    def saved_card(self) -> Card:
+        """Return the card that is saved with the weights."""
+        return Card(self.name, self.options, self.card, self.history, self.metrics, self.baselines)
+
+    @classmethod
+    def from_model(cls, path: str | os.PathLike[str]) -> Self:
+        """Load a saved model to translate with; nothing in its files is run.
+
+        Raises:
+            InvalidInputError: `path` is no path of a folder.
+            ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
+        """
+        saved = SavedFolder.open(path)
+        card = saved.card
+        if card.translator != cls.__name__:
+            raise ModelFileError(
+                f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
+            )
+        model = cls._rebuilt(card.data, card, saved.shapes(), saved.weights, path)
+        model.history.extend(card.history)
+        model.metrics, model.baselines = card.metrics, dict(card.baselines)
+        model._folder = Path(path).absolute()
+        return model
+
+    @classmethod
+    def _rebuilt(
+        cls,
+        data: DataLoaders | DataCard,
+        card: Card,
+        shapes: Shapes,
+        read: Callable[[], dict[str, Tensor]],
+        path: object,
+    ) -> Self:
+        """Return the model of a card with saved weights.
+
+        Memory is taken for the networks once the weights are known to be theirs.
+
+        Args:
+            data: Loaders or the data card that it is made for.
+            card: What it was.
+            shapes: Those of the weights.
+            read: Returns the weights.
+            path: What the card is of, for sentences.
+
+        Raises:
+            ModelFileError: The card does not describe such a model, or the weights are of another.
+        """
+        try:
+            options = record(cls.fields)("options", card.options)
+            average = any(name.startswith("average.") for name in shapes)
+            with without_weights():
+                model = cls._made(data, options, average)
+            compare_weights(model.pair, shapes, path)
+            weights = read()
+            if computes_buffers(model.pair):
+                model = cls._made(data, options, average)
+            load_weights(model.pair, weights, path)
+            model._place()
+            for module in model.pair.modules():
+                if isinstance(module, BackboneUNet):
+                    module.check_encoder()
+        except InvalidInputError as error:
+            raise ModelFileError(
+                f"The card of {path} does not describe a {cls.__name__} of this version: "
+                f"{said(error)}. Save the model again."
+            ) from error
+        return model
+
+    @classmethod
+    def _made(cls, data: DataLoaders | DataCard, options: dict[str, Any], average: bool) -> Self:
+        model = cls(data, **options)  # type: ignore[call-arg]
+        if average:
+            model._average(0.0)
+        return model
+
+    def _place(self) -> None:
+        """Bring the networks to the device of the data."""
+        device = own_device() if self.data is None else self.data.device
+        # Channels beside each other: what convolutions are fastest with.
+        self.pair.to(device).to(memory_format=torch.channels_last)
+
     @classmethod
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Return the model of the last checkpoint in a folder of `fit`, to be trained on.
@@ -315,7 +601,7 @@ class Translator(Model):
         if found is None:
             return 0
         card = card_in(found.facts, folder, type(self))
-        other = card.differences(self._card())
+        other = card.differences(self.saved_card())
         if as_begun:
             other += found.other_batches(self.learn)
         if other:
@@ -328,3 +614,29 @@ class Translator(Model):
         self.history[:], self.metrics = card.history, Metrics()
         self.baselines, self.fits_start = dict(card.baselines), False
         return int(found.facts["epochs"])
+
+    def _weights(self) -> dict[str, Tensor]:
+        return self.pair.state_dict()
+
+    def _average(self, decay: float | None) -> None:
+        """Translate with an average of the generator's weights from now on; None for without."""
+        self.pair.average_with(decay)
+        if not is_weightless(self.pair):
+            self.pair.to(self.predictor.inference.device)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Tell the predictors which networks translate."""
+        self.predictor.renew(self._network())
+
+    def _network(self) -> nn.Module:
+        """Return what translates from source to target outside of training."""
+        return self.pair.translating
+
+    def _loaders(self) -> DataLoaders:
+        if self.data is None:
+            raise InvalidInputError(
+                "The model was loaded without data, to translate only; for training and "
+                "measuring, make one from prepare_data."
+            )
+        return self.data

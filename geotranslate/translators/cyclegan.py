@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 from fastai.data.core import DataLoaders
 from torch import nn
 
-from geotranslate.checks import choice, whole_number
+from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.data.plotting import RgbBands, draw_table
@@ -21,6 +21,7 @@ from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import Fields, checked, real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
@@ -32,7 +33,7 @@ from geotranslate.translators.cycles import cycle_rows, measure_cycle
 from geotranslate.translators.measuring import fill_of
 from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.pretrained import start_from
-from geotranslate.translators.reversal import Reversed
+from geotranslate.translators.registry import register
 
 MIN_CHIP_SIZE = 16
 CYCLEGAN: Fields = {
@@ -46,6 +47,7 @@ CYCLEGAN: Fields = {
 """Options of a CycleGAN, the only ones that its card may hold."""
 
 
+@register
 class CycleGAN(Translator):
     """Translate between rasters without pairs, both ways.
 
@@ -153,21 +155,12 @@ class CycleGAN(Translator):
             ),
             checks=[CycleValidation(fill, paired=pairs)],
         )
-        self._reversed: Reversed | None = None
+        back = Inference(self._ways().back, card.reversed(), forth.stride, forth.radius)
+        self._back = Predictor(back, self, direction="BtoA")
+        self._back.opposite, self.predictor.opposite = self.predictor, self._back
         self.own_monitor = "valid_l1" if pairs else "valid_cycle"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
-
-    def towards(self, direction: Direction) -> Predictor:
-        """Return what translates in a direction: "AtoB" is from source to target."""
-        choice("direction", direction, get_args(Direction))
-        if direction == self.direction:
-            return self
-        back = self._ways().back
-        # The same one as long as the network is: threads have to know of each other.
-        if self._reversed is None or self._reversed.inference.generator is not back:
-            self._reversed = Reversed(self, back, self.stride, self.inference.radius)
-        return self._reversed
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.
@@ -183,8 +176,8 @@ class CycleGAN(Translator):
         """
         dataset = self._loaders().valid_ds
         shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
-        back = self.towards("BtoA").inference
-        table = cycle_rows(self.inference, back, shown)
+        there, back = self.predictor.inference, self._back.inference
+        table = cycle_rows(there, back, shown)
         source, target = self.card.source, self.card.target
         return draw_table(
             table,
@@ -225,7 +218,7 @@ class CycleGAN(Translator):
         there = self.towards(direction)
         back = self.towards("AtoB" if direction == "BtoA" else "BtoA")
         found = measure_cycle(there, back, loaders, metrics, palette)
-        if data is None and there is self:
+        if data is None and there is self.predictor:
             self.metrics = found
         return found
 
@@ -236,6 +229,10 @@ class CycleGAN(Translator):
 
     def _network(self) -> nn.Module:
         return self._ways().forth
+
+    def _renew(self) -> None:
+        super()._renew()
+        self._back.renew(self._ways().back)
 
 
 def _same_bands(source: Side, target: Side) -> bool:

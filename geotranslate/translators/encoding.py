@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -73,9 +72,3 @@ def encoded(network: Network, side: Side) -> Network | OneHot:
             "numbers, or pass source_classes=False to take them for quantities."
         )
     return OneHot(network, [(float(low), float(high)) for low, high in ranges[:-1]])
-
-
-def class_list(numbers: Sequence[float], most: int = 8) -> str:
-    """Return class numbers as sentences say them, the first of many."""
-    shown = ", ".join(f"{number:.9g}" for number in numbers[:most])
-    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"

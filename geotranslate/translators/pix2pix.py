@@ -34,8 +34,10 @@ from geotranslate.translators.options import (
     feature_weight,
 )
 from geotranslate.translators.pretrained import holds_encoder, start_from
+from geotranslate.translators.registry import register
 
 
+@register
 class Pix2Pix(Translator):
     """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
 
@@ -172,7 +174,7 @@ class Pix2Pix(Translator):
         self.own_rate, self.own_schedule = defaults.lr, defaults.schedule
         self.own_decay = defaults.ema
         if recipe == "paper":
-            self.own_norm_stats = "tile"
+            self.predictor.norm_stats = "tile"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, options)
             # That of a saved model is fitted; beside an encoder from a file it has to be.

@@ -24,6 +24,7 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
 from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.pretrained import start_from
+from geotranslate.translators.registry import register
 
 Network = Literal["global", "local"]
 PIX2PIXHD: Fields = {
@@ -42,6 +43,7 @@ PIX2PIXHD: Fields = {
 """Options of a Pix2PixHD, the only ones that its card may hold."""
 
 
+@register
 class Pix2PixHD(Translator):
     """Translate paired rasters with residual networks that go from coarse to fine.
 

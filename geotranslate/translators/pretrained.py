@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from geotranslate.checks import file_path
+from geotranslate.checks import class_list, file_path
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError, ModelFileError, said, warn
 from geotranslate.networks.backbone import BackboneUNet
@@ -22,7 +22,6 @@ from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.weightfile import shapes_in
 from geotranslate.translators.card import CARD_FILE, Card, read_model
-from geotranslate.translators.encoding import class_list
 
 ARCHITECTURE = (
     "start",

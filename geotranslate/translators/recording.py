@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, Protocol
 
 from fastai.callback.core import Callback
+from fastai.learner import Learner
 
 from geotranslate.data.launcher import is_main_process
 from geotranslate.errors import warn
-from geotranslate.training.callbacks.logging import CSVLogger, SampleImages, TensorBoardCallback
+from geotranslate.schema import Fields
+from geotranslate.training.callbacks.logging import (
+    CSVLogger,
+    SampleImages,
+    TensorBoardCallback,
+)
 from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import FitOptions
-from geotranslate.translators.card import card_in
-
-if TYPE_CHECKING:
-    from geotranslate.translators.base import Translator
+from geotranslate.translators.card import Card, card_in
 
 
-def recorders(model: Translator, options: FitOptions, done: int) -> list[Callback]:
+class Trained(Protocol):
+    """A model as the recorders of its training see it."""
+
+    learn: Learner
+    history: list[dict[str, float]]
+    fields: ClassVar[Fields]
+
+    def saved_card(self) -> Card:
+        """Return its card."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it into a folder."""
+
+    def show_results(self, rows: int = 2) -> Any:
+        """Return a figure of validation chips."""
+
+
+def recorders(model: Trained, options: FitOptions, done: int) -> list[Callback]:
     """Return the callbacks that write pictures, logs and checkpoints, in the main process alone.
 
     Args:
@@ -44,21 +65,21 @@ def recorders(model: Translator, options: FitOptions, done: int) -> list[Callbac
     return found
 
 
-def _savers(model: Translator, options: FitOptions, done: int) -> list[Callback]:
+def _savers(model: Trained, options: FitOptions, done: int) -> list[Callback]:
     folder, monitor, rows = options.folder, options.monitor, model.history
     best = _judged_from(folder, model, monitor, done), monitor
     # Where nothing can be mistaken for this training's, it begins anew without a state too.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
 
     def write_state(epochs: int) -> None:
-        Checkpoint.of(model.learn, epochs, model._card().to_json(), best).write(folder)
+        Checkpoint.of(model.learn, epochs, model.saved_card().to_json(), best).write(folder)
 
     first, kind = len(rows) - done, options.checkpoint
     saver = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
     return [CSVLogger(rows, folder / "history.csv"), saver]
 
 
-def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> int:
+def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:
     """Return the row of the history from which on the best model in a folder is judged.
 
     A model that is trained again in its folder replaces its best one by a better one alone. Warns
@@ -70,7 +91,7 @@ def _judged_from(folder: Path, model: Translator, monitor: str, done: int) -> in
         monitor: Column that the best model is judged by.
         done: Epochs of the training that are in the history.
     """
-    card, facts = model._card(), facts_in(folder)
+    card, facts = model.saved_card(), facts_in(folder)
     first = len(card.history) - done
     if facts is None:
         return first

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -129,25 +128,16 @@ def test_unknown_precision_is_said() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_network_is_put_back_when_the_last_thread_leaves(training: bool) -> None:
+def test_network_is_in_eval_mode_for_every_thread_and_put_back(training: bool) -> None:
     inference = unet()
     network = inference.generator.train(training)
     expected = inference(TILES)
-    inside, leave = threading.Event(), threading.Event()
-
-    def stay() -> None:
-        with inference.eval_mode:
-            inside.set()
-            leave.wait(10)
-
+    modes: list[bool] = []
+    network.register_forward_hook(lambda module, *_: modes.append(module.training))
     with ThreadPoolExecutor(4) as pool:
-        waiting = pool.submit(stay)
-        inside.wait(10)
-        for found in pool.map(lambda _: inference(TILES), range(6)):
+        for found in pool.map(lambda _: inference(TILES), range(12)):
             np.testing.assert_array_equal(found, expected)
-        assert not network.training
-        leave.set()
-        waiting.result()
+    assert modes and not any(modes)
     assert network.training is training
 
 

@@ -307,7 +307,7 @@ def test_tiles_agree_where_statistics_do(fresh_model: Pix2Pix, scene: Path, tmp_
 def test_tile_is_training_mode_one_by_one(make: Callable[..., Pix2Pix]) -> None:
     model = make("batch", dropout=0.0)
     tiles = drifting(192, 64).reshape(3, 3, 64, 64).swapaxes(0, 1).astype(np.float32)
-    found = model.inference.at("float32", "tile")(tiles)
+    found = model.predictor.inference.at("float32", "tile")(tiles)
     card, generator = model.card, model.pair.generator.train()
     with torch.inference_mode():
         scaled = torch.from_numpy(card.source.scaling.scale(tiles))

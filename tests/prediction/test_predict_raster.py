@@ -31,6 +31,7 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.prediction import provenance
 from tests.conftest import NORTH_UP, WriteRaster
 
 OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
@@ -327,7 +328,7 @@ def interrupted(
     model: Pix2Pix, scene: Path, output: Path, monkeypatch: Any, **options: Any
 ) -> None:
     """Leave some parts of an output and not all."""
-    original, seen = type(model.inference).__call__, 0
+    original, seen = type(model.predictor.inference).__call__, 0
 
     def fail(self: Any, batch: Any) -> Any:
         nonlocal seen
@@ -339,7 +340,7 @@ def interrupted(
         return original(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(model.inference), "__call__", fail)
+        patch.setattr(type(model.predictor.inference), "__call__", fail)
         with pytest.warns(GeotranslateWarning, match="finished and stay in .*resume=True goes"):
             with pytest.raises(KeyboardInterrupt):
                 model.predict_raster(scene, output, batch_size=4, **{**OPTIONS, **options})
@@ -368,7 +369,7 @@ def test_parts_of_another_output_are_refused_by_name(
 ) -> None:
     interrupted(fresh_model, scene, tmp_path / "o.tif", monkeypatch)
     if options.pop("version", None):
-        monkeypatch.setattr("geotranslate.__version__", "99")
+        monkeypatch.setattr(provenance, "version", lambda _: "99")
     if options.pop("model", None):
         with torch.no_grad():
             next(fresh_model.pair.generator.parameters()).add_(1e-3)
@@ -460,7 +461,7 @@ def test_classes_are_never_mixed(
     model = Pix2Pix(data, recipe="seamless", ngf=4, lambda_gan=0)
     low, high = model.card.target.scaling.scale(np.array([[[[2.0, 7.0]]]], np.float32)).ravel()
     # Beside the whole U-Net, so that stride and reach are those of the model.
-    model.inference.generator = Striped(float(low), float(high))
+    model.predictor.inference.generator = Striped(float(low), float(high))
     output = model.predict_raster(source, tmp_path / "o.tif", **OPTIONS, **options)
     found, _, _ = read(output)
     assert set(np.unique(found)) == {2, 7}
@@ -499,7 +500,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
     result = model.predict_raster(scene, tmp_path / "o.tif", **options)
     assert result.mismatch is not None and result.mismatch < 1e-3
     # The target reaches from -1 to 1 in 255 steps.
-    whole = model.inference(read(scene)[0][None].astype(np.float32))[0]
+    whole = model.predictor.inference(read(scene)[0][None].astype(np.float32))[0]
     assert np.ptp(whole) > 50
     np.testing.assert_allclose(read(result)[0], whole, atol=1e-5 * 255 / 2, rtol=0)
 

@@ -136,7 +136,9 @@ def test_classes_are_passed_on_as_such(
     fresh_model: Pix2Pix, scene: Path, calls: list[dict[str, Any]]
 ) -> None:
     card = fresh_model.card
-    fresh_model.card = replace(card, target=replace(card.target, classes=Classes((0, 1, 2), None)))
+    fresh_model.predictor.inference.card = replace(
+        card, target=replace(card.target, classes=Classes((0, 1, 2), None))
+    )
     fresh_model.predict_raster(scene)
     assert calls[0]["categorical"] is True
     with pytest.raises(InvalidInputError, match="targets are classes, whose numbers have no mean"):
@@ -206,7 +208,7 @@ def test_identity_changes_with_whatever_changes_tiles(
     with torch.no_grad():
         next(fresh_model.pair.generator.parameters()).add_(1e-6)
     others.append(identity())
-    again.card = replace(again.card, seed=again.card.seed + 1)
+    again.predictor.inference.card = replace(again.card, seed=again.card.seed + 1)
     others.append(identity(again))
     assert len({first, *others}) == 9
 
@@ -233,7 +235,7 @@ def test_other_workers_get_a_folder_that_is_gone_in_the_end(
     (tmp_path / "out").mkdir()
     output = tmp_path / "out" / "o.tif"
     fresh_model.predict_raster(scene, output, executor=ELSEWHERE, precision="float32")
-    np.testing.assert_array_equal(calls[0]["found"], fresh_model.inference(TILES))
+    np.testing.assert_array_equal(calls[0]["found"], fresh_model.predictor.inference(TILES))
     assert calls[0]["apply"].folder.parent == output.parent
     assert list(output.parent.iterdir()) == [output]
 

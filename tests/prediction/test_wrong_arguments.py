@@ -174,7 +174,7 @@ def test_what_no_option_is_gets_a_sentence_that_names_it(models: list[Translator
 def test_hostile_options_of_the_command_line_are_sentences(
     models: list[Translator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geotranslate.translators.loading.load_model", lambda path: models[0])
+    monkeypatch.setattr("geotranslate.translators.registry.load_model", lambda path: models[0])
     before = files_in(Path())
     for options in (
         "--batch-size -1",

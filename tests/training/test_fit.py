@@ -192,24 +192,24 @@ def test_best_row_is_the_first_of_the_best(values: list[float]) -> None:
 def test_average_translates_validates_and_is_saved(model: Pix2Pix, tmp_path: Path) -> None:
     model.fit(3, ema=0.9, **FIT)
     source = model.data.valid_ds[0][0][None].as_subclass(torch.Tensor)
-    translated = model.inference.scaled(source)
+    translated = model.predictor.inference.scaled(source)
     with torch.inference_mode():
         model.pair.eval()
         torch.testing.assert_close(model.pair.average.module(source), translated)
         assert (model.pair.generator(source) != translated).any()
     model.save(tmp_path / "saved")
     again = Pix2Pix.from_model(tmp_path / "saved")
-    assert torch.equal(again.inference.scaled(source), translated)
+    assert torch.equal(again.predictor.inference.scaled(source), translated)
 
 
 def test_training_without_the_average_translates_with_what_it_trains(model: Pix2Pix) -> None:
     model.fit(1, checkpoint=False, **FIT)
-    assert model.inference.generator is model.pair.average.module
+    assert model.predictor.inference.generator is model.pair.average.module
     model.fit(1, ema=0, checkpoint=False, **FIT)
     assert model.pair.average is None
     model.fit(1, checkpoint=False, **FIT)
     assert model.pair.average is None
-    assert model.inference.generator is model.pair.generator
+    assert model.predictor.inference.generator is model.pair.generator
 
 
 def test_measures_of_weights_before_a_training_are_not_saved(

@@ -129,10 +129,10 @@ def test_average_may_begin_or_end_where_a_training_is_resumed(
     whole = train(chips, tmp_path / "whole", 3, ema=0)
     train(chips, tmp_path / "half", 2, ema=0)
     begun = train(chips, tmp_path / "half", 3, resume=True, ema=0.9)
-    assert begun.inference.generator is begun.pair.average.module
+    assert begun.predictor.inference.generator is begun.pair.average.module
     train(chips, tmp_path / "other", 2, ema=0.9)
     ended = train(chips, tmp_path / "other", 3, resume=True, ema=0)
-    assert ended.inference.generator is ended.pair.generator
+    assert ended.predictor.inference.generator is ended.pair.generator
     assert ended.history[-1] == whole.history[-1]
     for one in (begun, ended):
         for mine, theirs in zip(

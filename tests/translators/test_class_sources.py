@@ -98,7 +98,9 @@ def test_numbers_and_weights_exchanged_alike_change_nothing(write_maps: WriteMap
     exchanged = patches(64, 7, [NUMBERS[place] for place in order])
     # Sums in another order.
     np.testing.assert_allclose(
-        model.inference(patches(64, 7)[None]), other.inference(exchanged[None]), atol=0.01
+        model.predictor.inference(patches(64, 7)[None]),
+        other.predictor.inference(exchanged[None]),
+        atol=0.01,
     )
 
 

@@ -19,7 +19,7 @@ from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.raster.reader import RasterReader
 from geotranslate.training.callbacks import gan as adversary
 from geotranslate.training.objectives import base as objectives
-from geotranslate.translators import base, model, pix2pix
+from geotranslate.translators import base, pix2pix
 from tests.conftest import GRIDS, WriteRaster, values
 
 # So few steps leave a network that gives one colour.
@@ -174,7 +174,7 @@ def test_fit_takes_all_that_other_models_take(alike: CycleGAN, tmp_path: Path) -
     files = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*")}
     assert {"last.safetensors", "history.csv", "samples/epoch_0002.png"} <= files
     assert {"best/card.json", "epoch_0003/model.safetensors"} <= files
-    assert alike.inference.generator is alike.pair.average.module.forth
+    assert alike.predictor.inference.generator is alike.pair.average.module.forth
     assert alike.towards("BtoA").inference.generator is alike.pair.average.module.back
     best = load_model(tmp_path / "run" / "best")
     assert type(best) is CycleGAN
@@ -187,7 +187,7 @@ def test_fit_takes_all_that_other_models_take(alike: CycleGAN, tmp_path: Path) -
     with torch.inference_mode():
         side = alike.card.source.scaling.scale(image[None].astype(np.float32))
         network = alike.pair.generator.forth.eval()(torch.from_numpy(side))
-        average = alike.inference.scaled(torch.from_numpy(side))
+        average = alike.predictor.inference.scaled(torch.from_numpy(side))
     assert not torch.equal(network, average)
 
 
@@ -381,7 +381,7 @@ def test_what_trains_names_no_kind_of_translator() -> None:
     """What differs between translators is theirs: their objective, networks and names."""
     kinds = [name for name in geotranslate.__all__ if name in ("CycleGAN", "Pix2Pix")]
     assert len(kinds) == 2
-    for module in (base, model, adversary, objectives):
+    for module in (base, adversary, objectives):
         code = Path(module.__file__).read_text(encoding="utf-8")
         words = (*kinds, "cyclegan", "pix2pix", "TwoWay", "CycleGame", "PairedGame")
         assert not [word for word in words if word in code], module.__name__

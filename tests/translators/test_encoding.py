@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from geotranslate.checks import class_list
 from geotranslate.chips.bands.bandstatistics import Statistics
 from geotranslate.chips.bands.classvalues import Classes
 from geotranslate.chips.bands.datacard import Side
@@ -19,7 +20,7 @@ from geotranslate.networks.onehot import ClassBands
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction.hardware import frozen
 from geotranslate.prediction.inference import Inference
-from geotranslate.translators.encoding import class_list, encoded, source_channels
+from geotranslate.translators.encoding import encoded, source_channels
 from tests.prediction.test_inference import make_card
 
 LIMITS = {name: np.iinfo(name) for name in ("uint8", "int16", "uint16")}

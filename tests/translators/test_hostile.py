@@ -23,7 +23,7 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError
 from geotranslate.raster.bandfacts import BandFacts
-from geotranslate.translators.model import Model
+from geotranslate.translators.base import Translator
 from tests.translators.hostile import Files, loaded_or_refused, mutated, with_digest
 from tests.wrong_values import GIB
 
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         median=(8.0,),
     )
     classes = Classes((1, 2, 5), ((1, 0, 0, 0, 255), (2, 1, 1, 1, 255)))
-    models: list[Model] = [
+    models: list[Translator] = [
         Pix2Pix(data, recipe="seamless", ngf=4, ndf=4),
         CycleGAN(data, ngf=4, ndf=4, gen_blocks=1),
         Pix2PixHD(replace(data, source=_side(1, classes)), ngf=4, ndf=4, **HD),

@@ -303,7 +303,7 @@ def test_tiles_pass_the_network_one_by_one_on_the_cpu(
     network = model.pair.translating
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda x: sizes.append(len(x)) or forward(x))
-    model.inference(values((5, 3, 64, 64), "uint8"))
+    model.predictor.inference(values((5, 3, 64, 64), "uint8"))
     assert sizes == [1] * 5
 
 

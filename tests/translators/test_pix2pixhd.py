@@ -444,7 +444,8 @@ def test_tiles_cropped_are_the_whole_scene(
     norm: str,
 ) -> None:
     model = with_large_weights(make(chips, network, norm=norm))
-    stride, radius = model.stride, model.inference.radius
+    inference = model.predictor.inference
+    stride, radius = inference.stride, inference.radius
     assert stride == {"global": 4, "local": 8}[network]
     halo = -(-radius // stride) * stride
     size = 5 * halo + 60

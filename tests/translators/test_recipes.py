@@ -87,7 +87,7 @@ def test_tiles_of_a_scene_are_the_whole(
 ) -> None:
     scene = write_raster("scene.tif", values((3, 570, 507), "uint8"))
     done = model.predict_raster(scene, tmp_path / "o.tif", tile_size=480, **OPTIONS)
-    whole = model.inference(read(scene)[None].astype(np.float32))[0]
+    whole = model.predictor.inference(read(scene)[None].astype(np.float32))[0]
     assert done.tiles > 1
     assert apart(read(done), whole) < 1e-5
 
@@ -136,12 +136,16 @@ def test_bfloat16_is_near_float32_and_the_start_the_same(
     shape = (model.card.source.bands, 96, 80)
     image = patches(96, 3)[..., :80] if kind == "classes_model" else values(shape, "uint8")
     batch = image[None].astype(np.float32)
-    exact, coarse = (model.inference.at(precision)(batch) for precision in ("float32", "bfloat16"))
+    exact, coarse = (
+        model.predictor.inference.at(precision)(batch) for precision in ("float32", "bfloat16")
+    )
     assert 0 < apart(coarse, exact) < 0.05
     with torch.no_grad():
         for weight in unwrapped(model.pair.generator).head.parameters():
             weight.zero_()
-    exact, coarse = (model.inference.at(precision)(batch) for precision in ("float32", "bfloat16"))
+    exact, coarse = (
+        model.predictor.inference.at(precision)(batch) for precision in ("float32", "bfloat16")
+    )
     np.testing.assert_array_equal(coarse, exact)
 
 
@@ -151,7 +155,7 @@ def test_tiles_of_a_scene_of_classes_are_the_whole(
     scene = write_raster("scene.tif", patches(570, 5), nodata=0)
     options = {**OPTIONS, "tile_size": 480, "dtype": "float32"}
     done = classes_model.predict_raster(scene, tmp_path / "o.tif", **options)
-    whole = classes_model.inference(read(scene)[None].astype(np.float32))[0]
+    whole = classes_model.predictor.inference(read(scene)[None].astype(np.float32))[0]
     assert done.tiles > 1
     assert apart(read(done), whole) < 1e-5
 

@@ -15,12 +15,12 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError
 from geotranslate.networks.weightless import without_weights
-from geotranslate.translators.model import Model
+from geotranslate.translators.base import Translator
 from tests.wrong_values import WRONG, only_our_errors
 
 SIDE = Side(1, "uint8", None, ("",), (1,), 1, None, (3.0,), Scaling.linear((0.0,), (255.0,)))
 CARD = DataCard(SIDE, SIDE, 64, None, None, None, ("a",), ("b",), 1)
-TRANSLATORS: list[type[Model]] = [Pix2Pix, CycleGAN, Pix2PixHD]
+TRANSLATORS: list[type[Translator]] = [Pix2Pix, CycleGAN, Pix2PixHD]
 OPTIONS = [
     (translator, name)
     for translator in TRANSLATORS
@@ -32,7 +32,7 @@ HARD: list[Any] = [
 ]
 
 
-def _tried(translator: type[Model], name: str, value: Any) -> None:
+def _tried(translator: type[Translator], name: str, value: Any) -> None:
     with only_our_errors(), without_weights():
         # Values that are right would take memory for networks of that size.
         made: Any = translator

@@ -9,6 +9,7 @@ from fastai.callback.fp16 import MixedPrecision
 from fastcore.foundation import L
 
 from geotranslate.checks import choice
+from geotranslate.networks.layers import multiplies_bfloat16
 
 TrainingPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 
@@ -28,17 +29,6 @@ def training_precision(precision: TrainingPrecision, device: torch.device) -> Tr
     if multiplies_bfloat16(device):
         return "bfloat16"
     return "float16" if device.type == "cuda" else "float32"
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device has instructions for bfloat16; torch may emulate it elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return False
-    # Older versions of torch do not tell: then it is float32.
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, test, bool)() for test in tests)
 
 
 class ReducedPrecision(MixedPrecision):

@@ -29,7 +29,7 @@ def test_l1_is_over_all_valid_pixels_however_they_are_batched(
     apart, count = 0.0, 0
     for pair in (data.valid_ds[i] for i in range(len(data.valid_ds))):
         source, target = (side.as_subclass(torch.Tensor) for side in pair)
-        translated = model.inference.scaled(source[None])[0]
+        translated = model.predictor.inference.scaled(source[None])[0]
         valid = torch.isfinite(target)
         apart += float((translated - target)[valid].abs().double().sum())
         count += int(valid.sum())

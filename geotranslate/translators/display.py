@@ -1,11 +1,17 @@
-"""Say what a model is: as text, and as a table in notebooks."""
+"""Descriptions of a model: text, a table in notebooks, and a figure of its losses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from fastai.torch_core import subplots
 from torch import nn
 
 from geotranslate.chips.bands import Side
 from geotranslate.chips.summary import Summary
+from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay
 from geotranslate.training.adversarial_pair import AdversarialPair
@@ -65,3 +71,21 @@ def _network(network: nn.Module | None) -> str:
     several = isinstance(network, TwoWay | nn.ModuleDict)
     parts = [*network.children()] if several else [network]
     return f"{' and '.join(type(part).__name__ for part in parts)} of {weights:,} weights"
+
+
+def draw_history(history: Sequence[Mapping[str, float]]) -> Any:
+    """Draw every column of the progress table over the epochs; return the figure.
+
+    Raises:
+        InvalidInputError: There are no epochs.
+    """
+    if not history:
+        raise InvalidInputError("There are no losses to plot yet; call fit first.")
+    names = list(history[-1])
+    figure, axes = subplots(1, len(names), figsize=(3 * len(names), 2.6))
+    for axis, name in zip(np.ravel(axes), names, strict=True):
+        losses = [row.get(name, np.nan) for row in history]
+        axis.plot(range(1, len(losses) + 1), losses)
+        axis.set(title=name, xlabel="epoch")
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,39 @@
+"""Registry of the translators, by which `load_model` knows the class of a saved model."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from geotranslate.errors import ModelFileError
+from geotranslate.translators.base import Translator
+from geotranslate.translators.card import read_card
+
+TranslatorT = TypeVar("TranslatorT", bound=type[Translator])
+
+_REGISTERED: dict[str, type[Translator]] = {}
+
+
+def register(translator: TranslatorT) -> TranslatorT:
+    """Register a class of translators by its name, as a decorator."""
+    _REGISTERED[translator.__name__] = translator
+    return translator
+
+
+def load_model(path: str | os.PathLike[str]) -> Translator:
+    """Load a saved model of any registered class; nothing in its files is run.
+
+    Args:
+        path: Folder that `save` wrote, or the `card.json` in it.
+
+    Raises:
+        InvalidInputError: `path` is no path of a folder.
+        ModelFileError: It is missing, damaged, no model of geotranslate or of an unknown class.
+    """
+    name = read_card(path).translator
+    if name not in _REGISTERED:
+        raise ModelFileError(
+            f"{path} is a {name} model, which this version of geotranslate does not know (it knows "
+            f"{', '.join(sorted(_REGISTERED))}); load it with the from_model of its class."
+        )
+    return _REGISTERED[name].from_model(path)

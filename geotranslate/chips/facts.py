@@ -8,6 +8,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rasterio.crs import CRS
 from geotranslate.chips.bands import ClassFacts, Statistics
 from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.layouts import ChipFile
+from geotranslate.files import replaced_when_whole
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
 
@@ -70,12 +72,10 @@ class FactsCache:
         if self._fresh == self._facts or (self._path.exists() and not self._path.is_file()):
             return
         partial = self._path.with_name(f"{CACHE_FILE}.{uuid.uuid4().hex[:8]}")
-        try:
-            content = {"version": VERSION, "chips": self._facts | self._fresh}
+        content = {"version": VERSION, "chips": self._facts | self._fresh}
+        # Without the file the chips are looked at again, no more.
+        with suppress(OSError), replaced_when_whole(self._path, partial):
             partial.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(partial, self._path)
-        except OSError:
-            partial.unlink(missing_ok=True)
 
     def _key(self, file: ChipFile, bands: Bands | None) -> str:
         place = os.path.relpath(file.path, self._path.parent).replace(os.sep, "/")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,25 +13,7 @@ from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.chips.unpaired import FoundChips
 from geotranslate.raster.grid import Grid
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Lines of (what, how much), shown as text by `print` and as a table in notebooks."""
-
-    lines: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self.lines)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.lines)
-
-    def _repr_html_(self) -> str:
-        rows = (
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in self.lines
-        )
-        return f"<table>{''.join(rows)}</table>"
+from geotranslate.tables import Summary
 
 
 def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:

@@ -15,7 +15,7 @@ from geotranslate.checks import flag, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.folder import ChipFolder
 from geotranslate.chips.split import Split, ground_of
-from geotranslate.chips.summary import Summary, summarise
+from geotranslate.chips.summary import summarise
 from geotranslate.chips.unpaired import FoundChips
 from geotranslate.data.augmentation import Augmentation
 from geotranslate.data.dataoptions import DataOptions
@@ -23,6 +23,7 @@ from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_byt
 from geotranslate.data.launcher import own_device
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.errors import InvalidInputError
+from geotranslate.tables import Summary
 
 
 class PairLoaders(DataLoaders):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from geotranslate.schema import (
     table,
     whole,
 )
+from geotranslate.tables import as_html, as_text
 
 Scores = dict[str, float]
 
@@ -66,10 +66,10 @@ class Metrics(Mapping[str, float]):
         return f"Metrics({self.overall})"
 
     def __str__(self) -> str:
-        return "\n\n".join(map(_as_text, self._tables()))
+        return "\n\n".join(map(as_text, self._tables()))
 
     def _repr_html_(self) -> str:
-        return "".join(map(_as_html, self._tables()))
+        return "".join(as_html(table, "right") for table in self._tables())
 
     def over(self, errors: Mapping[str, float]) -> Metrics:
         """Return the metrics with the skill over simpler translations: 1 - MAE / their MAE.
@@ -158,24 +158,3 @@ EXTRA: Fields = {
 
 def _shown(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-def _as_text(table: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    )
-
-
-def _as_html(table: list[list[str]]) -> str:
-    rows = (
-        f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-        + "".join(f"<td style='text-align:right'>{html.escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for name, *cells in table
-    )
-    return f"<table>{''.join(rows)}</table>"

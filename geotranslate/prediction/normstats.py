@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 
 from geotranslate.checks import choice
 from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.files import sha256_of
 from geotranslate.networks.norm_statistics import Around, lacking, normalizes
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
@@ -121,12 +121,3 @@ class SceneStatistics:
             lambda size: weights(0, size),
             lambda size: weights(1, size),
         )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    seen = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            seen.update(block)
-    return seen.hexdigest()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from geotranslate.errors import RasterFileError, said, warn
+from geotranslate.files import replaced_when_whole
 from geotranslate.raster.writing import sole_holder
 
 LOCK_FILE = ".geotranslate-training.lock"
@@ -68,16 +68,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)
+        with replaced_when_whole(path, partial):
+            yield partial
     except (OSError, SafetensorError) as error:
         raise RasterFileError(
             f"{path} cannot be written: {said(error)}. Make sure that the folder may be written "
             "and its disk has room."
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from torch import Tensor
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
+from geotranslate.files import sha256_of
 from geotranslate.metrics.scores import Metrics
 from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of
 from geotranslate.raster.writing import sole_holder
@@ -184,7 +185,7 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     try:
         folder.mkdir(exist_ok=True)
         save_file(_plain(weights), new_weights)
-        content = card.to_json() | {"weights_sha256": _sha256(new_weights)}
+        content = card.to_json() | {"weights_sha256": sha256_of(new_weights)}
         written = json.dumps(_finite(content), indent=2, allow_nan=False)
         Card.from_json(parse_json(written))
         new_card.write_text(written, encoding="utf-8")
@@ -283,7 +284,7 @@ class SavedFolder:
             ModelFileError: They are damaged, or others than the card says.
         """
         with _damage(self.folder):
-            if self.digest != _sha256(self.folder / WEIGHTS_FILE):
+            if self.digest != sha256_of(self.folder / WEIGHTS_FILE):
                 raise ModelFileError(
                     f"{self.folder / WEIGHTS_FILE} does not belong to its card: it was replaced "
                     "or damaged. Save or fetch the model again."
@@ -300,7 +301,7 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
 def saved_sha256(path: str | os.PathLike[str]) -> str | None:
     """Return the SHA-256 of a saved model's weights, None where none can be read any more."""
     try:
-        return _sha256(_folder(path) / WEIGHTS_FILE)
+        return sha256_of(_folder(path) / WEIGHTS_FILE)
     except (ModelFileError, OSError):
         return None
 
@@ -374,11 +375,3 @@ def compare_weights(module: torch.nn.Module, shapes: Shapes, path: object) -> No
             f"The weights of {path} are not those of the networks that its card describes: "
             f"{said(error)}."
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

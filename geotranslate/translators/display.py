@@ -10,10 +10,10 @@ from fastai.torch_core import subplots
 from torch import nn
 
 from geotranslate.chips.bands import Side
-from geotranslate.chips.summary import Summary
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.tables import Summary
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.translators.card import Card
 

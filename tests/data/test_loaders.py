@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geotranslate import prepare_data
 from geotranslate.chips.labels import TRAIN, VALIDATION
-from geotranslate.data.loaders import SPLIT_COLORS
+from geotranslate.data.plotting import SPLIT_COLORS
 from geotranslate.errors import InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
+from geotranslate.files import sha256_of
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction import normstats, scenestatistics
 from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.normstats import SceneStatistics, sha256_of
+from geotranslate.prediction.normstats import SceneStatistics
 from geotranslate.prediction.scenestatistics import FILE, Surveyor, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis

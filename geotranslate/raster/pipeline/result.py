@@ -18,6 +18,7 @@ from rasterio.errors import RasterioError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
 from geotranslate.raster.tiling import Mismatch
+from geotranslate.tables import as_html
 
 if TYPE_CHECKING:
     from geotranslate.raster.seams import Seams
@@ -138,11 +139,8 @@ class TranslatedRaster(os.PathLike[str]):
             "time": f"{self.seconds.total:.1f} s, {self.waited:.0%} of it waiting for tiles",
             **{f"warning {i}": text for i, text in enumerate(self.warnings, 1)},
         }
-        rows = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>"
-            for name, value in facts.items()
-        )
-        return f"<p>{html.escape(str(self.path))}</p>{self._picture()}<table>{rows}</table>"
+        table = as_html(facts.items())
+        return f"<p>{html.escape(str(self.path))}</p>{self._picture()}{table}"
 
     def _picture(self) -> str:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams.periodicity import position_bias, tile_spectrum
 from geotranslate.raster.seams.tile_edges import Pixels, Read, seam_index
 from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, Axis, WrittenAxis, written_axes
+from geotranslate.tables import as_html
 
 Spectrum = Mapping[str, tuple[float, ...] | None]
 
@@ -82,11 +82,7 @@ class Seams:
         return f"Seams({'; '.join(f'{name}: {value}' for name, value in self._facts().items())})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>"
-            for name, value in self._facts().items()
-        )
-        return f"<table>{rows}</table>"
+        return as_html(self._facts().items())
 
 
 def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams:

@@ -14,10 +14,10 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 
 from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.files import put_in_place
 from geotranslate.raster.opening import limited_cache, quiet_about_georeference
 from geotranslate.raster.writing.destination import (
     cut_off,
-    put_in_place,
     remove_sidecars,
     temporary_for,
     unwritten,

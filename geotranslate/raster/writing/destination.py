@@ -134,13 +134,6 @@ def cut_off(path: Path) -> RasterFileError:
     )
 
 
-def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, its bytes on the disk first."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 def remove_sidecars(path: Path) -> None:
     """Remove what lies beside a raster: it would be taken for that of the file now there."""
     for ending in SIDECARS:

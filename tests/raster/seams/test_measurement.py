@@ -320,7 +320,7 @@ def test_result_shows_itself() -> None:
         "Seams(seam index: 1.23; peak of the spectrum: 3, 2 at the tiles' own frequency; "
         "position bias: 0.5, by chance 0.25; tile mismatch: 0.1)"
     )
-    assert "<th>seam index</th><td>1.23</td>" in found._repr_html_()
+    assert ">seam index</th><td style='text-align:left'>1.23</td>" in found._repr_html_()
 
 
 MODES: list[dict[str, Any]] = [

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.files import put_in_place
 from geotranslate.raster.writing.destination import (
     check_output,
     default_output,
-    put_in_place,
     remove_sidecars,
     remove_temporaries,
     temporary_for,

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
 from torch import Tensor
@@ -24,6 +25,32 @@ from geotranslate.data.launcher import own_device
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
+
+
+class TrainDL(TfmdDL):
+    """fastai's loader of training items, of which several processes can each take a share."""
+
+    rank, count = 0, 1
+    """Number of this process, from 0, and of all processes."""
+
+    def get_idxs(self) -> list[int]:
+        """Return the items in the order of an epoch: all of them, or this process's share.
+
+        All processes draw the same order. Batch by batch their items are, together, those of one
+        process whose batches are so many times as large.
+        """
+        order: list[int] = super().get_idxs()
+        if self.count == 1:
+            return order
+        rounds = self.n // (self.bs * self.count)
+        batches = np.array(order[: rounds * self.count * self.bs])
+        share: list[int] = (
+            batches.reshape(rounds, self.count, self.bs)[:, self.rank].ravel().tolist()
+        )
+        return share
+
+    def __len__(self) -> int:
+        return super().__len__() if self.count == 1 else self.n // (self.bs * self.count)
 
 
 class PairLoaders(DataLoaders):
@@ -62,7 +89,7 @@ class PairLoaders(DataLoaders):
         budget = memory if fits else 0
         train, valid = _datasets(folder, splits, card, options.augmentation, budget)
         data = cls(
-            TfmdDL(
+            TrainDL(
                 train,
                 shuffle=True,
                 # A last batch of one pair would upset batch statistics.

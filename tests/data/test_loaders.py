@@ -99,8 +99,8 @@ def test_what_is_hidden_in_training_targets_is_not_drawn_as_training(
     ("crs", "lines"),
     [
         (("EPSG:4326", "EPSG:4326"), ("CRS     EPSG:4326", "pixel   2 x 2 degree")),
-        (("EPSG:32633", "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 meter")),
-        ((None, "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 meter")),
+        (("EPSG:32633", "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 metre")),
+        ((None, "EPSG:32633"), ("CRS     EPSG:32633", "pixel   2 x 2 metre")),
         ((None, None), ("CRS     none", "pixel   unknown")),
     ],
 )
@@ -154,7 +154,7 @@ def test_summary_says_what_is_on_both_sides(write_sides: WriteChips) -> None:
         "target chips  7 training, 1 validation"
     )
     assert "size          48 x 48 px, used as 32 x 32" in text
-    assert "pixel         2 x 2 meter" in text
+    assert "pixel         2 x 2 metre" in text
     assert sum(line.startswith("target  ") for line in text) == 1
 
 

@@ -16,19 +16,19 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     init_weights,
 )
-from geotranslate.networks.normalization import Norm, has_image_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 from geotranslate.networks.resnet import (
     ResidualBlock,
     ResNet,
     convolve,
     double,
     output_layers,
-    reach_through,
+    read_through,
 )
 
 
-class LocalEnhancer(nn.Module):
+class LocalEnhancer(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     The global generator, a `ResNet` without its output layers, sees the image averaged down, to
@@ -69,11 +69,7 @@ class LocalEnhancer(nn.Module):
         dropout: float = 0.0,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.stride = 2 ** (n_downsample_global + n_local_enhancers)
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
-        self.alone = norm == "instance"
-        """Whether every image is normalized by itself."""
+        super().__init__(2 ** (n_downsample_global + n_local_enhancers), norm)
         self.halve = Halve()
         self.coarse = ResNet(
             bands_in,
@@ -102,8 +98,7 @@ class LocalEnhancer(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         sizes = [in_blocks(source, self, self.stride)]
         for _ in self.downs:
             sizes.append(self.halve(sizes[-1]))
@@ -156,24 +151,16 @@ class LocalEnhancer(nn.Module):
                 )
         self.coarse.load_state_dict(found)
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalization looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        span = reach(self.head, span)
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        span = read_span(self.head, span)
         for up in reversed(self.ups):
-            span = reach_through(up, span)
+            span = read_through(up, span)
         # The 7 x 7 convolution at half the size, or further inside, reads all that a level's own
         # layers read.
-        span = reach_through(self.coarse, span)
+        span = read_through(self.coarse, span)
         for _ in self.downs:
-            span = reach(self.halve, span)
+            span = read_span(self.halve, span)
         return span
 
 

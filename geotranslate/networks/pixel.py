@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.receptive_field import Span, halo
+from geotranslate.networks.receptive_field import Span, block_radius
 
 LEVELS = (1, 2, 3, 5)
 """Halvings whose blurred images a pixel sees: means over about 3, 6, 12 and 50 px."""
@@ -173,7 +173,7 @@ class Started(nn.Module):
 
         None where that of the network is not known.
         """
-        return None if self.network.radius is None else halo(self.reads, self.stride)
+        return None if self.network.radius is None else block_radius(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
         """Return which source pixels a span of translated pixels depends on, along an axis."""

@@ -17,11 +17,11 @@ from geotranslate.networks.layers import (
     init_weights,
     last_activation,
 )
-from geotranslate.networks.normalization import Norm, has_bias, has_image_norm, make_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm, has_bias, make_norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 
-class ResNet(nn.Module):
+class ResNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two that double
@@ -57,11 +57,7 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.alone = norm == "instance"
-        """Whether every image is normalized by itself."""
-        self.stride = 2**downsamplings
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        super().__init__(2**downsamplings, norm)
         widths = [ngf * 2**level for level in range(downsamplings + 1)]
         layers = convolve(bands_in, ngf, 7, 1, norm=norm, padding=padding)
         for outer, inner in pairwise(widths):
@@ -76,22 +72,13 @@ class ResNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         hidden = self.layers(in_blocks(source, self, self.stride))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalization looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        return reach_through(self.layers, reach(self.head, span))
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        return read_through(self.layers, read_span(self.head, span))
 
 
 class ResidualBlock(nn.Module):
@@ -147,13 +134,13 @@ def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool
     )
 
 
-def reach_through(layer: nn.Module, span: Span) -> Span:
+def read_through(layer: nn.Module, span: Span) -> Span:
     """Return which input pixels a layer reads for some output pixels; it may hold blocks."""
     if isinstance(layer, ResidualBlock):
         # What goes around the convolutions of a block sees less than they do.
         layer = layer.layers
     if not isinstance(layer, nn.Sequential):
-        return reach(layer, span)
+        return read_span(layer, span)
     for part in reversed(layer):
-        span = reach_through(part, span)
+        span = read_through(part, span)
     return span

@@ -12,9 +12,9 @@ from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.multiscale import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.schema import Fields, checked, one_of, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
@@ -190,7 +190,7 @@ def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhance
 
 
 def _discriminator(card: DataCard, options: dict[str, Any]) -> MultiscaleDiscriminator:
-    check_chip_size(options["n_layers"], options["n_dscr"], card.chip_size)
+    check_chip_size(options["n_layers"], card.chip_size, options["n_dscr"])
     # It never sees a tile: what cures generators of seams is no matter here.
     norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
     return MultiscaleDiscriminator(

@@ -488,7 +488,7 @@ def test_summary_says_what_was_found_and_left_out(write_chips: WriteChips) -> No
         "6 training, 1 validation",
         "64 x 64 px",
         "EPSG:32633",
-        "2 x 2 meter",
+        "2 x 2 metre",
         "3 bands of uint8, 0.0% nodata",
         "2 bands of float32",
         "images2/005.tif",

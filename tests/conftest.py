@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
+from geotranslate.chips.layouts import list_chips
+from geotranslate.chips.pair_set import PairSet
+
 # The networks of tests are so small that torch's threads wait for each other longer than they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 matplotlib.use("Agg")
@@ -187,3 +190,8 @@ def _work_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+
+
+def read_pairs(path: Any) -> PairSet:
+    """Return the pairs of a chip folder, or of several."""
+    return PairSet.of(list_chips(path))

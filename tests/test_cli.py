@@ -54,12 +54,6 @@ def test_version_is_that_of_the_package() -> None:
     assert geotranslate.__version__ in CliRunner().invoke(main, ["--version"]).output
 
 
-def test_public_names_can_all_be_had() -> None:
-    for name in geotranslate.__all__:
-        assert getattr(geotranslate, name).__name__ == name
-    assert dir(geotranslate) == sorted(geotranslate.__all__)
-
-
 def test_errors_are_sentences_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("")
     result = CliRunner().invoke(main, ["demo", str(tmp_path)])

@@ -14,12 +14,11 @@ import torch
 
 from geotranslate import Pix2Pix, export_chips, load_model, prepare_data
 from geotranslate.chips.export import writer
-from geotranslate.chips.folder import ChipFolder
 from geotranslate.demo.run import run_demo
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.training.checkpoints import facts_in
-from tests.conftest import WriteRaster, values
+from tests.conftest import WriteRaster, read_pairs, values
 from tests.full_disk import file_limit, files_in, fill, needs_limits, outcome, small_disk
 from tests.wrong_values import assert_one_sentence
 
@@ -90,7 +89,7 @@ def test_chips_where_room_comes_back(
             filler = fill(disk, left)
             said = outcome(lambda: export(rasters, disk, overwrite=True))
             filler.unlink(missing_ok=True)
-            assert said or len(ChipFolder.read(disk / "chips").pairs) == 12
+            assert said or len(read_pairs(disk / "chips").pairs) == 12
             assert not said or not files_in(disk)
             shutil.rmtree(disk / "chips", ignore_errors=True)
         assert not said

@@ -1,12 +1,10 @@
-"""Describe the data and its two sides, and say what a translator cannot do with them."""
+"""Make the data card of chips, and warn of targets that a translator cannot reproduce."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from geotranslate.chips.bands import (
-    SOURCE_PREFIX,
-    TARGET_PREFIX,
     DataCard,
     ScalingKind,
     Side,
@@ -15,15 +13,14 @@ from geotranslate.chips.bands import (
     make_scaling,
 )
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split
-from geotranslate.chips.unpaired import FoundChips
 from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
 
 
 def make_card(
-    folder: FoundChips,
+    chips: FoundChips,
     splits: tuple[Split, Split],
     *,
     scalings: tuple[ScalingKind, ScalingKind],
@@ -33,12 +30,11 @@ def make_card(
     seed: int,
     paired: bool,
 ) -> DataCard:
-    """Return what a model has to know of the data.
+    """Return the data card of chips, which a model keeps.
 
     Args:
-        folder: The chips.
-        splits: Which of the source chips, and which of the target chips, train and validate;
-            of pairs the same twice.
+        chips: The chips.
+        splits: Split of the source chips and split of the target chips, equal for pairs.
         scalings: Kinds of scaling of source and target.
         classes: Whether the values of source and target are classes; None to find out.
         chip_size: Side of the tensors, px.
@@ -49,13 +45,11 @@ def make_card(
     Raises:
         InvalidInputError: Classes or scaling are not possible with these chips.
     """
-    source = describe("source", folder.sources, splits[0].train, scalings[0], classes[0])
-    target = describe("target", folder.targets, splits[1].train, scalings[1], classes[1])
-    warn_of_target(target, scalings[1], [folder.targets[i] for i in splits[1].train])
-    together = isinstance(folder, ChipFolder)
+    source = describe("source", chips.sources, splits[0].train, scalings[0], classes[0])
+    target = describe("target", chips.targets, splits[1].train, scalings[1], classes[1])
+    warn_of_target(target, scalings[1], [chips.targets[i] for i in splits[1].train])
     # Of a pair either chip may be the one that knows where it lies.
-    here = folder.pairs[0].ground if isinstance(folder, ChipFolder) else folder.sources[0].grid
-    there = folder.targets[0].grid
+    here, there = chips.grids
     return DataCard(
         source=source,
         target=target,
@@ -63,23 +57,12 @@ def make_card(
         resize_to=resize_to,
         crs=None if here.crs is None else here.crs.to_string(),
         resolution=_resolution(here, resize_to),
-        train_pairs=_names(folder, [split.train for split in splits]),
-        validation_pairs=_names(folder, [split.validation for split in splits]),
+        train_pairs=chips.names([split.train for split in splits]),
+        validation_pairs=chips.names([split.validation for split in splits]),
         seed=seed,
         paired=paired,
-        target_crs=None if together else "" if there.crs is None else there.crs.to_string(),
-        target_resolution=None if together else _resolution(there, resize_to),
-    )
-
-
-def _names(folder: FoundChips, parts: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    if isinstance(folder, ChipFolder):
-        return tuple(folder.pairs[i].name for i in parts[0])
-    sides = ((SOURCE_PREFIX, folder.source), (TARGET_PREFIX, folder.target))
-    return tuple(
-        prefix + side.pairs[i].name
-        for (prefix, side), part in zip(sides, parts, strict=True)
-        for i in part
+        target_crs=None if there is None else "" if there.crs is None else there.crs.to_string(),
+        target_resolution=None if there is None else _resolution(there, resize_to),
     )
 
 
@@ -99,7 +82,7 @@ def describe(
     scaling: ScalingKind,
     classes: bool | None,
 ) -> Side:
-    """Return what a model has to know of a side; warn where its nodata values or units differ.
+    """Return the card of a side; warn where its nodata values or units differ.
 
     Args:
         name: "source" or "target".
@@ -153,7 +136,7 @@ def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
 
 
 def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
-    """Say it where equal stored values mean different measured ones."""
+    """Warn where equal stored values mean different measured ones."""
     measures = list(dict.fromkeys(chip.band_facts.measure for chip in chips))
     if len(measures) > 1:
         shown = (
@@ -172,7 +155,7 @@ def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
 
 
 def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip]) -> None:
-    """Say what a translator cannot do with such a target.
+    """Warn of a target that a translator cannot reproduce.
 
     Args:
         target: The side.

@@ -11,33 +11,16 @@ from typing import Any
 
 from numpy import bool_
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geotranslate.chips.bands import ClassFacts, Codes, Statistics
-from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.layouts import ChipPlace, RasterWindow
 from geotranslate.chips.mask import Mask
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
 
 Bands = Sequence[int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class RasterWindow:
-    """A chip that is not cut: a window of a large raster, laid onto a grid as it is read."""
-
-    path: str
-    """Path, URL or GDAL name as it was given: `Path` would spoil `/vsizip//data/a.zip/a.tif`."""
-    window: Window
-    grid: Grid
-    """Grid of the whole scene."""
-    resampling: Resampling
-    """How it is laid, where its own grid is another one."""
-
-
-ChipPlace = ChipFile | RasterWindow
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Remember what chips hold, so that a folder is read through once."""
+"""The cache of the facts of chips, so that a folder is read through once."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import math
 import os
 import uuid
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from affine import Affine
 from rasterio.crs import CRS
 
 from geotranslate.chips.bands import ClassFacts, Statistics
 from geotranslate.chips.chip import Bands, Chip
-from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.layouts import ChipFile, ChipPlace, RasterWindow
 from geotranslate.files import replaced_when_whole
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
@@ -25,6 +25,25 @@ from geotranslate.raster.grid import Grid
 CACHE_FILE = ".geotranslate-chips.json"
 VERSION = 4
 BESIDE = (".aux.xml", ".msk", "w")
+
+ReadChip: TypeAlias = Callable[[ChipPlace, Bands | None], Chip]
+"""From a place and the bands to use to the facts of a chip."""
+
+
+@contextmanager
+def remembered(folder: Path | None) -> Iterator[ReadChip]:
+    """Yield a function that reads the facts of chips, from the cache of a folder if there is one.
+
+    Args:
+        folder: The chip folder, whose cache is saved in the end; None for windows of rasters,
+            which are not remembered.
+    """
+    if folder is None:
+        yield Chip.of
+        return
+    cache = FactsCache(folder)
+    yield cache.read
+    cache.save()
 
 
 class FactsCache:
@@ -55,15 +74,17 @@ class FactsCache:
         # A pipe of this name might never end.
         return self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
 
-    def read(self, file: ChipFile, bands: Bands | None) -> Chip:
+    def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache where its file has not changed."""
-        key = self._key(file, bands)
+        if isinstance(place, RasterWindow):
+            return Chip.of(place, bands)
+        key = self._key(place, bands)
         known = self._facts.get(key)
-        if known is not None and known["mark"] == _mark(file.path, known["files"]):
+        if known is not None and known["mark"] == _mark(place.path, known["files"]):
             self._fresh[key] = known
-            return _chip_from_json(file, known)
-        chip = Chip.of(file, bands)
-        facts = {"mark": _mark(file.path, chip.files), **_chip_to_json(chip)}
+            return _chip_from_json(place, known)
+        chip = Chip.of(place, bands)
+        facts = {"mark": _mark(place.path, chip.files), **_chip_to_json(chip)}
         self._fresh[key] = {**facts, "check": _check(facts)}
         return chip
 

@@ -1,17 +1,17 @@
-"""What a user means by paths: pairs or two sides, chips or windows of rasters."""
+"""Find the chips that the arguments of `prepare_data` mean."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.layouts import list_chips
-from geotranslate.chips.unpaired import ChipSides, FoundChips
+from geotranslate.chips.layouts import Listing, TwoRasters, list_chips
+from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.reader import band_choice
 
 PathLike = str | os.PathLike[str]
 WINDOW = 256
@@ -20,21 +20,61 @@ MOST_PIXELS = 2**31 - 1
 """On a side of the largest raster that GDAL knows."""
 
 
-def find_chips(
-    path: PathLike | Sequence[PathLike],
-    target: PathLike | None,
-    *,
-    paired: bool | None,
-    chip_size: int | None,
-    stride: int | None,
-    source_bands: Bands | None,
-    target_bands: Bands | None,
-    target_classes: bool | None,
-    direction: str,
-) -> FoundChips:
-    """Return the chips that the arguments of `prepare_data` mean.
+@dataclass(frozen=True)
+class ChipOptions:
+    """Options of `prepare_data` that say which chips to use.
 
-    These are two sides where the layout is an unpaired one, or where two rasters are not paired.
+    Args:
+        paired: Whether chips are pairs; None to go by the layout.
+        chip_size: Side of the tensors, px, and of the windows of two rasters; None for the chips'
+            own, or 256 for rasters.
+        stride: Step from window to window of two rasters, px; `chip_size` by default.
+        source_bands: Bands of the source, by number from 1 or by name; None for all.
+        target_bands: Bands of the target.
+        target_classes: Whether the target is resampled as classes; None to find out.
+        direction: "AtoB", or "BtoA" to translate from target to source.
+
+    Raises:
+        InvalidInputError: One is impossible.
+    """
+
+    paired: bool | None = None
+    chip_size: int | None = None
+    stride: int | None = None
+    source_bands: Bands | None = None
+    target_bands: Bands | None = None
+    target_classes: bool | None = None
+    direction: str = "AtoB"
+
+    def __post_init__(self) -> None:
+        choice("direction", self.direction, ("AtoB", "BtoA"))
+        if not (self.paired is None or isinstance(self.paired, bool)):
+            raise InvalidInputError(
+                f"paired is {shown(self.paired)}; give True for pairs, False for chips that are no "
+                "pairs, or None to go by the layout of the folder."
+            )
+        if self.chip_size is not None:
+            whole_number("chip_size", self.chip_size, 1, MOST_PIXELS)
+        if self.stride is not None:
+            whole_number("stride", self.stride, 1, MOST_PIXELS)
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the target is the source and the source the target."""
+        return self.direction == "BtoA"
+
+
+def find_chips(
+    path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
+) -> FoundChips:
+    """Return the chips of a folder, of several, or of two rasters.
+
+    They are two sets where the layout is an unpaired one, or where two rasters are not paired.
+
+    Args:
+        path: The folder, a list of folders, or the raster to translate from.
+        target: The raster to translate to.
+        options: Which of their chips to use.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
@@ -42,60 +82,38 @@ def find_chips(
             impossible.
         GridMismatchError: The two sides of pairs lie on different ground.
     """
-    choice("direction", direction, ("AtoB", "BtoA"))
-    if not (paired is None or isinstance(paired, bool)):
-        raise InvalidInputError(
-            f"paired is {shown(paired)}; give True for pairs, False for chips that are no pairs, "
-            "or None to go by the layout of the folder."
-        )
-    if chip_size is not None:
-        whole_number("chip_size", chip_size, 1, MOST_PIXELS)
-    if stride is not None:
-        whole_number("stride", stride, 1, MOST_PIXELS)
     if not isinstance(path, str | os.PathLike | list | tuple):
         raise InvalidInputError(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
         )
-    swap = direction == "BtoA"
-    bands: dict[str, Any] = {"source_bands": source_bands, "target_bands": target_bands}
-    if target is None:
-        if stride is not None:
-            raise InvalidInputError(
-                f"stride is {stride}, but a chip folder's chips are cut already; leave it out, or "
-                "give two rasters."
-            )
-        return _of_folder(path, paired, swap=swap, **bands)
-    left, right = _rasters(path, target)
-    side = WINDOW if chip_size is None else chip_size
-    cut: dict[str, Any] = {"tile_size": side, "stride": side if stride is None else stride}
-    rasters = (right, left) if swap else (left, right)
-    if paired is False:
-        return ChipSides.of_rasters(rasters[0], rasters[1], **cut, **bands)
-    return ChipFolder.of_rasters(
-        rasters[0], rasters[1], **cut, **bands, target_classes=target_classes
+    listing = (
+        _listed_folders(path, options) if target is None else _listed_rasters(path, target, options)
     )
+    bands = (_chosen(options.source_bands), _chosen(options.target_bands))
+    return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
 
 
-def _of_folder(
-    path: PathLike | Sequence[PathLike], paired: bool | None, **options: Any
-) -> FoundChips:
+def _listed_folders(path: PathLike | Sequence[PathLike], options: ChipOptions) -> Listing:
+    if options.stride is not None:
+        raise InvalidInputError(
+            f"stride is {options.stride}, but a chip folder's chips are cut already; leave it "
+            "out, or give two rasters."
+        )
     if isinstance(path, str | os.PathLike):
         listing = list_chips(folder_path("path", path))
     else:
         listing = list_chips([folder_path("path", item) for item in path])
-    if listing.unpaired is None:
-        return ChipFolder.of(listing, **options)
-    if paired:
+    if options.paired and listing.sides is not None:
         raise InvalidInputError(
             f"paired is True, but {listing.path} holds two sets of chips that are not paired "
             f"({listing.layout}). Give a folder of pairs, in which a source chip and its target "
             "chip share a name, or leave paired out."
         )
-    return ChipSides.of(listing, **options)
+    return listing.swapped() if options.swapped else listing
 
 
-def _rasters(path: object, target: object) -> tuple[PathLike, PathLike]:
+def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listing:
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
     if not isinstance(target, str | os.PathLike):
@@ -103,24 +121,38 @@ def _rasters(path: object, target: object) -> tuple[PathLike, PathLike]:
             f"target is {type(target).__name__}; give the path of a raster, which is opened when "
             "its pixels are needed."
         )
-    return path, target
+    side = WINDOW if options.chip_size is None else options.chip_size
+    rasters = TwoRasters(
+        tile_size=side,
+        stride=side if options.stride is None else options.stride,
+        paired=options.paired is not False,
+        target_bands=_chosen(options.target_bands),
+        target_classes=options.target_classes,
+    )
+    # The source gives the grid.
+    return rasters.read(target, path) if options.swapped else rasters.read(path, target)
 
 
-def side_of_tensors(folder: FoundChips, wanted: int | None, resize_to: int | None) -> int:
+def _chosen(bands: Bands | None) -> Bands | None:
+    """Return bands as a list, all as None."""
+    return None if bands is None else band_choice(bands)
+
+
+def side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None) -> int:
     """Return the side of the tensors of chips, px.
 
     Args:
-        folder: The chips.
-        wanted: What the user wants; None for that of the chips, the smaller one where the squares
-            of one side are smaller than those of the other.
+        chips: The chips.
+        wanted: Side that the user wants; None for the side of the chips, the smaller one where
+            the squares of one side are smaller than those of the other.
         resize_to: Side that chips are resampled to first, px.
 
     Raises:
         InvalidInputError: The chips are smaller, or they differ in size.
     """
     sides = [
-        {(chip.grid.height, chip.grid.width) for chip in chips}
-        for chips in (folder.sources, folder.targets)
+        {(chip.grid.height, chip.grid.width) for chip in side}
+        for side in (chips.sources, chips.targets)
     ]
     sizes = sorted(sides[0] | sides[1])
     smallest = min(min(size) for size in sizes) if resize_to is None else resize_to
@@ -129,13 +161,13 @@ def side_of_tensors(folder: FoundChips, wanted: int | None, resize_to: int | Non
         if resize_to is None and not alike:
             shown = ", ".join(f"{width} x {height}" for height, width in sizes[:3])
             raise InvalidInputError(
-                f"The chips of {folder.path} are not squares of one size ({shown} px); pass "
+                f"The chips of {chips.path} are not squares of one size ({shown} px); pass "
                 f"chip_size, at most {smallest}, to crop them, or resize_to."
             )
         return smallest
     if wanted > smallest:
         raise InvalidInputError(
-            f"chip_size is {wanted} but the smallest chip of {folder.path} has a side of "
+            f"chip_size is {wanted} but the smallest chip of {chips.path} has a side of "
             f"{smallest} px; give at most that, or export larger chips."
         )
     return wanted

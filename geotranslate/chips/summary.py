@@ -1,4 +1,4 @@
-"""Say what was found: as text, and as a table in notebooks."""
+"""Summary of chips, as text and as a table in notebooks."""
 
 from __future__ import annotations
 
@@ -9,47 +9,38 @@ import numpy as np
 
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.chip_set import MemberSet
+from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import GroundShares, Split, ground_of
-from geotranslate.chips.unpaired import FoundChips
 from geotranslate.raster.grid import Grid
 from geotranslate.tables import Summary
 
 
-def summarise(folder: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
-    """Describe chips and what is made of them.
+def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
+    """Describe chips, and what is trained on.
 
     Args:
-        folder: What was found.
-        card: What is trained on.
-        splits: Which of the source chips, and which of the target chips, train and validate; of
-            pairs the same twice.
+        chips: The chips that were found.
+        card: Their data card.
+        splits: Split of the source chips and split of the target chips, equal for pairs.
     """
-    if isinstance(folder, ChipFolder):
-        grids = [pair.ground for pair in folder.pairs]
-        paths = [folder.path]
-        drawn = () if card.paired else (("targets", "drawn at random in training"),)
-        lines = [("pairs", _parts(splits[0])), *_ground(folder, splits[0]), *drawn]
-        lines += _place(folder.sources, grids, card)
-    else:
-        # Two rasters are two paths.
-        paths = list(dict.fromkeys((folder.source.path, folder.target.path)))
-        lines = []
-        for side, split in zip((folder.source, folder.target), splits, strict=True):
-            lines += [(f"{side.noun}s", _parts(split)), *_ground(side, split)]
-            lines += _place(side.sources, [chip.grid for chip in side.sources], card)
-    lines = [
-        ("folder", " and ".join(map(str, paths))),
-        ("layout", folder.layout),
-        *lines,
-        ("source", _side(card.source, folder.sources)),
-        ("target", _side(card.target, folder.targets)),
+    # Two rasters are two paths.
+    paths = dict.fromkeys(part.path for part in chips.divided)
+    lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout)]
+    for part, split in zip(chips.divided, splits, strict=False):
+        lines += [(f"{part.noun}s", _parts(split)), *_ground(part, split)]
+        if chips.pairs and not card.paired:
+            lines.append(("targets", "drawn at random in training"))
+        lines += _place(part, card)
+    lines += [
+        ("source", _side(card.source, chips.sources)),
+        ("target", _side(card.target, chips.targets)),
         (
             "kind",
             f"the target holds {card.target.kind}, which decides on the default recipe of Pix2Pix",
         ),
     ]
-    lines += [("left out", line) for line in folder.left_out]
+    lines += [("left out", line) for line in chips.left_out]
     return Summary(tuple(lines))
 
 
@@ -59,16 +50,18 @@ def _parts(split: Split) -> str:
     return f"{len(split.train)} training{masked}, {len(split.validation)} validation{neither}"
 
 
-def _ground(folder: ChipFolder, split: Split) -> list[tuple[str, str]]:
-    """Return a line about the ground that chips cover, where they say which it is."""
-    outlines = ground_of(folder)
+def _ground(chips: MemberSet, split: Split) -> list[tuple[str, str]]:
+    """Return a line about the ground that chips cover, if they are georeferenced."""
+    outlines = ground_of(chips)
     return [] if outlines is None else [("ground", str(GroundShares.of(split, outlines)))]
 
 
-def _place(chips: Sequence[Chip], grids: Sequence[Grid], card: DataCard) -> list[tuple[str, str]]:
+def _place(chips: MemberSet, card: DataCard) -> list[tuple[str, str]]:
     used = f"{card.chip_size} x {card.chip_size}"
+    sizes = _counted(member.chips[0].size for member in chips.members)
+    grids = [member.grid for member in chips.members]
     return [
-        ("size", f"{_counted(chip.size for chip in chips)} px, used as {used}"),
+        ("size", f"{sizes} px, used as {used}"),
         ("CRS", _counted(map(_crs, grids))),
         ("pixel", _counted(map(_pixel, grids))),
     ]

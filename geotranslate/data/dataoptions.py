@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import geopandas as gpd
-
-from geotranslate.checks import shown
+from geotranslate.checks import choice, number, shown
 from geotranslate.chips.bands import ScalingKind
-from geotranslate.chips.chip import Bands
-from geotranslate.chips.split import SplitMethod
+from geotranslate.chips.finding import ChipOptions
+from geotranslate.chips.split import SplitOptions
 from geotranslate.data.augmentation import Augmentation, PairTransform
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Fields, one_of, optional, real, whole
+from geotranslate.schema import Fields, optional, real, whole
 
 MOST_SIDE = 2**14
 """Side of resampled chips, px: one band of a chip is then 1 GiB."""
@@ -34,45 +31,38 @@ class DataOptions:
         InvalidInputError: An option is impossible; the sentence names it.
     """
 
-    paired: bool | None
-    chip_size: int | None
-    stride: int | None
-    batch_size: int
-    val_split_pct: float
-    seed: int
-    split: SplitMethod | str | os.PathLike[str] | gpd.GeoDataFrame
-    split_column: str
-    buffer: float
-    source_scaling: ScalingKind
-    target_scaling: ScalingKind
-    source_bands: Bands | None
-    target_bands: Bands | None
-    source_classes: bool | None
-    target_classes: bool | None
-    direction: Literal["AtoB", "BtoA"]
+    chips: ChipOptions
+    split: SplitOptions
+    scalings: tuple[ScalingKind, ScalingKind]
+    """Kinds of scaling of source and target."""
+    classes: tuple[bool | None, bool | None]
+    """Whether the values of source and target are classes."""
     resize_to: int | None
     transforms: PairTransform | Literal[False] | None
     jitter: float
+    batch_size: int
     memory_mb: float
     num_workers: int | None
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
+        split = self.split
+        whole(0, MOST_SEED)("seed", split.seed)
+        number("val_split_pct", split.share, above=0, below=1)
+        number("buffer", split.buffer, least=0)
+        if not isinstance(split.column, str):
+            raise InvalidInputError(
+                f"split_column is {shown(split.column)}; give the name of a column of the polygons."
+            )
+        for name, kind in zip(("source_scaling", "target_scaling"), self.scalings, strict=True):
+            choice(name, kind, get_args(ScalingKind))
 
     @property
     def augmentation(self) -> Augmentation:
         """Augmentation of training pairs."""
         turns, transform = self.transforms is not False, self.transforms or None
         return Augmentation(turns=turns, jitter=self.jitter, transform=transform)
-
-
-def _split_column(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidInputError(
-            f"{name} is {shown(value)}; give the name of a column of the polygons."
-        )
-    return value
 
 
 def _transforms(name: str, value: Any) -> Any:
@@ -85,17 +75,11 @@ def _transforms(name: str, value: Any) -> Any:
 
 
 CHECKS: Fields = {
-    "batch_size": whole(1, MOST_ITEMS),
-    "seed": whole(0, MOST_SEED),
-    "val_split_pct": real(above=0, below=1),
-    "buffer": real(least=0),
-    "jitter": real(least=0, most=1),
-    "memory_mb": real(least=0),
-    "num_workers": optional(whole(0, MOST_WORKERS)),
-    "source_scaling": one_of(ScalingKind),
-    "target_scaling": one_of(ScalingKind),
-    "split_column": _split_column,
     "resize_to": optional(whole(1, MOST_SIDE)),
     "transforms": _transforms,
+    "jitter": real(least=0, most=1),
+    "batch_size": whole(1, MOST_ITEMS),
+    "memory_mb": real(least=0),
+    "num_workers": optional(whole(0, MOST_WORKERS)),
 }
-"""Check of each option that does not depend on the chips."""
+"""Check of each option that depends neither on the chips nor on the split."""

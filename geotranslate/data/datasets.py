@@ -13,7 +13,7 @@ from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.pair import Pair
+from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.augmentation import Augmentation
 from geotranslate.data.tensors import TensorSource, TensorTarget

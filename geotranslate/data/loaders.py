@@ -14,10 +14,9 @@ from torch import Tensor
 
 from geotranslate.checks import flag, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split, ground_of
-from geotranslate.chips.summary import summarise
-from geotranslate.chips.unpaired import FoundChips
+from geotranslate.chips.summary import summarize
 from geotranslate.data.augmentation import Augmentation
 from geotranslate.data.dataoptions import DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
@@ -109,18 +108,18 @@ class PairLoaders(DataLoaders):
         )
         data.train.rng = random.Random(card.seed)
         data.card, data.folder = card, folder
-        data.split = splits[0] if isinstance(folder, ChipFolder) else splits
+        data.split = splits[0] if folder.pairs else splits
         return data
 
     @property
     def validates_pairs(self) -> bool:
         """Whether source and target of a validation batch are pairs, as measures need them."""
-        return isinstance(self.folder, ChipFolder)
+        return bool(self.folder.pairs)
 
     def summary(self) -> Summary:
         """Return counts, sizes, CRS, bands, nodata, and the chips left out with the reason."""
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
-        return summarise(self.folder, self.card, splits)
+        return summarize(self.folder, self.card, splits)
 
     def plot_split(self) -> Any:
         """Draw the ground of training, validation and left-out chips; return the axes.
@@ -134,19 +133,15 @@ class PairLoaders(DataLoaders):
         Raises:
             InvalidInputError: The chips have no CRS.
         """
-        if isinstance(self.folder, ChipFolder):
-            folders: dict[str, ChipFolder] = {"": self.folder}
-        else:
-            folders = {"source": self.folder.source, "target": self.folder.target}
         splits = self.split if isinstance(self.split, tuple) else (self.split,)
         maps = [
-            (title, outlines, split)
-            for (title, folder), split in zip(folders.items(), splits, strict=True)
-            if (outlines := ground_of(folder)) is not None
+            (part.side, outlines, split)
+            for part, split in zip(self.folder.divided, splits, strict=True)
+            if (outlines := ground_of(part)) is not None
         ]
         if not maps:
             raise InvalidInputError("The chips have no CRS, so there is no map of the split.")
-        if isinstance(self.folder, ChipFolder):
+        if self.folder.pairs:
             return draw_split(*maps[0], axes=None)
         _, table = subplots(1, len(maps), figsize=(6 * len(maps), 5))
         return [draw_split(*drawn, axes=axes) for drawn, axes in zip(maps, table, strict=True)]
@@ -198,7 +193,7 @@ def _datasets(
         for part in parts
     )
     train: PairDataset | UnpairedDataset
-    if isinstance(folder, ChipFolder):
+    if folder.pairs:
         pairs, valid_pairs = ([folder.pairs[i] for i in part[0]] for part in parts)
         if card.paired:
             train = PairDataset(pairs, card, augmentation, budget)

@@ -11,10 +11,8 @@ import geopandas as gpd
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.finding import find_chips, side_of_tensors
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.split import Split, SplitMethod, divide, divide_sides
-from geotranslate.chips.unpaired import FoundChips
+from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
+from geotranslate.chips.split import SplitMethod, SplitOptions, divide
 from geotranslate.data.augmentation import PairTransform
 from geotranslate.data.dataoptions import DataOptions
 from geotranslate.data.loaders import PairLoaders
@@ -123,25 +121,22 @@ def prepare_data(
         GridMismatchError: The two sides lie on different ground.
     """
     options = DataOptions(
-        paired=paired,
-        chip_size=chip_size,
-        stride=stride,
-        batch_size=batch_size,
-        val_split_pct=val_split_pct,
-        seed=seed,
-        split=split,
-        split_column=split_column,
-        buffer=buffer,
-        source_scaling=source_scaling,
-        target_scaling=target_scaling,
-        source_bands=source_bands,
-        target_bands=target_bands,
-        source_classes=source_classes,
-        target_classes=target_classes,
-        direction=direction,
+        chips=ChipOptions(
+            paired=paired,
+            chip_size=chip_size,
+            stride=stride,
+            source_bands=source_bands,
+            target_bands=target_bands,
+            target_classes=target_classes,
+            direction=direction,
+        ),
+        split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
+        scalings=(source_scaling, target_scaling),
+        classes=(source_classes, target_classes),
         resize_to=resize_to,
         transforms=transforms,
         jitter=jitter,
+        batch_size=batch_size,
         memory_mb=memory_mb,
         num_workers=num_workers,
     )
@@ -151,30 +146,19 @@ def prepare_data(
 def _loaders(
     path: PathLike | Sequence[PathLike], target: PathLike | None, options: DataOptions
 ) -> PairLoaders:
-    folder = find_chips(
-        path,
-        target,
-        paired=options.paired,
-        chip_size=options.chip_size,
-        stride=options.stride,
-        source_bands=options.source_bands,
-        target_bands=options.target_bands,
-        target_classes=options.target_classes,
-        direction=options.direction,
-    )
-    size = side_of_tensors(folder, options.chip_size, options.resize_to)
-    of_pairs = isinstance(folder, ChipFolder) and options.paired is not False
-    splits = _divided(folder, options, masked=of_pairs)
-    if isinstance(folder, ChipFolder):
-        folder = folder.masked(splits[0].masks)
+    folder = find_chips(path, target, options.chips)
+    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
+    of_pairs = bool(folder.pairs) and options.chips.paired is not False
+    splits = divide(folder, options.split, masked=of_pairs)
+    folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
-        scalings=(options.source_scaling, options.target_scaling),
-        classes=(options.source_classes, options.target_classes),
+        scalings=options.scalings,
+        classes=options.classes,
         chip_size=size,
         resize_to=options.resize_to,
-        seed=options.seed,
+        seed=options.split.seed,
         paired=of_pairs,
     )
     if options.jitter and card.source.classes is not None:
@@ -184,28 +168,3 @@ def _loaders(
             "quantities."
         )
     return PairLoaders.of(folder, splits, card, options)
-
-
-def _divided(folder: FoundChips, options: DataOptions, *, masked: bool) -> tuple[Split, Split]:
-    """Return the splits of source and target chips, of pairs the same twice.
-
-    Args:
-        folder: The chips.
-        options: Options of the split.
-        masked: Whether validation ground is hidden in training targets; otherwise chips that
-            overlap it are left out.
-    """
-    sides = (folder,) if isinstance(folder, ChipFolder) else (folder.source, folder.target)
-    for side in sides:
-        if len(side.pairs) < 2:
-            raise InvalidInputError(
-                f"{side.path} holds one {side.noun}; two are needed, one to train and one to "
-                "validate on."
-            )
-    column, share = options.split_column, options.val_split_pct
-    if isinstance(folder, ChipFolder):
-        found = divide(
-            folder, options.split, column, share, options.seed, options.buffer, masked=masked
-        )
-        return found, found
-    return divide_sides(folder, options.split, column, share, options.seed, options.buffer)

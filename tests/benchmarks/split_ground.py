@@ -51,7 +51,7 @@ def before(data: PairLoaders) -> tuple[Split, int]:
         start = middles[chance.randrange(count)]
         order = sorted(range(count), key=lambda i: (start.distance(middles[i]), i))
         validation = set(order[:wanted])
-        near = ground.within(validation, min(data.folder.pairs[0].ground.resolution))
+        near = ground.within(validation, min(data.folder.pairs[0].grid.resolution))
     else:
         validation = set(chance.sample(range(count), wanted))
         near = ground.sharing(validation)

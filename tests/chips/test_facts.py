@@ -11,8 +11,7 @@ from rasterio.crs import CRS
 from geotranslate import prepare_data
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.facts import CACHE_FILE, VERSION
-from geotranslate.chips.folder import ChipFolder
-from tests.conftest import WriteRaster, values
+from tests.conftest import WriteRaster, read_pairs, values
 
 WriteChips = Callable[..., Path]
 
@@ -96,7 +95,7 @@ def test_crs_is_remembered_as_it_is(
     for side in ("images", "images2"):
         write_raster(f"{side}/a.tif", values((1, 8, 8), "uint8"), crs=crs)
     for _ in range(2):
-        (pair,) = ChipFolder.read(tmp_path).pairs
+        (pair,) = read_pairs(tmp_path).pairs
         assert pair.source.grid.crs == (None if crs is None else CRS.from_user_input(crs))
 
 
@@ -104,7 +103,7 @@ def test_facts_of_classes_are_remembered(write_raster: WriteRaster, tmp_path: Pa
     table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}
     for side in ("images", "images2"):
         write_raster(f"{side}/a.tif", values((1, 8, 8), "uint8") % 3, colormap=table)
-    (looked,), (known,) = (ChipFolder.read(tmp_path).pairs for _ in range(2))
+    (looked,), (known,) = (read_pairs(tmp_path).pairs for _ in range(2))
     assert looked.source.classes == known.source.classes
     assert known.source.classes.colours == ((1, 255, 0, 0, 255), (2, 0, 255, 0, 255))
     assert known.source.classes.codes.values == (0, 1, 2)

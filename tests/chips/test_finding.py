@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from geotranslate import prepare_data
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.unpaired import ChipSides
+from geotranslate.chips.pair_set import PairSet, UnpairedSets
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from tests.conftest import WriteRaster, values
 
@@ -21,7 +20,7 @@ def test_unpaired_layouts_are_two_sides(
     write_sides: WriteChips, sides: tuple[str, str], paired: bool | None
 ) -> None:
     data = prepare_data(write_sides(sides), paired=paired)
-    assert isinstance(data.folder, ChipSides)
+    assert isinstance(data.folder, UnpairedSets)
     assert not data.card.paired
     assert not data.validates_pairs
 
@@ -31,7 +30,7 @@ def test_folders_of_pairs_are_pairs_whatever_is_drawn(
     write_chips: WriteChips, paired: bool | None
 ) -> None:
     data = prepare_data(write_chips(), paired=paired)
-    assert isinstance(data.folder, ChipFolder)
+    assert isinstance(data.folder, PairSet)
     assert data.card.paired == (paired is not False)
     assert data.validates_pairs
     assert data.card.target_crs is None
@@ -40,7 +39,7 @@ def test_folders_of_pairs_are_pairs_whatever_is_drawn(
 def test_rasters_of_one_place_are_unpaired_only_if_that_is_said(write_raster: WriteRaster) -> None:
     rasters = [write_raster(f"{n}.tif", values((3, 64, 64), "uint8", n)) for n in (1, 2)]
     assert prepare_data(*rasters, chip_size=32).card.paired
-    assert isinstance(prepare_data(*rasters, chip_size=32, paired=False).folder, ChipSides)
+    assert isinstance(prepare_data(*rasters, chip_size=32, paired=False).folder, UnpairedSets)
     far = write_raster("far.tif", values((3, 64, 64), "uint8"), crs="EPSG:32618")
     for paired in (None, True):
         with pytest.raises(GridMismatchError):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from geotranslate import prepare_data
-from geotranslate.chips.folder import ChipFolder
 from geotranslate.data.augmentation import Augmentation, PairTransform, turn
 from geotranslate.data.datasets import ChipCache, decoded_bytes, resize
 from geotranslate.errors import InvalidInputError
+from tests.conftest import read_pairs
 
 WriteChips = Callable[..., Path]
 
@@ -103,7 +103,7 @@ def test_resized_image_is_nan_where_nan_went_in() -> None:
 def test_chips_are_decoded_once_while_there_is_room(
     write_chips: WriteChips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = ChipFolder.read(write_chips(count=4)).pairs
+    pairs = read_pairs(write_chips(count=4)).pairs
     chips = [chip for pair in pairs for chip in (pair.source, pair.target)]
     decoded = []
     original = type(chips[0]).read

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.chips.unpaired import ChipSides
+from geotranslate.chips.pair_set import UnpairedSets
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
@@ -278,7 +278,7 @@ def test_several_unpaired_folders_are_read_as_one(write_sides: WriteChips) -> No
     two = write_sides(("trainA", "trainB"), folder="two", counts=(2, 2), start=10)
     data = prepare_data([one, two])
     assert (len(data.folder.sources), len(data.folder.targets)) == (5, 6)
-    assert isinstance(data.folder, ChipSides)
+    assert isinstance(data.folder, UnpairedSets)
     assert data.folder.layout == "2 folders: A + B, unpaired and trainA + trainB, unpaired"
 
 

@@ -102,8 +102,8 @@ def test_chips_that_leave_no_logit_are_refused_and_one_pixel_more_is_judged(
     assert network(*torch.rand(2, 2, 1, least, least))[-1].shape == (2, 1, 1, 1)
     with pytest.raises(
         InvalidInputError,
-        match=rf"Chips of {least - 1} px leave no logit at the coarsest of {scales} scales of a "
-        rf"PatchGAN with n_layers={n_layers}; use chips of {least} px or more",
+        match=rf"Chips of {least - 1} px leave no logit .* with n_layers={n_layers}; use "
+        rf"chips of {least} px or more",
     ):
         check_chip_size(n_layers, least - 1, scales)
     # Without logits, or without two pixels to normalize before them.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from rasterio.errors import RasterioError
 
+from geotranslate.chips.export.esri_metadata import METADATA_FILES
 from geotranslate.chips.export.scenesides import Scene
 from geotranslate.chips.layouts import (
     CHIP_SUFFIXES,
     MAP_FILE,
-    METADATA_FILES,
     SOURCE_FOLDER,
     TARGET_FOLDER,
     read_map,

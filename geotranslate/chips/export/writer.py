@@ -11,9 +11,9 @@ from rasterio.windows import Window
 
 from geotranslate.chips.bands import Statistics
 from geotranslate.chips.export.chipfile import write_chip
+from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.export.scenesides import Pixels, Scene, Side, bands_of, differ_in_names
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
-from geotranslate.chips.layouts import ExportSide, write_metadata
 from geotranslate.chips.split import DIGITS, VALID_SHARES, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid

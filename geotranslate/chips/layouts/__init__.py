@@ -1,28 +1,30 @@
-"""The layouts of chip folders: recognize one and list its chips."""
+"""The layouts of chips: recognize one and list its chips."""
 
 from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, counted
-from geotranslate.chips.layouts.esri import (
-    MAP_FILE,
-    METADATA_FILES,
-    SOURCE_FOLDER,
-    TARGET_FOLDER,
-    ExportSide,
-    read_map,
-    write_metadata,
+from geotranslate.chips.layouts.esri import SOURCE_FOLDER, TARGET_FOLDER
+from geotranslate.chips.layouts.listing import (
+    ChipFile,
+    ChipPlace,
+    ListedSide,
+    Listing,
+    RasterWindow,
 )
-from geotranslate.chips.layouts.recognition import ChipFile, Listing, list_chips
+from geotranslate.chips.layouts.map_file import MAP_FILE, read_map
+from geotranslate.chips.layouts.rasters import TwoRasters
+from geotranslate.chips.layouts.recognition import list_chips
 
 __all__ = [
     "CHIP_SUFFIXES",
     "MAP_FILE",
-    "METADATA_FILES",
     "SOURCE_FOLDER",
     "TARGET_FOLDER",
     "ChipFile",
-    "ExportSide",
+    "ChipPlace",
+    "ListedSide",
     "Listing",
+    "RasterWindow",
+    "TwoRasters",
     "counted",
     "list_chips",
     "read_map",
-    "write_metadata",
 ]

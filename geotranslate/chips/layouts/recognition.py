@@ -1,81 +1,45 @@
-"""Recognise how a chip folder is laid out."""
+"""Recognize the layout of a chip folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from geotranslate.chips.layouts.base import SideFolders
 from geotranslate.chips.layouts.directory import Folder, counted
-from geotranslate.chips.layouts.esri import MAP_FILE, SOURCE_FOLDER, TARGET_FOLDER
-from geotranslate.chips.layouts.listing import (
-    ChipFile,
-    Entry,
-    Listing,
-    Sides,
-    joined,
-    list_pairs,
-    map_rows,
-)
-from geotranslate.chips.layouts.pictures import list_pictures, odd_picture, pictures_in
-from geotranslate.chips.layouts.sidefolders import list_sides
+from geotranslate.chips.layouts.esri import SOURCE_FOLDER, TARGET_FOLDER, EsriTiles
+from geotranslate.chips.layouts.listing import Listing, joined
+from geotranslate.chips.layouts.map_file import MAP_FILE, map_rows
+from geotranslate.chips.layouts.paired_folders import PairedFolders
+from geotranslate.chips.layouts.pictures import SideBySidePictures, odd_picture, pictures_in
+from geotranslate.chips.layouts.unpaired_folders import UnpairedFolders
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 
-__all__ = ["ChipFile", "Entry", "Listing", "list_chips"]
-
-NEIGHBOURS = 50
-"""Sub-folders that are looked into where a folder itself holds no chips."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Names of the two folders that hold the chips of the sides."""
-
-    source: str
-    target: str
-    paired: bool = True
-    deep: bool = False
-    """Whether chips lie in sub-folders too."""
-    reserved: tuple[str, ...] = ()
-    """Further folders whose chips are not used."""
-    validation: tuple[str, str] | None = None
-    """Further folders of source and target chips that are for validation."""
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-        return f"{self.source} + {self.target}" + ("" if self.paired else ", unpaired")
-
-    def missing(self, folder: Folder) -> list[str]:
-        """Return those of the two that are not there."""
-        return [name for name in (self.source, self.target) if folder.find(name) is None]
-
-
-LAYOUTS = (
-    Layout(SOURCE_FOLDER, TARGET_FOLDER),
+SIDE_LAYOUTS: tuple[SideFolders, ...] = (
+    EsriTiles(SOURCE_FOLDER, TARGET_FOLDER),
     # arcgis.learn's Pix2PixHD takes the labels for the source: direction="BtoA" does so here.
-    Layout(SOURCE_FOLDER, "labels"),
-    Layout("Images/train_a", "Images/train_b", deep=True),
-    Layout(
-        "trainA",
-        "trainB",
-        paired=False,
-        reserved=("testA", "testB"),
-        validation=("valA", "valB"),
-    ),
-    Layout("A", "B", paired=False),
+    EsriTiles(SOURCE_FOLDER, "labels"),
+    PairedFolders("Images/train_a", "Images/train_b", deep=True),
+    UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), reserved=("testA", "testB")),
+    UnpairedFolders("A", "B"),
 )
+"""Layouts with a folder for each side, the first that matches first."""
+PICTURES = SideBySidePictures()
+"""The layout of folders that have none of those."""
 EXPECTED = (
     "A chip folder has chips of equal names in images/ and images2/, in images/ and labels/, or in "
     "Images/train_a/ and Images/train_b/; unpaired chips in trainA/ and trainB/, or in A/ and B/; "
     "or pictures with the source in the left half and the target in the right half, directly or in "
     "train/, val/ and test/. export_chips writes one from two rasters."
 )
+NEIGHBORS = 50
+"""Sub-folders that are looked into where a folder itself holds no chips."""
 
 
 def list_chips(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Listing:
-    """Recognise a chip folder, or several, and list what they hold.
+    """Recognize a chip folder, or several, and list their chips.
 
     Pairs are those that an ArcGIS `map.txt` names or, without it, chips of equal names; never
     those that happen to stand at equal places. No chip is opened, but for the headers of the first
@@ -86,7 +50,7 @@ def list_chips(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
 
     Raises:
         RasterFileError: A folder is missing or cannot be read.
-        InvalidInputError: No layout fits, there is no pair, or it is ambiguous.
+        InvalidInputError: No layout matches, there is no pair, or it is ambiguous.
     """
     if isinstance(path, str | os.PathLike):
         return _list_folder(Path(path))
@@ -112,51 +76,43 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 
 def _list_folder(path: Path) -> Listing:
     if not path.is_dir():
-        whole = _whole(path) if path.exists() else None
-        advice = f", probably {whole}" if whole else ""
-        if path.is_file() and not whole:
-            advice = ", or beside a raster also target, the raster to translate it to"
-        raise RasterFileError(
-            f"{path} is not a folder; give the folder that holds the chips{advice}."
-        )
+        raise RasterFileError(_no_folder(path))
     folder = Folder.of(path)
-    found = _complete(folder)
+    found = _matching(folder)
     if found:
-        return _list_layout(folder, *found)
-    pictures = pictures_in(folder)
+        listing = found[0].read(folder)
+        left_out = (*listing.left_out, *_other_sides(found[0], found[1:]))
+        return replace(listing, left_out=left_out)
     # Chips in the images/ of a chip folder are whole chips, however wide they are.
-    if pictures and not _whole(path) and not odd_picture(pictures):
-        return list_pictures(folder, pictures)
+    if not _whole(path) and PICTURES.matches(folder):
+        return PICTURES.read(folder)
     raise InvalidInputError(_nothing_found(folder))
 
 
-def _complete(folder: Folder) -> list[Layout]:
-    """Return the layouts of which both folders are there."""
-    return [layout for layout in LAYOUTS if not layout.missing(folder)]
+def _matching(folder: Folder) -> list[SideFolders]:
+    return [layout for layout in SIDE_LAYOUTS if layout.matches(folder)]
 
 
-def _list_layout(folder: Folder, layout: Layout, *others: Layout) -> Listing:
-    sides = Sides.of(folder, layout.source, layout.target)
-    if layout.paired:
-        listing = list_pairs(sides, layout.name, deep=layout.deep)
-    else:
-        listing = list_sides(sides, layout.name, layout.validation)
-    return replace(listing, left_out=(*listing.left_out, *_unused(folder, layout, others)))
-
-
-def _unused(folder: Folder, layout: Layout, others: Sequence[Layout]) -> Iterator[str]:
-    for name in layout.reserved:
-        if path := folder.find(name):
-            yield f"{path.name}/: not for training"
+def _other_sides(used: SideFolders, others: Sequence[SideFolders]) -> Iterator[str]:
+    """Yield a line for each folder of other layouts that match too."""
     sides = {side for other in others for side in (other.source, other.target)}
-    for name in sorted(sides - {layout.source, layout.target}):
-        yield f"{name}/: not used, as {layout.source}/ and {layout.target}/ are there"
+    for name in sorted(sides - {used.source, used.target}):
+        yield f"{name}/: not used, as {used.source}/ and {used.target}/ are there"
+
+
+def _no_folder(path: Path) -> str:
+    """Return the sentence about a path that is no folder."""
+    whole = _whole(path) if path.exists() else None
+    advice = f", probably {whole}" if whole else ""
+    if path.is_file() and not whole:
+        advice = ", or beside a raster also target, the raster to translate it to"
+    return f"{path} is not a folder; give the folder that holds the chips{advice}."
 
 
 def _nothing_found(folder: Folder) -> str:
     """Return the sentence about a folder without a layout."""
     # The deepest folder that is there says what the user meant: `Images/train_a`, not `Images`.
-    meant = max(LAYOUTS, key=lambda layout: _present(folder, layout))
+    meant = max(SIDE_LAYOUTS, key=lambda layout: layout.present(folder))
     missing = " and ".join(meant.missing(folder))
     return (
         f"{folder.path} holds no pairs: {missing} missing (found {folder.content}). "
@@ -164,22 +120,17 @@ def _nothing_found(folder: Folder) -> str:
     )
 
 
-def _present(folder: Folder, layout: Layout) -> int:
-    names = {layout.source, layout.target} - set(layout.missing(folder))
-    return sum(name.count("/") + 1 for name in names)
-
-
-def _advice(folder: Folder, meant: Layout) -> str:
+def _advice(folder: Folder, meant: SideFolders) -> str:
     whole = _whole(folder.path)
     if whole:
         return f"It is a part of the chip folder {whole}; give that."
-    inside = [folder.path / name for name in folder.folders[:NEIGHBOURS]]
+    inside = [folder.path / name for name in folder.folders[:NEIGHBORS]]
     inside = [path for path in inside if _is_chip_folder(path)]
     if inside:
         several = ", or a list of several" if len(inside) > 1 else ""
         return f"Give a chip folder in it: {' or '.join(map(str, inside[:3]))}{several}."
     rows = map_rows(folder)
-    if rows and _present(folder, meant):
+    if rows and meant.present(folder):
         return (
             f"Its {MAP_FILE} names {counted(rows, 'pair')}, so only a part of the export is here: "
             f"copy {' and '.join(meant.missing(folder))} too, or write one with export_chips."
@@ -194,7 +145,7 @@ def _whole(path: Path) -> Path | None:
     for above in list(path.parents)[:2]:
         try:
             folder = Folder.of(above)
-            found = [folder.find(n) for o in _complete(folder) for n in (o.source, o.target)]
+            found = [folder.find(n) for o in _matching(folder) for n in (o.source, o.target)]
         except GeotranslateError:
             continue
         for side in found:
@@ -206,7 +157,6 @@ def _whole(path: Path) -> Path | None:
 def _is_chip_folder(path: Path) -> bool:
     try:
         folder = Folder.of(path)
-        pictures = pictures_in(folder)
-        return bool(_complete(folder) or (pictures and not odd_picture(pictures)))
+        return bool(_matching(folder)) or PICTURES.matches(folder)
     except GeotranslateError:
         return False

@@ -1,7 +1,7 @@
 """Divide chips into training and validation, on ground that they do not share."""
 
 from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares
-from geotranslate.chips.split.division import divide, divide_sides, ground_of
+from geotranslate.chips.split.division import SplitOptions, divide, ground_of
 from geotranslate.chips.split.footprints import (
     DIGITS,
     FOOTPRINTS_FILE,
@@ -19,8 +19,8 @@ __all__ = [
     "GroundShares",
     "Split",
     "SplitMethod",
+    "SplitOptions",
     "divide",
-    "divide_sides",
     "ground_of",
     "read_rows",
     "write_footprints",

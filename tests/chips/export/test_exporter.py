@@ -21,7 +21,6 @@ from shapely.geometry import Polygon, box
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.bands.bandstatistics import Statistics
 from geotranslate.chips.export.scenesides import turned
-from geotranslate.chips.folder import ChipFolder
 from geotranslate.errors import (
     GeotranslateWarning,
     GridMismatchError,
@@ -31,7 +30,7 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
-from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
+from tests.conftest import GRIDS, NORTH_UP, WriteRaster, read_pairs, values
 from tests.full_disk import files_in
 
 
@@ -90,7 +89,7 @@ def test_folder_is_read_back_with_the_statistics_of_all_chips(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
     export = export_chips(*pair, tmp_path / "chips", tile_size=32, progress=False)
-    folder = ChipFolder.read(export)
+    folder = read_pairs(export)
     assert [chip.name for chip in folder.pairs] == [f"{i:09d}" for i in range(12)]
     assert not folder.left_out
     total = sum((p.source.statistics for p in folder.pairs), Statistics.empty(3))
@@ -328,7 +327,7 @@ def test_bands_of_other_names_are_refused(write_raster: WriteRaster, tmp_path: P
         InvalidInputError, match=r"are red, nir, those of \S*1\.tif are nir, red\. E"
     ):
         export_chips(b, a, chips, tile_size=32, append=True, progress=False)
-    assert len(ChipFolder.read(chips).pairs) == 8
+    assert len(read_pairs(chips).pairs) == 8
 
 
 def test_appended_chips_count_for_the_cell_sizes(write_raster: WriteRaster, tmp_path: Path) -> None:

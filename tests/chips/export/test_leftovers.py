@@ -11,8 +11,7 @@ import pytest
 
 from geotranslate import export_chips
 from geotranslate.chips.export.transaction import EXCHANGED, FORMER, clear_leftovers
-from geotranslate.chips.folder import ChipFolder
-from tests.conftest import WriteRaster, values
+from tests.conftest import WriteRaster, read_pairs, values
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,7 +43,7 @@ def test_chips_that_a_killed_export_had_moved_aside_come_back(
     clear_leftovers(chips)
     assert not temporary.exists()
     if done == 2 * len(EXCHANGED):
-        assert len(ChipFolder.read(chips).pairs) == 1
+        assert len(read_pairs(chips).pairs) == 1
     else:
         after = {path.relative_to(chips): path.read_bytes() for path in chips.rglob("*.*")}
         assert after == before
@@ -72,7 +71,7 @@ def test_a_second_kill_does_no_more_harm(
     left = 100
     clear_leftovers(chips)
     assert not temporary.exists()
-    assert len(ChipFolder.read(chips).pairs) == 4
+    assert len(read_pairs(chips).pairs) == 4
 
 
 def test_old_chips_are_kept_where_others_took_their_place(exports: tuple[Path, Path]) -> None:

@@ -16,9 +16,8 @@ from affine import Affine
 
 from geotranslate import export_chips
 from geotranslate.chips.export.transaction import ARRIVING_FILE, remove_unnamed, sole_writer
-from geotranslate.chips.folder import ChipFolder
 from geotranslate.errors import GeotranslateWarning, OutputExistsError, RasterFileError
-from tests.conftest import NORTH_UP, WriteRaster, values
+from tests.conftest import NORTH_UP, WriteRaster, read_pairs, values
 
 SENTENCE = r"Another export is writing \S*chips; wait until it has ended, or give another folder"
 ROOT = Path(__file__).parents[3]
@@ -163,12 +162,10 @@ def test_killed_append_leaves_the_old_pairs_and_the_next_one_heals(
     assert run(KILLED, other, chips, moves).wait() == -9
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeotranslateWarning)
-        assert [pair.name for pair in ChipFolder.read(chips).pairs] == [
-            f"{n:09d}" for n in range(4)
-        ]
+        assert [pair.name for pair in read_pairs(chips).pairs] == [f"{n:09d}" for n in range(4)]
     (chips / "images" / "notes.txt").write_text("mine")
     export_chips(other, other, chips, tile_size=32, append=True, progress=False)
-    folder = ChipFolder.read(chips)
+    folder = read_pairs(chips)
     assert len(folder.pairs) == 10
     assert not folder.left_out
     assert (chips / "images" / "notes.txt").read_text() == "mine"
@@ -188,7 +185,7 @@ def test_append_killed_after_its_last_move_is_complete(
     names = [f"{side}/{n:09d}.tif" for side in ("images", "images2") for n in range(4, 10)]
     (chips / ARRIVING_FILE).write_text("\n".join(names))
     remove_unnamed(chips)
-    assert len(ChipFolder.read(chips).pairs) == 10
+    assert len(read_pairs(chips).pairs) == 10
 
 
 def test_first_append_that_was_killed_is_done_anew(raster: Path, tmp_path: Path) -> None:
@@ -199,7 +196,7 @@ def test_first_append_that_was_killed_is_done_anew(raster: Path, tmp_path: Path)
         (chips / name).unlink()
     (chips / ARRIVING_FILE).write_text("\n".join(names))
     assert export_chips(raster, raster, chips, tile_size=32, append=True, progress=False).pairs == 4
-    assert len(ChipFolder.read(chips).pairs) == 4
+    assert len(read_pairs(chips).pairs) == 4
 
 
 def test_names_that_lead_out_of_the_folder_are_not_removed(raster: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from geotranslate.chips.layouts.recognition import ChipFile, Listing, list_chips
+from geotranslate.chips.layouts.listing import ChipFile, Listing
+from geotranslate.chips.layouts.recognition import list_chips
 from geotranslate.errors import InvalidInputError, RasterFileError
 
 PAIRED = {
@@ -49,7 +50,7 @@ def picture(path: Path, width: int = 8, height: int = 4) -> None:
 
 
 def names(listing: Listing) -> list[str]:
-    return [entry.name for entry in listing.entries]
+    return [entry.name for entry in listing.pairs]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -63,10 +64,10 @@ def test_pairs_are_chips_of_one_name(
         fill(tmp_path / case(side), *SIDECARS, "folder.tif/x")
     listing = list_chips(tmp_path)
     assert listing.layout == PAIRED[sides]
-    assert listing.unpaired is None
+    assert listing.sides is None
     assert listing.left_out == ()
     assert names(listing) == ["1", "10", "2", "a b", "c.d"]
-    for entry in listing.entries:
+    for entry in listing.pairs:
         for chip, side, ending in zip((entry.source, entry.target), sides, endings, strict=True):
             assert chip == ChipFile(tmp_path / case(side) / (entry.name + ending))
 
@@ -77,7 +78,7 @@ def test_sub_folders_of_the_hand_made_layout_are_searched(tmp_path: Path) -> Non
     fill(tmp_path / "Images/train_b", "south/4.tif")
     listing = list_chips(tmp_path)
     assert names(listing) == ["1", "north/1", "north/deep/2"]
-    assert listing.entries[2].target.path == tmp_path / "Images/train_b/north/deep/2.tif"
+    assert listing.pairs[2].target.path == tmp_path / "Images/train_b/north/deep/2.tif"
     assert listing.left_out == ("Images/train_b/south/4.tif: no partner",)
 
 
@@ -89,7 +90,7 @@ def test_halves_of_side_by_side_pictures_are_pairs(tmp_path: Path, place: str) -
     listing = list_chips(tmp_path / place)
     assert listing.layout == "side-by-side pictures"
     assert names(listing) == ["1", "10", "2"]
-    for entry in listing.entries:
+    for entry in listing.pairs:
         path = tmp_path / place / f"{entry.name}.png"
         assert (entry.source, entry.target) == (ChipFile(path, "left"), ChipFile(path, "right"))
         assert entry.subset is None
@@ -112,7 +113,7 @@ def test_folders_of_side_by_side_pictures_are_subsets(
     (tmp_path / "models").mkdir()
     listing = list_chips(tmp_path)
     assert names(listing) == [f"{folder}/1" for folder in sorted(folders)]
-    assert [entry.subset for entry in listing.entries] == subsets
+    assert [entry.subset for entry in listing.pairs] == subsets
     assert not listing.left_out
     picture(tmp_path / "preview.png")
     assert list_chips(tmp_path).left_out == (
@@ -124,7 +125,7 @@ def test_few_side_by_side_pictures_are_opened(tmp_path: Path) -> None:
     for name in "abc":
         picture(tmp_path / f"{name}.png")
     fill(tmp_path, *(f"d{number}.png" for number in range(100)))
-    assert len(list_chips(tmp_path).entries) == 103
+    assert len(list_chips(tmp_path).pairs) == 103
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def test_map_decides_pairs(tmp_path: Path, target: str, place: str) -> None:
     lines = [f"{place}images\\{a}  {place}{target}\\{b} \r\n" for a, b in rows * 2]
     (tmp_path / "map.txt").write_text("".join(lines), newline="")
     listing = list_chips(tmp_path)
-    assert [(e.name, e.source.path.name, e.target.path.name) for e in listing.entries] == [
+    assert [(e.name, e.source.path.name, e.target.path.name) for e in listing.pairs] == [
         ("1", "1.tif", "2.tif"),
         ("2", "2.tif", "1.tif"),
         ("3", "3.tif", "3.tif"),
@@ -192,7 +193,7 @@ def test_names_in_a_map_may_hold_blanks(
     (tmp_path / "map.txt").write_text("\r\n".join(lines))
     listing = list_chips(tmp_path)
     assert not listing.left_out
-    found = {(entry.source.path.stem, entry.target.path.stem) for entry in listing.entries}
+    found = {(entry.source.path.stem, entry.target.path.stem) for entry in listing.pairs}
     assert found == {names, ("2", "2")}
 
 
@@ -257,15 +258,15 @@ def test_several_folders_are_joined_under_their_names(tmp_path: Path) -> None:
     paths = [tmp_path / "west", str(tmp_path / "maps"), tmp_path / "west" / "more"]
     listing = list_chips(paths)
     assert names(listing) == ["west/1", "maps/train/1", "maps/train/2", "more/1"]
-    assert [entry.subset for entry in listing.entries] == [None, "train", "train", None]
+    assert [entry.subset for entry in listing.pairs] == [None, "train", "train", None]
     assert listing.path == paths[0]
     assert listing.layout == (
         "3 folders: images + images2 and side-by-side pictures in train and images + labels"
     )
     assert listing.left_out == ("west: images/x.tif: no partner",)
-    assert listing.unpaired is None
+    assert listing.sides is None
     singles = [list_chips(path) for path in paths]
-    assert [e.source for e in listing.entries] == [e.source for s in singles for e in s.entries]
+    assert [e.source for e in listing.pairs] == [e.source for s in singles for e in s.pairs]
     assert list_chips(paths[:1]) == singles[0]
 
 
@@ -273,8 +274,9 @@ def test_unpaired_folders_are_joined_side_by_side(tmp_path: Path) -> None:
     for folder, sides in (("one", ("A", "B")), ("two", ("trainA", "trainB"))):
         fill(tmp_path / folder, *(f"{side}/1.tif" for side in sides))
     listing = list_chips([tmp_path / "one", tmp_path / "two"])
-    assert listing.entries == ()
-    assert listing.unpaired == (
+    assert listing.pairs == ()
+    assert listing.sides is not None
+    assert tuple(tuple(chip.place for chip in side.chips) for side in listing.sides) == (
         (ChipFile(tmp_path / "one/A/1.tif"), ChipFile(tmp_path / "two/trainA/1.tif")),
         (ChipFile(tmp_path / "one/B/1.tif"), ChipFile(tmp_path / "two/trainB/1.tif")),
     )
@@ -483,7 +485,7 @@ def test_folder_that_may_not_be_read_is_named(
 
 def test_real_side_by_side_pictures(shared_data: Path) -> None:
     listing = list_chips(shared_data / "maps")
-    subsets = [entry.subset for entry in listing.entries]
+    subsets = [entry.subset for entry in listing.pairs]
     assert (subsets.count("train"), subsets.count("val")) == (160, 40)
     assert len(set(names(listing))) == 200
     assert not listing.left_out

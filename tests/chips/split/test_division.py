@@ -17,36 +17,36 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate import export_chips
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.split.division import divide
+from geotranslate.chips.pair_set import PairSet
+from geotranslate.chips.split.division import SplitOptions, divide_set
 from geotranslate.chips.split.methods import Split
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
-from tests.conftest import NORTH_UP, WriteRaster, values
+from tests.conftest import NORTH_UP, WriteRaster, read_pairs, values
 
 LOCAL = 'LOCAL_CS["site",UNIT["metre",1]]'
 
 
 def divided(
-    folder: ChipFolder,
+    folder: PairSet,
     split: Any = "auto",
     column: str = "split",
     share: float = 0.25,
     seed: int = 0,
     buffer: float = 0.0,
 ) -> Split:
-    return divide(folder, split, column, share, seed, buffer)
+    return divide_set(folder, SplitOptions(split, column, share, seed, buffer))
 
 
 @pytest.fixture
-def chips(write_raster: WriteRaster, tmp_path: Path) -> ChipFolder:
+def chips(write_raster: WriteRaster, tmp_path: Path) -> PairSet:
     """Return 8 x 8 pairs of 32 px, 64 m, side by side, labelled in two halves with 2 columns."""
     rasters = [write_raster(f"{n}.tif", values((1, 256, 256), "uint8", n)) for n in (1, 2)]
     export = export_chips(*rasters, tmp_path / "chips", tile_size=32, progress=False)
     frame = gpd.read_file(export.folder / "chips.gpkg")
     frame["split"] = np.where(frame["col"] < 64, "val", "train")
     frame.to_file(export.folder / "chips.gpkg")
-    return ChipFolder.read(export)
+    return read_pairs(export)
 
 
 def halves() -> gpd.GeoDataFrame:
@@ -55,7 +55,7 @@ def halves() -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"split": ["val", "train"]}, geometry=shapes, crs="EPSG:32633")
 
 
-def learned(folder: ChipFolder, split: Split) -> list[BaseGeometry]:
+def learned(folder: PairSet, split: Split) -> list[BaseGeometry]:
     """Return the outlines of all target pixels that are learned from."""
     found = []
     for i in split.train:
@@ -73,13 +73,13 @@ def learned(folder: ChipFolder, split: Split) -> list[BaseGeometry]:
 @pytest.mark.parametrize("kind", ["folder", "polygons", "random", "block"])
 @pytest.mark.parametrize("buffer", [1, 63, 65, 130])
 def test_buffer_keeps_training_away_whatever_the_split(
-    chips: ChipFolder, kind: str, buffer: float
+    chips: PairSet, kind: str, buffer: float
 ) -> None:
     split = halves() if kind == "polygons" else kind
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeotranslateWarning)
         found = divided(chips, split, share=0.02, buffer=buffer)
-    outlines = [pair.ground.footprint for pair in chips.pairs]
+    outlines = [pair.grid.footprint for pair in chips.pairs]
     held = shapely.union_all([outlines[i] for i in found.validation])
     assert shapely.distance(learned(chips, found), held).min() >= buffer
     if kind in ("folder", "polygons"):
@@ -98,7 +98,7 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
     frame = gpd.read_file(export.folder / "chips.gpkg")
     frame["split"] = np.where(frame["col"] < 100, "val", "train")
     frame.to_file(export.folder / "chips.gpkg")
-    folder = ChipFolder.read(export)
+    folder = read_pairs(export)
     found = divided(folder, "folder")
     assert found.left_out == ()
     assert set(found.masks) == {i for i, col in enumerate(frame["col"]) if col == 112}
@@ -115,7 +115,7 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
         np.testing.assert_array_equal(data, old.target.read()[0])
 
 
-def test_labels_are_known_however_they_are_written(chips: ChipFolder) -> None:
+def test_labels_are_known_however_they_are_written(chips: PairSet) -> None:
     expected = divided(chips, "folder")
     path = chips.path / "chips.gpkg"
     frame = gpd.read_file(path)
@@ -131,7 +131,7 @@ def test_labels_are_known_however_they_are_written(chips: ChipFolder) -> None:
     assert divided(chips, areas) == divided(chips, halves())
 
 
-def test_pairs_that_the_folder_gives_no_part_are_said(chips: ChipFolder) -> None:
+def test_pairs_that_the_folder_gives_no_part_are_said(chips: PairSet) -> None:
     path = chips.path / "chips.gpkg"
     frame = gpd.read_file(path)
     frame["split"] = frame["split"].astype(object)
@@ -140,7 +140,7 @@ def test_pairs_that_the_folder_gives_no_part_are_said(chips: ChipFolder) -> None
     frame.iloc[:-2].to_file(path)
     sentence = (
         "^8 of 64 pairs are used for neither training nor validation, as the folder's own split "
-        "does not place them: 4 without a label, 3 labelled 'spare', 1 labelled 'Spare'. Label them"
+        "does not place them: 4 without a label, 3 labeled 'spare', 1 labeled 'Spare'. Label them"
     )
     with pytest.warns(GeotranslateWarning, match=sentence) as said:
         found = divided(chips, "folder")
@@ -151,7 +151,7 @@ def test_pairs_that_the_folder_gives_no_part_are_said(chips: ChipFolder) -> None
 @pytest.mark.parametrize("crs", [32633, 4326, 3035])
 @pytest.mark.parametrize("kind", ["frame", "file", "path"])
 def test_polygons_of_any_crs_may_be_a_file(
-    chips: ChipFolder, tmp_path: Path, crs: int, kind: str
+    chips: PairSet, tmp_path: Path, crs: int, kind: str
 ) -> None:
     expected = divided(chips, halves())
     frame = halves()
@@ -183,7 +183,7 @@ def test_polygons_of_any_crs_may_be_a_file(
     ],
 )
 def test_impossible_splits_are_said(
-    chips: ChipFolder, split: object, options: dict[str, float], sentence: str
+    chips: PairSet, split: object, options: dict[str, float], sentence: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         divided(chips, split, **options)
@@ -195,7 +195,7 @@ def test_polygons_with_a_crs_cannot_split_chips_without_one(
     raster = write_raster("a.tif", values((1, 64, 64), "uint8"), crs=None)
     export = export_chips(raster, raster, tmp_path / "c", tile_size=32, progress=False)
     with pytest.raises(GridMismatchError, match=r"The split polygons cannot be .* into no CRS"):
-        divided(ChipFolder.read(export), halves())
+        divided(read_pairs(export), halves())
 
 
 def picture(path: Path, seed: int) -> None:
@@ -211,7 +211,7 @@ def test_what_the_folder_does_not_keep_for_validation_is_taken_from_training(
 ) -> None:
     for number in range(12 * len(parts.split())):
         picture(tmp_path / parts.split()[number // 12] / f"{number}.png", number)
-    folder = ChipFolder.read(tmp_path)
+    folder = read_pairs(tmp_path)
     if parts == "train test":
         with pytest.warns(GeotranslateWarning, match="has no part val/.* 12 in test/ are used for"):
             found = divided(folder)
@@ -241,7 +241,7 @@ def test_folder_without_pairs_to_train_on_is_refused(
     for number, part in enumerate(parts.split()):
         picture(tmp_path / part / f"{number}.png", number)
     with pytest.raises(InvalidInputError, match=sentence):
-        divided(ChipFolder.read(tmp_path))
+        divided(read_pairs(tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -249,7 +249,7 @@ def test_buffer_between_pictures_without_ground_is_refused(tmp_path: Path) -> No
     for number in range(4):
         picture(tmp_path / f"{number}.png", number)
     with pytest.raises(InvalidInputError, match="buffer is 5, but nothing says where the chips"):
-        divided(ChipFolder.read(tmp_path), buffer=5)
+        divided(read_pairs(tmp_path), buffer=5)
 
 
 def test_chips_of_two_zones_share_no_ground_across_the_180th_meridian(
@@ -263,17 +263,17 @@ def test_chips_of_two_zones_share_no_ground_across_the_180th_meridian(
                 data = values((1, 32, 256), "uint8", number * 6 + row)
                 name = f"chips/{side}/{number}{row}.tif"
                 write_raster(name, data, crs=f"EPSG:{code}", transform=place)
-    folder = ChipFolder.read(tmp_path / "chips")
+    folder = read_pairs(tmp_path / "chips")
     for seed in range(5):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GeotranslateWarning)
             found = divided(folder, seed=seed, buffer=500)
-        ends = [latitudes(folder.pairs[i].ground, 0, 32) for i in found.validation]
+        ends = [latitudes(folder.pairs[i].grid, 0, 32) for i in found.validation]
         assert found.masks or found.left_out
         for i in found.train:
             mask = found.masks.get(i)
             shown = np.ones(32, bool) if mask is None else ~mask.hidden[:, 128]
-            places = latitudes(folder.pairs[i].ground, *np.flatnonzero(shown), 0.5)
+            places = latitudes(folder.pairs[i].grid, *np.flatnonzero(shown), 0.5)
             for top, bottom in ends:
                 # 500 m in degrees of latitude, and a pixel for what a row bends.
                 outside = (places > top + 470 / 110_600) | (places < bottom - 470 / 110_600)
@@ -286,7 +286,7 @@ def latitudes(grid: Grid, *rows: float) -> NDArray[np.float64]:
     return np.array(rasterio.warp.transform(grid.crs, CRS.from_epsg(4326), xs, ys)[1])
 
 
-def test_much_ground_without_use_is_said(chips: ChipFolder) -> None:
+def test_much_ground_without_use_is_said(chips: PairSet) -> None:
     sentence = (
         "^17% of the ground outside validation is not trained on, and 8 of 64 pairs are left out: "
         "it lies within the buffer, in no polygon"
@@ -297,7 +297,7 @@ def test_much_ground_without_use_is_said(chips: ChipFolder) -> None:
     assert divided(chips, "folder", buffer=20).left_out == ()
 
 
-def test_chips_that_a_polygon_for_validation_cuts_train_on_the_rest(chips: ChipFolder) -> None:
+def test_chips_that_a_polygon_for_validation_cuts_train_on_the_rest(chips: PairSet) -> None:
     areas = halves()
     moved = areas.translate(20, 0)
     moved[1] = moved[1].buffer(600)
@@ -315,12 +315,12 @@ def test_chips_that_a_polygon_for_validation_cuts_train_on_the_rest(chips: ChipF
 def test_pairs_of_which_both_sides_are_learned_from_are_left_out(
     write_chips: Callable[..., Path], buffer: float
 ) -> None:
-    folder = ChipFolder.read(write_chips(count=10, step=0.5))
+    folder = read_pairs(write_chips(count=10, step=0.5))
     pairs = divided(folder, buffer=buffer)
     with pytest.warns(GeotranslateWarning, match="of 10 pairs are left out of training and valid"):
-        free = divide(folder, "auto", "split", 0.25, 0, buffer, masked=False)
+        free = divide_set(folder, SplitOptions("auto", "split", 0.25, 0, buffer), masked=False)
     assert free.validation == pairs.validation
     assert not free.masks
-    outlines = [pair.ground.footprint for pair in folder.pairs]
+    outlines = [pair.grid.footprint for pair in folder.pairs]
     held = shapely.union_all([outlines[i] for i in free.validation])
     assert all(outlines[i].intersection(held.buffer(buffer)).area < 1e-6 for i in free.train)

@@ -5,8 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from geotranslate.chips.layouts.recognition import ChipFile, list_chips
+from geotranslate.chips.labels import VALIDATION
+from geotranslate.chips.layouts.listing import ChipFile, ChipPlace, Listing
+from geotranslate.chips.layouts.recognition import list_chips
 from tests.chips.layouts.test_recognition import CASES, SIDECARS, UNPAIRED, fill
+
+Places = tuple[tuple[ChipPlace, ...], ...]
+
+
+def places(listing: Listing, *, validation: bool = False) -> Places:
+    """Return where the chips of both sides are that the folder keeps for validation, or others."""
+    assert listing.sides is not None
+    return tuple(
+        tuple(chip.place for chip in side.chips if (chip.subset == VALIDATION) == validation)
+        for side in listing.sides
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -21,9 +34,9 @@ def test_unpaired_sides_are_listed_each_for_itself(
     fill(tmp_path / case(sides[0]), "map.txt", "esri_model_definition.emd")
     listing = list_chips(tmp_path)
     assert listing.layout == UNPAIRED[sides]
-    assert listing.entries == ()
+    assert listing.pairs == ()
     assert listing.left_out == ()
-    assert listing.unpaired == (
+    assert places(listing) == (
         tuple(ChipFile(held[0] / name) for name in ("1.tif", "2.tif", "x.jpg")),
         tuple(ChipFile(held[1] / name) for name in ("1.tif", "y.tif")),
     )
@@ -34,11 +47,11 @@ def test_chips_for_validation_are_listed_apart(tmp_path: Path, inner: str) -> No
     fill(tmp_path, "trainA/1.tif", "trainB/1.tif", "testA/9.tif", "testB/9.tif")
     fill(tmp_path, f"valA/{inner}2.tif", f"VALB/{inner}3.tif", f"VALB/{inner}x.npy")
     listing = list_chips(tmp_path)
-    assert listing.unpaired == (
+    assert places(listing) == (
         (ChipFile(tmp_path / "trainA/1.tif"),),
         (ChipFile(tmp_path / "trainB/1.tif"),),
     )
-    assert listing.validation == (
+    assert places(listing, validation=True) == (
         (ChipFile(tmp_path / f"valA/{inner}2.tif"),),
         (ChipFile(tmp_path / f"VALB/{inner}3.tif"),),
     )
@@ -50,7 +63,7 @@ def test_chips_for_validation_are_listed_apart(tmp_path: Path, inner: str) -> No
 def test_empty_folders_for_validation_have_a_line(tmp_path: Path) -> None:
     fill(tmp_path, "trainA/1.tif", "trainB/1.tif", "valA/readme.txt", "valB/2.tif")
     listing = list_chips(tmp_path)
-    assert listing.validation == ((), (ChipFile(tmp_path / "valB/2.tif"),))
+    assert places(listing, validation=True) == ((), (ChipFile(tmp_path / "valB/2.tif"),))
     assert listing.left_out == ("valA/: it holds no chips",)
 
 
@@ -58,7 +71,7 @@ def test_folders_for_validation_are_joined_too(tmp_path: Path) -> None:
     fill(tmp_path / "one", "trainA/1.tif", "trainB/1.tif", "valA/2.tif", "valB/2.tif")
     fill(tmp_path / "two", "A/1.tif", "B/1.tif")
     listing = list_chips([tmp_path / "two", tmp_path / "one"])
-    assert listing.validation == (
+    assert places(listing, validation=True) == (
         (ChipFile(tmp_path / "one/valA/2.tif"),),
         (ChipFile(tmp_path / "one/valB/2.tif"),),
     )

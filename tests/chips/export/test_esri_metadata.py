@@ -9,9 +9,9 @@ from rasterio.crs import CRS
 
 from geotranslate import export_chips
 from geotranslate.chips.bands.bandstatistics import Statistics
-from geotranslate.chips.folder import ChipFolder
-from geotranslate.chips.layouts.esri import ExportSide, read_map, write_metadata
-from tests.conftest import WriteRaster, values
+from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
+from geotranslate.chips.layouts import read_map
+from tests.conftest import WriteRaster, read_pairs, values
 
 
 @pytest.fixture
@@ -110,12 +110,12 @@ def test_pairs_are_the_same_whatever_the_metadata_say(
     raster = write_raster("a.tif", values((1, 64, 64), "uint8"))
     chips = tmp_path / "chips"
     export_chips(raster, raster, chips, tile_size=32, progress=False)
-    before = ChipFolder.read(chips)
+    before = read_pairs(chips)
     for name in ("esri_model_definition.emd", "esri_accumulated_stats.json", "stats.txt"):
         (chips / name).unlink()
         if content is not None:
             (chips / name).write_bytes(content)
-    after = ChipFolder.read(chips)
+    after = read_pairs(chips)
     assert [pair.name for pair in after.pairs] == [pair.name for pair in before.pairs]
     assert not after.left_out
 

@@ -12,34 +12,38 @@ from affine import Affine
 from shapely.geometry import box
 
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.folder import ChipFolder
+from geotranslate.chips.chip_set import ChipSet
+from geotranslate.chips.layouts import TwoRasters
 from geotranslate.chips.layouts.recognition import list_chips
-from geotranslate.chips.split.division import divide_sides
+from geotranslate.chips.pair_set import UnpairedSets
+from geotranslate.chips.split.division import SplitOptions, divide
 from geotranslate.chips.split.methods import Split
-from geotranslate.chips.unpaired import ChipSides
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 WriteSides = Callable[..., Path]
 
 
-def read(*paths: Path, **options: Any) -> ChipSides:
-    return ChipSides.of(list_chips(paths[0] if len(paths) == 1 else paths), **options)
+def read(
+    *paths: Path, source_bands: Any = None, target_bands: Any = None, swap: bool = False
+) -> UnpairedSets:
+    listing = list_chips(paths[0] if len(paths) == 1 else paths)
+    return UnpairedSets.of(listing.swapped() if swap else listing, (source_bands, target_bands))
 
 
 def divided(
-    sides: ChipSides, split: Any = "auto", share: float = 0.25, seed: int = 0, buffer: float = 0
+    sides: UnpairedSets, split: Any = "auto", share: float = 0.25, seed: int = 0, buffer: float = 0
 ) -> tuple[Split, Split]:
-    return divide_sides(sides, split, "split", share, seed, buffer)
+    return divide(sides, SplitOptions(split, "split", share, seed, buffer), masked=False)
 
 
-def names(folder: ChipFolder) -> list[str]:
-    return [pair.name for pair in folder.pairs]
+def names(folder: ChipSet) -> list[str]:
+    return [chip.name for chip in folder.members]
 
 
-def least_distance(folder: ChipFolder, split: Split) -> float:
+def least_distance(folder: ChipSet, split: Split) -> float:
     """Return how near training and validation chips come; below 0 where they share ground."""
-    outlines = [pair.ground.footprint for pair in folder.pairs]
+    outlines = [chip.grid.footprint for chip in folder.members]
     return min(
         outlines[a].distance(outlines[b]) - (outlines[a].intersection(outlines[b]).area > 1e-3)
         for a in split.train
@@ -128,7 +132,7 @@ def test_no_side_shares_ground_between_training_and_validation(
         assert found.train
         assert found.validation
         used = {*found.train, *found.validation, *found.left_out}
-        assert used == set(range(len(side.pairs)))
+        assert used == set(range(len(side.members)))
         assert least_distance(side, found) >= buffer
 
 
@@ -188,11 +192,11 @@ def test_tiles_of_rasters_lie_on_their_own_grids(write_raster: WriteRaster) -> N
     place = Affine.translation(9, 50) @ Affine.rotation(20) @ Affine.scale(0.25, -0.25)
     pixels = values((1, 64, 130), "float32", 1)
     far = write_raster("far.tif", pixels, crs="EPSG:4326", transform=place)
-    sides = ChipSides.of_rasters(near, far, tile_size=32, stride=32)
+    sides = UnpairedSets.of(TwoRasters(32, 32, paired=False).read(near, far))
     assert (len(sides.sources), len(sides.targets)) == (2 * 3, 2 * 4)
     assert names(sides.target)[1] == "row 0 column 32"
-    for chip, pair in zip(sides.targets, sides.target.pairs, strict=True):
-        assert chip is pair.source
+    for chip, member in zip(sides.targets, sides.target.members, strict=True):
+        assert chip is member.chip
         window = chip.place.window
         at = np.s_[:, window.row_off : window.row_off + 32, window.col_off : window.col_off + 32]
         np.testing.assert_array_equal(chip.read()[0], pixels[at])
@@ -205,13 +209,13 @@ def test_rasters_without_enough_are_named(write_raster: WriteRaster) -> None:
     large = write_raster("large.tif", values((1, 64, 64), "uint8"))
     small = write_raster("small.tif", values((1, 31, 64), "uint8"))
     with pytest.raises(InvalidInputError, match=r"small\.tif is 64 x 31 px, smaller than a chip;"):
-        ChipSides.of_rasters(large, small, tile_size=32, stride=32)
+        UnpairedSets.of(TwoRasters(32, 32, paired=False).read(large, small))
     empty = write_raster("empty.tif", np.zeros((1, 64, 64), "float32"), nodata=0)
     with pytest.raises(InvalidInputError, match=r"No target chip in .*empty\.tif has valid pixels"):
-        ChipSides.of_rasters(large, empty, tile_size=32, stride=32)
+        UnpairedSets.of(TwoRasters(32, 32, paired=False).read(large, empty))
     data = values((1, 64, 64), "float32")
     data[:, :40, :32] = 0
     holed = write_raster("holed.tif", data, nodata=0)
     sentence = "4 source chips and 3 target chips of .*left out: target: 1 tile with less than 50%"
     with pytest.warns(GeotranslateWarning, match=sentence):
-        ChipSides.of_rasters(large, holed, tile_size=32, stride=32)
+        UnpairedSets.of(TwoRasters(32, 32, paired=False).read(large, holed))

@@ -1,0 +1,25 @@
+from .chips.export import export_chips
+from .data.launcher import is_main_process
+from .data.preparation import prepare_data
+from .errors import GeotranslateError, GeotranslateWarning
+from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
+from .raster.seams import measure_seams
+from .translators import CycleGAN, Pix2Pix, Pix2PixHD, load_model
+
+__version__: str
+
+__all__ = [
+    "CycleGAN",
+    "GeotranslateError",
+    "GeotranslateWarning",
+    "Pix2Pix",
+    "Pix2PixHD",
+    "TranslatedRaster",
+    "assemble_parts",
+    "export_chips",
+    "is_main_process",
+    "load_model",
+    "measure_seams",
+    "prepare_data",
+    "translate_raster",
+]

@@ -1,0 +1,257 @@
+"""The chips of one side: a chip set, and the laws that it shares with a set of pairs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
+from tqdm.auto import tqdm
+
+from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.facts import ReadChip
+from geotranslate.chips.layouts import ListedSide, counted
+from geotranslate.chips.mask import Mask
+from geotranslate.errors import InvalidInputError, warn
+from geotranslate.raster.grid import Grid
+
+PROGRESS_FROM = 300
+"""Chips or pairs from which reading them takes long enough for a progress bar."""
+
+
+class Member(ABC):
+    """A chip or a pair, as a set holds it."""
+
+    __slots__ = ()
+    name: str
+    subset: str | None
+    """Its part in the folder's own split, if it has one."""
+
+    @property
+    @abstractmethod
+    def chips(self) -> tuple[Chip, ...]:
+        """Its chips, the source first."""
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the chip that says best where it lies."""
+        return _best([chip.grid for chip in self.chips])
+
+    @property
+    def target_grid(self) -> Grid:
+        """The same, but of two that are as good the one of the target."""
+        return _best([chip.grid for chip in self.chips[::-1]])
+
+    @property
+    def valid_share(self) -> float:
+        """Share of valid pixels of the chip that has fewest."""
+        return min(chip.valid_share for chip in self.chips)
+
+    def valid(self) -> NDArray[np.bool_]:
+        """Return the pixels that are valid in all of its chips, `(rows, cols)`."""
+        size = (self.chips[0].grid.height, self.chips[0].grid.width)
+        shown = [chip.read()[1] for chip in self.chips if chip.valid_share < 1]
+        return np.logical_and.reduce([np.ones(size, bool), *shown])
+
+
+def _best(grids: Sequence[Grid]) -> Grid:
+    """Return the first grid with a CRS, else the first with a transform, else the first."""
+    georeferenced = [grid for grid in grids if grid.crs is not None]
+    placed = [grid for grid in grids if grid.transform != Affine.identity()]
+    return (georeferenced or placed or list(grids))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedChip(Member):
+    """A chip of a side without pairs."""
+
+    name: str
+    chip: Chip
+    subset: str | None = None
+    """Its part in the folder's own split, if it has one."""
+
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        """The chip alone."""
+        return (self.chip,)
+
+
+@dataclass(frozen=True)
+class MemberSet(ABC):
+    """Chips, or pairs of them, that are divided into training and validation."""
+
+    path: Path | str
+    """The folder; of rasters the raster as it was given, which may be a URL."""
+    layout: str
+    """Name of the layout; of two rasters also whether the target is warped."""
+    side: str
+    """`source` or `target`, or empty for pairs."""
+    left_out: tuple[str, ...]
+    """A line for each thing that is not used, and why."""
+
+    @property
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """The chips or pairs."""
+
+    @property
+    def noun(self) -> str:
+        """The word for one of them: pair, source chip or target chip."""
+        return f"{self.side} chip" if self.side else "pair"
+
+
+@dataclass(frozen=True)
+class ChipSet(MemberSet):
+    """The chips of one side, which are no part of pairs."""
+
+    named: tuple[NamedChip, ...]
+
+    @property
+    def members(self) -> Sequence[NamedChip]:
+        """The chips with their names."""
+        return self.named
+
+    @cached_property
+    def chips(self) -> tuple[Chip, ...]:
+        """The chips."""
+        return tuple(member.chip for member in self.named)
+
+    @classmethod
+    def of(
+        cls,
+        listed: ListedSide,
+        layout: str,
+        side: str,
+        read: ReadChip,
+        bands: Bands | None,
+        min_valid: float,
+    ) -> ChipSet:
+        """Open and check every chip of a side.
+
+        Args:
+            listed: The chips.
+            layout: Name of their layout.
+            side: `source` or `target`.
+            read: Function that reads the facts of a chip.
+            bands: Bands to use, by number from 1 or by name.
+            min_valid: Least share of valid pixels of a chip.
+
+        Raises:
+            RasterFileError: A chip cannot be read.
+            InvalidInputError: No chip has valid pixels, or bands or dtype of one differ from the
+                others.
+        """
+
+        def look(number: int) -> NamedChip:
+            chip = listed.chips[number]
+            return NamedChip(chip.name, read(chip.place, bands), chip.subset)
+
+        noun = f"{side} chip"
+        looked = looked_into(look, len(listed.chips), noun)
+        kept, left_out = usable(looked, min_valid)
+        if not kept:
+            raise InvalidInputError(f"No {noun} in {listed.path} has valid pixels.")
+        check_alike([member.chip for member in kept])
+        return cls(listed.path, layout, side, tuple(left_out), tuple(kept))
+
+    def masked(self, masks: Mapping[int, Mask]) -> ChipSet:
+        """Return the set without the pixels that masks hide, by the positions of the chips."""
+        chips = masked(self.chips, masks)
+        named = (replace(member, chip=chip) for member, chip in zip(self.named, chips, strict=True))
+        return replace(self, named=tuple(named))
+
+
+SomeMember = TypeVar("SomeMember", bound=Member)
+
+
+def looked_into(look: Callable[[int], SomeMember], count: int, noun: str) -> list[SomeMember]:
+    """Look into all members in parallel, with a progress bar where there are many."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        # In threads no one else can.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        looks = threads.map(look, range(count))
+        quiet = count < PROGRESS_FROM
+        return list(tqdm(looks, total=count, desc=f"checking {noun}s", unit=noun, disable=quiet))
+
+
+def usable(members: Sequence[SomeMember], min_valid: float) -> tuple[list[SomeMember], list[str]]:
+    """Return the members with enough valid pixels, each once, and lines about the others."""
+    enough = [member for member in members if member.valid_share >= min_valid]
+    few = len(members) - len(enough)
+    lines = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
+    kept, others = _each_once(enough)
+    return kept, [*(lines if few else []), *others]
+
+
+def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[str]]:
+    lines: list[str] = []
+    kept: list[SomeMember] = []
+    known: dict[tuple[Any, ...], str] = {}
+    for member in members:
+        # Equal pixels on other ground, of open water for example, are another member.
+        ground = (member.grid.crs, member.grid.transform)
+        pixels = (*(chip.digest for chip in member.chips), *ground)
+        if not all(chip.statistics.count for chip in member.chips):
+            where = " in one of the chips" if len(member.chips) > 1 else ""
+            lines.append(f"{member.name}: no valid pixel{where}")
+        elif pixels in known:
+            lines.append(f"{member.name}: the same pixels as {known[pixels]}")
+        else:
+            known[pixels] = member.name
+            kept.append(member)
+    return kept, lines
+
+
+def check_alike(chips: Sequence[Chip]) -> None:
+    """Refuse chips of one side that differ from most in bands, their names or dtype.
+
+    Raises:
+        InvalidInputError: One does; the sentence names it.
+    """
+    _refuse_odd(chips, "bands", lambda chip: chip.bands)
+    _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
+    named = [chip for chip in chips if all(chip.band_names)]
+    _refuse_odd(named, "band names", lambda chip: chip.band_names)
+
+
+def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Any]) -> None:
+    usual = Counter(map(value, chips)).most_common(1)[0][0] if chips else None
+    for chip in chips:
+        if value(chip) != usual:
+            raise InvalidInputError(
+                f"{chip.path} has {what} {value(chip)} where most chips of its side have {usual}; "
+                "all chips of one side need the same."
+            )
+
+
+def masked(chips: Sequence[Chip], masks: Mapping[int, Mask]) -> list[Chip]:
+    """Return chips without the pixels that masks hide, by their positions."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        hidden = threads.map(lambda i: chips[i].masked(masks[i]), masks)
+        found = dict(zip(masks, hidden, strict=True))
+    return [found.get(i, chip) for i, chip in enumerate(chips)]
+
+
+def warn_of_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
+    """Warn of chips and files that are not used, if there are some.
+
+    Args:
+        used: The members that are used, as sentences say it.
+        path: Where they are from.
+        left_out: A line for each thing that is not used.
+    """
+    if left_out:
+        shown = "; ".join(left_out[:5])
+        more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        warn(f"{used} of {path} can be used; left out: {shown}{more}")

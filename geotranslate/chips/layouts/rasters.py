@@ -1,0 +1,119 @@
+"""Two rasters whose windows are chips, without a chip on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+from geotranslate.chips.bands import resampling_for
+from geotranslate.chips.layouts.listing import (
+    ListedChip,
+    ListedPair,
+    ListedSide,
+    Listing,
+    RasterWindow,
+)
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.grid import Grid, align
+from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.tiling import tile_windows
+
+PathLike = str | os.PathLike[str]
+
+MIN_VALID = 0.5
+"""Least share of valid pixels of a window."""
+MOST_WINDOWS = 200_000
+"""Most windows of a raster: the facts of each stay in memory."""
+
+
+@dataclass(frozen=True)
+class TwoRasters:
+    """The windows of two rasters: as pairs on the source's grid, or each on its own grid.
+
+    Args:
+        tile_size: Side of the windows, px.
+        stride: Step from window to window, px.
+        paired: Whether the rasters show one place.
+        target_bands: Bands of the target, by number from 1 or by name.
+        target_classes: Whether the target is resampled as classes; None to find out.
+    """
+
+    tile_size: int
+    stride: int
+    paired: bool = True
+    target_bands: Sequence[int | str] | None = None
+    target_classes: bool | None = None
+
+    def read(self, source: PathLike, target: PathLike) -> Listing:
+        """List the windows of two rasters.
+
+        Raises:
+            RasterFileError: A raster cannot be read.
+            GridMismatchError: They are paired, but do not overlap, or one of them has no CRS.
+            InvalidInputError: One is smaller than a window, or has too many.
+        """
+        return self._pairs(source, target) if self.paired else self._sides(source, target)
+
+    def _pairs(self, source: PathLike, target: PathLike) -> Listing:
+        with RasterReader(source) as left, RasterReader(target) as right:
+            grid = left.grid
+            with align(right.dataset, grid) as aligned:
+                warped = aligned is not right.dataset
+        windows = self._windows(source, grid)
+        method = resampling_for("target", self.target_classes, [target], self.target_bands)
+        pairs = (
+            ListedPair(
+                _name(window),
+                RasterWindow(os.fspath(source), window, grid, method),
+                RasterWindow(os.fspath(target), window, grid, method),
+            )
+            for window in windows
+        )
+        layout = "two rasters"
+        if warped:
+            layout += f", the target laid onto the source's grid ({method.name} resampling)"
+        return Listing(os.fspath(source), layout, pairs=tuple(pairs), min_valid=MIN_VALID)
+
+    def _sides(self, source: PathLike, target: PathLike) -> Listing:
+        return Listing(
+            os.fspath(source),
+            "two rasters, unpaired, each on its own grid",
+            sides=(self._side(source), self._side(target)),
+            min_valid=MIN_VALID,
+        )
+
+    def _side(self, raster: PathLike) -> ListedSide:
+        name = os.fspath(raster)
+        with RasterReader(raster) as opened:
+            grid = opened.grid
+        # On its own grid nothing is resampled.
+        chips = (
+            ListedChip(_name(window), RasterWindow(name, window, grid, Resampling.nearest))
+            for window in self._windows(raster, grid)
+        )
+        return ListedSide(name, tuple(chips))
+
+    def _windows(self, raster: PathLike, grid: Grid) -> list[Window]:
+        """Return the whole windows of a raster."""
+        sides = (grid.height, grid.width)
+        rows, cols = ((side - self.tile_size) // self.stride + 1 for side in sides)
+        if min(rows, cols) < 1:
+            raise InvalidInputError(
+                f"{os.fspath(raster)} is {grid.width} x {grid.height} px, smaller than a chip; "
+                f"give a chip_size below {self.tile_size}."
+            )
+        if rows * cols > MOST_WINDOWS:
+            raise InvalidInputError(
+                f"{os.fspath(raster)} has {rows * cols} windows of {self.tile_size} px at a stride "
+                f"of {self.stride} px, and at most {MOST_WINDOWS} can be used; give a larger "
+                "stride or chip_size, or a part of the raster."
+            )
+        return list(tile_windows(grid.height, grid.width, self.tile_size, self.stride))
+
+
+def _name(window: Window) -> str:
+    return f"row {window.row_off} column {window.col_off}"

@@ -1,0 +1,240 @@
+"""The chips that a training set is made of: a pair set, or a chip set for each side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+from geotranslate.chips.bands import SOURCE_PREFIX, TARGET_PREFIX
+from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.chip_set import (
+    ChipSet,
+    Member,
+    MemberSet,
+    check_alike,
+    looked_into,
+    masked,
+    usable,
+    warn_of_left_out,
+)
+from geotranslate.chips.facts import remembered
+from geotranslate.chips.layouts import Listing, counted
+from geotranslate.chips.mask import Mask
+from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.raster.grid import Grid
+
+BandChoice: TypeAlias = tuple[Bands | None, Bands | None]
+"""Bands of source and target to use; None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Member):
+    """A source chip and its target chip."""
+
+    name: str
+    source: Chip
+    target: Chip
+    subset: str | None = None
+    """Its part in the folder's own split, if it has one."""
+
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        """The source and the target."""
+        return self.source, self.target
+
+
+@dataclass(frozen=True)
+class PairSet(MemberSet):
+    """The pairs that can be trained on."""
+
+    pairs: tuple[Pair, ...]
+
+    @property
+    def members(self) -> Sequence[Pair]:
+        """The pairs."""
+        return self.pairs
+
+    @property
+    def divided(self) -> tuple[PairSet, ...]:
+        """The sets that are divided into training and validation, each for itself: this one."""
+        return (self,)
+
+    @cached_property
+    def sources(self) -> tuple[Chip, ...]:
+        """The source chips."""
+        return tuple(pair.source for pair in self.pairs)
+
+    @cached_property
+    def targets(self) -> tuple[Chip, ...]:
+        """The target chips."""
+        return tuple(pair.target for pair in self.pairs)
+
+    @property
+    def grids(self) -> tuple[Grid, Grid | None]:
+        """The grid of the first pair, and no other one for its target."""
+        return self.pairs[0].grid, None
+
+    @classmethod
+    def of(cls, listing: Listing, bands: BandChoice = (None, None)) -> PairSet:
+        """Open and check the pairs of a listing.
+
+        Pairs without a valid pixel and those that are there already under another name are left
+        out with a warning.
+
+        Args:
+            listing: The listing.
+            bands: Bands of source and target, by number from 1 or by name.
+
+        Raises:
+            RasterFileError: A chip cannot be read.
+            InvalidInputError: No pair has valid pixels, a pair differs in size, or a chip's bands
+                or dtype differ from the others of its side.
+            GridMismatchError: The two chips of a pair lie on different ground.
+        """
+        with remembered(listing.folder) as read:
+
+            def look(number: int) -> Pair:
+                pair = listing.pairs[number]
+                source, target = read(pair.source, bands[0]), read(pair.target, bands[1])
+                return Pair(pair.name, source, target, pair.subset)
+
+            looked = looked_into(look, len(listing.pairs), "pair")
+        for pair in looked:
+            if pair.valid_share >= listing.min_valid:
+                check_pair(pair)
+        kept, left_out = usable(looked, listing.min_valid)
+        if not kept:
+            raise InvalidInputError(f"No pair in {listing.path} has valid pixels on both sides.")
+        left_out = [*listing.left_out, *left_out]
+        found = cls(listing.path, listing.layout, "", tuple(left_out), tuple(kept))
+        check_alike(found.sources)
+        check_alike(found.targets)
+        warn_of_left_out(counted(kept, "pair"), found.path, found.left_out)
+        return found
+
+    def masked(self, masks: Mapping[int, Mask]) -> PairSet:
+        """Return the set without the pixels of targets that masks hide, by their positions."""
+        targets = masked(self.targets, masks)
+        pairs = (replace(pair, target=t) for pair, t in zip(self.pairs, targets, strict=True))
+        return replace(self, pairs=tuple(pairs))
+
+    def names(self, positions: Sequence[Sequence[int]]) -> tuple[str, ...]:
+        """Return the names of pairs by their positions, which are equal for both sides."""
+        return tuple(self.pairs[i].name for i in positions[0])
+
+
+@dataclass(frozen=True)
+class UnpairedSets:
+    """The chip sets of two sides, and a line for each thing left out."""
+
+    path: Path | str
+    """The folder; of two rasters the source as it was given, which may be a URL."""
+    layout: str
+    """Name of the layout."""
+    source: ChipSet
+    target: ChipSet
+    left_out: tuple[str, ...]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """No pairs."""
+        return ()
+
+    @property
+    def divided(self) -> tuple[ChipSet, ...]:
+        """The sets that are divided into training and validation, each for itself."""
+        return self.source, self.target
+
+    @property
+    def sources(self) -> tuple[Chip, ...]:
+        """The source chips."""
+        return self.source.chips
+
+    @property
+    def targets(self) -> tuple[Chip, ...]:
+        """The target chips."""
+        return self.target.chips
+
+    @property
+    def grids(self) -> tuple[Grid, Grid | None]:
+        """The grids of the first source chip and the first target chip."""
+        return self.sources[0].grid, self.targets[0].grid
+
+    @classmethod
+    def of(cls, listing: Listing, bands: BandChoice = (None, None)) -> UnpairedSets:
+        """Open and check every chip of a listing without pairs.
+
+        Chips without a valid pixel and those that are there already under another name are left
+        out with a warning.
+
+        Args:
+            listing: The listing, which has sides.
+            bands: Bands of source and target, by number from 1 or by name.
+
+        Raises:
+            RasterFileError: A chip cannot be read.
+            InvalidInputError: A side has no valid pixel, or a chip's bands or dtype differ from
+                the others of its side.
+        """
+        assert listing.sides is not None
+        left, right = listing.sides
+        with remembered(listing.folder) as read:
+            source, target = (
+                ChipSet.of(side, listing.layout, name, read, chosen, listing.min_valid)
+                for name, side, chosen in (("source", left, bands[0]), ("target", right, bands[1]))
+            )
+        own = (f"{one.side}: {line}" for one in (source, target) for line in one.left_out)
+        left_out = (*listing.left_out, *own)
+        used = [counted(one.members, one.noun) for one in (source, target)]
+        warn_of_left_out(" and ".join(used), listing.path, left_out)
+        return cls(listing.path, listing.layout, source, target, left_out)
+
+    def masked(self, masks: Mapping[int, Mask]) -> UnpairedSets:
+        """Return the sets without the pixels of targets that masks hide, by their positions."""
+        return replace(self, target=self.target.masked(masks))
+
+    def names(self, positions: Sequence[Sequence[int]]) -> tuple[str, ...]:
+        """Return the names of source chips and target chips by the positions of either."""
+        sides = ((SOURCE_PREFIX, self.source), (TARGET_PREFIX, self.target))
+        return tuple(
+            prefix + side.members[i].name
+            for (prefix, side), part in zip(sides, positions, strict=True)
+            for i in part
+        )
+
+
+FoundChips: TypeAlias = PairSet | UnpairedSets
+"""The chips that a training set is made of, with one interface."""
+
+
+def check_pair(pair: Pair) -> None:
+    """Refuse a pair whose chips differ in size or ground.
+
+    Raises:
+        InvalidInputError: They differ in size.
+        GridMismatchError: They lie on different ground.
+    """
+    source, target = pair.source, pair.target
+    if source.size != target.size:
+        raise InvalidInputError(
+            f"The chips of pair {pair.name} differ in size: {source.path} is {source.size} px, "
+            f"{target.path} is {target.size} px. Both sides of a pair need the same pixels."
+        )
+    georeferenced = source.grid.crs is not None and target.grid.crs is not None
+    if georeferenced and source.path == target.path and source.grid != target.grid:
+        raise GridMismatchError(
+            f"{source.path} is twice as wide as high, so it was taken for a source and its target "
+            "side by side, but it is georeferenced, and its halves lie on different ground. Give "
+            "pictures without georeference, or a folder with images/ and images2/, or cut chips "
+            "from two rasters with export_chips."
+        )
+    # Half a pixel: chips that were cut by another program may differ by its rounding.
+    if georeferenced and not source.grid.matches(target.grid, tolerance=0.5):
+        raise GridMismatchError(
+            f"The chips of pair {pair.name} lie on different ground: {source.path} and "
+            f"{target.path} differ in CRS or transform. Export the pair again with export_chips, "
+            "which aligns the target."
+        )

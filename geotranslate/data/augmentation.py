@@ -16,7 +16,7 @@ PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training pairs.
+    """Random changes of training pairs.
 
     Args:
         turns: Whether both chips are flipped and turned by quarters.
@@ -43,10 +43,10 @@ class Augmentation:
         return (source, target) if self.transform is None else self._transformed(source, target)
 
     def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the user's function makes of a pair.
+        """Return a pair after the user's function.
 
         Raises:
-            InvalidInputError: It is something else than two tensors like those given.
+            InvalidInputError: The function returns anything but two tensors of the same shapes.
         """
         assert self.transform is not None
         given, found = (source, target), self.transform(source, target)
@@ -63,7 +63,7 @@ class Augmentation:
 
 
 def _shown(value: object) -> str:
-    """Return the kind of a value, with dtypes and shapes of tensors, as sentences say it."""
+    """Return a value's type, or dtypes and shapes of tensors, for an error."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if isinstance(value, tuple | list) and 0 < len(value) <= 4:

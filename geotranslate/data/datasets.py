@@ -48,12 +48,12 @@ class ChipCache:
 
 
 class ChipDataset:
-    """What pairs and unpaired chips have in common as tensors.
+    """Base of the datasets of pairs and of unpaired chips.
 
     Args:
         chips: All of them, of both sides.
         card: Scalings, means and size.
-        augmentation: What is done to training chips, which are cropped at random places; None for
+        augmentation: Augmentation of training chips, which are cropped at random places; None for
             validation chips, which are whole where all have one size, else cropped in the middle.
         budget: Bytes of decoded chips to keep.
     """
@@ -78,7 +78,7 @@ class ChipDataset:
     def decode(
         self, pair: tuple[Tensor, Tensor], full: bool = True
     ) -> tuple[TensorSource, TensorTarget]:
-        """Tell source and target what is known of their sides; fastai asks for it to draw them."""
+        """Return a pair with the description of its sides, by which fastai draws them."""
         source, target = pair
         return (
             TensorSource(source, side=self.card.source, paired=self.paired),
@@ -93,9 +93,8 @@ class ChipDataset:
         Args:
             height: Rows to choose from.
             width: Columns.
-            usable: Pixels `(rows, cols)`, of which a training crop shall have enough to learn
-                from: it is the first such, or else the best, of some that are drawn. None if any
-                will do.
+            usable: Valid pixels `(rows, cols)`. A training crop is the first of some random ones
+                that has enough of them, or else the best. None if any will do.
         """
         size = self.card.chip_size
         room = (height - size, width - size)
@@ -119,8 +118,8 @@ class PairDataset(ChipDataset):
 
     Args:
         pairs: Training or validation pairs.
-        card: Scalings, what stands for invalid pixels, and size.
-        augmentation: What is done to training pairs, which are cropped at random places; None for
+        card: Scalings, fill values of invalid pixels, and size.
+        augmentation: Augmentation of training pairs, which are cropped at random places; None for
             validation pairs, which are whole where they all have one size, else cropped in the
             middle.
         budget: Bytes of decoded chips to keep.
@@ -193,7 +192,7 @@ class UnpairedDataset(ChipDataset):
         sources: Training or validation chips of the source.
         targets: Those of the target.
         card: Scalings, means and size.
-        augmentation: What is done to training chips, which are cropped at random places; None for
+        augmentation: Augmentation of training chips, which are cropped at random places; None for
             validation chips, which are whole where all have one size, else cropped in the middle.
         budget: Bytes of decoded chips to keep.
     """
@@ -215,10 +214,10 @@ class UnpairedDataset(ChipDataset):
         return max(len(self.sources), len(self.targets))
 
     def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
-        # As a list has it: a loop over the items has to end.
+        # An index beyond the end raises, as a list does, so that a loop over the items ends.
         index = range(len(self))[index]
         first = index % len(self.sources)
-        # torch's generator is the one that seed, resume and workers set.
+        # torch's generator follows from the seed, in workers and resumed trainings too.
         drawn = index if self.augmentation is None else int(torch.randint(len(self.targets), ()))
         second = drawn % len(self.targets)
         card = self.card
@@ -231,7 +230,7 @@ class UnpairedDataset(ChipDataset):
         return TensorSource(source), TensorTarget(target)
 
     def _tensor(self, pixels: Pixels, side: Side, gap: float | tuple[float, ...]) -> Tensor:
-        """Return a chip cropped and scaled, its invalid pixels as the gap."""
+        """Return a chip cropped and scaled, with `gap` in place of its invalid pixels."""
         data, valid = pixels
         resize_to, size = self.card.resize_to, self.card.chip_size
         height, width = valid.shape if resize_to is None else (resize_to, resize_to)
@@ -260,7 +259,7 @@ def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
 
 
 def decoded_bytes(chips: Sequence[Chip]) -> int:
-    """Return how much memory the pixels of chips take when they are decoded."""
+    """Return the memory that the decoded pixels of chips take."""
     return sum(
         chip.grid.height * chip.grid.width * (chip.bands * np.dtype(chip.dtype).itemsize + 1)
         for chip in chips

@@ -22,7 +22,7 @@ from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
 from geotranslate.errors import InvalidInputError
 
-# Not as a string: dispatch looks at the hints when the program runs.
+# Not as a string: dispatch evaluates the hints at run time.
 RgbBands: TypeAlias = int | Sequence[int]
 Chip: TypeAlias = "Tensor | NDArray[np.float32]"
 
@@ -56,9 +56,9 @@ def draw_table(
     Args:
         rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles, and all of a
             row with as many pixels.
-        titles: What the columns show.
+        titles: Titles of the columns.
         side: Width of a column, inches.
-        sides: What is known of the side that each column shows.
+        sides: Description of the side of each column.
         rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, in
             columns that have them. By default the first three, or the first of fewer.
         paired: Whether the chips of a row show one place.
@@ -86,16 +86,16 @@ def draw_table(
 
 @dataclass(frozen=True)
 class _View:
-    """How the chips of a column become pictures."""
+    """Mapping of a column's chips to pictures."""
 
     bands: tuple[int, ...]
-    """The three or one that are shown, from 0."""
+    """Numbers of the three bands or the one to draw, from 0."""
     limits: NDArray[np.float64]
     """`(2, bands)`: the scaled values of each of them that are drawn darkest and lightest."""
     colors: str
     """Color map of one band."""
     side: Side | None = None
-    """What is known of the side."""
+    """Description of the side."""
 
     @property
     def _classes(self) -> Classes | None:
@@ -133,7 +133,7 @@ def _color(classes: Classes, value: int) -> tuple[float, ...]:
     if classes.colours is not None:
         known = {row[0]: row[1:] for row in classes.colours}
         return tuple(part / 255 for part in known[value]) if value in known else BLACK
-    # Of more numbers than are remembered each is a class.
+    # Without a list of values each number is a class.
     if classes.values and value not in classes.values:
         return BLACK
     place = classes.values.index(value) if classes.values else value
@@ -192,7 +192,7 @@ def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
     numbers = [int(band) for band in given if _is_whole(band) and 1 <= band <= most]
     if len(numbers) != len(given) or len(numbers) not in (1, 3):
         raise InvalidInputError(
-            f"rgb_bands is {shown(bands)}; give three numbers of bands, or one to see it in gray, "
+            f"rgb_bands is {shown(bands)}; give three numbers of bands, or one to draw it in gray, "
             f"from 1 to {most}."
         )
     return tuple(number - 1 for number in numbers)
@@ -218,7 +218,7 @@ def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
         return -1.0, 1.0
     low, high = np.percentile(valid, STRETCH_PERCENTILES)
     if low == high:
-        # A few pixels that differ, such as roads, are what there is to see.
+        # Nearly constant: the few other pixels, such as roads, are of interest.
         low, high = valid.min(), valid.max()
     return (float(low), float(high)) if low < high else (float(low) - 1, float(low) + 1)
 

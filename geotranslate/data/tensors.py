@@ -15,17 +15,17 @@ class TensorRaster(TensorImageBase):
     """Float32 `(bands, rows, cols)` scaled to -1..1."""
 
     side: Side | None = None
-    """What is known of its side; the dataset says it when a batch is decoded to be drawn."""
+    """Description of its side, which the dataset sets when a batch is decoded."""
     paired: bool = True
-    """Whether source and target show one place; the dataset says it too."""
+    """Whether source and target show one place, which the dataset sets too."""
 
 
 class TensorSource(TensorRaster):
-    """A source chip; invalid pixels hold what `Side.fill` says."""
+    """A source chip; invalid pixels hold `Side.fill`."""
 
 
 class TensorTarget(TensorRaster):
-    """A target chip; its invalid pixels are NaN, of a pair those that are so on either side."""
+    """A target chip; invalid pixels are NaN, in a pair those that are invalid on either side."""
 
 
 @dispatch
@@ -37,7 +37,7 @@ def show_batch(
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
 ) -> Any:
-    """Draw the pairs of a batch side by side (what `data.show_batch()` calls)."""
+    """Draw the pairs of a batch side by side (called by `data.show_batch()`)."""
     rows = list(samples)[: whole_number("max_n", max_n, 1)]
     sides, paired = [chip.side for chip in rows[0]], rows[0][0].paired
     titles = ("source", "target")
@@ -54,7 +54,7 @@ def show_results(
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
 ) -> Any:
-    """Draw sources, translations and targets of a batch (what `learn.show_results()` calls)."""
+    """Draw sources, translations and targets of a batch (called by `learn.show_results()`)."""
     pairs = list(zip(samples, outs, strict=True))[: whole_number("max_n", max_n, 1)]
     rows = [(source, out[0], target) for (source, target), out in pairs]
     sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]

@@ -1,4 +1,4 @@
-"""How many pixels got the right class."""
+"""Confusion matrix and scores of classes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ClassAgreement:
         return self._counts.cpu().numpy()
 
     def per_band(self) -> list[dict[str, float]]:
-        """Return nothing: classes are of all bands together."""
+        """Return an empty list: a class is given by all bands together."""
         return []
 
     def per_class(self) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""How far values are apart."""
+"""Errors of values: MAE, RMSE, bias, R2 and PSNR."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 CONSTANT = 1e-12
-"""Share of the squares below which what is left around their mean is rounding."""
+"""Share of the squares below which the variance is rounding error."""
 
 
 class Errors:

@@ -1,4 +1,4 @@
-"""How alike spectra are: spectral angle and ERGAS."""
+"""Similarity of spectra: spectral angle and ERGAS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Spectra:
         self._bands = self._bands + torch.stack([term.sum((0, 2, 3)) for term in terms])
 
     def per_band(self) -> list[dict[str, float]]:
-        """Return nothing: a band alone has no spectrum."""
+        """Return an empty list: a single band has no spectrum."""
         return []
 
     def overall(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Tensors in -1..1 as the values that a raster of the target would hold."""
+"""Conversion of tensors in -1..1 to the values of a raster of the target."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from geotranslate.chips.bands import Side
 
 ROUNDING = 2e-6
-"""What float32 in -1..1 loses of a value, as a share of the range, in the steepest scaling."""
+"""Rounding error of float32 in -1..1 as a share of the range, in the steepest scaling."""
 
 
 class Units:
-    """From -1..1 to the target's units, in float64 where the tensors are.
+    """Convert tensors in -1..1 to the target's units, in float64 on their device.
 
     Args:
         side: The target.

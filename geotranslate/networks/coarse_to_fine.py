@@ -31,7 +31,7 @@ from geotranslate.networks.resnet import (
 class LocalEnhancer(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    The global generator, a `ResNet` without its output layers, sees the image averaged down, to
+    The global generator, a `ResNet` without its output layers, gets the image averaged down, to
     half the sides for every level around it. A level adds to its features those of the image at
     twice that size, and has residual blocks and a doubling of the sides (Wang et al. 2018, G2).
     Images whose sides are no multiple of `stride` are extended by reflection and the result is cut
@@ -109,11 +109,11 @@ class LocalEnhancer(Generator):
 
     @property
     def frozen(self) -> bool:
-        """Whether the coarse part is kept as it is, its statistics as well."""
+        """Whether the weights and statistics of the coarse part are frozen."""
         return not any(weight.requires_grad for weight in self.coarse.parameters())
 
     def freeze(self) -> None:
-        """Keep the coarse part as it is: its weights, and its running statistics while training."""
+        """Freeze the coarse part: its weights, and its running statistics in training."""
         self.coarse.requires_grad_(False)
         self.coarse.eval()
 

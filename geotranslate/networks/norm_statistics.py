@@ -1,9 +1,9 @@
-"""Networks whose normalizations use statistics of a tile, of a scene, or between those of tiles.
+"""Networks that normalize by statistics of a tile, of a scene, or interpolated between tiles.
 
 All functions return copies. Batch, instance and group norm are replaced, scale and shift kept; a
-normalization over the channels of each pixel sees no other pixel and stays as it is. Statistics are
-one vector a network: of every replaced layer, in the order of its modules, the means and then the
-standard deviations (biased, as normalizations use them) of its channels, or groups of channels.
+normalization over the channels of each pixel uses no other pixel and stays unchanged. Statistics
+are one vector a network: of every replaced layer, in the order of its modules, the means and then
+the standard deviations (biased, as normalizations use them) of its channels, or groups of channels.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Around:
-    """Statistics of the tiles around those of a batch, and how far each counts at every pixel."""
+    """Statistics of the tiles around a batch, and their interpolation weights at every pixel."""
 
     values: Tensor
     """`(n, rows of tiles, columns of tiles, statistics)`."""
     down: Callable[[int], Tensor]
-    """From the rows of an image to the weights `(n, rows, rows of tiles)`."""
+    """Returns the weights `(n, rows, rows of tiles)` for the rows of an image."""
     across: Callable[[int], Tensor]
-    """From the columns of an image to the weights `(n, columns, columns of tiles)`."""
+    """Returns the weights `(n, columns, columns of tiles)` for the columns of an image."""
 
 
-# What belongs to one call: several threads may use a network.
+# Context variables, because several threads may use a network.
 _validity: ContextVar[Tensor] = ContextVar("validity")
 _around: ContextVar[Around | None] = ContextVar("around", default=None)
 
@@ -55,7 +55,7 @@ def normalizes(network: nn.Module) -> bool:
 
 
 def by_tile(network: nn.Module) -> nn.Module:
-    """Return it with the statistics of each image for itself, in batch normalizations as well."""
+    """Return a copy that normalizes every image by its own statistics."""
 
     def alone(layer: nn.Module) -> nn.Module:
         # One group a channel: instance normalization that takes single pixels as well.
@@ -66,7 +66,7 @@ def by_tile(network: nn.Module) -> nn.Module:
 
 
 def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
-    """Return it with the same statistics for all images.
+    """Return a copy with fixed statistics.
 
     Args:
         network: The network.
@@ -91,7 +91,7 @@ def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
 
 
 def between_tiles(network: nn.Module) -> nn.Module:
-    """Return it with statistics that are interpolated between tiles; see `around`."""
+    """Return a copy with statistics that are interpolated between tiles; see `around`."""
     taken = 0
 
     def smooth(layer: nn.Module) -> nn.Module:
@@ -103,7 +103,7 @@ def between_tiles(network: nn.Module) -> nn.Module:
 
 
 def measuring(network: nn.Module, *, together: bool) -> nn.Module:
-    """Return it for `measure`.
+    """Return a copy for `measure`.
 
     Args:
         network: The network.
@@ -151,7 +151,7 @@ def around(known: Around | None) -> Iterator[None]:
 
 
 class _Affine(nn.Module):
-    """What is kept of a normalization: its scale, shift and groups."""
+    """Scale, shift and groups of a normalization."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -189,13 +189,13 @@ class _Between(_Affine):
             values = torch.cat([mean, mean.square() + deviation.square()], dim=-1)
             values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), values)
             values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
-        # As they come, channels lie beside each other, as in the image.
+        # Channels are last, as in the image.
         mean, squares = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
         return self.normalized(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
 
 
 class _Measuring(_Affine):
-    """Normalize by the valid pixels of the images, and remember by what."""
+    """Normalize by the statistics of the valid pixels, and record them."""
 
     def __init__(self, layer: nn.Module, *, together: bool) -> None:
         super().__init__(layer)
@@ -215,7 +215,7 @@ class _Measuring(_Affine):
         return self.normalized(images, *(v[..., None, None].float() for v in (mean, deviation)))
 
     def _mean(self, images: Tensor, shares: Tensor, weights: Tensor, less: Tensor | None) -> Tensor:
-        """Return the weighted means of the groups, or of the squares of what is `less` a mean."""
+        """Return the weighted means of the groups, or of squared differences from `less`."""
         sums = []
         # One at a time: all in float64 would take twice the memory that the layer does.
         for number, (image, share) in enumerate(zip(images, shares, strict=True)):
@@ -231,7 +231,7 @@ class _Measuring(_Affine):
 
 
 def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Return a copy with every normalization replaced by what is made of it, in eval mode."""
+    """Return a copy in eval mode with every normalization replaced."""
     copied = copy.deepcopy(network)
     for name, layer in list(copied.named_modules()):
         if name and isinstance(layer, NORMS):

@@ -1,4 +1,4 @@
-"""Normalizations, and what they need."""
+"""Normalization layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 class BatchRenorm2d(nn.BatchNorm2d):
-    """Batch normalization that trains with nearly the statistics that it translates with.
+    """Batch renormalization, whose statistics in training are near those in eval mode.
 
     A batch normalized by itself is brought to the running statistics by a factor and a shift that
     have no gradient (Ioffe 2017, arXiv:1702.03275, equations 3 to 6), so that single images train
@@ -76,7 +76,7 @@ class BatchRenorm2d(nn.BatchNorm2d):
 class ChannelNorm(nn.Module):
     """Normalize every pixel by the mean and variance of its own channels.
 
-    It is layer normalization (Ba et al. 2016) at every pixel: no pixel sees another.
+    It is layer normalization (Ba et al. 2016) at every pixel, independent of all others.
     """
 
     def __init__(self, channels: int) -> None:
@@ -91,20 +91,20 @@ class ChannelNorm(nn.Module):
 
 
 def has_image_norm(network: nn.Module) -> bool:
-    """Return whether a network has a normalization that looks at the whole image."""
+    """Return whether a network has a normalization over the whole image."""
     kinds = (nn.InstanceNorm2d, nn.GroupNorm)
     return any(isinstance(module, kinds) for module in network.modules())
 
 
 def has_bias(norm: Norm) -> bool:
-    """Return whether a convolution before a normalization has a bias, as in the reference."""
+    """Return whether a convolution before a normalization has a bias, as in the reference code."""
     return norm == "instance"
 
 
 def textured(images: Tensor) -> Tensor:
     """Return `(n, bands, rows, cols)` with faint noise in the images of one color.
 
-    They have nothing to normalize: normalizations of single images would magnify rounding, and in
+    Their deviation is 0: normalizations of single images would magnify rounding, and in
     training gradients, by some hundred in every layer.
     """
     ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)

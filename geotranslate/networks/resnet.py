@@ -1,4 +1,4 @@
-"""The generator of residual blocks: a few convolutions around blocks at a fraction of the size."""
+"""The generator of residual blocks between convolutions that halve and double the image."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ResNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two that double
-    the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). It sees
-    less far than a U-Net, so that tiles can be cropped without a trace. Images whose sides are no
-    multiple of `stride` are extended by reflection and the result is cut back.
+    the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). Its
+    receptive field is smaller than a U-Net's, so that tiles can be cropped exactly. Images whose
+    sides are no multiple of `stride` are extended by reflection and the result is cut back.
 
     Args:
         bands_in: Bands of the source.
@@ -82,7 +82,7 @@ class ResNet(Generator):
 
 
 class ResidualBlock(nn.Module):
-    """Add what two convolutions make of `(n, channels, rows, cols)` to it."""
+    """Add the output of two convolutions to `(n, channels, rows, cols)`."""
 
     def __init__(self, channels: int, norm: Norm, padding: Padding, dropout: float) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def double(
         same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
         layer = ResizeConv2d(bands_in, bands_out, 3, padding=1, **same)
     else:
-        # Its pixels lie beside each other: beyond the edge it never looks far.
+        # A transposed convolution of stride 2 reads next to nothing beyond the edge.
         layer = nn.ConvTranspose2d(
             bands_in, bands_out, 3, 2, 1, output_padding=1, bias=has_bias(norm)
         )
@@ -135,9 +135,9 @@ def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool
 
 
 def read_through(layer: nn.Module, span: Span) -> Span:
-    """Return which input pixels a layer reads for some output pixels; it may hold blocks."""
+    """Return the input pixels that a layer with residual blocks reads for a span."""
     if isinstance(layer, ResidualBlock):
-        # What goes around the convolutions of a block sees less than they do.
+        # The identity of a block reads less than its convolutions.
         layer = layer.layers
     if not isinstance(layer, nn.Sequential):
         return read_span(layer, span)

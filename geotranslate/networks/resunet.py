@@ -19,7 +19,7 @@ from geotranslate.networks.normalization import Norm, make_norm
 from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 WIDEST = 8
-"""How many times the filters of the first level a level has at most."""
+"""Largest number of filters of a level, in filters of the first level."""
 
 
 class ResUNet(Generator):
@@ -91,7 +91,7 @@ class ResUNet(Generator):
 
     def reads(self, span: Span) -> Span:
         """Return the source pixels that a span of translated pixels depends on, along an axis."""
-        # The way through the innermost level reads all that the skips read.
+        # The path through the innermost level reads all that the skips read.
         span = read_span(self.head, span)
         for block in self.decoder:
             first, last = read_span(cast(PreactivatedBlock, block).layers, span)
@@ -104,7 +104,7 @@ class ResUNet(Generator):
 
 
 class PreactivatedBlock(nn.Module):
-    """Add what two convolutions make of `(n, channels, rows, cols)` to it; at first nothing."""
+    """Add the output of two convolutions, at first 0, to `(n, channels, rows, cols)`."""
 
     def __init__(self, channels: int, norm: Norm, padding: Padding) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ class UNet(Generator):
 
     def reads(self, span: Span) -> Span:
         """Return the source pixels that a span of translated pixels depends on, along an axis."""
-        # The way through the innermost level reads all that the skips read.
+        # The path through the innermost level reads all that the skips read.
         for layer in reversed([*self.encoder, *self.decoder, self.head]):
             span = read_span(layer, span)
         return span

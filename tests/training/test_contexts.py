@@ -65,7 +65,7 @@ def test_learning_rate_is_found_without_a_trace(
         with pytest.raises(KeyboardInterrupt):
             model.lr_find()
         model.learn.cbs[-1].error = MemoryError()
-        with pytest.raises(InvalidInputError, match="memory does not hold a batch"):
+        with pytest.raises(InvalidInputError, match="does not fit in memory"):
             model.lr_find()
     for name, value in model.pair.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -82,7 +82,7 @@ class NoMemory(Callback):
 
 def test_memory_error_in_a_callback_is_said(write_chips: WriteChips) -> None:
     model = small_model(write_chips(count=5))
-    with pytest.raises(InvalidInputError, match="memory does not hold a batch of 2"):
+    with pytest.raises(InvalidInputError, match="batch of 2 pairs does not fit in memory"):
         model.fit(1, callbacks=[NoMemory()], **FIT)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -102,8 +102,7 @@ def enlarge(
     repeating better than bilinear interpolation).
     """
     if upsample == "resize":
-        options: dict[str, Any] = {"padding": 1, "padding_mode": padding, "bias": bias}
-        return [ResizeConv2d(bands_in, bands_out, 3, **options)]
+        return [ResizeConv2d(bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=bias)]
     if padding == "zeros":
         return [nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 1, bias=bias)]
     return [Extend(padding), nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 3, bias=bias)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -86,13 +86,15 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, padding: Padding, dropout: float) -> None:
         super().__init__()
-        same: dict[str, Any] = {"padding": 1, "padding_mode": padding, "bias": has_bias(norm)}
+        convolution = partial(
+            AnySizeConv2d, channels, channels, 3, padding_mode=padding, bias=has_bias(norm)
+        )
         self.layers = nn.Sequential(
-            AnySizeConv2d(channels, channels, 3, **same),
+            convolution(padding=1),
             make_norm(norm, channels),
             nn.ReLU(),
             nn.Dropout(dropout),
-            AnySizeConv2d(channels, channels, 3, **same),
+            convolution(padding=1),
             make_norm(norm, channels),
         )
 
@@ -105,8 +107,15 @@ def convolve(
     bands_in: int, bands_out: int, size: int, stride: int, *, norm: Norm, padding: Padding
 ) -> list[nn.Module]:
     """Return a convolution of `size` x `size` with its normalization and activation."""
-    same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
-    convolution = AnySizeConv2d(bands_in, bands_out, size, stride, size // 2, **same)
+    convolution = AnySizeConv2d(
+        bands_in,
+        bands_out,
+        size,
+        stride,
+        size // 2,
+        padding_mode=padding,
+        bias=has_bias(norm),
+    )
     return [convolution, make_norm(norm, bands_out), nn.ReLU()]
 
 
@@ -116,8 +125,9 @@ def double(
     """Return a convolution that doubles the sides, with its normalization and activation."""
     layer: nn.Module
     if upsample == "resize":
-        same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
-        layer = ResizeConv2d(bands_in, bands_out, 3, padding=1, **same)
+        layer = ResizeConv2d(
+            bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=has_bias(norm)
+        )
     else:
         # A transposed convolution of stride 2 reads next to nothing beyond the edge.
         layer = nn.ConvTranspose2d(

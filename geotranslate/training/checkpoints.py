@@ -34,7 +34,7 @@ from geotranslate.schema import (
     whole,
 )
 from geotranslate.training.objectives import objectives_of
-from geotranslate.training.reproducibility import look_at_pair, random_state, set_random_state
+from geotranslate.training.reproducibility import draw_first_pair, random_state, set_random_state
 from geotranslate.training.run_folder import whole_file
 from geotranslate.training.weightfile import opened
 
@@ -79,7 +79,7 @@ class Checkpoint:
                 tensors[f"optimizer.{number}.{name}"] = value
         for objective in objectives_of(learn):
             tensors |= {f"{OBJECTIVE}{name}": value for name, value in objective.state().items()}
-        look_at_pair(learn.dls)
+        draw_first_pair(learn.dls)
         rng, numbers = random_state(learn.dls)
         facts = {
             "format": FORMAT,
@@ -136,7 +136,7 @@ class Checkpoint:
             parameter.requires_grad_(name not in frozen)
         # `ReducedPrecision` makes the scaler when the training begins.
         learn.scaler_state = self.facts["scaler"]
-        look_at_pair(learn.dls)
+        draw_first_pair(learn.dls)
         with _damage("its random numbers"):
             set_random_state(learn.dls, self.tensors, self.facts["random"])
 

@@ -28,7 +28,7 @@ NO_MEMORY = (
 
 
 @contextmanager
-def surroundings(
+def fit_context(
     learn: Learner, callbacks: Iterable[Callback] = (), shown: bool = True
 ) -> Iterator[None]:
     """Train inside the block.
@@ -42,7 +42,7 @@ def surroundings(
         InvalidInputError: A batch does not fit in memory.
     """
     bar = nullcontext() if shown else quiet(learn)
-    with memory_said(getattr(learn.dls.train, "bs", 1)), reused_memory(), bar:
+    with memory_errors(getattr(learn.dls.train, "bs", 1)), reused_memory(), bar:
         try:
             yield
         finally:
@@ -97,7 +97,7 @@ def compiled(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def memory_said(batch_size: int) -> Iterator[None]:
+def memory_errors(batch_size: int) -> Iterator[None]:
     """Raise an `InvalidInputError` where a batch does not fit in memory.
 
     Raises:
@@ -124,7 +124,7 @@ def memory_said(batch_size: int) -> Iterator[None]:
 
 
 @contextmanager
-def put_back(learn: Learner) -> Iterator[None]:
+def restored(learn: Learner) -> Iterator[None]:
     """Restore weights, optimizer and objective at the end of the block, and leave no file."""
     weights = copy.deepcopy(learn.model.state_dict())
     optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None

@@ -11,7 +11,7 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 
-def look_at_pair(data: DataLoaders) -> None:
+def draw_first_pair(data: DataLoaders) -> None:
     """Let fastai draw the pair that it inspects before its first batch.
 
     Otherwise a resumed training would draw other numbers than an uninterrupted one.

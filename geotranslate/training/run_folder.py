@@ -78,7 +78,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def going_on(lost: str) -> Iterator[None]:
+def tolerate_write_errors(lost: str) -> Iterator[None]:
     """Warn where a file cannot be written, for example on a full disk; the training continues.
 
     Args:

@@ -45,7 +45,7 @@ from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.contexts import compiled, memory_said, put_back, surroundings
+from geotranslate.training.contexts import compiled, fit_context, memory_errors, restored
 from geotranslate.training.distributed import Processes
 from geotranslate.training.fitting import FitOptions
 from geotranslate.training.learner import make_learner
@@ -281,7 +281,7 @@ class Translator:
         extra += self._ema_callbacks(options.ema)
         self.metrics = Metrics()
         faster = compiled(self.pair.generator) if options.compile else nullcontext()
-        with surroundings(self.learn, extra, progress), processes.sharing(data), faster:
+        with fit_context(self.learn, extra, progress), processes.sharing(data), faster:
             self.learn.fit(options.epochs - done, options.rates(self.learn)[0], cbs=extra)
         if diagnostics.error is not None:
             raise diagnostics.error
@@ -301,7 +301,7 @@ class Translator:
         data = self._loaders()
         if not validates_pairs(data):
             return []
-        with memory_said(data.valid.bs):
+        with memory_errors(data.valid.bs):
             self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
         if START not in self.baselines:
             return []
@@ -334,7 +334,7 @@ class Translator:
                 "launcher, and give it to fit(lr=...)."
             )
         self._fit_start(progress=True)
-        with surroundings(self.learn), put_back(self.learn):
+        with fit_context(self.learn), restored(self.learn):
             return float(self.learn.lr_find().valley)
 
     def __repr__(self) -> str:

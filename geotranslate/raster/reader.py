@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike as RasterLike
 from geotranslate.raster.opening import files_of, open_raster, quiet_about, refuse_special
 from geotranslate.raster.opening import reason as reason
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 LARGEST_BLOCK = 2**30
 """Bytes of a file's block, which is always decoded whole."""
@@ -254,7 +251,7 @@ class RasterReader:
         """Close the dataset, unless it was given open."""
         self._stack.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RasterReader:
         return self
 
     def __exit__(

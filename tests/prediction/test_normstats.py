@@ -101,7 +101,12 @@ class Elsewhere:
         return future
 
 
-@pytest.mark.parametrize("recipe", [{}, {"recipe": "measurement", "depth": 3}], ids=str)
+MEASUREMENT = pytest.param(
+    {"recipe": "measurement", "depth": 3}, id="measurement", marks=pytest.mark.slow
+)
+
+
+@pytest.mark.parametrize("recipe", [pytest.param({}, id="picture"), MEASUREMENT])
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_pieces_and_workers_make_the_same_bytes(
     make: Callable[..., Pix2Pix],

@@ -14,7 +14,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.tilesize import fitting_tile, largest_tile
 from geotranslate.prediction.translation import Translation
-from geotranslate.raster.tiling.overlap import ReceptiveField, choose_tiling
+from geotranslate.raster.tiling.overlap import ReceptiveField, TilingOptions, choose_tiling
 from geotranslate.translators.encoding import encoded, source_channels
 from tests.prediction.test_inference import make_card
 
@@ -37,7 +37,7 @@ def test_tiles_are_whole_strides_and_no_larger_than_memory_or_scene_allow(
 def test_tiles_are_cropped_exactly_where_memory_allows(rows: int, cols: int, depth: int) -> None:
     stride = 2**depth
     tile = fitting_tile((rows, cols), stride, 2 * stride - 1, most=10**6, **MANY)
-    tiling = choose_tiling(tile, None, None, "auto", lambda: ReceptiveField(stride, 2 * stride - 1))
+    tiling = choose_tiling(TilingOptions(tile), ReceptiveField(stride, 2 * stride - 1))
     assert (tiling.tile, tiling.padding, tiling.step) == (tile, 2 * stride, stride)
 
 

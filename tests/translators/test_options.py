@@ -18,14 +18,18 @@ from geotranslate.translators.card import read_card
 from tests.conftest import WriteRaster, values
 
 WriteChips = Callable[..., Path]
-KINDS: list[dict[str, Any]] = [
+SLOW_BACKBONE = pytest.param(
+    {"backbone": "mit_b0", "upsample": "resize", "norm": "instance", "padding": "reflect"},
+    marks=pytest.mark.slow,
+)
+KINDS = [
     {"gan_mode": "lsgan", "label_smoothing": 0.1, "upsample": "resize", "n_layers": 4},
     {"gan_mode": "hinge", "norm": "group", "n_layers": 0, "perceptual_loss": True},
     {"norm": "group", "upsample": "resize", "n_layers": 1, "perceptual_loss": 0.5},
     {"norm": "none", "upsample": "resize", "n_layers": 2, "label_smoothing": 0.2},
     {"lambda_gan": 0, "n_layers": 5, "upsample": "resize"},
     {"backbone": "resnet18", "gan_mode": "hinge"},
-    {"backbone": "mit_b0", "upsample": "resize", "norm": "instance", "padding": "reflect"},
+    SLOW_BACKBONE,
     {"norm": "renorm", "padding": "reflect", "depth": 3},
     {"norm": "channel", "padding": "replicate", "upsample": "resize"},
     {"generator": "resnet6", "padding": "reflect", "norm": "renorm"},

@@ -46,7 +46,9 @@ def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
 
 
 # An average is behind by a tenth of the first thousand steps, of which an epoch has one here.
-@pytest.mark.parametrize(("ema", "epochs"), [(0, 80), (None, 90)])
+@pytest.mark.parametrize(
+    ("ema", "epochs"), [(0, 80), pytest.param(None, 90, marks=pytest.mark.slow)]
+)
 def test_training_lowers_the_error(write_chips: WriteChips, ema: float | None, epochs: int) -> None:
     torch.manual_seed(0)
     model = Pix2Pix(prepare_data(write_chips()), **SMALL)

@@ -130,7 +130,7 @@ def train_by_hand(
         of_generator.step()
 
 
-@pytest.mark.parametrize(("count", "epochs", "steps"), [(3, 1, 1), (9, 5, 20)])
+@pytest.mark.parametrize(("count", "epochs", "steps"), [(3, 1, 1), (9, 2, 8)])
 @pytest.mark.parametrize(
     ("network", "options"),
     [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from geotranslate.raster.pipeline.executors import check_executor
 from geotranslate.raster.pipeline.parts import assemble_parts
 from geotranslate.raster.pipeline.prescan import SceneTiles, Tile
 from geotranslate.raster.pipeline.result import Seconds, TranslatedRaster
 from geotranslate.raster.pipeline.translate import translate_raster
+from geotranslate.raster.pipeline.translate_options import check_executor
 
 __all__ = [
     "SceneTiles",

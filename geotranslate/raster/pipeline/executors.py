@@ -9,37 +9,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
 
-from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
+from geotranslate.errors import GeotranslateError, TranslationError, said
 from geotranslate.raster.pipeline.job import Job, compute
 from geotranslate.raster.pipeline.result import Seconds
+from geotranslate.raster.pipeline.translate_options import Executor, Future
 from geotranslate.raster.writing import unwritten
 
 LOOK = 1.0
 """Seconds after which a worker looks whether its part is still asked for."""
 
 GO_ON = "go on with resume=True (--resume)"
-
-
-class Future(Protocol):
-    """What a submitted function becomes, in the standard library and in Dask."""
-
-    def result(self) -> Any:
-        """Return what the function returned, or raise what it raised."""
-
-    def cancel(self) -> Any:
-        """Try not to run the function any more."""
-
-    def add_done_callback(self, callback: Callable[[Any], None], /) -> Any:
-        """Have a function called with the future when it is done."""
-
-
-class Executor(Protocol):
-    """A `concurrent.futures.Executor` or a `dask.distributed.Client`."""
-
-    def submit(self, function: Callable[..., Any], /, *args: Any) -> Future:
-        """Have a function called somewhere, some time."""
 
 
 def compute_everywhere(
@@ -54,7 +34,6 @@ def compute_everywhere(
         executor: What calls functions.
         told: Called with the number of tiles that are done.
     """
-    check_executor(executor)
     done: queue.Queue[Future] = queue.Queue()
     futures: list[Future] = []
     seconds = Seconds()
@@ -78,19 +57,6 @@ def compute_everywhere(
         raise
     asked.unlink(missing_ok=True)
     return seconds
-
-
-def check_executor(executor: object) -> None:
-    """Refuse what executes nothing.
-
-    Raises:
-        InvalidInputError: It has no method `submit`.
-    """
-    if not callable(getattr(executor, "submit", None)):
-        raise InvalidInputError(
-            f"executor is {type(executor).__name__}, which has no submit(); give a "
-            "concurrent.futures executor or a dask.distributed.Client."
-        )
 
 
 def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:

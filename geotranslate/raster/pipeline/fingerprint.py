@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rasterio.windows import Window
-from shapely.geometry.base import BaseGeometry
 
+from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Plan
 from geotranslate.raster.writing import OutputProfile
@@ -26,8 +26,7 @@ def recipe_of(
     source: RasterReader,
     plan: Plan,
     output: OutputProfile,
-    aoi: BaseGeometry | None,
-    fill: float | Sequence[float],
+    reading: ReadOptions,
     identity: str | Mapping[str, str],
 ) -> dict[str, str]:
     """Return what the written pixels depend on, by the names that users know."""
@@ -40,8 +39,8 @@ def recipe_of(
         "raster": fingerprint(source, plan.window),
         **{name: digest(value) for name, value in named.items()},
         "tiling": digest([asdict(plan.rows), asdict(plan.cols), plan.factor, plan.part_rows]),
-        "area": digest([asdict(plan.region), None if aoi is None else aoi.wkb_hex]),
-        "kind of output": digest([facts, np.atleast_1d(fill).tolist()]),
+        "area": digest([asdict(plan.region), None if reading.aoi is None else reading.aoi.wkb_hex]),
+        "kind of output": digest([facts, np.atleast_1d(reading.fill).tolist()]),
     }
 
 

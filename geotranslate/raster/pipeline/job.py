@@ -5,48 +5,32 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
 from geotranslate.memory import reused_memory
 from geotranslate.raster.opening import RasterLike, limited_cache
+from geotranslate.raster.pipeline.apply import Batch
 from geotranslate.raster.pipeline.prefetch import Prefetch, WriteBehind
 from geotranslate.raster.pipeline.result import PartReport, Seconds
 from geotranslate.raster.pipeline.strips import TileBatch, TileRow, read_tiles
+from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import (
     RECIPE_TAG,
     REPORT_TAG,
     Mismatch,
-    Place,
     Plan,
     Region,
     RowBuffer,
 )
-from geotranslate.raster.writing import OutputProfile, PartFile
-
-Batch = NDArray[np.float32]
-Apply = Callable[[Batch], Batch]
-"""Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
-
-
-class PlacedApply(Protocol):
-    """An `apply` that has to know where tiles lie, as it says by `needs_places`."""
-
-    needs_places: bool
-
-    def __call__(self, batch: Batch, places: Sequence[Place]) -> Batch:
-        """Translate tiles, whose tile rows and tile columns in the scene are given."""
-
-
-AnyApply: TypeAlias = "Apply | PlacedApply"
+from geotranslate.raster.writing import OutputProfile, PartFile, part_path
 
 
 @dataclass(frozen=True)
@@ -54,24 +38,23 @@ class Job:
     """What it takes to compute parts of an output, on this machine or on another one."""
 
     raster: RasterLike
-    bands: tuple[int, ...]
+    reading: ReadOptions
+    """Bands, area and fill value, checked against the raster."""
     apply: Any
-    """An `AnyApply`; before `shares.run` has it look at the scene, a `NeedsPrescan` as well."""
+    """An `AnyApply`; a `NeedsPrescan` until `shares.run` has let it scan the scene."""
     plan: Plan
     output: OutputProfile
     folder: Path
-    """Where the parts are put."""
-    fill: float | Sequence[float] = 0.0
-    aoi: BaseGeometry | None = None
+    """Folder of the parts."""
     batch_size: int = 4
     stripes: int = 1
     """Stripes that a part is cut into, so that a wide scene fits into memory."""
     mark: str = ""
-    """What the parts are parts of: it goes with their files."""
+    """Identifies the output that the parts belong to; it is written into their files."""
 
-    def path(self, part: int) -> Path:
-        """Return the file of a part."""
-        return self.folder / f"part_{part:06d}.tif"
+    def open_source(self) -> RasterReader:
+        """Open the raster with the bands to translate."""
+        return RasterReader(self.raster, self.reading.bands)
 
     def regions(self, parts: range) -> Iterator[Region]:
         """Yield what is computed at a time: all rows at once where one stripe is enough."""
@@ -103,7 +86,7 @@ def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: 
     files = _PartFiles(job, parts)
     with (
         reused_memory(),
-        RasterReader(job.raster, job.bands) as source,
+        job.open_source() as source,
         limited_cache(job.plan.region.width, source.depth + job.output.depth),
     ):
         try:
@@ -124,9 +107,7 @@ def _compute_region(
     seconds: Seconds,
 ) -> None:
     merger = _Merger(job, region, files, told)
-    tiles = read_tiles(
-        source, job.plan, region, batch_size=job.batch_size, fill=job.fill, aoi=job.aoi
-    )
+    tiles = read_tiles(source, job.plan, region, job.reading, job.batch_size)
     with WriteBehind(merger.take) as behind, Prefetch(tiles) as ahead:
         for item in ahead:
             if isinstance(item, TileRow):
@@ -259,7 +240,7 @@ class _PartFiles:
             report.mismatch.merge(mismatches.pop(part, Mismatch()))
             if part not in self._open:
                 rows_in_output = range(rows.start - plan.region.top, rows.stop - plan.region.top)
-                file = PartFile(self._job.path(part), self._job.output, rows_in_output)
+                file = PartFile(part_path(self._job.folder, part), self._job.output, rows_in_output)
                 file.open()
                 self._open[part] = file
             self._open[part].write(

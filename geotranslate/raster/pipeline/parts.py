@@ -27,6 +27,7 @@ from geotranslate.raster.writing import (
     OutputProfile,
     assemble,
     check_output,
+    part_path,
     read_tags,
     remove_temporaries,
     sole_holder,
@@ -58,7 +59,7 @@ class PartsFolder:
 
     def file(self, part: int) -> Path:
         """Return where a part is, or will be."""
-        return self.path / f"part_{part:06d}.tif"
+        return part_path(self.path, part)
 
     @property
     def mark(self) -> str:
@@ -252,6 +253,12 @@ class PartsFolder:
         assemble(self.target, output, parts, self.driver, self.path)
         self.remove()
         return summary
+
+    def remove_leftovers(self) -> None:
+        """Remove the parts of an output that was complete when its run was killed."""
+        if self.path.exists():
+            with self.alone():
+                self.remove()
 
     def remove(self) -> None:
         """Remove the folder and all parts in it."""

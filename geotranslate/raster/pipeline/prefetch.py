@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+StageT = TypeVar("StageT", bound="_Stage[Any]")
+DEPTH = 2
+"""Items that may wait between two threads."""
 PATIENCE = 0.05
 """Seconds after which a waiting thread looks whether it should stop."""
 
@@ -20,8 +20,8 @@ PATIENCE = 0.05
 class _Stage(Generic[T]):
     """A thread and a queue of bounded length; whatever fails in it is raised in the caller."""
 
-    def __init__(self, depth: int) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue(depth)
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Any] = queue.Queue(DEPTH)
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._guarded, daemon=True)
@@ -30,7 +30,7 @@ class _Stage(Generic[T]):
         self.waited = 0.0
         """Seconds that the caller waited for it."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self: StageT) -> StageT:
         self._thread.start()
         return self
 
@@ -79,11 +79,10 @@ class Prefetch(_Stage[T]):
 
     Args:
         items: What to iterate over, in the thread.
-        depth: Items that may wait.
     """
 
-    def __init__(self, items: Iterable[T], depth: int = 2) -> None:
-        super().__init__(depth)
+    def __init__(self, items: Iterable[T]) -> None:
+        super().__init__()
         self._items = items
 
     def _run(self) -> None:
@@ -114,11 +113,10 @@ class WriteBehind(_Stage[T]):
 
     Args:
         work: What to do with an item, in the thread.
-        depth: Items that may wait.
     """
 
-    def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
-        super().__init__(depth)
+    def __init__(self, work: Callable[[T], None]) -> None:
+        super().__init__()
         self._work = work
 
     def _run(self) -> None:

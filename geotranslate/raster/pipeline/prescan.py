@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
+from geotranslate.raster.pipeline.apply import AnyApply
 from geotranslate.raster.pipeline.prefetch import Prefetch
 from geotranslate.raster.pipeline.strips import read_strips
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Place, Plan
-
-if TYPE_CHECKING:
-    from geotranslate.raster.pipeline.job import AnyApply
 
 Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Values `(bands, tile, tile)`, filled where invalid, and validity `(tile, tile)`."""

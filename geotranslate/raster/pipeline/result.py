@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -17,11 +17,9 @@ from rasterio.errors import RasterioError
 
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
+from geotranslate.raster.seams import Seams, measure_seams
 from geotranslate.raster.tiling import Mismatch
 from geotranslate.tables import as_html
-
-if TYPE_CHECKING:
-    from geotranslate.raster.seams import Seams
 
 THUMBNAIL = 256
 """Longest side of the picture in a notebook, px."""
@@ -125,8 +123,6 @@ class TranslatedRaster(os.PathLike[str]):
         Args:
             target: What it should be, on the same grid and with as many bands.
         """
-        from geotranslate.raster.seams import measure_seams  # which reads the tag of this module
-
         return measure_seams(self.path, target)
 
     def _repr_html_(self) -> str:

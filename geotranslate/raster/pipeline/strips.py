@@ -11,6 +11,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Place, Plan, Region
 
@@ -41,10 +42,8 @@ def read_tiles(
     source: RasterReader,
     plan: Plan,
     region: Region,
-    *,
+    reading: ReadOptions,
     batch_size: int,
-    fill: float | Sequence[float],
-    aoi: BaseGeometry | None,
 ) -> Iterator[TileRow | TileBatch]:
     """Yield the tiles that count in a region of the output, in batches, top down from the left.
 
@@ -55,15 +54,15 @@ def read_tiles(
         source: The raster.
         plan: Its tiles.
         region: What is written, in output pixels of the whole scene.
-        batch_size: Tiles in a batch; the last one holds what is left.
-        fill: Values where the source is invalid.
-        aoi: Pixels whose centre is outside are invalid; in the source's CRS.
+        reading: Value of invalid pixels, and the area outside of which all are invalid.
+        batch_size: Tiles in a batch; the last one holds the rest.
     """
     places: list[Place] = []
     values: list[NDArray[np.float32]] = []
     tile_cols = plan.tiles_in(region)[1]
     left, tile = plan.cols.starts[tile_cols[0]], plan.cols.tile
-    for row, data, valid in read_strips(source, plan, *plan.tiles_in(region), fill, aoi):
+    strips = read_strips(source, plan, *plan.tiles_in(region), reading.fill, reading.aoi)
+    for row, data, valid in strips:
         written = _written(plan, region, row, valid)
         at = {col: plan.cols.starts[col] - left for col in tile_cols}
         out = {col: plan.out_cols.starts[col] - plan.out_cols.starts[tile_cols[0]] for col in at}

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams.periodicity import position_bias, tile_spectrum
 from geotranslate.raster.seams.tile_edges import Pixels, Read, seam_index
-from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, Axis, WrittenAxis, written_axes
+from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, WrittenAxis, written_axes
 from geotranslate.tables import as_html
 
 Spectrum = Mapping[str, tuple[float, ...] | None]
@@ -122,45 +121,14 @@ def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams
             return np.where(valid, data, 0), valid
 
         mismatch = json.loads(tags.get(REPORT_TAG, "{}")).get("mismatch")
-        return _measured(read, rows, cols, mismatch)
+        return measure(read, rows, cols, mismatch)
 
 
-def seams_of(
-    error: NDArray[Any] | tuple[NDArray[Any], NDArray[np.bool_]], rows: Axis, cols: Axis
+def measure(
+    read: Read, rows: WrittenAxis, cols: WrittenAxis, mismatch: float | None = None
 ) -> Seams:
-    """Measure what `measure_seams` does on an array that was put together of tiles.
+    """Measure pixels of an error that lie on two axes; `mismatch` is passed on."""
 
-    Args:
-        error: Error `(bands, rows, cols)`, masked where invalid, or with its validity
-            `(rows, cols)`. Pixels that are not finite are invalid too.
-        rows: The tiles down the array.
-        cols: The tiles across it.
-
-    Raises:
-        InvalidInputError: The array is not as large as the axes are.
-    """
-    if isinstance(error, tuple):
-        data, valid = error
-    else:
-        data = np.ma.getdata(error)
-        valid = np.asarray(~np.ma.getmaskarray(error).any(axis=0))
-    if data.ndim != 3 or data.shape[1:] != (rows.size, cols.size) or valid.shape != data.shape[1:]:
-        raise InvalidInputError(
-            f"The error is of shape {data.shape}, and valid of {valid.shape}; give an array "
-            f"(bands, {rows.size}, {cols.size}), as large as the axes are, and validity of its "
-            "rows and columns."
-        )
-
-    def read(some: range, others: range) -> Pixels:
-        at = slice(some.start, some.stop), slice(others.start, others.stop)
-        values = np.asarray(data[:, at[0], at[1]], np.float64)
-        seen = valid[at] & np.isfinite(values).all(axis=0)
-        return np.where(seen, values, 0), seen
-
-    return _measured(read, WrittenAxis(rows, 0, rows.size), WrittenAxis(cols, 0, cols.size), None)
-
-
-def _measured(read: Read, rows: WrittenAxis, cols: WrittenAxis, mismatch: float | None) -> Seams:
     def turned(some: range, others: range) -> Pixels:
         data, valid = read(others, some)
         return data.swapaxes(1, 2), valid.T

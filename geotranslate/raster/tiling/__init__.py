@@ -10,9 +10,8 @@ from geotranslate.raster.tiling.overlap import (
     Blend,
     ReceptiveField,
     Tiling,
+    TilingOptions,
     choose_tiling,
-    receptive_field_of,
-    sample_of,
 )
 from geotranslate.raster.tiling.region import Region, corners, region_of
 from geotranslate.raster.tiling.tags import (
@@ -45,13 +44,12 @@ __all__ = [
     "Region",
     "RowBuffer",
     "Tiling",
+    "TilingOptions",
     "WrittenAxis",
     "choose_tiling",
     "corners",
     "part_height",
-    "receptive_field_of",
     "region_of",
-    "sample_of",
     "tile_windows",
     "tiling_text",
     "written_axes",

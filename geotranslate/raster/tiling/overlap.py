@@ -1,43 +1,108 @@
-"""How far tiles have to overlap: choose between cropping and blending by what `apply` sees."""
+"""Overlap and padding of tiles: crop them where that is exact, blend them elsewhere."""
 
 from __future__ import annotations
 
-import itertools
-import math
 import reprlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from rasterio.windows import Window
-
-from geotranslate.errors import InvalidInputError, warn
-from geotranslate.raster.reader import RasterReader, fill_gaps
+from geotranslate.checks import whole_number
+from geotranslate.errors import InvalidInputError
 
 Blend = Literal["auto", "hann", "crop"]
-Apply = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-EXACT = 1e-6
-"""Change of the output, as a share of its range, that counts as none."""
+LARGEST_TILE = 65_536
+"""Side of the largest tiles, px."""
 
-ANSWERING = 0.25
-"""Share of the output's pixels that have to follow a change, for a probe to tell something."""
+MOST_SCALE = 64
+"""Most output pixels per source pixel along an axis, and most source pixels per output pixel."""
 
-PLACES = (0.5, 0.25, 0.75, 0.0, 1.0)
-"""Where along an axis a sample is looked for."""
+LARGEST_HALO = 0.6
+"""Share of a tile up to which `auto` spends its edges on cropping."""
+
+
+@dataclass(frozen=True)
+class TilingOptions:
+    """Tile size, overlap, blend and scale of a translation, as users ask for them.
+
+    Args:
+        tile_size: Side of the tiles, px.
+        overlap: Pixels that neighboring tiles share; None to choose.
+        padding: Pixels of every tile's edge that are thrown away; None to choose.
+        blend: `hann`, `crop`, or `auto` to choose.
+        scale: Output pixels per source pixel along an axis, 1/64 to 64.
+
+    Raises:
+        InvalidInputError: A value is impossible.
+    """
+
+    tile_size: int = 256
+    overlap: int | None = None
+    padding: int | None = None
+    blend: Blend = "auto"
+    scale: float | Fraction = 1
+
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "scale": _factor(self.scale),
+            "tile_size": whole_number("tile_size", self.tile_size, 1, LARGEST_TILE),
+        }
+        for name in ("overlap", "padding"):
+            if (value := getattr(self, name)) is not None:
+                checked[name] = whole_number(name, value, 0, LARGEST_TILE)
+        if not isinstance(self.blend, str) or self.blend not in ("auto", "hann", "crop"):
+            raise InvalidInputError(
+                f"blend is {reprlib.repr(self.blend)}; give 'auto', 'hann' or 'crop'."
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def factor(self) -> Fraction:
+        """The scale as a fraction with a small denominator."""
+        return Fraction(self.scale)
+
+
+def _factor(scale: float | Fraction) -> Fraction:
+    try:
+        factor = Fraction(scale).limit_denominator(MOST_SCALE)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        factor = Fraction(0)
+    if not 0 < factor <= MOST_SCALE:
+        raise InvalidInputError(
+            f"scale is {reprlib.repr(scale)}; give output pixels per source pixel, such as 2 or "
+            f"0.5, from 1/{MOST_SCALE} to {MOST_SCALE}."
+        )
+    return factor
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What decides whether tiles can be cropped without a trace."""
+    """The source pixels that an output pixel of a function of tiles depends on."""
 
     stride: int
-    """Shifts of the input by multiples of it shift the output alike, px."""
+    """Shifting the input by multiples of it shifts the output alike, px."""
     radius: int | None
-    """How far an output pixel sees, px; None where it sees the whole tile."""
+    """Distance of the farthest pixel an output pixel depends on, px; None for the whole tile."""
+
+    @classmethod
+    def of(cls, apply: object) -> ReceptiveField | None:
+        """Return what a function declares by its attributes `stride` and `radius`, else None."""
+        stride = getattr(apply, "stride", None)
+        return None if stride is None else cls(int(stride), getattr(apply, "radius", None))
+
+    @property
+    def halo(self) -> int | None:
+        """Padding that makes cropping exact, a multiple of the stride; None if none does."""
+        if self.radius is None:
+            return None
+        return -(-self.radius // self.stride) * self.stride
+
+    @property
+    def step(self) -> int:
+        """The distance of which cropped tiles have to be multiples apart, px."""
+        return 1 if self.radius is None else self.stride
 
 
 @dataclass(frozen=True)
@@ -48,67 +113,53 @@ class Tiling:
     overlap: int
     padding: int
     step: int = 1
+    warning: str | None = None
+    """A sentence for users whose sizes were rounded."""
 
 
 def choose_tiling(
-    tile: int,
-    overlap: int | None,
-    padding: int | None,
-    blend: Blend,
-    reach: Callable[[], ReceptiveField | None],
-    *,
-    categorical: bool = False,
-    said: list[str] | None = None,
+    options: TilingOptions, field: ReceptiveField | None, *, categorical: bool = False
 ) -> Tiling:
-    """Return how tiles are laid, from what the user says and what `apply` sees.
+    """Choose overlap and padding from the options and the receptive field.
 
-    A halo of the receptive half-width, rounded up to the stride, makes cropping exact. Where that
-    leaves little of a tile, or the whole tile is seen, only blending hides the tiles. Classes are
-    cropped: a blend would invent others.
+    A padding of the radius, rounded up to the stride, makes cropping exact. Where that leaves
+    little of a tile, or the receptive field is unknown or the whole tile, only blending hides the
+    edges of tiles. Classes are cropped: a blend would invent others.
 
     Args:
-        tile: Side of the tiles, px.
-        overlap: Pixels that neighbours share; None to choose.
-        padding: Pixels of a tile's edge that are thrown away; None to choose.
-        blend: `hann`, `crop`, or `auto` to choose.
-        reach: Finds out what `apply` sees, None where that is unknown; asked only if it decides.
+        options: What the user asks for.
+        field: The receptive field, None where it is unknown.
         categorical: Whether the output is classes.
-        said: Gets what is warned of.
 
     Raises:
         InvalidInputError: The values contradict each other.
     """
-    if not isinstance(blend, str) or blend not in ("auto", "hann", "crop"):
-        raise InvalidInputError(f"blend is {reprlib.repr(blend)}; give 'auto', 'hann' or 'crop'.")
+    tile, overlap, padding, blend = (
+        options.tile_size,
+        options.overlap,
+        options.padding,
+        options.blend,
+    )
     if categorical and blend == "hann":
         raise InvalidInputError(
             "blend is 'hann' but the output is classes, which a blend would mix; give 'crop'."
         )
     if blend == "auto" and not categorical and overlap is None and padding is None:
-        found = reach()
-        halo = _halo(found)
-        if found is not None and halo is not None and 2 * halo + found.stride <= 0.6 * tile:
-            return _cropped(tile, None, halo, found, said)
+        halo = None if field is None else field.halo
+        if (
+            field is not None
+            and halo is not None
+            and 2 * halo + field.stride <= (LARGEST_HALO * tile)
+        ):
+            return _cropped(tile, None, halo, field)
         return Tiling(tile, max(tile // 4, min(32, tile // 2)), 0)
-    crop = blend == "crop" or categorical or (blend == "auto" and overlap is None)
-    if crop:
-        return _cropped(tile, overlap, padding, reach(), said)
+    if blend == "crop" or categorical or (blend == "auto" and overlap is None):
+        return _cropped(tile, overlap, padding, field)
     return Tiling(tile, tile // 4 if overlap is None else overlap, padding or 0)
 
 
-def _halo(reach: ReceptiveField | None) -> int | None:
-    """Return the halo that makes cropping exact, a multiple of the stride."""
-    if reach is None or reach.radius is None:
-        return None
-    return -(-reach.radius // reach.stride) * reach.stride
-
-
 def _cropped(
-    tile: int,
-    overlap: int | None,
-    padding: int | None,
-    reach: ReceptiveField | None,
-    said: list[str] | None,
+    tile: int, overlap: int | None, padding: int | None, field: ReceptiveField | None
 ) -> Tiling:
     if overlap is not None:
         padding = overlap // 2 if padding is None else padding
@@ -117,146 +168,25 @@ def _cropped(
                 f"overlap is {overlap} and padding {padding}, but cropped tiles overlap by twice "
                 "the padding; give one of the two, or blend='hann' (--blend hann)."
             )
-    step = 1 if reach is None or reach.radius is None else reach.stride
+    step = 1 if field is None else field.step
     if padding is None:
-        halo = _halo(reach)
+        halo = None if field is None else field.halo
         padding = tile // 8 if halo is None else min(halo, tile // 4)
         padding = padding // step * step or padding
+    return _on_steps(tile, padding, step)
+
+
+def _on_steps(tile: int, padding: int, step: int) -> Tiling:
+    """Return cropped tiles whose sizes are rounded up to multiples of `step`."""
     rounded_tile, rounded = -(-tile // step) * step, -(-padding // step) * step
     if 2 * rounded + step > rounded_tile:
-        # No two tiles can lie alike, and cropping is not exact in any case: it stays as it is.
-        rounded_tile, rounded, step = tile, padding, 1
+        # No two tiles can lie alike, and cropping is not exact in any case: sizes stay.
+        return Tiling(tile, 2 * padding, padding)
+    warning = None
     if (rounded_tile, rounded) != (tile, padding):
-        sentence = (
+        warning = (
             f"Tiles of {tile} px with padding {padding} are not multiples of the {step} px by "
             f"which the model shrinks them: tiles of {rounded_tile} px with padding {rounded} are "
             "used, so that cropping leaves no trace."
         )
-        warn(sentence)
-        if said is not None:
-            said.append(sentence)
-    return Tiling(rounded_tile, 2 * rounded, rounded, step)
-
-
-def sample_of(
-    source: RasterReader, tile: int, fill: float | Sequence[float]
-) -> NDArray[np.float32]:
-    """Return a tile of a scene, gaps filled: the first that is mostly valid, else the most so."""
-    best, most = None, -1.0
-    spare = (max(source.grid.height - tile, 0), max(source.grid.width - tile, 0))
-    for down, right in itertools.product(PLACES, PLACES):
-        window = Window(int(right * spare[1]), int(down * spare[0]), tile, tile)
-        data, valid = source.read(window)
-        if (share := float(valid.mean())) > most:
-            best, most = fill_gaps(data, valid, fill), share
-        if share > 0.5:
-            break
-    assert best is not None
-    return best
-
-
-def receptive_field_of(
-    apply: Apply, sample: Callable[[], NDArray[np.float32]], factor: Fraction
-) -> ReceptiveField | None:
-    """Return what `apply` declares by its attributes `stride` and `radius`, else probe it.
-
-    Args:
-        apply: Function of tiles.
-        sample: Returns one tile of the scene, `(bands, tile, tile)`.
-        factor: Output pixels per source pixel.
-    """
-    stride = getattr(apply, "stride", None)
-    if stride is not None:
-        return ReceptiveField(int(stride), getattr(apply, "radius", None))
-    tile = sample()
-    try:
-        with np.errstate(all="ignore"):
-            return probe(apply, tile, factor)
-    except Exception:
-        # What fails on noise may work on the raster; if not, it fails there and names the tile.
-        return None
-
-
-def probe(apply: Apply, sample: NDArray[np.float32], factor: Fraction) -> ReceptiveField | None:
-    """Find out by trial how far `apply` sees and what shifts it follows; None where it cannot be.
-
-    One half of a tile is changed, for each of the four sides: as far as the change reaches into
-    the other half, pixels see. Then the tile is shifted by powers of two until the output
-    follows. An output that hardly changes says nothing of either.
-    """
-    side = sample.shape[-1]
-    chance = np.random.default_rng(0)
-    spread = float(sample.std()) or 1.0
-    noise = chance.normal(0, spread, (2, *sample.shape)).astype(np.float32)
-    base, other = sample + noise[0], sample + noise[1]
-    plain = apply(base[None])[0]
-    if not (np.isfinite(plain).all() and np.array_equal(plain, apply(base[None])[0])):
-        return None
-    limit = EXACT * float(np.ptp(plain) or 1)
-    radius = 0
-    for axis in (1, 2):
-        for upper in (False, True):
-            reached = _seen_across(apply, base, other, plain, axis, upper, limit)
-            if reached is None:
-                return None
-            radius = max(radius, math.ceil(reached / factor))
-    if radius >= side // 2 - 1:
-        return ReceptiveField(1, None)
-    stride = 1
-    while stride <= side // 4:
-        if _follows(apply, base, plain, stride, radius, factor, 1e3 * limit):
-            return ReceptiveField(stride, radius)
-        stride *= 2
-    return ReceptiveField(1, None)
-
-
-def _seen_across(
-    apply: Apply,
-    base: NDArray[np.float32],
-    other: NDArray[np.float32],
-    plain: NDArray[np.float32],
-    axis: int,
-    upper: bool,
-    limit: float,
-) -> int | None:
-    """Return how many output pixels a change of one half of the tile reaches into the other.
-
-    None where few pixels answer to it, as with a search for rare things: what was not found in the
-    sample may be found in the scene, and reach further.
-    """
-    middle = base.shape[axis] // 2
-    changed = base.copy()
-    half = [slice(None)] * 3
-    half[axis] = slice(middle, None) if upper else slice(middle)
-    changed[tuple(half)] = other[tuple(half)]
-    apart = (np.abs(apply(changed[None])[0] - plain) > limit).any(axis=0)
-    if axis == 2:
-        apart = apart.T
-    edge = middle * len(apart) // base.shape[axis]
-    rest, own = (apart[:edge][::-1], apart[edge:]) if upper else (apart[edge:], apart[:edge])
-    reached = np.where(rest.any(axis=0), len(rest) - rest[::-1].argmax(axis=0), 0)
-    if own.mean() < ANSWERING or 2 * np.quantile(reached, 0.25) < reached.max():
-        return None
-    return int(reached.max())
-
-
-def _follows(
-    apply: Apply,
-    base: NDArray[np.float32],
-    plain: NDArray[np.float32],
-    stride: int,
-    radius: int,
-    factor: Fraction,
-    limit: float,
-) -> bool:
-    """Tell whether the output of the tile shifted by `stride` is the shifted output."""
-    if (stride * factor).denominator != 1:
-        return False
-    shifted = apply(np.roll(base, (stride, stride), (1, 2))[None])[0]
-    back = int(stride * factor)
-    margin = math.ceil((radius + stride) * factor)
-    inner = slice(margin, plain.shape[1] - margin)
-    expected = np.roll(plain, (back, back), (1, 2))
-    if plain.shape[1] <= 2 * margin:
-        return False
-    return bool((np.abs(shifted - expected)[:, inner, inner] <= limit).all())
+    return Tiling(rounded_tile, 2 * rounded, rounded, step, warning)

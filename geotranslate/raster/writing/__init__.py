@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from geotranslate.raster.writing.cog import Driver, assemble, driver_named
+from geotranslate.raster.writing.cog import assemble
 from geotranslate.raster.writing.destination import (
     check_output,
     default_output,
     remove_temporaries,
     unwritten,
 )
+from geotranslate.raster.writing.geotiff import small_geotiff
 from geotranslate.raster.writing.locks import sole_holder
-from geotranslate.raster.writing.partfile import PartFile, read_tags
-from geotranslate.raster.writing.profile import OutputProfile
-from geotranslate.raster.writing.profile_checks import Color, checked_nodata, checked_tags
-from geotranslate.raster.writing.smallfile import small_geotiff
+from geotranslate.raster.writing.partfile import PartFile, part_path, read_tags
+from geotranslate.raster.writing.profile import (
+    Driver,
+    OutputOptions,
+    OutputProfile,
+    driver_named,
+)
+from geotranslate.raster.writing.profile_checks import Color, checked_nodata
 
 __all__ = [
     "Color",
     "Driver",
+    "OutputOptions",
     "OutputProfile",
     "PartFile",
     "assemble",
     "check_output",
     "checked_nodata",
-    "checked_tags",
     "default_output",
     "driver_named",
+    "part_path",
     "read_tags",
     "remove_temporaries",
     "small_geotiff",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -23,11 +23,8 @@ from geotranslate.raster.writing.destination import (
     unwritten,
 )
 from geotranslate.raster.writing.geotiff import is_complete
-from geotranslate.raster.writing.profile import OutputProfile
+from geotranslate.raster.writing.profile import Driver, OutputProfile, driver_named
 from geotranslate.raster.writing.vrt import vrt_of
-
-Driver = Literal["COG", "GTiff"]
-DRIVERS: tuple[Driver, ...] = ("COG", "GTiff")
 
 SIDE = 512
 """Side of the blocks of outputs, px; larger outputs have overviews down to it."""
@@ -35,18 +32,6 @@ SIDE = 512
 LEVEL, CLASSES_LEVEL = 1, 6
 """Of deflate. Higher ones take a multiple of the time and save a hundredth of imagery; of classes,
 which are compressed fast in any case, they save a third."""
-
-
-def driver_named(name: Any) -> Driver:
-    """Return a driver by its name in any case.
-
-    Raises:
-        InvalidInputError: There is none of that name.
-    """
-    for driver in DRIVERS:
-        if isinstance(name, str) and name.lower() == driver.lower():
-            return driver
-    raise InvalidInputError(f"driver is {name!r}; give 'COG' or 'GTiff'.")
 
 
 def assemble(

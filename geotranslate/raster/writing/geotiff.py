@@ -1,14 +1,21 @@
-"""Tell whether a written TIFF is whole: GDAL does not say what fails as it closes a file."""
+"""Checks that GeoTIFFs are complete: GDAL does not report failures as it closes a file."""
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
+from rasterio.io import DatasetWriter
+
+from geotranslate.raster.opening import quiet_about_georeference
 
 SUBFILE = 254
 """TIFF field that says what an image is."""
@@ -127,3 +134,30 @@ def _numbers(file: BinaryIO, layout: _Layout, field: list[Any] | None) -> NDArra
 
 def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
+
+
+@contextmanager
+def small_geotiff(path: Path, **profile: Any) -> Iterator[DatasetWriter]:
+    """Yield a GeoTIFF in memory, which is written to its path when the block ends.
+
+    GDAL does not say what it fails to write as it closes a file; Python does.
+
+    Args:
+        path: Where it shall be.
+        profile: What rasterio needs to create it. A mask goes inside the file.
+
+    Raises:
+        OSError: It cannot be written.
+        RasterioError: GDAL cannot make it.
+    """
+    with (
+        quiet_about_georeference(),
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.MemoryFile() as memory,
+    ):
+        with memory.open(driver="GTiff", **profile) as dataset:
+            yield dataset
+        path.write_bytes(memory.getbuffer())
+    # Memory may have been full as well.
+    if not is_complete(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

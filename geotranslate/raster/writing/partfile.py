@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -23,9 +23,6 @@ from geotranslate.raster.tiling import BLOCK
 from geotranslate.raster.writing.destination import cut_off, temporary_for, unwritten
 from geotranslate.raster.writing.geotiff import is_complete
 from geotranslate.raster.writing.profile import OutputProfile
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class PartFile:
@@ -149,7 +146,7 @@ class PartFile:
                 self._dataset.close()
         self._temporary.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> PartFile:
         self.open()
         return self
 
@@ -163,6 +160,11 @@ class PartFile:
             self.close()
         else:
             self.discard()
+
+
+def part_path(folder: Path, part: int) -> Path:
+    """Return the file of a part, by its number from 0."""
+    return folder / f"part_{part:06d}.tif"
 
 
 def read_tags(path: str | os.PathLike[str]) -> dict[str, str]:

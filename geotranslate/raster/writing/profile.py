@@ -1,15 +1,17 @@
-"""What a written raster is, apart from its pixels and its path."""
+"""Properties of a written raster: grid, dtype, nodata, names, units, colors and tags."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from geotranslate.checks import flag, whole_number
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.gcps import GroundControlPoints, crs_text
 from geotranslate.raster.grid import Grid
@@ -26,17 +28,83 @@ from geotranslate.raster.writing.profile_checks import (
 
 PER_BAND: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "band_names": ("name", checked_text),
-    "colors": ("colour interpretation", checked_color),
+    "colors": ("color interpretation", checked_color),
     "scales": ("scale", checked_number),
     "offsets": ("offset", checked_number),
     "units": ("unit", checked_text),
 }
-"""Facts with one value a band: what a value is called, and how it becomes a plain one."""
+"""Properties with one value a band: the noun for a value, and the check that makes it plain."""
+
+MOST_BANDS = 65_535
+"""Bands that a TIFF can have."""
+
+
+Driver = Literal["COG", "GTiff"]
+DRIVERS: tuple[Driver, ...] = ("COG", "GTiff")
+
+
+def driver_named(name: Any) -> Driver:
+    """Return a driver by its name in any case.
+
+    Raises:
+        InvalidInputError: There is none of that name.
+    """
+    for driver in DRIVERS:
+        if isinstance(name, str) and name.lower() == driver.lower():
+            return driver
+    raise InvalidInputError(f"driver is {name!r}; give 'COG' or 'GTiff'.")
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Properties of an output that users choose.
+
+    Args:
+        bands: Number of bands.
+        dtype: Its dtype; None for the source's.
+        nodata: Its nodata value, if it has one.
+        band_names: Descriptions of the bands, one a band or none.
+        colors: Color interpretations of the bands, by rasterio's names.
+        scales: Factors from stored values to measured ones, one a band or none.
+        offsets: Measured values of stored zeros, one a band or none.
+        units: Units of the bands, one a band or none.
+        colormap: Red, green, blue and alpha by value.
+        categorical: Whether the values are classes.
+        tags: Further metadata.
+        driver: `COG` or `GTiff`, in any case.
+
+    Raises:
+        InvalidInputError: `bands`, `categorical`, `tags` or `driver` is impossible. Values of the
+            bands are checked when the dtype is known, by `OutputProfile`.
+    """
+
+    bands: int
+    dtype: str | None = None
+    nodata: float | None = None
+    band_names: Sequence[str] = ()
+    colors: Sequence[str] = ()
+    scales: Sequence[float] = ()
+    offsets: Sequence[float] = ()
+    units: Sequence[str] = ()
+    colormap: Mapping[int, Color] | None = None
+    categorical: bool = False
+    tags: Mapping[str, Any] | None = None
+    driver: Driver = "COG"
+
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "bands": whole_number("bands_out", self.bands, 1, MOST_BANDS),
+            "categorical": flag("categorical", self.categorical),
+            "tags": checked_tags({} if self.tags is None else self.tags),
+            "driver": driver_named(self.driver),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
 class OutputProfile:
-    """What a written raster is, apart from its pixels and its path.
+    """Everything a written raster is, apart from its pixels and its path.
 
     Values of numpy and rasterio become plain ones, the values of tags text.
 
@@ -44,24 +112,24 @@ class OutputProfile:
         grid: Its grid.
         bands: Its number of bands.
         dtype: numpy name of its dtype.
-        nodata: Its nodata value, which has to fit the dtype; in float32 one that rounds to what it
-            holds, as its lowest value is often printed.
-        masked: Whether pixels may be invalid. Where there is no nodata value, NaN marks them in
-            floats and a mask inside the file in integers.
+        nodata: Its nodata value, which has to fit the dtype. In float32, a value that rounds to
+            one it holds fits too, as its lowest value is often printed rounded.
+        masked: Whether pixels may be invalid. Without a nodata value, NaN marks them in floats and
+            a mask inside the file in integers.
         categorical: Whether its values are classes, which are never averaged.
         band_names: Descriptions of its bands, one a band or none.
         colors: Names of rasterio's `ColorInterp`, one a band; by default those that GDAL would
             choose, but never alpha.
-        scales: Factors from its values to their unit, one a band or none.
-        offsets: What is added then, one a band or none.
+        scales: Factors from stored to measured values, one a band or none.
+        offsets: Measured values of stored zeros, one a band or none.
         units: Names of the units, one a band or none.
-        colormap: Red, green, blue and alpha of its values, 0..255; TIFF does not store the alpha.
+        colormap: Red, green, blue and alpha of its values, 0 to 255; TIFF does not store the alpha.
         gcps: Ground control points.
         rpcs: RPC metadata, as GDAL names it.
         tags: Further metadata.
 
     Raises:
-        InvalidInputError: The facts do not fit each other; the sentence says which.
+        InvalidInputError: The values contradict each other; the sentence says which.
     """
 
     grid: Grid
@@ -110,7 +178,7 @@ class OutputProfile:
         return self.masked and self.marker is None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all facts as JSON knows values; compare these, as NaN never equals itself."""
+        """Return all properties as JSON values; compare these, as NaN never equals itself."""
         grid = self.grid
         return {
             "crs": grid.crs and crs_text(grid.crs),
@@ -133,7 +201,7 @@ class OutputProfile:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> OutputProfile:
-        """Return what `to_json` was called on."""
+        """Return the profile that `to_json` was called on."""
         rest = dict(values)
         crs, transform, height, width = (
             rest.pop(name) for name in ("crs", "transform", "height", "width")

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geotranslate.raster.pipeline.prefetch import Prefetch, WriteBehind
+from geotranslate.raster.pipeline.prefetch import DEPTH, Prefetch, WriteBehind
 
 
 @settings(max_examples=20)
-@given(st.lists(st.integers(), max_size=50), st.integers(1, 5))
-def test_items_pass_both_stages_in_order(items: list[int], depth: int) -> None:
+@given(st.lists(st.integers(), max_size=50))
+def test_items_pass_both_stages_in_order(items: list[int]) -> None:
     found: list[int] = []
-    with WriteBehind(found.append, depth) as behind, Prefetch(items, depth) as ahead:
+    with WriteBehind(found.append) as behind, Prefetch(items) as ahead:
         for item in ahead:
             behind.put(item)
     assert found == items
@@ -44,10 +44,10 @@ def test_no_more_than_the_depth_waits() -> None:
             made.append(item)
             yield item
 
-    with Prefetch(count(), depth=2) as ahead:
+    with Prefetch(count()) as ahead:
         next(iter(ahead))
         time.sleep(0.2)
-        assert len(made) <= 1 + 2 + 1
+        assert len(made) <= 1 + DEPTH + 1
 
 
 def test_failure_ahead_is_raised_after_the_items_before_it() -> None:
@@ -67,7 +67,7 @@ def test_failure_behind_is_raised_where_items_are_handed_over_or_at_the_end(item
     def fail(item: int) -> None:
         raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), WriteBehind(fail, 1) as behind:
+    with pytest.raises(OSError, match="full"), WriteBehind(fail) as behind:
         for item in range(items):
             behind.put(item)
 

@@ -197,14 +197,15 @@ def test_missing_model_is_a_sentence() -> None:
 COMMANDS = """
 import os, sys
 import click
-from geotranslate.cli import _sentences, main
+from geotranslate.cli import main
+from geotranslate.cli.console import sentences
 from geotranslate.errors import RasterFileError
 
 @main.command()
 @click.option("--fail", is_flag=True)
 def write(fail):
     # What a closed stream would write into, if the file had its number.
-    with _sentences(), open("out", "wb", buffering=0) as file:
+    with sentences(), open("out", "wb", buffering=0) as file:
         click.echo("note", err=True)
         os.write(2, b"from GDAL")
         assert os.path.getsize("out") == 0

@@ -1,73 +1,16 @@
-"""The command line: thin commands over the public functions."""
+"""The command that translates scenes with a saved model."""
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-import geotranslate
-from geotranslate.errors import GeotranslateError, GeotranslateWarning
-from geotranslate.streams import broken_streams, flush_streams, open_closed_streams, sentence
+from geotranslate.cli.console import sentences
 
 
-class _Commands(click.Group):
-    """Commands whose output may be closed, full or read by nobody."""
-
-    def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command; failures of its output end in a sentence too, and in exit code 1."""
-        open_closed_streams()
-        try:
-            try:
-                return super().main(*args, **options)
-            finally:
-                flush_streams()
-        except OSError:
-            broken = broken_streams()
-            if not broken:
-                raise
-            if said := sentence(broken):
-                click.echo(f"Error: {said}", err=True)
-            sys.exit(1)
-
-
-@click.group(cls=_Commands)
-@click.version_option(geotranslate.__version__, prog_name="geotranslate")
-def main() -> None:
-    """Translate one kind of georeferenced raster into another with deep learning."""
-
-
-@main.command()
-@click.argument(
-    "folder", type=click.Path(path_type=Path, file_okay=False), default="geotranslate-demo"
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Seed of the town and the training.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace the demo in a folder that is not empty.")
-def demo(folder: Path, seed: int, overwrite: bool) -> None:
-    """Train on an invented town and translate the part it never saw, into FOLDER.
-
-    Takes about two minutes on two CPU cores and downloads nothing.
-    """
-    # torch takes seconds to import: say something first.
-    click.echo("Starting up")
-    with _sentences():
-        from geotranslate.demo.run import run_demo
-
-        run_demo(folder, seed=seed, overwrite=overwrite, say=click.echo)
-
-
-@main.command()
+@click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("scenes", nargs=-1, required=True)
 @click.option(
@@ -128,7 +71,7 @@ def predict(
     On several machines that share a disk, run it with --part 1/8 to --part 8/8 and then once with
     --assemble, all else the same.
     """
-    with _sentences():
+    with sentences():
         path = _scenes(scenes)
         if assemble:
             _assemble(path, output, overwrite=options["overwrite"])
@@ -170,34 +113,3 @@ def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) ->
     for file in outputs:
         assemble_parts(file, overwrite=overwrite)
         click.echo(file)
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Show our errors and warnings as the sentences they are, without code around them."""
-    show = warnings.showwarning
-
-    def say(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, GeotranslateWarning):
-            click.echo(f"Note: {message}", err=True)
-        else:
-            show(message, category, filename, lineno, file, line)
-
-    warnings.showwarning = say
-    try:
-        yield
-    except GeotranslateError as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        warnings.showwarning = show
-
-
-if __name__ == "__main__":
-    sys.exit(main())

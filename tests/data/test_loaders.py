@@ -45,7 +45,7 @@ def test_as_many_pairs_are_drawn_as_are_asked_for(
         ({"row": 2}, "show_batch has no argument 'row'; it has rows and rgb_bands"),
         ({"rows": 0}, "rows is 0; give a whole number of at least 1"),
         ({"max_n": 0}, "max_n is 0; give a whole number of at least 1"),
-        ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to see it in"),
+        ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to draw it in"),
         ({"rgb_bands": True}, "rgb_bands is True; give three numbers"),
         ({"rgb_bands": [True, 2, 3]}, "rgb_bands is .*; give three numbers"),
         ({"rgb_bands": "red"}, "rgb_bands is 'red'; give three numbers"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,9 @@ from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Predictor:
@@ -272,3 +277,21 @@ class Predictor:
             if scenes is None:
                 return write(path, outputs[0])
             return translate_each(scenes, outputs, write)
+
+
+class HasPredictor(Protocol):
+    """A model that has a predictor."""
+
+    predictor: Predictor
+
+
+def by_predictor(
+    method: Callable[Concatenate[Predictor, P], R],
+) -> Callable[Concatenate[HasPredictor, P], R]:
+    """Return a method of predictors as one of the models that have them."""
+
+    @functools.wraps(method)
+    def call(model: HasPredictor, /, *args: P.args, **options: P.kwargs) -> R:
+        return method(model.predictor, *args, **options)
+
+    return call

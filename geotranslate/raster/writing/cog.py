@@ -29,8 +29,8 @@ SIDE = 512
 """Side of the blocks of outputs, px; larger outputs have overviews down to it."""
 
 LEVEL, CLASSES_LEVEL = 1, 6
-"""Levels of deflate. For imagery, higher levels take a multiple of the time and save a hundredth; for
-classes, which compress fast in any case, they save a third."""
+"""Levels of deflate. For imagery, higher levels take a multiple of the time and save a hundredth;
+for classes, which compress fast in any case, they save a third."""
 
 
 def assemble(

@@ -26,9 +26,9 @@ from geotranslate.demo.layout import (
     District,
     Layout,
     Patch,
+    car,
     grown,
 )
-from geotranslate.demo.solids import car
 
 BANK_WIDTH = 16.0
 MAIN_SPACING = 700

@@ -1,7 +1,7 @@
 """Measures of translations in the target's units, over valid pixels, summed batch by batch."""
 
 from geotranslate.metrics.class_scores import ClassAgreement
-from geotranslate.metrics.errors import Errors, errors_between
+from geotranslate.metrics.errors import Errors, Spectra, errors_between
 from geotranslate.metrics.measures import (
     Measures,
     Palette,
@@ -11,7 +11,6 @@ from geotranslate.metrics.measures import (
 )
 from geotranslate.metrics.perceptual import Photographs
 from geotranslate.metrics.scores import Metrics, Scores
-from geotranslate.metrics.spectral import Spectra
 from geotranslate.metrics.structure import Structure
 
 __all__ = [

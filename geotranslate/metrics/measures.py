@@ -13,12 +13,10 @@ from geotranslate.checks import listed, shown
 from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.class_scores import ClassAgreement
-from geotranslate.metrics.errors import Errors
+from geotranslate.metrics.errors import Errors, Spectra, Units
 from geotranslate.metrics.perceptual import Photographs
 from geotranslate.metrics.scores import Metrics, Scores
-from geotranslate.metrics.spectral import Spectra
 from geotranslate.metrics.structure import Structure
-from geotranslate.metrics.units import Units
 
 Palette = Sequence[Sequence[float]]
 MOST_CLASSES = 4096

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.units import Units
+from geotranslate.metrics.errors import Units
 
 INSTALL = "pip install 'geotranslate[metrics]'"
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"

@@ -11,7 +11,6 @@ from fastai.learner import Learner
 
 from geotranslate.data.launcher import is_main_process
 from geotranslate.errors import warn
-from geotranslate.schema import Fields
 from geotranslate.training.callbacks.logging import (
     CSVLogger,
     SampleImages,
@@ -21,6 +20,7 @@ from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import Training
 from geotranslate.translators.card import Card, card_in
+from geotranslate.translators.config import TranslatorConfig
 
 
 class Trained(Protocol):
@@ -28,7 +28,11 @@ class Trained(Protocol):
 
     learn: Learner
     history: list[dict[str, float]]
-    fields: ClassVar[Fields]
+    config_class: ClassVar[type[TranslatorConfig]]
+
+    @property
+    def name(self) -> str:
+        """Name of its class."""
 
     def saved_card(self) -> Card:
         """Return its card."""
@@ -104,7 +108,7 @@ def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:
     first = len(card.history) - done
     if facts is None:
         return first
-    held = card_in(facts, folder, type(model))
+    held = card_in(facts, folder, model.name, model.config_class)
     # As text, because NaN is not equal to itself.
     if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
         warn(

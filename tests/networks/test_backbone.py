@@ -16,7 +16,7 @@ from geotranslate.networks.norm_statistics import (
     measure,
     measuring,
 )
-from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import frozen
 
 # Convolutions alone, depthwise with squeeze and excitation, attention, no features at stride 2.
 KINDS = ["resnet18", "vgg11", "efficientnet-b0", "mit_b0", "tu-convnext_atto"]

@@ -23,7 +23,7 @@ from geotranslate.networks.norm_statistics import (
 )
 from geotranslate.networks.normalization import has_image_norm
 from geotranslate.networks.resnet import ResNet
-from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import frozen
 
 NORMS = ("batch", "renorm", "instance", "group", "channel", "none")
 Make = Callable[..., Any]

@@ -21,7 +21,7 @@ from geotranslate.networks.norm_statistics import (
     size_of,
 )
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import frozen
 
 NORMS = ("batch", "instance", "group")
 

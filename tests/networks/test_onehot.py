@@ -12,7 +12,7 @@ from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import frozen
 from geotranslate.training.callbacks.ema import averaged
 
 LEVELS = (-1.0, -0.6, 0.3, 1.0)

@@ -26,7 +26,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.prediction import normstats, scenestatistics
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics
-from geotranslate.prediction.scenestatistics import FILE, Surveyor, complete, sampled, spread
+from geotranslate.prediction.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis
 from geotranslate.raster.tiling.interpolation import InterpolationGrid
@@ -101,7 +101,12 @@ class Elsewhere:
         return future
 
 
-@pytest.mark.parametrize("recipe", [{}, {"recipe": "measurement", "depth": 3}], ids=str)
+MEASUREMENT = pytest.param(
+    {"recipe": "measurement", "depth": 3}, id="measurement", marks=pytest.mark.slow
+)
+
+
+@pytest.mark.parametrize("recipe", [pytest.param({}, id="picture"), MEASUREMENT])
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_pieces_and_workers_make_the_same_bytes(
     make: Callable[..., Pix2Pix],
@@ -270,7 +275,7 @@ def translated(inference: Inference, scene: Path, output: Path, **options: Any) 
         known.append(inference.knowing(statistics))
         return known[1]
 
-    apply = Surveyor(inference, finish) if inference.looks_first else inference
+    apply = Prescan(inference, finish) if inference.looks_first else inference
     options = {"bands_out": 1, "dtype": "float32", "progress": False, **options}
     return translate_raster(scene, output, apply, **options), known[-1]
 

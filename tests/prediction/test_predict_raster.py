@@ -392,7 +392,13 @@ def test_what_does_not_change_pixels_may_change_between_runs(
 # Many scenes
 
 
-@pytest.mark.parametrize("kind", ["folder", "pattern", "list", "table"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "folder",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("pattern", "list", "table")),
+    ],
+)
 def test_many_scenes_are_what_each_would_be_and_go_on(
     fresh_model: Pix2Pix,
     write_raster: WriteRaster,
@@ -422,7 +428,7 @@ def test_many_scenes_are_what_each_would_be_and_go_on(
 # What is in the output
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("dtype", [pytest.param("uint8", marks=pytest.mark.slow), "float32"])
 def test_deviation_is_a_band_beside_the_mean(
     fresh_model: Pix2Pix, scene: Path, tmp_path: Path, dtype: str
 ) -> None:

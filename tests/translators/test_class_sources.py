@@ -119,7 +119,7 @@ def test_as_quantities_they_are_one_band(write_maps: WriteMaps) -> None:
         {"recipe": "paper", "depth": 4},
         {"norm": "instance", "perceptual_loss": True},
         {"generator": "resnet6", "norm": "group", "lambda_gan": 0},
-        {"backbone": "resnet18", "n_layers": 0},
+        pytest.param({"backbone": "resnet18", "n_layers": 0}, marks=pytest.mark.slow),
         {"backbone": "mit_b0", "lambda_gan": 0},
     ],
     ids=str,

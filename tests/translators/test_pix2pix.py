@@ -19,7 +19,7 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.card import read_model
+from geotranslate.translators.modelfolder import read_model
 from tests.conftest import GRIDS, WriteRaster, values
 
 WriteChips = Callable[..., Path]
@@ -46,7 +46,9 @@ def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
 
 
 # An average is behind by a tenth of the first thousand steps, of which an epoch has one here.
-@pytest.mark.parametrize(("ema", "epochs"), [(0, 80), (None, 90)])
+@pytest.mark.parametrize(
+    ("ema", "epochs"), [(0, 80), pytest.param(None, 90, marks=pytest.mark.slow)]
+)
 def test_training_lowers_the_error(write_chips: WriteChips, ema: float | None, epochs: int) -> None:
     torch.manual_seed(0)
     model = Pix2Pix(prepare_data(write_chips()), **SMALL)
@@ -202,7 +204,7 @@ def test_reloaded_model_predicts_the_same_bytes(
     assert first.path.read_bytes() == second.path.read_bytes()
     assert again.history == model.history
     assert again.metrics == model.metrics
-    assert again.options == model.options
+    assert again.config == model.config
 
 
 def test_reloaded_model_says_that_it_has_no_data(model: Pix2Pix, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torchmetrics.functional.image import (
     spectral_angle_mapper,
 )
 
-from geotranslate.metrics.spectral import Spectra
+from geotranslate.metrics.errors import Spectra
 from tests.metrics.cases import pair
 
 

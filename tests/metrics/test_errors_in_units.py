@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geotranslate.chips.bands.bandstatistics import Statistics
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
-from geotranslate.metrics.units import Units
+from geotranslate.metrics.errors import Units
 from geotranslate.raster.dtypes import to_dtype
 from tests.conftest import values
 from tests.metrics.cases import side

@@ -151,15 +151,15 @@ def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, Wr
     """Return the rows and columns of a written raster with their tiles, from its tags."""
     if TILING_TAG not in tags:
         raise InvalidInputError(
-            f"{made.name} does not tell how its tiles lie: it was not written by geotranslate, or "
-            "by an older version. Give a raster that predict_raster or translate_raster wrote."
+            f"{made.name} has no tag with the places of its tiles: it was not written by "
+            "geotranslate, or by an older version. Give a raster that predict_raster or translate_raster wrote."
         )
     try:
         rows, cols = written_axes(tags[TILING_TAG])
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
-            f"The tag {TILING_TAG} of {made.name} is damaged, so nobody knows how its tiles lie; "
-            "translate it again."
+            f"The tag {TILING_TAG} of {made.name} is damaged, so the places of its tiles are "
+            "unknown; translate it again."
         ) from error
     if (len(rows), len(cols)) != (made.grid.height, made.grid.width):
         raise InvalidInputError(

@@ -42,7 +42,7 @@ def sole_holder(
         busy: Sentence of the error if another process holds it.
         unwritable: Returns the sentence of the error if it cannot be written, from the reason.
         shared: Whether other processes with `shared` may hold it too. Windows has no shared locks,
-            so nobody is kept out there.
+            so no process is kept out there.
         patience: Seconds to wait for another process to release it.
 
     Raises:

@@ -152,7 +152,8 @@ def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, Wr
     if TILING_TAG not in tags:
         raise InvalidInputError(
             f"{made.name} has no tag with the places of its tiles: it was not written by "
-            "geotranslate, or by an older version. Give a raster that predict_raster or translate_raster wrote."
+            "geotranslate, or by an older version. Give a raster that predict_raster or "
+            "translate_raster wrote."
         )
     try:
         rows, cols = written_axes(tags[TILING_TAG])

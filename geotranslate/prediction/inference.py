@@ -7,23 +7,26 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import choice, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.norm_statistics import Around, around, between_tiles, by_tile, fixed
+from geotranslate.networks.normalization import ChannelNorm
 from geotranslate.networks.onehot import OneHot
-from geotranslate.prediction.hardware import Precision, frozen, resolve_precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.raster.dtypes import fits, to_dtype
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
+
+Precision = Literal["float32", "bfloat16", "auto"]
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -275,3 +278,36 @@ class Inference:
             return side.indexes
         self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
         return source.indexes
+
+
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """Return the precision, "auto" as bfloat16 where the hardware multiplies it, else float32.
+
+    Raises:
+        InvalidInputError: There is no such precision.
+    """
+    choice("precision", precision, get_args(Precision))
+    if precision != "auto":
+        return precision
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
+
+
+def frozen(network: nn.Module, precision: Precision) -> nn.Module:
+    """Return a copy of a network in eval mode that computes at a precision.
+
+    Its channels lie beside each other, which convolutions are fastest with. In bfloat16 all
+    convolutions but the last take and give it: they are nearly all of the work, normalisations
+    compute in float32, and the last one's output would have 256 steps from 0.5 to 1, which float
+    targets show. The network has to bring what it hands to the last one to its dtype.
+    """
+    copied = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
+    if precision == "bfloat16":
+        kinds = (nn.Conv2d, nn.ConvTranspose2d)
+        convolutions = [module for module in copied.modules() if isinstance(module, kinds)]
+        for convolution in convolutions[:-1]:
+            convolution.to(torch.bfloat16)
+        for module in copied.modules():
+            # Inside it computes in float32 as well, but CUDA wants weights of its input's dtype.
+            if isinstance(module, nn.GroupNorm | ChannelNorm):
+                module.to(torch.bfloat16)
+    return copied

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.checks import choice, file_path, flag, shown, whole_number
+from geotranslate.checks import choice, file_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.hardware import Precision
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.options import PredictOptions, TileSize
 from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
@@ -26,16 +26,13 @@ from geotranslate.prediction.scenefiles import (
     translate_each,
 )
 from geotranslate.prediction.translation import Translation
+from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.dtypes import dtype_name
 from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import check_executor
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.tiling import Blend, corners
-from geotranslate.raster.writing import checked_nodata, default_output, driver_named
-
-LARGEST_BATCH = 65_536
-"""Most tiles at once."""
+from geotranslate.raster.tiling import Blend
+from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
 
 class Predictor:
@@ -140,23 +137,23 @@ class Predictor:
         direction: Direction | None = None,
         aoi: AreaLike | None = None,
         bbox: tuple[float, float, float, float] | None = None,
-        tile_size: int | Literal["auto"] = "auto",
+        tile_size: TileSize = "auto",
         overlap: int | None = None,
         padding: int | None = None,
         batch_size: int | None = None,
-        blend: Literal["auto", "hann", "crop"] = "auto",
+        blend: Blend = "auto",
         precision: Precision = "auto",
         norm_stats: NormStats = "auto",
         dtype: str | None = None,
         nodata: float | None = None,
-        driver: str = "COG",
+        driver: Driver = "COG",
         overwrite: bool = False,
         resume: bool = False,
         executor: Any = None,
         part: str | tuple[int, int] | None = None,
         max_memory: int | None = None,
         progress: bool = True,
-        tta: bool | Literal["std"] = False,
+        tta: Tta = False,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -221,101 +218,57 @@ class Predictor:
                 aoi is empty or elsewhere, or an argument is impossible.
         """
         way = self.towards(self.direction if direction is None else direction)
-        choice("norm_stats", norm_stats, get_args(NormStats))
-        way._refuse_mean_of_classes(tta)
-        _check_run(batch_size, max_memory, executor, overwrite, resume, progress)
-        if norm_stats == "auto":
-            norm_stats = way.norm_stats
-        norm_stats = resolve_norm_stats(norm_stats, way.inference.generator, tta)
-        inference = way.inference.at(precision, norm_stats)
-        dtype = dtype_name(way.card.target.dtype if dtype is None else dtype)
-        asked: dict[str, Any] = {
-            "bbox": bbox,
-            "tile_size": way._checked(tile_size),
-            "overlap": overlap,
-            "padding": padding,
-            "blend": blend,
-            "dtype": dtype,
-            "nodata": way.card.target.nodata if nodata is None else checked_nodata(nodata, dtype),
-        }
-        _check_tiles(bbox, overlap, padding, blend)
-        digest, precision = way.digest(), inference.precision
-        provenance = Provenance(
-            way.name, digest, way.card, precision, norm_stats, tta, asked, way.direction
+        target = way.card.target
+        dtype = dtype_name(target.dtype if dtype is None else dtype)
+        options = PredictOptions(
+            aoi=aoi,
+            bbox=bbox,
+            tile_size=tile_size,
+            overlap=overlap,
+            padding=padding,
+            blend=blend,
+            dtype=dtype,
+            nodata=target.nodata if nodata is None else checked_nodata(nodata, dtype),
+            driver=driver,
+            batch_size=batch_size,
+            overwrite=overwrite,
+            resume=resume,
+            executor=executor,
+            part=part,
+            max_memory=max_memory,
+            progress=progress,
         )
+        options.check_stride(way.inference.stride)
+        check_tta(tta, target)
+        inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
+        return way._translate(path, output, inference, tta, options)
+
+    def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
+        choice("norm_stats", given, get_args(NormStats))
+        own = self.norm_stats if given == "auto" else given
+        return resolve_norm_stats(own, self.inference.generator, tta)
+
+    def _translate(
+        self,
+        path: ScenesLike,
+        output: str | os.PathLike[str] | None,
+        inference: Inference,
+        tta: Tta,
+        options: PredictOptions,
+    ) -> Any:
+        """Translate a scene, or each of several."""
         scenes = several(path)
         if scenes is None:
             given = default_output(scene_name(path)) if output is None else output
             outputs = [file_path("output", given)]
         else:
             outputs = outputs_in(scenes, output)
+        digest = self.digest()
+        provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
         with shared(
-            way.model, way.direction, inference, tta, executor, digest, outputs[0]
+            self.model, self.direction, inference, tta, options.executor, digest, outputs[0]
         ) as apply:
-            how = {
-                "batch_size": batch_size,
-                "driver": driver_named(driver),
-                "overwrite": overwrite,
-                "resume": resume,
-                "executor": executor,
-                "part": part,
-                "max_memory": max_memory,
-                "progress": progress,
-            }
-            workers = 1 if executor is None else os.cpu_count() or 1
-            settings = asked | how
-            write = Translation(
-                inference, apply, way.card, provenance, aoi, settings, workers
-            ).write
+            write = Translation(inference, apply, provenance, options).write
             if scenes is None:
                 return write(path, outputs[0])
             return translate_each(scenes, outputs, write)
-
-    def _refuse_mean_of_classes(self, tta: bool | str) -> None:
-        if not isinstance(tta, bool | str) or tta not in (False, True, "std"):
-            raise InvalidInputError(f'tta is {shown(tta)}; give True, False or "std".')
-        if tta and self.card.target.classes is not None:
-            raise InvalidInputError(
-                "tta averages translations, but the targets are classes, whose numbers have no "
-                "mean; translate without it."
-            )
-
-    def _checked(self, tile_size: int | str) -> int | str:
-        if isinstance(tile_size, str) and tile_size == "auto":
-            return tile_size
-        stride = self.inference.stride
-        if whole_number("tile_size", tile_size, 0) < stride:
-            raise InvalidInputError(
-                f"tile_size is {tile_size} but the generator shrinks tiles by {stride}; give "
-                f"at least {stride}, best a multiple of it."
-            )
-        return int(tile_size)
-
-
-def _check_tiles(bbox: object, overlap: object, padding: object, blend: object) -> None:
-    """Refuse what no output is cut to, and tiles that no scene has."""
-    choice("blend", blend, get_args(Blend))
-    if bbox is not None:
-        corners(bbox)
-    for name, given in (("overlap", overlap), ("padding", padding)):
-        if given is not None:
-            whole_number(name, given, 0)
-
-
-def _check_run(
-    batch_size: object,
-    max_memory: object,
-    executor: object,
-    overwrite: object,
-    resume: object,
-    progress: object,
-) -> None:
-    """Refuse what no run can be asked for, before anything is made for it."""
-    if batch_size is not None:
-        whole_number("batch_size", batch_size, 1, LARGEST_BATCH)
-    if max_memory is not None:
-        whole_number("max_memory", max_memory, 1)
-    if executor is not None:
-        check_executor(executor)
-    for name, given in (("overwrite", overwrite), ("resume", resume), ("progress", progress)):
-        flag(name, given)

@@ -1,4 +1,4 @@
-"""What is written into a translated raster about its making, and recognised later."""
+"""Tags of translated rasters that tell which model made them, and with which options."""
 
 from __future__ import annotations
 
@@ -7,61 +7,60 @@ import json
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.bands import Direction
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.options import PredictOptions
+from geotranslate.prediction.tta import Tta
 
 PREFIX = "GEOTRANSLATE_"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """A model and the settings on which the values of its translations depend."""
+    """A model and the options that the pixels of its translations depend on."""
 
-    translator: str
+    model: str
     """Name of its class."""
     digest: str
     """SHA-256 of its weights."""
-    card: DataCard
-    precision: str
-    norm_stats: str
-    tta: bool | str
-    settings: dict[str, Any]
-    """Arguments of the translation, beside the area."""
+    inference: Inference
+    tta: Tta
+    options: PredictOptions
     direction: Direction = "AtoB"
 
     @property
     def named(self) -> dict[str, str]:
-        """All that makes tiles come out as they do, by the names that users know."""
-        card = json.dumps(self.card.to_json(), sort_keys=True)
+        """Everything that the translation of a tile depends on, by the names that users know."""
+        card = json.dumps(self.inference.card.to_json(), sort_keys=True)
         return {
-            "model": "\n".join((self.translator, self.digest, card)),
+            "model": "\n".join((self.model, self.digest, card)),
             "direction": self.direction,
-            "precision": self.precision,
-            "norm_stats": self.norm_stats,
+            "precision": self.inference.precision,
+            "norm_stats": self.inference.norm_stats,
             "test-time augmentation": str(self.tta),
             "version of geotranslate": version("geotranslate"),
         }
 
     @property
     def identity(self) -> str:
-        """SHA-256 of all that makes tiles come out as they do: weights, card and the like."""
+        """SHA-256 of everything that the translation of a tile depends on."""
         return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
 
     def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
-        """Return the tags of the output: the same ones whenever the same file is to be written."""
-        parameters = self.settings | {
+        """Return the tags of the output; the same pixels have the same tags."""
+        parameters = self.options.parameters | {
             "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
             "direction": self.direction,
-            "precision": self.precision,
-            "norm_stats": self.norm_stats,
+            "precision": self.inference.precision,
+            "norm_stats": self.inference.norm_stats,
             "tta": self.tta,
         }
         return {
             f"{PREFIX}VERSION": version("geotranslate"),
-            f"{PREFIX}MODEL": self.translator,
+            f"{PREFIX}MODEL": self.model,
             f"{PREFIX}WEIGHTS_SHA256": self.digest,
             f"{PREFIX}IDENTITY": self.identity,
             f"{PREFIX}SOURCE": os.path.basename(scene),

@@ -41,7 +41,7 @@ _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 
 @dataclass(frozen=True)
-class Surveyor:
+class Prescan:
     """An `apply` that measures a scene first, "scene" or "smooth"; see `NeedsPrescan`.
 
     The statistics are in a file in the folder of the parts, which all who compute them read.

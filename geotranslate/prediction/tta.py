@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geotranslate.checks import shown
+from geotranslate.chips.bands import Side
+from geotranslate.errors import InvalidInputError
+
+Tta: TypeAlias = "bool | Literal['std']"
 
 
 class TileFunction(Protocol):
@@ -62,3 +68,18 @@ class Symmetric:
         translated = self.apply(np.ascontiguousarray(seen))
         translated = translated[..., ::-1] if mirrored else translated
         return np.rot90(translated, -turns, (-2, -1))
+
+
+def check_tta(tta: object, target: Side) -> None:
+    """Check a test-time augmentation.
+
+    Raises:
+        InvalidInputError: There is none such, or the targets are classes.
+    """
+    if not isinstance(tta, bool | str) or tta not in (False, True, "std"):
+        raise InvalidInputError(f'tta is {shown(tta)}; give True, False or "std".')
+    if tta and target.classes is not None:
+        raise InvalidInputError(
+            "tta averages translations, but the targets are classes, whose numbers have no "
+            "mean; translate without it."
+        )

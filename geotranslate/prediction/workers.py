@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
-from geotranslate.prediction.hardware import Precision
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
-from geotranslate.prediction.scenestatistics import Surveyor
+from geotranslate.prediction.scenestatistics import Prescan
 from geotranslate.prediction.tta import Symmetric, TileFunction
 from geotranslate.raster.tiling import Place
 
@@ -147,7 +146,7 @@ def shared(
     executor: object,
     digest: str,
     output: Path,
-) -> Iterator[TileFunction | Surveyor]:
+) -> Iterator[TileFunction | Prescan]:
     """Yield what translates tiles wherever the executor's workers are, as long as the block lasts.
 
     Args:
@@ -183,6 +182,6 @@ def shared(
 
 def _looking(
     inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
-) -> TileFunction | Surveyor:
+) -> TileFunction | Prescan:
     """Return what is finished, by way of a look at the scene where statistics of it are needed."""
-    return Surveyor(inference, finish) if inference.looks_first else finish(None)
+    return Prescan(inference, finish) if inference.looks_first else finish(None)

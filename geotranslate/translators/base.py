@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
@@ -14,58 +15,52 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import Tensor, nn
 
-from geotranslate.checks import flag, folder_path, number, whole_number
+from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.launcher import is_main_process, launched, own_device
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.tensors import RgbBands, draw_table
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics.measures import Measures, Palette
 from geotranslate.metrics.scores import Metrics
-from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.weightless import (
     Shapes,
-    computes_buffers,
     is_weightless,
     shapes_of,
-    without_weights,
 )
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.prediction.workers import Loader
-from geotranslate.schema import Fields, record
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.callbacks.diagnostics import Diagnostics
-from geotranslate.training.callbacks.ema import DECAY, EMACallback
+from geotranslate.training.callbacks.ema import EMACallback
 from geotranslate.training.callbacks.gan import GANCallback
-from geotranslate.training.callbacks.history import NEITHER, StartRow, check_monitor
+from geotranslate.training.callbacks.history import NEITHER, StartRow
 from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.contexts import compiled, memory_said, put_back, surroundings
+from geotranslate.training.contexts import compiled, fit_context, memory_errors, restored
 from geotranslate.training.distributed import Processes
-from geotranslate.training.fitting import Training, checked_callbacks
+from geotranslate.training.fitting import FitOptions
 from geotranslate.training.learner import make_learner
 from geotranslate.training.objectives import Objective
-from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import fit_start
-from geotranslate.translators.card import (
-    Card,
+from geotranslate.translators.card import Card, card_in
+from geotranslate.translators.config import FitDefaults, TranslatorConfig
+from geotranslate.translators.display import describe, draw_history
+from geotranslate.translators.measuring import measure, validation_batches
+from geotranslate.translators.modelfolder import (
     SavedFolder,
-    card_in,
-    compare_weights,
-    load_weights,
     read_card,
     save_model,
     saved_sha256,
     weights_sha256,
+    with_weights,
 )
-from geotranslate.translators.display import describe, draw_history
-from geotranslate.translators.measuring import measure, validation_batches
 from geotranslate.translators.recording import recorders
 
 if TYPE_CHECKING:
@@ -96,44 +91,34 @@ class Translator:
     Args:
         data: Loaders from `prepare_data`; a data card alone for a model that only translates.
         pair: The networks.
-        stride: Factor by which the generator shrinks images inside, px.
-        radius: Radius of its receptive field, px; None for the whole image.
-        options: Arguments that rebuild the translator from its card.
+        config: Arguments that rebuild the translator.
         objective: Losses of the networks; None to train by the L1 alone.
         checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
             `columns` of the progress table.
-        betas: Those of Adam.
         gan_after: Share of a training before which the discriminator rests.
+        defaults: Defaults of `fit`, and the betas of Adam.
     """
 
-    fields: ClassVar[Fields] = {}
-    """The options of the class with their types and ranges."""
-    own_schedule: Schedule = "constant"
-    """What `schedule` of `fit` is by default."""
-    own_rate = LEARNING_RATE
-    """What `lr` of `fit` is by default."""
-    own_decay = DECAY
-    """What `ema` of `fit` is by default."""
-    own_monitor = "valid_l1"
-    """What `monitor` of `fit` is by default."""
+    config_class: ClassVar[type[TranslatorConfig]]
+    """The class of its configuration."""
 
     def __init__(
         self,
         data: DataLoaders | DataCard,
         pair: AdversarialPair,
+        config: TranslatorConfig,
         *,
-        stride: int,
-        radius: int | None,
-        options: dict[str, Any],
         objective: Objective | None,
         checks: Sequence[ColumnsCallback] = (),
-        betas: tuple[float, float] = BETAS,
         gan_after: float = 0.0,
+        defaults: FitDefaults = FitDefaults(),
     ) -> None:
         self.data: DataLoaders | None = None if isinstance(data, DataCard) else data
         self.card = data_card(data)
-        self.pair, self.options = pair, options
-        self.predictor = Predictor(Inference(self._network(), self.card, stride, radius), self)
+        self.pair, self.config, self.fit_defaults = pair, config, defaults
+        network: Any = self._network()
+        inference = Inference(network, self.card, network.stride, network.radius)
+        self.predictor = Predictor(inference, self)
         self.history: list[dict[str, float]] = []
         self.metrics = Metrics()
         self.baselines: dict[str, float] = {}
@@ -148,7 +133,7 @@ class Translator:
             found.insert(0, GANCallback(pair.discriminator, objective, gan_after))
         if validates_pairs(data):
             found.append(ValidationMetrics(self.card.target))
-        self.learn = make_learner(self.data, pair, found, self.history, betas)
+        self.learn = make_learner(self.data, pair, found, self.history, defaults.betas)
 
     predict = _by_predictor(Predictor.predict)
     predict_raster = _by_predictor(Predictor.predict_raster)
@@ -234,58 +219,66 @@ class Translator:
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
-        monitor = self.own_monitor if monitor is None else monitor
-        training = Training.of(
-            self.learn,
-            epochs,
-            self.own_rate if lr is None else lr,
-            self.own_schedule if schedule is None else schedule,
-            early_stopping,
-            checkpoint,
-            monitor,
-            precision,
-            accumulate,
-            clip,
+        options = FitOptions(
+            epochs=epochs,
+            lr=self.fit_defaults.lr if lr is None else lr,
+            schedule=self.fit_defaults.schedule if schedule is None else schedule,
+            early_stopping=early_stopping,
+            checkpoint=checkpoint,
+            monitor=self.fit_defaults.monitor if monitor is None else monitor,
+            precision=precision,
+            accumulate=accumulate,
+            clip=clip,
+            ema=ema,
+            compile=compile,
+            sample_every=sample_every,
+            tensorboard=tensorboard,
+            callbacks=callbacks,
+            folder=folder_path("folder", folder),
+            resume=resume,
+            progress=progress,
         )
-        check_monitor(monitor, self.available_metrics)
-        decay = None if ema is None else number("ema", ema, least=0, below=1)
-        whole_number("sample_every", sample_every, 0)
-        for name, given in (
-            ("compile", compile),
-            ("tensorboard", tensorboard),
-            ("resume", resume),
-            ("progress", progress),
-        ):
-            flag(name, given)
-        extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
+        options.check_model(self.learn, self.available_metrics)
         processes = Processes.join(data.device)
         if not self.history:
             torch.manual_seed(self.card.seed)
-        writes = bool(training.checkpoint or sample_every or tensorboard)
-        with processes.led(sole_training(records) if writes else nullcontext()):
-            done = processes.agreed(self._resume(records) if resume else 0)
-            if training.is_over(done, self.history):
-                return self
-            if done == 0 and not self.history:
-                extra += self._begin(progress and is_main_process())
-            watch = Diagnostics(self.history, self.baselines)
-            extra += [*training.callbacks(self.learn, done, self.history), watch]
-            extra += processes.callbacks(self.history)
-            extra += recorders(self, records, training, done, sample_every, tensorboard)
-            if decay is None:
-                decay = self.pair.decay if self.history else self.own_decay
-            self._average(decay or None)
-            if decay and self.pair.average is not None:
-                extra.append(EMACallback(self.pair.average, self.pair.generator, decay))
-            self.metrics = Metrics()
-            faster = compiled(self.pair.generator) if compile else nullcontext()
-            around = surroundings(self.learn, extra, progress and is_main_process())
-            with around, processes.sharing(data), faster:
-                self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
-            if watch.error is not None:
-                raise watch.error
-            processes.wait()
-            return self
+        with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
+            done = processes.agreed(self._resume(options.folder) if options.resume else 0)
+            if not options.is_over(done, self.history):
+                self._train(options, done, processes)
+                processes.wait()
+        return self
+
+    def _train(self, options: FitOptions, done: int, processes: Processes) -> None:
+        """Train the epochs that are not done.
+
+        Raises:
+            TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
+        """
+        data, progress = self._loaders(), options.progress and is_main_process()
+        extra = [*options.callbacks]
+        if done == 0 and not self.history:
+            extra += self._begin(progress)
+        diagnostics = Diagnostics(self.history, self.baselines)
+        extra += [*options.training_callbacks(self.learn, done, self.history), diagnostics]
+        extra += processes.callbacks(self.history)
+        extra += recorders(self, options, done)
+        extra += self._ema_callbacks(options.ema)
+        self.metrics = Metrics()
+        faster = compiled(self.pair.generator) if options.compile else nullcontext()
+        with fit_context(self.learn, extra, progress), processes.sharing(data), faster:
+            self.learn.fit(options.epochs - done, options.rates(self.learn)[0], cbs=extra)
+        if diagnostics.error is not None:
+            raise diagnostics.error
+
+    def _ema_callbacks(self, decay: float | None) -> list[Callback]:
+        """Start, continue or drop the average of the weights, None for the one there is."""
+        if decay is None:
+            decay = self.pair.decay if self.history else self.fit_defaults.ema
+        self._average(decay or None)
+        if not decay or self.pair.average is None:
+            return []
+        return [EMACallback(self.pair.average, self.pair.generator, decay)]
 
     def _begin(self, progress: bool) -> list[Callback]:
         """Fit the start of the generator and measure what is simpler than the model."""
@@ -293,7 +286,7 @@ class Translator:
         data = self._loaders()
         if not validates_pairs(data):
             return []
-        with memory_said(data.valid.bs):
+        with memory_errors(data.valid.bs):
             self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
         if START not in self.baselines:
             return []
@@ -326,7 +319,7 @@ class Translator:
                 "launcher, and give it to fit(lr=...)."
             )
         self._fit_start(progress=True)
-        with surroundings(self.learn), put_back(self.learn):
+        with fit_context(self.learn), restored(self.learn):
             return float(self.learn.lr_find().valley)
 
     def __repr__(self) -> str:
@@ -474,7 +467,9 @@ class Translator:
 
     def saved_card(self) -> Card:
         """Return the card that is saved with the weights."""
-        return Card(self.name, self.options, self.card, self.history, self.metrics, self.baselines)
+        return Card(
+            self.name, asdict(self.config), self.card, self.history, self.metrics, self.baselines
+        )
 
     @classmethod
     def from_model(cls, path: str | os.PathLike[str]) -> Self:
@@ -507,8 +502,6 @@ class Translator:
     ) -> Self:
         """Return the model of a card with saved weights.
 
-        Memory is taken for the networks once the weights are known to be theirs.
-
         Args:
             data: Loaders or the data card that it is made for.
             card: What it was.
@@ -520,29 +513,20 @@ class Translator:
             ModelFileError: The card does not describe such a model, or the weights are of another.
         """
         try:
-            options = record(cls.fields)("options", card.options)
+            config = cls.config_class.from_card(card.options)
             average = any(name.startswith("average.") for name in shapes)
-            with without_weights():
-                model = cls._made(data, options, average)
-            compare_weights(model.pair, shapes, path)
-            weights = read()
-            if computes_buffers(model.pair):
-                model = cls._made(data, options, average)
-            load_weights(model.pair, weights, path)
-            model._place()
-            for module in model.pair.modules():
-                if isinstance(module, BackboneUNet):
-                    module.check_encoder()
+            model = with_weights(lambda: cls._made(data, config, average), shapes, read, path)
         except InvalidInputError as error:
             raise ModelFileError(
                 f"The card of {path} does not describe a {cls.__name__} of this version: "
                 f"{said(error)}. Save the model again."
             ) from error
+        model._place()
         return model
 
     @classmethod
-    def _made(cls, data: DataLoaders | DataCard, options: dict[str, Any], average: bool) -> Self:
-        model = cls(data, **options)  # type: ignore[call-arg]
+    def _made(cls, data: DataLoaders | DataCard, config: TranslatorConfig, average: bool) -> Self:
+        model = cls(data, **asdict(config))
         if average:
             model._average(0.0)
         return model
@@ -573,7 +557,7 @@ class Translator:
         found = Checkpoint.newest(path)
         if found is None:
             raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
-        card = card_in(found.facts, path, cls)
+        card = card_in(found.facts, path, cls.__name__, cls.config_class)
         if card.translator != cls.__name__:
             raise ModelFileError(
                 f"The checkpoint in {folder} is that of a {card.translator}; load it with "
@@ -592,7 +576,7 @@ class Translator:
         found = Checkpoint.newest(folder)
         if found is None:
             return 0
-        card = card_in(found.facts, folder, type(self))
+        card = card_in(found.facts, folder, self.name, self.config_class)
         other = card.differences(self.saved_card())
         if as_begun:
             other += found.other_batches(self.learn)

@@ -1,55 +1,32 @@
-"""Save and load a model: safetensors weights and a JSON card, never a pickle."""
+"""The card of a model: its class, arguments, data, history and metrics as JSON."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import os
 import platform
 import re
 import reprlib
-import uuid
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save, save_file
-from torch import Tensor
-
-from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard
-from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
-from geotranslate.files import sha256_of
+from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics.scores import Metrics
-from geotranslate.networks.weightless import Shapes, assign, compare, shapes_of
-from geotranslate.raster.writing import sole_holder
 from geotranslate.schema import (
-    MOST_BYTES,
     Fields,
     Later,
     any_number,
     anything,
     one_of,
-    parse_json,
     record,
     several,
     table,
     text,
     whole,
 )
-from geotranslate.training.weightfile import shapes_in
+from geotranslate.translators.config import TranslatorConfig
 
-CARD_FILE = "card.json"
-WEIGHTS_FILE = "model.safetensors"
-LOCK_FILE = ".geotranslate-saving.lock"
-PATIENCE = 10.0
-"""Seconds to wait while another process puts two files in place."""
 FORMAT = "geotranslate model"
 FORMAT_VERSION = 1
 
@@ -105,22 +82,25 @@ class Card:
         return [name for name, mine, theirs in compared if mine != theirs]
 
 
-def card_in(facts: dict[str, Any], folder: Path, translator: type[Any]) -> Card:
+def card_in(
+    facts: dict[str, Any], folder: Path, translator: str, config: type[TranslatorConfig]
+) -> Card:
     """Return the card in the facts of a checkpoint.
 
     Args:
         facts: Those of the checkpoint.
         folder: Where it lies.
-        translator: A class, whose options a card of it has all, also those that came later.
+        translator: Name of a class.
+        config: Its configuration, of which its cards then have all options, also later ones.
 
     Raises:
         ModelFileError: It is damaged.
     """
     try:
         card = Card.from_json(facts["card"])
-        if card.translator != translator.__name__:
+        if card.translator != translator:
             return card
-        return replace(card, options=record(translator.fields)("options", card.options))
+        return replace(card, options=asdict(config.from_card(card.options)))
     except InvalidInputError as error:
         raise ModelFileError(
             f"The checkpoint in {folder} is damaged ({said(error)}). Remove the folder and train "
@@ -128,13 +108,23 @@ def card_in(facts: dict[str, Any], folder: Path, translator: type[Any]) -> Card:
         ) from error
 
 
-def _name(name: str, value: Any) -> str:
+def class_name(name: str, value: Any) -> str:
+    """Return a text that can be the name of a class.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
     if len(text(name, value)) > 100 or not value.isprintable():
         raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give the name of a class.")
     return str(value)
 
 
-def _digest(name: str, value: Any) -> str:
+def sha256_text(name: str, value: Any) -> str:
+    """Return a SHA-256 in hexadecimal digits.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
     if not re.fullmatch("[0-9a-f]{64}", text(name, value)):
         raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give a SHA-256.")
     return str(value)
@@ -143,235 +133,13 @@ def _digest(name: str, value: Any) -> str:
 CARD: Fields = {
     "format": one_of((FORMAT,)),
     "format_version": whole(1, FORMAT_VERSION),
-    "translator": _name,
+    "translator": class_name,
     "options": table(anything),
     "data": lambda name, value: DataCard.from_json(value, name),
     "history": lambda name, value: list(several(table(any_number))(name, value)),
     "metrics": lambda name, value: Metrics.from_json(value, name),
     "baselines": Later(table(any_number), {}),
-    "versions": table(_name),
-    "weights_sha256": Later(_digest, ""),
+    "versions": table(class_name),
+    "weights_sha256": Later(sha256_text, ""),
 }
 """What `card.json` is; the card in a checkpoint has no weights of its own."""
-
-
-def _finite(value: Any) -> Any:
-    """Return a JSON value with infinity and NaN, which JSON lacks, as strings."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
-    """Write card and weights into a folder, each under a temporary name first.
-
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
-    several that save at the same time, the last one stays.
-
-    Raises:
-        RasterFileError: The folder cannot be written.
-        InvalidInputError: The card could not be read again.
-    """
-    if not os.path.isdir(folder.absolute().parent):
-        raise RasterFileError(
-            f"The folder {folder.parent}, in which the model {folder.name} shall be saved, does "
-            "not exist; create it first."
-        )
-    mark = uuid.uuid4().hex[:8]
-    new_weights = folder / f".{WEIGHTS_FILE}.{mark}.partial"
-    new_card = folder / f".{CARD_FILE}.{mark}.partial"
-    try:
-        folder.mkdir(exist_ok=True)
-        save_file(_plain(weights), new_weights)
-        content = card.to_json() | {"weights_sha256": sha256_of(new_weights)}
-        written = json.dumps(_finite(content), indent=2, allow_nan=False)
-        Card.from_json(parse_json(written))
-        new_card.write_text(written, encoding="utf-8")
-        with _sole_saver(folder):
-            os.replace(new_weights, folder / WEIGHTS_FILE)
-            os.replace(new_card, folder / CARD_FILE)
-    except RasterFileError:
-        raise
-    except (OSError, SafetensorError) as error:
-        raise RasterFileError(
-            f"The model {folder} cannot be saved: {said(error)}. Make sure that the folder may be "
-            "written and its disk has room."
-        ) from error
-    finally:
-        for partial in (new_weights, new_card):
-            with suppress(OSError):
-                partial.unlink()
-        with suppress(OSError):  # it holds a model
-            folder.rmdir()
-
-
-def _sole_saver(folder: Path) -> AbstractContextManager[bool]:
-    """Keep the weights of one save and the card of another one apart; the last one stays."""
-    return sole_holder(
-        folder / LOCK_FILE,
-        busy=f"Another process is saving a model in {folder} and does not end; give another folder "
-        "or try again.",
-        unwritable=lambda why: f"The model {folder} cannot be saved: {why}.",
-        patience=PATIENCE,
-    )
-
-
-def read_card(path: str | os.PathLike[str]) -> Card:
-    """Read a model's card.
-
-    Args:
-        path: Folder that `save` wrote, or the card in it.
-
-    Raises:
-        ModelFileError: It is missing, damaged or no model of geotranslate.
-    """
-    return SavedFolder.open(path).card
-
-
-def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
-    """Read a model's card and weights; nothing in the files is run.
-
-    Args:
-        path: Folder that `save` wrote, or the card in it.
-
-    Raises:
-        ModelFileError: It is missing, damaged or no model of geotranslate.
-    """
-    saved = SavedFolder.open(path)
-    return saved.card, saved.weights()
-
-
-@dataclass(frozen=True)
-class SavedFolder:
-    """A model in a folder, whose card was read and its weights not yet."""
-
-    folder: Path
-    card: Card
-    digest: str
-    """SHA-256 of the weights, as the card says."""
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> SavedFolder:
-        """Read the card of a model.
-
-        Args:
-            path: Folder that `save` wrote, or the card in it.
-
-        Raises:
-            ModelFileError: It is missing, damaged or no model of geotranslate.
-        """
-        folder = _folder(path)
-        with _damage(folder):
-            values = _values(folder)
-            digest = _digest("card.weights_sha256", values.get("weights_sha256"))
-            return cls(folder, Card.from_json(values), digest)
-
-    def shapes(self) -> Shapes:
-        """Return dtypes and shapes of the weights without reading them.
-
-        Raises:
-            ModelFileError: The file is damaged.
-        """
-        with _damage(self.folder):
-            return shapes_in(self.folder / WEIGHTS_FILE)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Read the weights.
-
-        Raises:
-            ModelFileError: They are damaged, or others than the card says.
-        """
-        with _damage(self.folder):
-            if self.digest != sha256_of(self.folder / WEIGHTS_FILE):
-                raise ModelFileError(
-                    f"{self.folder / WEIGHTS_FILE} does not belong to its card: it was replaced "
-                    "or damaged. Save or fetch the model again."
-                )
-            shapes_in(self.folder / WEIGHTS_FILE)
-            return load_file(self.folder / WEIGHTS_FILE)
-
-
-def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """Return what `card.json` says of these weights when they are saved."""
-    return hashlib.sha256(save(_plain(weights))).hexdigest()
-
-
-def saved_sha256(path: str | os.PathLike[str]) -> str | None:
-    """Return the SHA-256 of a saved model's weights, None where none can be read any more."""
-    try:
-        return sha256_of(_folder(path) / WEIGHTS_FILE)
-    except (ModelFileError, OSError):
-        return None
-
-
-def _folder(path: str | os.PathLike[str]) -> Path:
-    given = folder_path("path", path)
-    folder = given.parent if given.name == CARD_FILE else given
-    for name in (CARD_FILE, WEIGHTS_FILE):
-        if not os.path.isfile(folder / name):
-            raise ModelFileError(
-                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
-                "save wrote."
-            )
-    return folder
-
-
-def _values(folder: Path) -> dict[str, Any]:
-    with (folder / CARD_FILE).open("rb") as file:
-        values = parse_json(file.read(MOST_BYTES + 1))
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ModelFileError(
-            f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
-            "wrote."
-        )
-    if whole(1, 10**6)("card.format_version", values.get("format_version")) > FORMAT_VERSION:
-        versions = table(_name)("card.versions", values.get("versions"))
-        raise ModelFileError(
-            f"{folder} was saved by a newer geotranslate ({versions.get('geotranslate', 'unknown')}"
-            "); update geotranslate to load it."
-        )
-    return values
-
-
-@contextmanager
-def _damage(folder: Path) -> Iterator[None]:
-    """Turn what reading a damaged model raises into our sentence."""
-    try:
-        yield
-    except ModelFileError:
-        raise
-    except (InvalidInputError, OSError, SafetensorError) as error:
-        raise ModelFileError(
-            f"The model {folder} is damaged ({said(error)}). Save or fetch it again."
-        ) from error
-
-
-def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
-
-
-def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: object) -> None:
-    """Put weights into a module.
-
-    Raises:
-        ModelFileError: Names, shapes or dtypes are not those of the module.
-    """
-    compare_weights(module, shapes_of(weights), path)
-    assign(module, weights)
-
-
-def compare_weights(module: torch.nn.Module, shapes: Shapes, path: object) -> None:
-    """Compare saved weights with those of a module.
-
-    Raises:
-        ModelFileError: Names, shapes or dtypes are not those of the module.
-    """
-    try:
-        compare(module, shapes)
-    except InvalidInputError as error:
-        raise ModelFileError(
-            f"The weights of {path} are not those of the networks that its card describes: "
-            f"{said(error)}."
-        ) from error

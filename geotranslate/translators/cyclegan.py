@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastai.data.core import DataLoaders
@@ -12,7 +13,7 @@ from torch import nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.tensors import RgbBands, draw_table
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.measures import Palette
 from geotranslate.metrics.scores import Metrics
@@ -23,28 +24,34 @@ from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.twoway import TwoWay
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.schema import Fields, checked, real, truth, whole
+from geotranslate.schema import real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.validation import CycleValidation
 from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
-from geotranslate.translators.cycles import cycle_rows, measure_cycle
-from geotranslate.translators.measuring import fill_of
-from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
+from geotranslate.translators.config import (
+    MAX_BLOCKS,
+    FitDefaults,
+    TranslatorConfig,
+    option,
+    weight,
+)
+from geotranslate.translators.measuring import cycle_rows, fill_of, measure_cycle
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
 
 MIN_CHIP_SIZE = 16
-CYCLEGAN: Fields = {
-    **SHARED,
-    "gen_blocks": whole(1, MAX_BLOCKS),
-    "lsgan": truth,
-    "lambda_cycle": real(above=0),
-    "lambda_identity": weight,
-    "pool_size": whole(0, 10_000),
-}
-"""Options of a CycleGAN, the only ones that its card may hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGANConfig(TranslatorConfig):
+    """Arguments that rebuild a CycleGAN."""
+
+    gen_blocks: int = option(whole(1, MAX_BLOCKS))
+    lsgan: bool = option(truth)
+    lambda_cycle: float = option(real(above=0))
+    lambda_identity: float = option(weight)
+    pool_size: int = option(whole(0, 10_000))
 
 
 @register
@@ -64,7 +71,7 @@ class CycleGAN(Translator):
         lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
         lambda_cycle: Weight of the difference in -1..1 between an image and its way there and back.
         lambda_identity: Weight, as a share of `lambda_cycle`, of what a generator changes in images
-            that are of its target's kind already; not used, and 0 in `options`, where the sides
+            that are of its target's kind already; not used, and 0 in `config`, where the sides
             differ in their bands.
         pool_size: Former translations that each discriminator sees again; 0 for none.
         ngf: Filters of the generators' first convolution.
@@ -82,8 +89,7 @@ class CycleGAN(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
-    fields = CYCLEGAN
-    own_schedule: Schedule = "linear_decay"
+    config_class = CycleGANConfig
 
     def __init__(
         self,
@@ -104,22 +110,21 @@ class CycleGAN(Translator):
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
-        options: dict[str, Any] = {
-            "gen_blocks": gen_blocks,
-            "lsgan": lsgan,
-            "lambda_cycle": lambda_cycle,
-            "lambda_identity": lambda_identity,
-            "pool_size": pool_size,
-            "ngf": ngf,
-            "ndf": ndf,
-            "n_layers": n_layers,
-            "norm": norm,
-            "upsample": upsample,
-            "padding": padding,
-            "dropout": dropout,
-            "label_smoothing": label_smoothing,
-        }
-        options = checked(options, CYCLEGAN)
+        config = CycleGANConfig(
+            gen_blocks=gen_blocks,
+            lsgan=lsgan,
+            lambda_cycle=lambda_cycle,
+            lambda_identity=lambda_identity,
+            pool_size=pool_size,
+            ngf=ngf,
+            ndf=ndf,
+            n_layers=n_layers,
+            norm=norm,
+            upsample=upsample,
+            padding=padding,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+        )
         card = data_card(data)
         if card.chip_size < MIN_CHIP_SIZE:
             raise InvalidInputError(
@@ -127,40 +132,40 @@ class CycleGAN(Translator):
                 f"{MIN_CHIP_SIZE} px or more."
             )
         if not _same_bands(card.source, card.target):
-            options["lambda_identity"] = 0.0
+            config = replace(config, lambda_identity=0.0)
         with seeded(card.seed):
-            forth = _generator(card.source, card.target, options)
-            generators = TwoWay(forth, _generator(card.target, card.source, options))
-            judges = nn.ModuleDict(
-                {
-                    "of_source": _discriminator(card.source, card.chip_size, options),
-                    "of_target": _discriminator(card.target, card.chip_size, options),
-                }
-            )
-        pairs = validates_pairs(data)
-        names = ("lambda_cycle", "lambda_identity", "pool_size", "label_smoothing")
-        fill = fill_of(card.target)
+            forth = _generator(card.source, card.target, config)
+            generators = TwoWay(forth, _generator(card.target, card.source, config))
+            of_source = _discriminator(card.source, card.chip_size, config)
+            of_target = _discriminator(card.target, card.chip_size, config)
+        pairs, fill = validates_pairs(data), fill_of(card.target)
+        objective = CycleObjective(
+            generators,
+            of_source=of_source,
+            of_target=of_target,
+            fill=fill,
+            gan_mode="lsgan" if config.lsgan else "vanilla",
+            lambda_cycle=config.lambda_cycle,
+            lambda_identity=config.lambda_identity,
+            pool_size=config.pool_size,
+            label_smoothing=config.label_smoothing,
+        )
+        monitor = "valid_l1" if pairs else "valid_cycle"
         super().__init__(
             data,
-            AdversarialPair(generators, judges),
-            stride=forth.stride,
-            radius=forth.radius,
-            options=options,
-            objective=CycleObjective(
-                generators,
-                **judges,  # type: ignore[arg-type]
-                fill=fill,
-                gan_mode="lsgan" if options["lsgan"] else "vanilla",
-                **{name: options[name] for name in names},
+            AdversarialPair(
+                generators, nn.ModuleDict({"of_source": of_source, "of_target": of_target})
             ),
+            config,
+            objective=objective,
             checks=[CycleValidation(fill, paired=pairs)],
+            defaults=FitDefaults(schedule="linear_decay", monitor=monitor),
         )
         back = Inference(self._ways().back, card.reversed(), forth.stride, forth.radius)
         self._back = Predictor(back, self, direction="BtoA")
         self._back.opposite, self.predictor.opposite = self.predictor, self._back
-        self.own_monitor = "valid_l1" if pairs else "valid_cycle"
         if pretrained_path is not None:
-            start_from(pretrained_path, self.pair, card, options)
+            start_from(pretrained_path, self.pair, card, config)
 
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.
@@ -240,14 +245,18 @@ def _same_bands(source: Side, target: Side) -> bool:
     return source.bands == target.bands and (not named or source.band_names == target.band_names)
 
 
-def _generator(source: Side, target: Side, options: dict[str, Any]) -> ResNet:
-    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
-    shape["bounded"] = target.scaling.bounded
-    return ResNet(source.bands, target.bands, blocks=options["gen_blocks"], **shape)
+def _generator(source: Side, target: Side, config: CycleGANConfig) -> ResNet:
+    return ResNet(
+        source.bands,
+        target.bands,
+        blocks=config.gen_blocks,
+        bounded=target.scaling.bounded,
+        **config.layers,
+    )
 
 
-def _discriminator(side: Side, chip_size: int, options: dict[str, Any]) -> PatchGAN:
-    check_chip_size(options["n_layers"], chip_size)
-    # It never sees a tile: what cures generators of seams is no matter here.
-    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
-    return PatchGAN(side.bands, ndf=options["ndf"], n_layers=options["n_layers"], norm=norm)
+def _discriminator(side: Side, chip_size: int, config: CycleGANConfig) -> PatchGAN:
+    check_chip_size(config.n_layers, chip_size)
+    return PatchGAN(
+        side.bands, ndf=config.ndf, n_layers=config.n_layers, norm=config.discriminator_norm
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 from fastai.data.core import DataLoaders
 
+from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
@@ -22,19 +23,19 @@ from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.objectives import GanMode, PairDiscriminator, PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.options import (
-    FIT_DEFAULTS,
-    PIX2PIX,
-    Network,
-    Recipe,
-    Start,
-    check,
-    complete,
-    depth_of,
-    feature_weight,
-)
 from geotranslate.translators.pretrained import holds_encoder, start_from
+from geotranslate.translators.recipes import (
+    RECIPES,
+    Network,
+    Pix2PixConfig,
+    RecipeName,
+    Start,
+    feature_weight,
+    recipe_name,
+)
 from geotranslate.translators.registry import register
+
+T = TypeVar("T")
 
 
 @register
@@ -102,13 +103,13 @@ class Pix2Pix(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
-    fields = PIX2PIX
+    config_class = Pix2PixConfig
 
     def __init__(
         self,
         data: DataLoaders | DataCard,
         *,
-        recipe: Recipe = "auto",
+        recipe: RecipeName = "auto",
         start: Start = "auto",
         pretrained_path: str | os.PathLike[str] | None = None,
         backbone: str | None = None,
@@ -128,55 +129,51 @@ class Pix2Pix(Translator):
         label_smoothing: float = 0.0,
         perceptual_loss: bool | float = False,
     ) -> None:
-        options: dict[str, Any] = {
-            "recipe": recipe,
-            "start": start,
-            "backbone": backbone,
-            "generator": generator,
-            "depth": depth,
-            "ngf": ngf,
-            "ndf": ndf,
-            "n_layers": n_layers,
-            "norm": norm,
-            "upsample": upsample,
-            "padding": padding,
-            "dropout": dropout,
-            "lambda_l1": lambda_l1,
-            "lambda_gan": lambda_gan,
-            "gan_after": gan_after,
-            "gan_mode": gan_mode,
-            "label_smoothing": label_smoothing,
-            "perceptual_loss": feature_weight(perceptual_loss),
-        }
         card = paired_card(data, type(self).__name__)
-        options = check(complete(options, card.target))
-        defaults = FIT_DEFAULTS[options["recipe"]]
-        alone = isinstance(data, DataLoaders) and data.train.bs == 1
-        options["depth"] = depth_of(card, options, alone=alone)
+        name = recipe_name(recipe, card.target)
+        choice("start", start, get_args(Start))
+        chosen = RECIPES[name]
+        config = Pix2PixConfig(
+            recipe=name,
+            start=chosen.start if start == "auto" else start,
+            backbone=backbone,
+            generator=_or(generator, chosen.generator if backbone is None else "unet"),
+            depth=depth,
+            ngf=ngf,
+            ndf=ndf,
+            n_layers=n_layers,
+            norm=_or(norm, chosen.norm),
+            upsample=_or(upsample, chosen.upsample),
+            padding=_or(padding, chosen.padding),
+            dropout=dropout,
+            lambda_l1=lambda_l1,
+            lambda_gan=chosen.lambda_gan
+            if lambda_gan is None or (isinstance(lambda_gan, str) and lambda_gan == "auto")
+            else lambda_gan,
+            gan_after=_or(gan_after, chosen.gan_after),
+            gan_mode=gan_mode,
+            label_smoothing=label_smoothing,
+            perceptual_loss=feature_weight(perceptual_loss),
+        )
+        single = isinstance(data, DataLoaders) and data.train.bs == 1
+        config = config.for_chips(card, single=single)
         with seeded(card.seed):
-            network = encoded(_generator(card, options), card.source)
+            generated = encoded(_generator(card, config), card.source)
             discriminator = (
-                encoded(_discriminator(card, options), card.source)
-                if options["lambda_gan"]
-                else None
+                encoded(_discriminator(card, config), card.source) if config.lambda_gan else None
             )
-        objective = None if discriminator is None else _objective(discriminator, options)
         super().__init__(
             data,
-            AdversarialPair(network, discriminator),
-            stride=network.stride,
-            radius=network.radius,
-            options=options,
-            objective=objective,
-            betas=defaults.betas,
-            gan_after=options["gan_after"],
+            AdversarialPair(generated, discriminator),
+            config,
+            objective=None if discriminator is None else _objective(discriminator, config),
+            gan_after=config.gan_after,
+            defaults=chosen.fit,
         )
-        self.own_rate, self.own_schedule = defaults.lr, defaults.schedule
-        self.own_decay = defaults.ema
-        if recipe == "paper":
+        if name == "paper":
             self.predictor.norm_stats = "tile"
         if pretrained_path is not None:
-            start_from(pretrained_path, self.pair, card, options)
+            start_from(pretrained_path, self.pair, card, config)
             # That of a saved model is fitted; beside an encoder from a file it has to be.
             self.fits_start = holds_encoder(pretrained_path)
 
@@ -196,38 +193,54 @@ class Pix2Pix(Translator):
             generator.unfreeze()
 
 
-def _generator(card: DataCard, options: dict[str, Any]) -> Any:
+def _or(given: T | None, default: T) -> T:
+    return default if given is None else given
+
+
+def _generator(card: DataCard, config: Pix2PixConfig) -> Any:
     seen, made = source_channels(card.source), card.target.bands
-    if options["start"] == "none":
-        return _network(seen, made, options, bounded=card.target.scaling.bounded)
+    if config.start == "none":
+        return _network(seen, made, config, bounded=card.target.scaling.bounded)
     start = PixelNetwork(seen, made)
-    return Started(start, _network(seen + made, made, options, bounded=False))
+    return Started(start, _network(seen + made, made, config, bounded=False))
 
 
-def _network(bands_in: int, bands_out: int, options: dict[str, Any], *, bounded: bool) -> Any:
-    bands = bands_in, bands_out
-    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
-    shape["bounded"] = bounded
-    if options["generator"] == "resunet":
-        shape.pop("upsample")
-        return ResUNet(*bands, depth=options["depth"], **shape)
-    if options["generator"] != "unet":
-        return ResNet(*bands, blocks=int(options["generator"].removeprefix("resnet")), **shape)
-    if options["backbone"] is not None:
-        return BackboneUNet(options["backbone"], *bands, **shape)
-    return UNet(*bands, depth=options["depth"], **shape)
+def _network(bands_in: int, bands_out: int, config: Pix2PixConfig, *, bounded: bool) -> Any:
+    bands, levels = (bands_in, bands_out), config.depth or 0
+    if config.generator == "resunet":
+        return ResUNet(
+            *bands,
+            depth=levels,
+            ngf=config.ngf,
+            norm=config.norm,
+            padding=config.padding,
+            dropout=config.dropout,
+            bounded=bounded,
+        )
+    if config.generator != "unet":
+        blocks = int(config.generator.removeprefix("resnet"))
+        return ResNet(*bands, blocks=blocks, bounded=bounded, **config.layers)
+    if config.backbone is not None:
+        return BackboneUNet(config.backbone, *bands, bounded=bounded, **config.layers)
+    return UNet(*bands, depth=levels, bounded=bounded, **config.layers)
 
 
-def _discriminator(card: DataCard, options: dict[str, Any]) -> PatchGAN:
-    check_chip_size(options["n_layers"], card.chip_size)
-    # It never sees a tile: what cures generators of seams is no matter here.
-    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
-    shape = {name: options[name] for name in ("ndf", "n_layers")}
-    bands = source_channels(card.source) + card.target.bands
-    return PatchGAN(bands, norm=norm, **shape)
+def _discriminator(card: DataCard, config: Pix2PixConfig) -> PatchGAN:
+    check_chip_size(config.n_layers, card.chip_size)
+    return PatchGAN(
+        source_channels(card.source) + card.target.bands,
+        ndf=config.ndf,
+        n_layers=config.n_layers,
+        norm=config.discriminator_norm,
+    )
 
 
-def _objective(discriminator: PairDiscriminator, options: dict[str, Any]) -> PairedObjective:
-    names = ("lambda_l1", "lambda_gan", "gan_mode", "label_smoothing")
-    weights = {name: options[name] for name in names}
-    return PairedObjective(discriminator, **weights, lambda_features=options["perceptual_loss"])
+def _objective(discriminator: PairDiscriminator, config: Pix2PixConfig) -> PairedObjective:
+    return PairedObjective(
+        discriminator,
+        lambda_l1=config.lambda_l1,
+        lambda_gan=config.lambda_gan,
+        gan_mode=config.gan_mode,
+        label_smoothing=config.label_smoothing,
+        lambda_features=config.perceptual_loss,
+    )

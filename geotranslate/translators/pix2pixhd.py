@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from fastai.data.core import DataLoaders
 
@@ -12,35 +13,42 @@ from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.multiscale import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.resnet import ResNet
-from geotranslate.schema import Fields, checked, one_of, truth, whole
+from geotranslate.schema import one_of, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.objectives import PairedObjective
 from geotranslate.translators.base import Translator
+from geotranslate.translators.config import (
+    MAX_BLOCKS,
+    FitDefaults,
+    TranslatorConfig,
+    option,
+    weight,
+)
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.options import MAX_BLOCKS, SHARED, weight
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
 
 Network = Literal["global", "local"]
-PIX2PIXHD: Fields = {
-    **SHARED,
-    "gen_network": one_of(Network),
-    "n_downsample_global": whole(1, 12),
-    "n_blocks_global": whole(1, MAX_BLOCKS),
-    "n_local_enhancers": whole(1, 12),
-    "n_blocks_local": whole(0, MAX_BLOCKS),
-    "lsgan": truth,
-    "n_dscr": whole(1, 12),
-    "feat_loss": truth,
-    "lambda_feat": weight,
-    "lambda_l1": weight,
-}
-"""Options of a Pix2PixHD, the only ones that its card may hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2PixHDConfig(TranslatorConfig):
+    """Arguments that rebuild a Pix2PixHD."""
+
+    gen_network: Network = option(one_of(Network))
+    n_downsample_global: int = option(whole(1, 12))
+    n_blocks_global: int = option(whole(1, MAX_BLOCKS))
+    n_local_enhancers: int = option(whole(1, 12))
+    n_blocks_local: int = option(whole(0, MAX_BLOCKS))
+    lsgan: bool = option(truth)
+    n_dscr: int = option(whole(1, 12))
+    feat_loss: bool = option(truth)
+    lambda_feat: float = option(weight)
+    lambda_l1: float = option(weight)
 
 
 @register
@@ -87,8 +95,7 @@ class Pix2PixHD(Translator):
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
-    fields = PIX2PIXHD
-    own_schedule: Schedule = "linear_decay"
+    config_class = Pix2PixHDConfig
 
     def __init__(
         self,
@@ -114,48 +121,47 @@ class Pix2PixHD(Translator):
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
-        options: dict[str, Any] = {
-            "gen_network": gen_network,
-            "n_downsample_global": n_downsample_global,
-            "n_blocks_global": n_blocks_global,
-            "n_local_enhancers": n_local_enhancers,
-            "n_blocks_local": n_blocks_local,
-            "lsgan": lsgan,
-            "n_dscr": n_dscr,
-            "feat_loss": feat_loss,
-            "lambda_feat": lambda_feat,
-            "lambda_l1": lambda_l1,
-            "ngf": ngf,
-            "ndf": ndf,
-            "n_layers": n_layers,
-            "norm": norm,
-            "upsample": upsample,
-            "padding": padding,
-            "dropout": dropout,
-            "label_smoothing": label_smoothing,
-        }
-        options = checked(options, PIX2PIXHD)
+        config = Pix2PixHDConfig(
+            gen_network=gen_network,
+            n_downsample_global=n_downsample_global,
+            n_blocks_global=n_blocks_global,
+            n_local_enhancers=n_local_enhancers,
+            n_blocks_local=n_blocks_local,
+            lsgan=lsgan,
+            n_dscr=n_dscr,
+            feat_loss=feat_loss,
+            lambda_feat=lambda_feat,
+            lambda_l1=lambda_l1,
+            ngf=ngf,
+            ndf=ndf,
+            n_layers=n_layers,
+            norm=norm,
+            upsample=upsample,
+            padding=padding,
+            dropout=dropout,
+            label_smoothing=label_smoothing,
+        )
         card = paired_card(data, type(self).__name__)
         with seeded(card.seed):
-            network = encoded(_generator(card, options), card.source)
-            discriminator = encoded(_discriminator(card, options), card.source)
+            generator = encoded(_generator(card, config), card.source)
+            discriminator = encoded(_discriminator(card, config), card.source)
+        objective = PairedObjective(
+            discriminator,
+            lambda_l1=config.lambda_l1,
+            lambda_gan=1.0,
+            gan_mode="lsgan" if config.lsgan else "vanilla",
+            label_smoothing=config.label_smoothing,
+            lambda_features=config.lambda_feat if config.feat_loss else 0.0,
+        )
         super().__init__(
             data,
-            AdversarialPair(network, discriminator),
-            stride=network.stride,
-            radius=network.radius,
-            options=options,
-            objective=PairedObjective(
-                discriminator,
-                lambda_l1=options["lambda_l1"],
-                lambda_gan=1.0,
-                gan_mode="lsgan" if options["lsgan"] else "vanilla",
-                label_smoothing=options["label_smoothing"],
-                lambda_features=options["lambda_feat"] if options["feat_loss"] else 0.0,
-            ),
+            AdversarialPair(generator, discriminator),
+            config,
+            objective=objective,
+            defaults=FitDefaults(schedule="linear_decay"),
         )
         if pretrained_path is not None:
-            start_from(pretrained_path, self.pair, card, options)
+            start_from(pretrained_path, self.pair, card, config)
 
     def unfreeze(self) -> None:
         """Make the global network trainable that started frozen inside the local one."""
@@ -164,39 +170,39 @@ class Pix2PixHD(Translator):
             generator.unfreeze()
 
 
-def _generator(card: DataCard, options: dict[str, Any]) -> ResNet | LocalEnhancer:
+def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhancer:
     bands = source_channels(card.source), card.target.bands
-    shape = {name: options[name] for name in ("ngf", "norm", "upsample", "padding", "dropout")}
-    shape["bounded"] = card.target.scaling.bounded
-    coarse = options["n_downsample_global"], options["n_blocks_global"]
-    fine = options["n_local_enhancers"] if options["gen_network"] == "local" else 0
-    least = 2 ** (coarse[0] + fine + 1)
+    bounded, halvings = card.target.scaling.bounded, config.n_downsample_global
+    enhancers = config.n_local_enhancers if config.gen_network == "local" else 0
+    least = 2 ** (halvings + enhancers + 1)
     if card.chip_size < least:
         raise InvalidInputError(
             f"Chips of {card.chip_size} px are too small for a generator that halves them "
-            f"{coarse[0] + fine} times; use chips of {least} px or more, or a smaller "
+            f"{halvings + enhancers} times; use chips of {least} px or more, or a smaller "
             "n_downsample_global."
         )
-    if not fine:
-        return ResNet(*bands, downsamplings=coarse[0], blocks=coarse[1], **shape)
+    if not enhancers:
+        blocks = config.n_blocks_global
+        return ResNet(
+            *bands, downsamplings=halvings, blocks=blocks, bounded=bounded, **config.layers
+        )
     return LocalEnhancer(
         *bands,
-        n_local_enhancers=fine,
-        n_blocks_local=options["n_blocks_local"],
-        n_downsample_global=coarse[0],
-        n_blocks_global=coarse[1],
-        **shape,
+        n_local_enhancers=enhancers,
+        n_blocks_local=config.n_blocks_local,
+        n_downsample_global=halvings,
+        n_blocks_global=config.n_blocks_global,
+        bounded=bounded,
+        **config.layers,
     )
 
 
-def _discriminator(card: DataCard, options: dict[str, Any]) -> MultiscaleDiscriminator:
-    check_chip_size(options["n_layers"], options["n_dscr"], card.chip_size)
-    # It never sees a tile: what cures generators of seams is no matter here.
-    norm: Norm = "batch" if options["norm"] in ("renorm", "channel") else options["norm"]
+def _discriminator(card: DataCard, config: Pix2PixHDConfig) -> MultiscaleDiscriminator:
+    check_chip_size(config.n_layers, card.chip_size, config.n_dscr)
     return MultiscaleDiscriminator(
         source_channels(card.source) + card.target.bands,
-        scales=options["n_dscr"],
-        ndf=options["ndf"],
-        n_layers=options["n_layers"],
-        norm=norm,
+        scales=config.n_dscr,
+        ndf=config.ndf,
+        n_layers=config.n_layers,
+        norm=config.discriminator_norm,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +21,9 @@ from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.weightfile import shapes_in
-from geotranslate.translators.card import CARD_FILE, Card, read_model
+from geotranslate.translators.card import Card
+from geotranslate.translators.config import TranslatorConfig
+from geotranslate.translators.modelfolder import CARD_FILE, read_model
 
 ARCHITECTURE = (
     "start",
@@ -63,7 +65,7 @@ def holds_encoder(path: str | os.PathLike[str]) -> bool:
 
 
 def start_from(
-    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
+    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, config: TranslatorConfig
 ) -> None:
     """Put the weights of a saved model, or an encoder's into a backbone, which is then frozen.
 
@@ -74,7 +76,7 @@ def start_from(
             by torch or safetensors.
         pair: The networks.
         card: What the new model is trained on.
-        options: What it is made of.
+        config: Its arguments.
 
     Raises:
         ModelFileError: The file cannot be read, or its weights do not fit.
@@ -82,7 +84,7 @@ def start_from(
     """
     file = file_path("pretrained_path", path)
     if not holds_encoder(file):
-        _continue(path, pair, card, options)
+        _continue(path, pair, card, config)
         return
     generator = unwrapped(pair.generator)
     if not isinstance(generator, BackboneUNet):
@@ -94,26 +96,28 @@ def start_from(
         generator.load_encoder(_state_dict(file))
     except InvalidInputError as error:
         raise ModelFileError(
-            f"The weights of {path} are not those of the backbone {options['backbone']}: "
+            f"The weights of {path} are not those of the backbone {vars(config)['backbone']}: "
             f"{said(error)}."
         ) from error
     generator.freeze()
 
 
 def _continue(
-    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, options: dict[str, Any]
+    path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, config: TranslatorConfig
 ) -> None:
     former, weights = read_model(path)
     weights = _translating(weights)
-    if former.options.get("gen_network") == "global" and options.get("gen_network") == "local":
+    if former.options.get("gen_network") == "global" and isinstance(
+        unwrapped(pair.generator), LocalEnhancer
+    ):
         if not _load_coarse(pair, weights):
             raise ModelFileError(
                 f"The generator of {path} does not fit into this model's: "
-                f"{_differences(former, card, options, COARSE)}. "
+                f"{_differences(former, card, config, COARSE)}. "
                 "Give the same arguments and bands, or another pretrained_path."
             )
     else:
-        _load_all(path, pair, weights, former, card, options)
+        _load_all(path, pair, weights, former, card, config)
     there, here = former.data.source.class_numbers, card.source.class_numbers
     if there != here:
         warn(
@@ -129,7 +133,7 @@ def _load_all(
     weights: dict[str, Tensor],
     former: Card,
     card: DataCard,
-    options: dict[str, Any],
+    config: TranslatorConfig,
 ) -> None:
     fitting: dict[str, Tensor] = {}
     for name, network in pair.named_children():
@@ -140,7 +144,7 @@ def _load_all(
             if _shapes(own) != _shapes(found):
                 raise ModelFileError(
                     f"The {name} of {path} has other weights than this model's: "
-                    f"{_differences(former, card, options)}. "
+                    f"{_differences(former, card, config)}. "
                     "Give the same arguments and bands, or another pretrained_path."
                 )
             fitting |= found
@@ -184,10 +188,11 @@ def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
 def _differences(
     former: Card,
     card: DataCard,
-    options: dict[str, Any],
+    config: TranslatorConfig,
     compared: Sequence[str] = ARCHITECTURE,
 ) -> str:
     unknown = f"it is a {former.translator}, or of another version"
+    options = asdict(config)
     if former.options.keys() != options.keys():
         return unknown
     there, here = (

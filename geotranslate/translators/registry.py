@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from geotranslate.errors import ModelFileError
 from geotranslate.translators.base import Translator
-from geotranslate.translators.card import read_card
+from geotranslate.translators.modelfolder import read_card
 
 TranslatorT = TypeVar("TranslatorT", bound=type[Translator])
 

@@ -339,7 +339,7 @@ def epochs_within(
         alone = (time.process_time() - began) / 12
         file.write_text(json.dumps([first, step, alone]))
     first, step, alone = json.loads(file.read_text())
-    rest = Pix2Pix(data, ngf=FILTERS, ndf=FILTERS, **arm.model).options["gan_after"]
+    rest = Pix2Pix(data, ngf=FILTERS, ndf=FILTERS, **arm.model).config.gan_after
     # Validation: no gradients, but whole chips.
     pixels = len(data.valid_ds) * data.valid_ds.side**2 / (BATCH_SIZE * CROP**2)
     epoch = len(data.train) * (rest * alone + (1 - rest) * step) + pixels * alone / 3

@@ -226,7 +226,7 @@ def measure(out: Path, only: str, ways: list[str]) -> None:
 
 def possible(model: Any, way: dict[str, Any]) -> bool:
     """Return whether a model has the statistics that a way asks for."""
-    normalised = model.options["norm"] not in ("channel", "none")
+    normalised = model.config.norm not in ("channel", "none")
     return "norm_stats" not in way or normalised
 
 

@@ -12,7 +12,7 @@ from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction.hardware import frozen
+from geotranslate.prediction.inference import frozen
 from geotranslate.training.callbacks.ema import averaged
 
 LEVELS = (-1.0, -0.6, 0.3, 1.0)
@@ -76,7 +76,7 @@ def test_classes_are_no_weights_and_follow_the_network() -> None:
 
 
 @pytest.mark.parametrize("make", [by_tile, fixed, between_tiles])
-def test_normalisations_inside_are_replaced(make: Callable[[nn.Module], nn.Module]) -> None:
+def test_normalizations_inside_are_replaced(make: Callable[[nn.Module], nn.Module]) -> None:
     given, places = numbers()
     network = unet()
     expected = run(make(network.network), bands_of(places))

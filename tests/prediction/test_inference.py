@@ -12,7 +12,7 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction import hardware
+from geotranslate.prediction import inference as inference_module
 from geotranslate.prediction.inference import Inference
 from tests.conftest import values
 
@@ -118,7 +118,7 @@ def test_bfloat16_differs_little_and_not_at_all_from_itself() -> None:
 def test_auto_is_bfloat16_where_the_machine_multiplies_it(
     monkeypatch: pytest.MonkeyPatch, capable: bool, expected: str
 ) -> None:
-    monkeypatch.setattr(hardware, "multiplies_bfloat16", lambda device: capable)
+    monkeypatch.setattr(inference_module, "multiplies_bfloat16", lambda device: capable)
     assert unet().at("auto").precision == expected
 
 

@@ -26,7 +26,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.prediction import normstats, scenestatistics
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics
-from geotranslate.prediction.scenestatistics import FILE, Surveyor, complete, sampled, spread
+from geotranslate.prediction.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis
 from geotranslate.raster.tiling.interpolation import InterpolationGrid
@@ -275,7 +275,7 @@ def translated(inference: Inference, scene: Path, output: Path, **options: Any) 
         known.append(inference.knowing(statistics))
         return known[1]
 
-    apply = Surveyor(inference, finish) if inference.looks_first else inference
+    apply = Prescan(inference, finish) if inference.looks_first else inference
     options = {"bands_out": 1, "dtype": "float32", "progress": False, **options}
     return translate_raster(scene, output, apply, **options), known[-1]
 

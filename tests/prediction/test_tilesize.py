@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,11 +87,14 @@ def test_tiles_are_those_that_the_statistics_are_good_for(
 ) -> None:
     network, card = UNet(1, 1, depth=depth, ngf=2).eval(), make_card()
     inference = Inference(network, card, network.stride, network.radius)
-    settings = {"overlap": None, "padding": None, "blend": "auto"}
-    translation = Translation(
-        inference.at("float32", norm_stats), inference, card, None, None, settings
+    inference = inference.at("float32", norm_stats)
+    options: Any = SimpleNamespace(
+        tile_size="auto", overlap=None, padding=None, blend="auto", workers=1
     )
-    assert translation._tile((6000, 6000)) == tile
+    scene: Any = SimpleNamespace(grid=SimpleNamespace(height=6000, width=6000))
+    provenance: Any = None
+    found = Translation(inference, inference, provenance, options)._tile_size(scene)
+    assert found == tile
 
 
 def test_bands_of_many_classes_take_memory() -> None:

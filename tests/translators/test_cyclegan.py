@@ -108,13 +108,13 @@ def test_identity_counts_where_the_sides_have_the_same_bands(alike: CycleGAN) ->
         (named, card.target, 0.5),
     ):
         made = CycleGAN(replace(card, source=source, target=target), **SMALL)
-        assert made.options["lambda_identity"] == weight
+        assert made.config.lambda_identity == weight
         assert ("g_identity" in made.learn.metrics.attrgot("name")) == (weight > 0)
-    assert CycleGAN(card, **SMALL, lambda_identity=0).options["lambda_identity"] == 0
+    assert CycleGAN(card, **SMALL, lambda_identity=0).config.lambda_identity == 0
 
 
 def test_bands_that_differ_leave_identity_out(unlike: CycleGAN) -> None:
-    assert unlike.options["lambda_identity"] == 0
+    assert unlike.config.lambda_identity == 0
     unlike.fit(1, **FIT)
     assert "g_identity" not in unlike.history[0]
 
@@ -125,7 +125,7 @@ def test_every_epoch_leaves_a_row_of_both_ways(alike: CycleGAN) -> None:
     for row in alike.history:
         assert {*row} >= columns
         assert np.isfinite(list(row.values())).all()
-    assert alike.own_monitor == "valid_l1"
+    assert alike.fit_defaults.monitor == "valid_l1"
     assert {"valid_cycle", "valid_l1"} <= {*alike.available_metrics}
 
 
@@ -203,7 +203,7 @@ def test_saved_model_translates_both_ways_as_before(alike: CycleGAN, tmp_path: P
     image = values((2, 40, 50), "uint8")
     for again in (load_model(folder), CycleGAN.from_model(folder / "card.json")):
         assert type(again) is CycleGAN
-        assert (again.options, again.history) == (alike.options, alike.history)
+        assert (again.config, again.history) == (alike.config, alike.history)
         assert again.card == alike.card
         assert again.digest() == alike.digest() == again.towards("BtoA").digest()
         found = {}
@@ -236,7 +236,7 @@ def test_training_starts_from_what_a_saved_model_translates_with(
         assert torch.equal(begun.pair.generator.state_dict()[name], value)
     for name, value in alike.pair.discriminator.state_dict().items():
         assert torch.equal(begun.pair.discriminator.state_dict()[name], value)
-    assert "pretrained_path" not in begun.options
+    assert not hasattr(begun.config, "pretrained_path")
     with pytest.raises(
         ModelFileError, match="other weights than this model's: gen_blocks is 1 there and 2 here"
     ):

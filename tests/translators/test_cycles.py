@@ -15,7 +15,7 @@ import torch
 from geotranslate import CycleGAN, load_model, prepare_data
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.scores import Metrics
-from geotranslate.translators import cycles
+from geotranslate.translators import measuring as cycles
 from tests.conftest import WriteRaster
 
 WriteChips = Callable[..., Path]
@@ -200,7 +200,7 @@ def test_an_epoch_is_judged_by_the_way_there_and_back(
                 losses.append(float(one + other) / 2)
         assert row["valid_cycle"] == pytest.approx(np.mean(losses), rel=1e-4)
         assert ("valid_l1" in row) == data.card.paired
-        assert model.own_monitor == ("valid_l1" if data.card.paired else "valid_cycle")
+        assert model.fit_defaults.monitor == ("valid_l1" if data.card.paired else "valid_cycle")
         if not data.card.paired:
             assert row["valid_loss"] == pytest.approx(row["valid_cycle"], rel=1e-4)
             assert "std_ratio" not in row

@@ -18,8 +18,7 @@ from geotranslate.chips.bands.scaling import ScalingKind, make_scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import ClassBands
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction.hardware import frozen
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, frozen
 from geotranslate.translators.encoding import encoded, source_channels
 from tests.prediction.test_inference import make_card
 

@@ -271,8 +271,8 @@ def test_cards_of_before_lack_what_came_later(models: list[Path]) -> None:
     was = load_model(models[0])
     (models[0] / "card.json").write_bytes(with_digest(json.dumps(values).encode(), weights))
     model = load_model(models[0])
-    assert model.options == was.options
-    assert model.options["start"] == "none" and model.options["gan_after"] == 0
+    assert model.config == was.config
+    assert model.config.start == "none" and model.config.gan_after == 0
     assert model.card == was.card
     assert model.baselines == {}
 

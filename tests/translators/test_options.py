@@ -14,7 +14,7 @@ from torch import nn
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError
-from geotranslate.translators.card import read_card
+from geotranslate.translators.modelfolder import read_card
 from tests.conftest import WriteRaster, values
 
 WriteChips = Callable[..., Path]
@@ -53,7 +53,7 @@ def test_every_kind_trains_and_comes_back_from_its_folder(
     assert ("g_features" in model.history[0]) == ("perceptual_loss" in kind)
     scene = write_raster("scene.tif", values((5, 90, 130), "uint8"))
     again = Pix2Pix.from_model(model.save(tmp_path / "model"))
-    assert again.options == model.options
+    assert again.config == model.config
     assert (
         kind.items() - {("perceptual_loss", True)} <= read_card(tmp_path / "model").options.items()
     )
@@ -72,7 +72,7 @@ def test_true_is_the_weight_of_pix2pixhd(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=3))
     for given, weight in ((True, 10.0), (False, 0.0), (2, 2.0)):
         model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, perceptual_loss=given)
-        assert model.options["perceptual_loss"] == weight
+        assert model.config.perceptual_loss == weight
 
 
 def test_networks_that_see_the_tile_have_no_radius_and_others_have(
@@ -87,7 +87,7 @@ def test_networks_that_see_the_tile_have_no_radius_and_others_have(
     ):
         inference = Pix2Pix(
             data, recipe="seamless", ngf=4, ndf=4, norm=norm, upsample=upsample
-        ).inference
+        ).predictor.inference
         assert (inference.radius, inference.stride) == (radius, stride)
 
 
@@ -111,7 +111,7 @@ def test_every_level_learns(
 ) -> None:
     data = prepare_data(write_chips(count=6), batch_size=batch_size)
     model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, dropout=0, norm=norm, **options)
-    assert model.options["depth"] == depth
+    assert model.config.depth == depth
     source, target = (side.as_subclass(torch.Tensor) for side in data.one_batch())
     (model.pair.generator.train()(source) - target).abs().mean().backward()
     levels = [level[1].weight.grad.abs().mean() for level in model.pair.generator.encoder]
@@ -121,7 +121,7 @@ def test_every_level_learns(
 def test_a_chip_that_leaves_two_pixels_loses_no_level(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=3, size=100))
     model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4, norm="instance", padding="reflect")
-    assert model.options["depth"] == 6
+    assert model.config.depth == 6
 
 
 def test_the_discriminator_keeps_batch_norm_where_the_generator_has_its_cure(
@@ -175,7 +175,7 @@ def test_the_papers_recipe_translates_scenes_as_the_paper_does(
         ("seamless", "running", ("resize", "zeros")),
     ):
         model = Pix2Pix(data, recipe=recipe, ngf=4, ndf=4)
-        assert (model.options["upsample"], model.options["padding"]) == layers
+        assert (model.config.upsample, model.config.padding) == layers
         again = Pix2Pix.from_model(model.save(tmp_path / recipe))
         files = []
         for one, options in ((model, {"norm_stats": own}), (model, {}), (again, {})):
@@ -189,4 +189,4 @@ def test_the_papers_recipe_translates_scenes_as_the_paper_does(
 
 def test_what_a_recipe_says_can_be_said_otherwise(write_chips: WriteChips) -> None:
     model = Pix2Pix(prepare_data(write_chips(count=3)), recipe="paper", norm="group", ngf=4, ndf=4)
-    assert (model.options["norm"], model.options["upsample"]) == ("group", "transposed")
+    assert (model.config.norm, model.config.upsample) == ("group", "transposed")

@@ -19,7 +19,7 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.card import read_model
+from geotranslate.translators.modelfolder import read_model
 from tests.conftest import GRIDS, WriteRaster, values
 
 WriteChips = Callable[..., Path]
@@ -204,7 +204,7 @@ def test_reloaded_model_predicts_the_same_bytes(
     assert first.path.read_bytes() == second.path.read_bytes()
     assert again.history == model.history
     assert again.metrics == model.metrics
-    assert again.options == model.options
+    assert again.config == model.config
 
 
 def test_reloaded_model_says_that_it_has_no_data(model: Pix2Pix, tmp_path: Path) -> None:

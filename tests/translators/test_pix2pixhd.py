@@ -263,7 +263,7 @@ def test_the_global_network_is_kept_inside_the_local_one_until_unfreeze(
         if not name.startswith("head.")
     }
     model = second(chips, stage)
-    assert "pretrained_path" not in model.options
+    assert not hasattr(model.config, "pretrained_path")
 
     def kept(network: nn.Module) -> bool:
         found = {f"layers.{name}": value for name, value in network.coarse.state_dict().items()}
@@ -343,8 +343,8 @@ def test_a_saved_model_comes_back_by_its_card(
     first = model.predict_raster(scene, "first.tif", **options)
     for number, again in enumerate((load_model(folder), Pix2PixHD.from_model(folder))):
         assert type(again) is Pix2PixHD
-        assert (again.options, again.history, again.metrics, repr(again)) == (
-            model.options,
+        assert (again.config, again.history, again.metrics, repr(again)) == (
+            model.config,
             model.history,
             model.metrics,
             repr(model),
@@ -496,7 +496,7 @@ def test_results_are_drawn(chips: Path) -> None:
 
 
 def test_defaults_are_what_the_guide_says(chips: Path) -> None:
-    options = Pix2PixHD(prepare_data(chips), ngf=1, ndf=1, n_layers=2).options
+    config = Pix2PixHD(prepare_data(chips), ngf=1, ndf=1, n_layers=2).config
     for name, value in {
         "gen_network": "global",
         "norm": "batch",
@@ -506,7 +506,7 @@ def test_defaults_are_what_the_guide_says(chips: Path) -> None:
         "lsgan": True,
         "lambda_feat": 10.0,
     }.items():
-        assert options[name] == value
+        assert getattr(config, name) == value
 
 
 # What is refused

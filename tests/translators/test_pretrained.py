@@ -62,7 +62,7 @@ def test_training_starts_from_what_a_saved_model_translates_with(
         assert equal(weights(model.pair.generator), weights(former.pair.translating))
         assert equal(weights(model.pair.discriminator), weights(former.pair.discriminator))
         assert all(parameter.requires_grad for parameter in model.pair.parameters())
-        assert "pretrained_path" not in model.options
+        assert not hasattr(model.config, "pretrained_path")
     model.fit(1, checkpoint=False, progress=False)
     assert not equal(weights(model.pair.generator), weights(former.pair.translating))
 
@@ -198,9 +198,7 @@ def test_supported_backbones_are_those_of_the_library() -> None:
 def coarse(model: Pix2PixHD) -> dict[str, Tensor]:
     """Return the part of a global generator that a local one takes, or took."""
     generator = unwrapped(model.pair.generator)
-    return weights(
-        generator.layers if model.options["gen_network"] == "global" else generator.coarse
-    )
+    return weights(generator.layers if model.config.gen_network == "global" else generator.coarse)
 
 
 def test_a_global_network_goes_into_a_local_one(chips: Path, tmp_path: Path) -> None:

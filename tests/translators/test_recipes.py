@@ -77,7 +77,7 @@ def test_the_target_decides_on_the_recipe(
                 dataset.write_colormap(1, {0: (0, 0, 0), 1: (255, 255, 255)})
                 dataset.write(dataset.read() % 2)
     model = Pix2Pix(prepare_data(chips), ngf=4, ndf=4)
-    assert model.options["recipe"] == recipe
+    assert model.config.recipe == recipe
     assert (start_of(model.pair.generator) is not None) == (recipe == "measurement")
     assert (model.pair.discriminator is None) == (recipe == "measurement")
 
@@ -182,8 +182,8 @@ def test_levels_of_a_residual_unet_leave_four_pixels_of_a_chip(
     write_chips: WriteChips, size: int, most: int, own: int
 ) -> None:
     data = prepare_data(write_chips(count=3, size=size))
-    assert Pix2Pix(data, ngf=4).options["depth"] == own
-    assert Pix2Pix(data, ngf=4, depth=most).options["depth"] == most
+    assert Pix2Pix(data, ngf=4).config.depth == own
+    assert Pix2Pix(data, ngf=4, depth=most).config.depth == most
     for depth in (0, most + 1):
         with pytest.raises(InvalidInputError, match=f"at least 1 and at most {most}"):
             Pix2Pix(data, ngf=4, depth=depth)

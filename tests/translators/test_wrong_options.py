@@ -24,7 +24,7 @@ TRANSLATORS: list[type[Translator]] = [Pix2Pix, CycleGAN, Pix2PixHD]
 OPTIONS = [
     (translator, name)
     for translator in TRANSLATORS
-    for name in sorted({*translator.fields, "pretrained_path"})
+    for name in sorted({*translator.config_class.checks(), "pretrained_path"})
 ]
 HARD: list[Any] = [
     *("tu-hf-hub:timm/resnet18", "tu-local-dir:/", "hf-hub:x", "resnet18", "tu-", "tu-resnet18"),
@@ -92,9 +92,8 @@ def test_names_that_no_system_has_are_said() -> None:
 def test_every_option_is_declared_and_saved_as_it_is_declared(translator: Any) -> None:
     with without_weights():
         model = translator(CARD, ngf=4, ndf=4)
-    assert model.options.keys() == translator.fields.keys()
-    again = translator(CARD, **model.options)
-    assert again.options == model.options
+    again = translator(CARD, **vars(model.config))
+    assert again.config == model.config
 
 
 def test_numbers_of_numpy_are_saved(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_numbers_of_numpy_are_saved(tmp_path: Path) -> None:
 
     model = Pix2Pix(CARD, ngf=np.int64(4), ndf=np.uint8(4), dropout=np.float32(0.5), lambda_l1=10)
     again = Pix2Pix.from_model(model.save(tmp_path / "model"))
-    assert again.options == model.options
+    assert again.config == model.config
 
 
 def test_networks_larger_than_bounds_are_refused_at_once() -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from rasterio.windows import Window
 
-from geotranslate.chips.export.scenesides import Pixels, Scene, turned
+from geotranslate.chips.export.export_options import ExportOptions
+from geotranslate.chips.export.scene_sides import Pixels, Scene, turned
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.raster.grid import Grid
@@ -36,17 +37,16 @@ class Candidate:
         return sides[0].read_on(grid), sides[1].read_on(grid)
 
 
-def candidates(
-    scene: Scene, size: int, stride: int, angles: Sequence[float]
-) -> Iterator[Candidate]:
-    """Yield all that a scene has, at every angle."""
-    for window in tile_windows(scene.grid.height, scene.grid.width, size, stride):
-        for angle in angles:
+def candidates(scene: Scene, options: ExportOptions) -> Iterator[Candidate]:
+    """Yield all tiles of a scene, at every angle."""
+    height, width = scene.grid.height, scene.grid.width
+    for window in tile_windows(height, width, options.tile_size, options.step):
+        for angle in options.angles:
             yield Candidate(scene, window, angle)
 
 
 def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list[Candidate]:
-    """Return those of which enough lies in an area of interest."""
+    """Return the tiles of which enough lies in an area of interest."""
     # Scenes may differ in CRS; most often there is one.
     areas: dict[int, Area] = {}
     for tile in tiles:
@@ -56,13 +56,10 @@ def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list
 
 
 def why_none(
-    tiles: Sequence[Candidate],
-    inside: Sequence[Candidate],
-    aoi: AreaLike | None,
-    min_cover: float,
-    min_valid: float,
+    tiles: Sequence[Candidate], inside: Sequence[Candidate], options: ExportOptions
 ) -> str:
     """Return why no tile was written, and what may help."""
+    aoi, min_cover, min_valid = options.aoi, options.min_cover, options.min_valid
     if aoi is not None and not inside:
         grids = list(dict.fromkeys(tile.scene.grid for tile in tiles))
         if not any(Area(aoi, grid, min_cover).meets(grid) for grid in grids):

@@ -12,7 +12,8 @@ from pathlib import Path
 from rasterio.errors import RasterioError
 
 from geotranslate.chips.export.esri_metadata import METADATA_FILES
-from geotranslate.chips.export.scenesides import Scene
+from geotranslate.chips.export.export_options import ExportOptions
+from geotranslate.chips.export.scene_sides import Scene
 from geotranslate.chips.layouts import (
     CHIP_SUFFIXES,
     MAP_FILE,
@@ -171,18 +172,16 @@ def _exchange(written: Path, folder: Path) -> None:
         raise
 
 
-def check_folder(folder: Path, *, overwrite: bool, append: bool) -> Path:
+def check_folder(folder: Path, options: ExportOptions) -> Path:
     """Return the absolute path of a folder that may be written.
 
     Raises:
         RasterFileError: It is a file, or what is above it does not exist.
         OutputExistsError: It is not empty, and chips are neither to be replaced nor added.
-        InvalidInputError: They are to be both, or a folder of chips is there in another case.
+        InvalidInputError: A folder of chips is there in another case.
     """
-    if overwrite and append:
-        raise InvalidInputError("overwrite and append exclude each other; choose one.")
     with disk_trouble(folder):
-        return _checked(folder, full=overwrite or append)
+        return _checked(folder, full=options.adds_or_replaces)
 
 
 def _checked(folder: Path, *, full: bool) -> Path:

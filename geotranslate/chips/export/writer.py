@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from geotranslate.chips.bands import Statistics
-from geotranslate.chips.export.chipfile import write_chip
+from geotranslate.chips.export.candidates import Candidate
+from geotranslate.chips.export.chip_file import write_chip
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
-from geotranslate.chips.export.scenesides import Pixels, Scene, Side, bands_of, differ_in_names
+from geotranslate.chips.export.scene_sides import Pixels, Scene, Side, bands_of, differ_in_names
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
 from geotranslate.chips.split import DIGITS, VALID_SHARES, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
@@ -89,15 +89,13 @@ class ChipWriter:
                 f"{', '.join(side.band_names)}. Export into another folder."
             )
 
-    def add(
-        self, scene: Scene, window: Window, angle: float, grid: Grid, pixels: tuple[Pixels, Pixels]
-    ) -> None:
+    def add(self, tile: Candidate, pixels: tuple[Pixels, Pixels]) -> None:
         """Write one pair, numbered after the highest number so far."""
         stem = f"{self._next:0{DIGITS}d}"
         self._next += 1
-        sides = (scene.source, scene.target)
+        scene, grid = tile.scene, tile.grid
         for folder, side, (data, valid), parts in zip(
-            FOLDERS, sides, pixels, self.statistics, strict=True
+            FOLDERS, (scene.source, scene.target), pixels, self.statistics, strict=True
         ):
             write_chip(self.folder / folder / f"{stem}.tif", side, grid, data, valid)
             parts.append(Statistics.of(data, valid))
@@ -107,9 +105,9 @@ class ChipWriter:
                 "name": stem,
                 "source": scene.source.name,
                 "target": scene.target.name,
-                "row": int(window.row_off),
-                "col": int(window.col_off),
-                "angle": float(angle),
+                "row": int(tile.window.row_off),
+                "col": int(tile.window.col_off),
+                "angle": float(tile.angle),
                 "valid_source": float(pixels[0][1].mean()),
                 "valid_target": float(pixels[1][1].mean()),
             }

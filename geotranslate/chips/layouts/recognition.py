@@ -9,10 +9,14 @@ from pathlib import Path
 
 from geotranslate.chips.layouts.base import SideFolders
 from geotranslate.chips.layouts.directory import Folder, counted
-from geotranslate.chips.layouts.esri import SOURCE_FOLDER, TARGET_FOLDER, EsriTiles
 from geotranslate.chips.layouts.listing import Listing, joined
 from geotranslate.chips.layouts.map_file import MAP_FILE, map_rows
-from geotranslate.chips.layouts.paired_folders import PairedFolders
+from geotranslate.chips.layouts.paired_folders import (
+    SOURCE_FOLDER,
+    TARGET_FOLDER,
+    EsriTiles,
+    PairedFolders,
+)
 from geotranslate.chips.layouts.pictures import SideBySidePictures, odd_picture, pictures_in
 from geotranslate.chips.layouts.unpaired_folders import UnpairedFolders
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError

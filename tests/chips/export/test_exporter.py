@@ -20,7 +20,7 @@ from shapely.geometry import Polygon, box
 
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.bands.bandstatistics import Statistics
-from geotranslate.chips.export.scenesides import turned
+from geotranslate.chips.export.scene_sides import turned
 from geotranslate.errors import (
     GeotranslateWarning,
     GridMismatchError,

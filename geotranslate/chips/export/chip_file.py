@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 
 from geotranslate.chips.bands import COLOURS_TAG, TAG, colours_of
-from geotranslate.chips.export.scenesides import Side
+from geotranslate.chips.export.scene_sides import Side
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff
 

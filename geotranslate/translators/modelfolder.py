@@ -1,0 +1,310 @@
+"""Folders of saved models: safetensors weights and a JSON card, never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
+
+from geotranslate.checks import folder_path
+from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
+from geotranslate.files import sha256_of
+from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.weightless import (
+    Shapes,
+    assign,
+    compare,
+    computes_buffers,
+    shapes_of,
+    without_weights,
+)
+from geotranslate.raster.writing import sole_holder
+from geotranslate.schema import (
+    MOST_BYTES,
+    parse_json,
+    table,
+    whole,
+)
+from geotranslate.training.weightfile import shapes_in
+from geotranslate.translators.card import FORMAT, FORMAT_VERSION, Card, class_name, sha256_text
+
+CARD_FILE = "card.json"
+WEIGHTS_FILE = "model.safetensors"
+LOCK_FILE = ".geotranslate-saving.lock"
+PATIENCE = 10.0
+"""Seconds to wait while another process puts two files in place."""
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value with infinity and NaN, which JSON lacks, as strings."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
+    """Write card and weights into a folder, each under a temporary name first.
+
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
+    several that save at the same time, the last one stays.
+
+    Raises:
+        RasterFileError: The folder cannot be written.
+        InvalidInputError: The card could not be read again.
+    """
+    if not os.path.isdir(folder.absolute().parent):
+        raise RasterFileError(
+            f"The folder {folder.parent}, in which the model {folder.name} shall be saved, does "
+            "not exist; create it first."
+        )
+    mark = uuid.uuid4().hex[:8]
+    new_weights = folder / f".{WEIGHTS_FILE}.{mark}.partial"
+    new_card = folder / f".{CARD_FILE}.{mark}.partial"
+    try:
+        folder.mkdir(exist_ok=True)
+        save_file(_plain(weights), new_weights)
+        content = card.to_json() | {"weights_sha256": sha256_of(new_weights)}
+        written = json.dumps(_finite(content), indent=2, allow_nan=False)
+        Card.from_json(parse_json(written))
+        new_card.write_text(written, encoding="utf-8")
+        with _sole_saver(folder):
+            os.replace(new_weights, folder / WEIGHTS_FILE)
+            os.replace(new_card, folder / CARD_FILE)
+    except RasterFileError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise RasterFileError(
+            f"The model {folder} cannot be saved: {said(error)}. Make sure that the folder may be "
+            "written and its disk has room."
+        ) from error
+    finally:
+        for partial in (new_weights, new_card):
+            with suppress(OSError):
+                partial.unlink()
+        with suppress(OSError):  # it holds a model
+            folder.rmdir()
+
+
+def _sole_saver(folder: Path) -> AbstractContextManager[bool]:
+    """Keep the weights of one save and the card of another one apart; the last one stays."""
+    return sole_holder(
+        folder / LOCK_FILE,
+        busy=f"Another process is saving a model in {folder} and does not end; give another folder "
+        "or try again.",
+        unwritable=lambda why: f"The model {folder} cannot be saved: {why}.",
+        patience=PATIENCE,
+    )
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """Read a model's card.
+
+    Args:
+        path: Folder that `save` wrote, or the card in it.
+
+    Raises:
+        ModelFileError: It is missing, damaged or no model of geotranslate.
+    """
+    return SavedFolder.open(path).card
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
+    """Read a model's card and weights; nothing in the files is run.
+
+    Args:
+        path: Folder that `save` wrote, or the card in it.
+
+    Raises:
+        ModelFileError: It is missing, damaged or no model of geotranslate.
+    """
+    saved = SavedFolder.open(path)
+    return saved.card, saved.weights()
+
+
+@dataclass(frozen=True)
+class SavedFolder:
+    """A model in a folder, whose card was read and its weights not yet."""
+
+    folder: Path
+    card: Card
+    digest: str
+    """SHA-256 of the weights, as the card says."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> SavedFolder:
+        """Read the card of a model.
+
+        Args:
+            path: Folder that `save` wrote, or the card in it.
+
+        Raises:
+            ModelFileError: It is missing, damaged or no model of geotranslate.
+        """
+        folder = _folder(path)
+        with _damage(folder):
+            values = _values(folder)
+            digest = sha256_text("card.weights_sha256", values.get("weights_sha256"))
+            return cls(folder, Card.from_json(values), digest)
+
+    def shapes(self) -> Shapes:
+        """Return dtypes and shapes of the weights without reading them.
+
+        Raises:
+            ModelFileError: The file is damaged.
+        """
+        with _damage(self.folder):
+            return shapes_in(self.folder / WEIGHTS_FILE)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Read the weights.
+
+        Raises:
+            ModelFileError: They are damaged, or others than the card says.
+        """
+        with _damage(self.folder):
+            if self.digest != sha256_of(self.folder / WEIGHTS_FILE):
+                raise ModelFileError(
+                    f"{self.folder / WEIGHTS_FILE} does not belong to its card: it was replaced "
+                    "or damaged. Save or fetch the model again."
+                )
+            shapes_in(self.folder / WEIGHTS_FILE)
+            return load_file(self.folder / WEIGHTS_FILE)
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """Return what `card.json` says of these weights when they are saved."""
+    return hashlib.sha256(save(_plain(weights))).hexdigest()
+
+
+def saved_sha256(path: str | os.PathLike[str]) -> str | None:
+    """Return the SHA-256 of a saved model's weights, None where none can be read any more."""
+    try:
+        return sha256_of(_folder(path) / WEIGHTS_FILE)
+    except (ModelFileError, OSError):
+        return None
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    given = folder_path("path", path)
+    folder = given.parent if given.name == CARD_FILE else given
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        if not os.path.isfile(folder / name):
+            raise ModelFileError(
+                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
+                "save wrote."
+            )
+    return folder
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    with (folder / CARD_FILE).open("rb") as file:
+        values = parse_json(file.read(MOST_BYTES + 1))
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
+            "wrote."
+        )
+    if whole(1, 10**6)("card.format_version", values.get("format_version")) > FORMAT_VERSION:
+        versions = table(class_name)("card.versions", values.get("versions"))
+        raise ModelFileError(
+            f"{folder} was saved by a newer geotranslate ({versions.get('geotranslate', 'unknown')}"
+            "); update geotranslate to load it."
+        )
+    return values
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    """Turn what reading a damaged model raises into our sentence."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (InvalidInputError, OSError, SafetensorError) as error:
+        raise ModelFileError(
+            f"The model {folder} is damaged ({said(error)}). Save or fetch it again."
+        ) from error
+
+
+def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+
+
+def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: object) -> None:
+    """Put weights into a module.
+
+    Raises:
+        ModelFileError: Names, shapes or dtypes are not those of the module.
+    """
+    compare_weights(module, shapes_of(weights), path)
+    assign(module, weights)
+
+
+def compare_weights(module: torch.nn.Module, shapes: Shapes, path: object) -> None:
+    """Compare saved weights with those of a module.
+
+    Raises:
+        ModelFileError: Names, shapes or dtypes are not those of the module.
+    """
+    try:
+        compare(module, shapes)
+    except InvalidInputError as error:
+        raise ModelFileError(
+            f"The weights of {path} are not those of the networks that its card describes: "
+            f"{said(error)}."
+        ) from error
+
+
+class HasNetworks(Protocol):
+    """A model with its networks."""
+
+    @property
+    def pair(self) -> nn.Module:
+        """The networks."""
+
+
+ModelT = TypeVar("ModelT", bound=HasNetworks)
+
+
+def with_weights(
+    make: Callable[[], ModelT], shapes: Shapes, read: Callable[[], dict[str, Tensor]], path: object
+) -> ModelT:
+    """Return a model with saved weights.
+
+    Memory is taken for the networks once the weights are known to fit.
+
+    Args:
+        make: Makes the model.
+        shapes: Dtypes and shapes of the weights by name.
+        read: Reads the weights.
+        path: Where they lie, for sentences.
+
+    Raises:
+        ModelFileError: The weights are those of another model.
+        InvalidInputError: The model cannot be made.
+    """
+    with without_weights():
+        model = make()
+    compare_weights(model.pair, shapes, path)
+    weights = read()
+    if computes_buffers(model.pair):
+        model = make()
+    load_weights(model.pair, weights, path)
+    for module in model.pair.modules():
+        if isinstance(module, BackboneUNet):
+            module.check_encoder()
+    return model

@@ -66,8 +66,7 @@ class Translator:
         pair: The networks.
         config: Arguments that rebuild the translator.
         objective: Losses of the networks; None to train by the L1 alone.
-        checks: Callbacks that measure the validation chips, beside the measures of pairs; each has
-            `columns` of the progress table.
+        checks: Further callbacks with columns of the progress table.
         gan_after: Share of a training before which the discriminator rests.
         defaults: Defaults of `fit`, and the betas of Adam.
     """
@@ -217,7 +216,7 @@ class Translator:
 
     @property
     def available_metrics(self) -> list[str]:
-        """Columns of the progress table of `fit` that `monitor` can be."""
+        """Columns of the progress table that `monitor` of `fit` can be."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
     def lr_find(self) -> float:
@@ -290,12 +289,10 @@ class Translator:
         Args:
             metrics: Names of measures; by default all that the target has, except `lpips` and
                 `fid`, whose networks have to be installed: nothing is downloaded.
-            data: Loaders of `prepare_data` whose validation pairs are measured; by default those
-                of the training.
-            palette: Colors of the classes in all bands, in the target's units, for a target that
-                shows classes in colors. Pixels belong to the nearest one.
-            direction: "BtoA" to translate targets and compare with sources, for models that are
-                trained both ways.
+            data: Loaders whose validation pairs are measured; by default those of the training.
+            palette: Colors of the classes in all bands, in the target's units; pixels belong to
+                the nearest one.
+            direction: "BtoA" to compare translations of targets with sources.
 
         Returns:
             The measures by name, and `count`, the number of values compared.
@@ -327,11 +324,7 @@ class Translator:
         return weights_sha256(self._weights())
 
     def saved_folder(self, digest: str) -> Path | None:
-        """Return the folder that the model was loaded from, while it holds just this model.
-
-        Args:
-            digest: SHA-256 of the weights as they are now.
-        """
+        """Return the folder that the model was loaded from, if it holds the same model still."""
         if self._folder is not None and holds(self._folder, digest, self.saved_card()):
             return self._folder
         return None

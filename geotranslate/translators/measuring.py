@@ -156,7 +156,7 @@ def measure_cycle(
         back: What brings them back.
         loaders: Their validation chips are measured.
         metrics: Names of measures; None for all but those that need networks.
-        palette: Colours of the classes, for chips that show some.
+        palette: Colors of the classes, for chips that show some.
 
     Raises:
         InvalidInputError: There is no such measure, or the chips are unlike those of the training.

@@ -59,7 +59,7 @@ def _finite(value: Any) -> Any:
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     """Write card and weights into a folder, each under a temporary name first.
 
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognized. Of
     several that save at the same time, the last one stays.
 
     Raises:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geotranslate import Pix2Pix, export_chips, prepare_data
-from geotranslate.data.tensors import draw_table
+from geotranslate.data.plotting import draw_table
 from geotranslate.metrics.errors import errors_between
 from geotranslate.raster.grid import Grid
 

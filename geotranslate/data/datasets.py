@@ -1,9 +1,8 @@
-"""Pairs as tensors: read once, cropped, scaled, flipped and turned as one."""
+"""Datasets of paired and unpaired chips: read once, cropped, scaled and augmented."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,78 +11,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geotranslate.chips.bands import DataCard
+from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
+from geotranslate.data.augmentation import Augmentation
 from geotranslate.data.tensors import TensorSource, TensorTarget
-from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 CROPS_TRIED = 32
-PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done to training pairs.
-
-    Args:
-        turns: Whether both chips are flipped and turned by quarters.
-        jitter: Largest change of the source's brightness and contrast, as a share of its range;
-            the target is never changed.
-        transform: Function of the user's from scaled source and target `(bands, rows, cols)`.
-    """
-
-    turns: bool = True
-    jitter: float = 0.0
-    transform: PairTransform | None = None
-
-    def __call__(
-        self, source: Tensor, target: Tensor, *, alike: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Change a source and a target at random, flipped and turned alike or each for itself."""
-        if self.turns:
-            symmetry = int(torch.randint(8, ()))
-            source = turn(source, symmetry)
-            target = turn(target, symmetry if alike else int(torch.randint(8, ())))
-        if self.jitter:
-            contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
-            source = source * (1 + contrast) + brightness
-        return (source, target) if self.transform is None else self._transformed(source, target)
-
-    def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the user's function makes of a pair.
-
-        Raises:
-            InvalidInputError: It is something else than two tensors like those given.
-        """
-        assert self.transform is not None
-        given, found = (source, target), self.transform(source, target)
-        fits = isinstance(found, tuple | list) and len(found) == 2
-        if not fits or not all(
-            isinstance(new, Tensor) and new.shape == old.shape and new.is_floating_point()
-            for new, old in zip(found, given, strict=True)
-        ):
-            raise InvalidInputError(
-                f"The function transforms returned {_shown(found)}; it has to return a source and "
-                f"a target of the shapes that it was given, {_shown(given)}."
-            )
-        return found[0].to(source.dtype), found[1].to(target.dtype)
-
-
-def _shown(value: object) -> str:
-    """Return the kind of a value, with dtypes and shapes of tensors, as sentences say it."""
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    if isinstance(value, tuple | list) and 0 < len(value) <= 4:
-        return " and ".join(map(_shown, value))
-    return type(value).__name__
-
-
-class PixelMemory:
-    """Decoded chips, kept up to a budget.
+class ChipCache:
+    """Cache of decoded chips, up to a budget.
 
     Args:
         budget: Bytes.
@@ -107,12 +48,12 @@ class PixelMemory:
 
 
 class ChipDataset:
-    """What pairs and unpaired chips have in common as tensors.
+    """Base of the datasets of pairs and of unpaired chips.
 
     Args:
         chips: All of them, of both sides.
         card: Scalings, means and size.
-        augmentation: What is done to training chips, which are cropped at random places; None for
+        augmentation: Augmentation of training chips, which are cropped at random places; None for
             validation chips, which are whole where all have one size, else cropped in the middle.
         budget: Bytes of decoded chips to keep.
     """
@@ -130,14 +71,14 @@ class ChipDataset:
         self.card, self.augmentation = card, augmentation
         sizes = {(chip.grid.height, chip.grid.width) for chip in chips}
         self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
-        self._memory = PixelMemory(budget)
+        self._memory = ChipCache(budget)
         self.side = card.resize_to or max(max(size) for size in sizes)
         """Side of the largest chip, px."""
 
     def decode(
         self, pair: tuple[Tensor, Tensor], full: bool = True
     ) -> tuple[TensorSource, TensorTarget]:
-        """Tell source and target what is known of their sides; fastai asks for it to draw them."""
+        """Return a pair with the description of its sides, by which fastai draws them."""
         source, target = pair
         return (
             TensorSource(source, side=self.card.source, paired=self.paired),
@@ -152,9 +93,8 @@ class ChipDataset:
         Args:
             height: Rows to choose from.
             width: Columns.
-            usable: Pixels `(rows, cols)`, of which a training crop shall have enough to learn
-                from: it is the first such, or else the best, of some that are drawn. None if any
-                will do.
+            usable: Valid pixels `(rows, cols)`. A training crop is the first of some random ones
+                that has enough of them, or else the best. None if any will do.
         """
         size = self.card.chip_size
         room = (height - size, width - size)
@@ -178,8 +118,8 @@ class PairDataset(ChipDataset):
 
     Args:
         pairs: Training or validation pairs.
-        card: Scalings, what stands for invalid pixels, and size.
-        augmentation: What is done to training pairs, which are cropped at random places; None for
+        card: Scalings, fill values of invalid pixels, and size.
+        augmentation: Augmentation of training pairs, which are cropped at random places; None for
             validation pairs, which are whole where they all have one size, else cropped in the
             middle.
         budget: Bytes of decoded chips to keep.
@@ -242,6 +182,70 @@ class PairDataset(ChipDataset):
         return left[at].contiguous(), right[at].contiguous()
 
 
+class UnpairedDataset(ChipDataset):
+    """Source chips, each with a target chip of another place, as typed tensors.
+
+    It is as long as the larger side, and the sources begin again where they end. In training the
+    target is drawn at random, in validation the targets begin again as well.
+
+    Args:
+        sources: Training or validation chips of the source.
+        targets: Those of the target.
+        card: Scalings, means and size.
+        augmentation: Augmentation of training chips, which are cropped at random places; None for
+            validation chips, which are whole where all have one size, else cropped in the middle.
+        budget: Bytes of decoded chips to keep.
+    """
+
+    paired = False
+
+    def __init__(
+        self,
+        sources: Sequence[Chip],
+        targets: Sequence[Chip],
+        card: DataCard,
+        augmentation: Augmentation | None,
+        budget: int = 0,
+    ) -> None:
+        self.sources, self.targets = tuple(sources), tuple(targets)
+        super().__init__([*sources, *targets], card, augmentation, budget)
+
+    def __len__(self) -> int:
+        return max(len(self.sources), len(self.targets))
+
+    def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
+        # An index beyond the end raises, as a list does, so that a loop over the items ends.
+        index = range(len(self))[index]
+        first = index % len(self.sources)
+        # torch's generator follows from the seed, in workers and resumed trainings too.
+        drawn = index if self.augmentation is None else int(torch.randint(len(self.targets), ()))
+        second = drawn % len(self.targets)
+        card = self.card
+        left = self._memory.read("source", first, self.sources[first])
+        right = self._memory.read("target", second, self.targets[second])
+        source = self._tensor(left, card.source, card.source.fill)
+        target = self._tensor(right, card.target, np.nan)
+        if self.augmentation is not None:
+            source, target = self.augmentation(source, target, alike=False)
+        return TensorSource(source), TensorTarget(target)
+
+    def _tensor(self, pixels: Pixels, side: Side, gap: float | tuple[float, ...]) -> Tensor:
+        """Return a chip cropped and scaled, with `gap` in place of its invalid pixels."""
+        data, valid = pixels
+        resize_to, size = self.card.resize_to, self.card.chip_size
+        height, width = valid.shape if resize_to is None else (resize_to, resize_to)
+        at: Any = np.s_[..., :, :]
+        if not self._whole:
+            row, col = self._place(height, width)
+            at = np.s_[..., row : row + size, col : col + size]
+        if resize_to is None:
+            data, valid = data[at], valid[at]
+        scaled = torch.from_numpy(side.scaling.scale(fill_gaps(data, valid, gap)))
+        if resize_to is None:
+            return scaled
+        return resize(scaled, resize_to, classes=side.classes is not None)[at].contiguous()
+
+
 def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
     """Resample `(bands, rows, cols)` to a square: classes to the nearest, others antialiased.
 
@@ -254,16 +258,8 @@ def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
     )[0]
 
 
-def turn(image: Tensor, symmetry: int) -> Tensor:
-    """Return one of the eight flips and quarter turns of `(..., rows, cols)`; 0 is the identity."""
-    # numpy: for so little work torch's threads wait for each other longer than they work.
-    turned = np.rot90(image.numpy(), symmetry % 4, (-2, -1))
-    flipped = turned[..., ::-1] if symmetry >= 4 else turned
-    return torch.from_numpy(np.ascontiguousarray(flipped))
-
-
 def decoded_bytes(chips: Sequence[Chip]) -> int:
-    """Return how much memory the pixels of chips take when they are decoded."""
+    """Return the memory that the decoded pixels of chips take."""
     return sum(
         chip.grid.height * chip.grid.width * (chip.bands * np.dtype(chip.dtype).itemsize + 1)
         for chip in chips

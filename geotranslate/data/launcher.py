@@ -1,4 +1,4 @@
-"""What a launcher tells the processes that it starts."""
+"""Environment of the processes that a launcher starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from fastai.torch_core import default_device
 from torch import distributed
 
-# What torchrun, Intel MPI, Open MPI and MVAPICH tell each process; Accelerate reads the same.
+# Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
@@ -21,15 +21,15 @@ def launched() -> int:
 
 
 def told(names: Sequence[str]) -> int | None:
-    """Return the first number that the environment has under one of the names."""
+    """Return the first environment variable of some names as a number."""
     return next((int(os.environ[name]) for name in names if os.environ.get(name)), None)
 
 
 def is_main_process() -> bool:
     """Tell whether this is the first of a launcher's processes, or the only one.
 
-    Of a script that a launcher starts in several processes, what comes after `fit` is for the
-    first one.
+    Of a script that a launcher starts in several processes, the code after `fit` is for
+    the first one.
     """
     return launched() == 1 or not told(RANKS)
 
@@ -45,7 +45,7 @@ def own_device() -> torch.device:
 
 
 def everywhere(fact: bool) -> bool:
-    """Tell whether something is so in all processes that train together; all have to ask."""
+    """Tell whether a fact holds in all processes that train together; all have to call."""
     if not distributed.is_initialized():
         return fact
     facts: list[Any] = [None] * distributed.get_world_size()

@@ -1,43 +1,63 @@
-"""The loaders of a training set: said, mapped and drawn."""
+"""fastai loaders of training and validation chips, with their summary and maps."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
+import numpy as np
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
-from matplotlib.patches import Patch
-from shapely import difference
 from torch import Tensor
 
 from geotranslate.checks import flag, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.pair_set import FoundChips
-from geotranslate.chips.split import GroundShares, Split, ground_of
+from geotranslate.chips.split import Split, ground_of
 from geotranslate.chips.summary import summarize
-from geotranslate.data.datasets import Augmentation, PairDataset, decoded_bytes
+from geotranslate.data.augmentation import Augmentation
+from geotranslate.data.dataoptions import DataOptions
+from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.launcher import own_device
-from geotranslate.data.tensors import RgbBands
-from geotranslate.data.unpaired_datasets import UnpairedDataset
+from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
 
-LEFT_OUT = "left out"
-SPLIT_COLOURS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgrey"}
+
+class TrainDL(TfmdDL):
+    """fastai's loader of training items, of which several processes can each take a share."""
+
+    rank, count = 0, 1
+    """Number of this process, from 0, and of all processes."""
+
+    def get_idxs(self) -> list[int]:
+        """Return the items in the order of an epoch: all of them, or this process's share.
+
+        All processes draw the same order. Batch by batch their items are, together, those of one
+        process whose batches are so many times as large.
+        """
+        order: list[int] = super().get_idxs()
+        if self.count == 1:
+            return order
+        rounds = self.n // (self.bs * self.count)
+        batches = np.array(order[: rounds * self.count * self.bs])
+        share: list[int] = (
+            batches.reshape(rounds, self.count, self.bs)[:, self.rank].ravel().tolist()
+        )
+        return share
+
+    def __len__(self) -> int:
+        return super().__len__() if self.count == 1 else self.n // (self.bs * self.count)
 
 
 class PairLoaders(DataLoaders):
-    """Training and validation loaders, with what is known of their data.
+    """Training and validation loaders, with a description of their data.
 
-    `card` holds what a model has to know, `folder` the pairs that were found, or both sides of
-    chips that are no pairs, `split` which of them train and which validate, for unpaired sides one
-    of the source chips and one of the target chips.
+    `card` describes the data for a model, `folder` holds the pairs that were found, or both sides
+    of unpaired chips, and `split` their division into training and validation, for unpaired sides
+    one of the source chips and one of the target chips.
     """
 
     card: DataCard
@@ -50,44 +70,38 @@ class PairLoaders(DataLoaders):
         folder: FoundChips,
         splits: tuple[Split, Split],
         card: DataCard,
-        augmentation: Augmentation,
-        *,
-        batch_size: int,
-        memory: int,
-        num_workers: int | None,
+        options: DataOptions,
     ) -> PairLoaders:
-        """Build the loaders of what was found.
+        """Build the loaders of chips.
 
         Args:
             folder: The chips.
-            splits: Which of the source chips, and which of the target chips, train and validate;
-                of pairs the same twice.
-            card: What a model has to know of them.
-            augmentation: What is done to training chips.
-            batch_size: Items per batch.
-            memory: Bytes of decoded chips to keep, where all fit.
-            num_workers: Processes that read chips; None for none where all chips fit into memory,
-                else one less than there are cores.
+            splits: Splits of the source chips and of the target chips; of pairs the same twice.
+            card: Description of the data.
+            options: Augmentation, batch size, memory and workers.
         """
+        memory = int(options.memory_mb * 2**20)
         fits = decoded_bytes([*folder.sources, *folder.targets]) <= memory
-        if num_workers is None:
-            num_workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
-        train, valid = _datasets(folder, splits, card, augmentation, memory if fits else 0)
+        workers = options.num_workers
+        if workers is None:
+            workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
+        budget = memory if fits else 0
+        train, valid = _datasets(folder, splits, card, options.augmentation, budget)
         data = cls(
-            TfmdDL(
+            TrainDL(
                 train,
                 shuffle=True,
                 # A last batch of one pair would upset batch statistics.
-                drop_last=len(train) >= batch_size,
-                bs=batch_size,
-                num_workers=num_workers,
+                drop_last=len(train) >= options.batch_size,
+                bs=options.batch_size,
+                num_workers=workers,
             ),
             TfmdDL(
                 valid,
                 # Whole validation chips may be larger: as many of them as have the pixels of a
                 # batch.
-                bs=max(1, int(batch_size / (valid.side / card.chip_size) ** 2)),
-                num_workers=num_workers,
+                bs=max(1, int(options.batch_size / (valid.side / card.chip_size) ** 2)),
+                num_workers=workers,
             ),
             path=_home(folder.path),
             device=own_device(),
@@ -103,18 +117,18 @@ class PairLoaders(DataLoaders):
         return bool(self.folder.pairs)
 
     def summary(self) -> Summary:
-        """Say what was found: counts, sizes, CRS, bands, nodata, and what was left out and why."""
+        """Return counts, sizes, CRS, bands, nodata, and the chips left out with the reason."""
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
         return summarize(self.folder, self.card, splits)
 
     def plot_split(self) -> Any:
         """Draw the ground of training, validation and left-out chips; return the axes.
 
-        Training chips are drawn without what is hidden in their targets, and the title says the
-        shares of the ground that chips cover.
+        Training chips are drawn without the ground that is hidden in their targets, and the title
+        gives the shares of the ground that chips cover.
 
-        Of chips that are no pairs they are a list: a map for each side, as the two may lie far
-        apart, and none for a side without a CRS.
+        Unpaired chips give a list of axes: a map for each side, as the two may lie far apart, and
+        none for a side without a CRS.
 
         Raises:
             InvalidInputError: The chips have no CRS.
@@ -128,9 +142,9 @@ class PairLoaders(DataLoaders):
         if not maps:
             raise InvalidInputError("The chips have no CRS, so there is no map of the split.")
         if self.folder.pairs:
-            return _draw_split(*maps[0], axes=None)
+            return draw_split(*maps[0], axes=None)
         _, table = subplots(1, len(maps), figsize=(6 * len(maps), 5))
-        return [_draw_split(*drawn, axes=axes) for drawn, axes in zip(maps, table, strict=True)]
+        return [draw_split(*drawn, axes=axes) for drawn, axes in zip(maps, table, strict=True)]
 
     def show_batch(
         self,
@@ -145,9 +159,9 @@ class PairLoaders(DataLoaders):
         Args:
             rows: Pairs, at most those of a batch.
             max_n: The same, as fastai calls it.
-            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, in
+            rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, in
                 the columns that have them.
-            others: What else fastai's `TfmdDL.show_batch` takes: `b`, `ctxs`, `show`, `unique`.
+            others: Other arguments of fastai's `TfmdDL.show_batch`: `b`, `ctxs`, `show`, `unique`.
 
         Raises:
             InvalidInputError: A number is impossible, or there is no such argument.
@@ -172,7 +186,7 @@ def _datasets(
     augmentation: Augmentation,
     budget: int,
 ) -> tuple[PairDataset | UnpairedDataset, PairDataset | UnpairedDataset]:
-    """Return what trains and what validates: pairs stay pairs wherever there are some."""
+    """Return the datasets of training and validation; paired chips are validated as pairs."""
     parts = [[split.train for split in splits], [split.validation for split in splits]]
     (sources, targets), (valid_sources, valid_targets) = (
         ([folder.sources[i] for i in part[0]], [folder.targets[i] for i in part[1]])
@@ -191,7 +205,7 @@ def _datasets(
 
 
 def _check_batch(batch: object) -> None:
-    """Refuse to draw what is no batch of sources and targets."""
+    """Refuse a value that is no batch of sources and targets."""
     if batch is None:
         return
     sides = batch if isinstance(batch, tuple | list) else []
@@ -203,36 +217,9 @@ def _check_batch(batch: object) -> None:
 
 
 def _home(path: str | os.PathLike[str]) -> Path:
-    """Return the folder that fastai keeps its files in: the chips' own, or that of a raster."""
+    """Return the folder of fastai's files: that of the chips, or of a raster."""
     near = [place for place in (Path(path), Path(path).parent) if place.is_dir()]
     return near[0] if near else Path()
-
-
-def _draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) -> Any:
-    labels = [LEFT_OUT] * len(outlines)
-    parts: Sequence[tuple[str, Sequence[int]]] = (
-        (TRAIN, split.train),
-        (VALIDATION, split.validation),
-    )
-    for label, positions in parts:
-        for position in positions:
-            labels[position] = label
-    drawn: dict[str, Any] = {"alpha": 0.5, "edgecolor": "black"}
-    shares = GroundShares.of(split, outlines)
-    if split.masks:
-        shown = outlines.to_numpy(copy=True)
-        masked = list(split.masks)
-        shown[masked] = difference(shown[masked], split.hidden)
-        outlines = gpd.GeoSeries(shown, crs=outlines.crs)
-    axes = outlines.plot(color=[SPLIT_COLOURS[label] for label in labels], ax=axes, **drawn)
-    patches = [
-        Patch(facecolor=colour, label=label, **drawn)
-        for label, colour in SPLIT_COLOURS.items()
-        if label in labels
-    ]
-    axes.legend(handles=patches, title=title or None)
-    axes.set_title(f"ground: {shares}")
-    return axes
 
 
 def data_card(data: DataLoaders | DataCard) -> DataCard:
@@ -253,8 +240,8 @@ def paired_card(data: DataLoaders | DataCard, name: str) -> DataCard:
     """Return the data card, bare or of loaders, for a translator that learns from pairs.
 
     Args:
-        data: What `prepare_data` returned, or a data card.
-        name: That of the translator, which the sentence says.
+        data: Loaders of `prepare_data`, or a data card.
+        name: Name of the translator, for the error.
 
     Raises:
         InvalidInputError: The data is unpaired, or the loaders are not from `prepare_data`.

@@ -1,30 +1,24 @@
-"""From a chip folder to fastai DataLoaders of typed, scaled tensors."""
+"""Preparation of training data: from chips on disk to fastai DataLoaders."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import geopandas as gpd
 
-from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.datasets import Augmentation, PairTransform
+from geotranslate.data.augmentation import PairTransform
+from geotranslate.data.dataoptions import DataOptions
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import InvalidInputError
 
 PathLike = str | os.PathLike[str]
-MOST_SIDE = 2**14
-"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
-MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
-"""Pairs of a batch, and processes that read chips."""
-MOST_SEED = 2**63 - 1
-"""What torch takes for one."""
 
 
 def prepare_data(
@@ -97,7 +91,7 @@ def prepare_data(
         split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
             validation validate; the ground of these polygons is hidden in training pairs too.
         buffer: Least distance between training and validation ground, whatever the split, in CRS
-            units; in metres where the chips differ in CRS or reach over the 180th meridian.
+            units; in meters where the chips differ in CRS or reach over the 180th meridian.
         source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
             `make_scaling`; from the training chips alone. `auto` is the range of the values for
             classes, 0..255 for other uint8, else a robust range that clips nothing.
@@ -105,8 +99,8 @@ def prepare_data(
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.
         source_classes: Whether the source's values are classes, which are resampled to the
-            nearest, drawn in a colour each and one-hot for a translator. By default as
-            `export_chips` was told; else they are if a chip has a colour table, or if all chips
+            nearest, drawn in a color each and one-hot for a translator. By default as
+            `export_chips` was told; else they are if a chip has a color table, or if all chips
             together are one band of integers with at most 4 different values, or with at most 64
             that form patches and do not change in steps of 1, as heights do.
         target_classes: The same for the target.
@@ -126,20 +120,8 @@ def prepare_data(
             impossible.
         GridMismatchError: The two sides lie on different ground.
     """
-    _check_numbers(batch_size, seed, val_split_pct, buffer, jitter, memory_mb, num_workers)
-    for name, kind in (("source_scaling", source_scaling), ("target_scaling", target_scaling)):
-        choice(name, kind, get_args(ScalingKind))
-    if not isinstance(split_column, str):
-        raise InvalidInputError(
-            f"split_column is {shown(split_column)}; give the name of a column of the polygons."
-        )
-    if resize_to is not None:
-        whole_number("resize_to", resize_to, 1, MOST_SIDE)
-    augmentation = _augmentation(transforms, jitter)
-    folder = find_chips(
-        path,
-        target,
-        ChipOptions(
+    options = DataOptions(
+        chips=ChipOptions(
             paired=paired,
             chip_size=chip_size,
             stride=stride,
@@ -148,62 +130,41 @@ def prepare_data(
             target_classes=target_classes,
             direction=direction,
         ),
+        split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
+        scalings=(source_scaling, target_scaling),
+        classes=(source_classes, target_classes),
+        resize_to=resize_to,
+        transforms=transforms,
+        jitter=jitter,
+        batch_size=batch_size,
+        memory_mb=memory_mb,
+        num_workers=num_workers,
     )
-    size = side_of_tensors(folder, chip_size, resize_to)
-    of_pairs = bool(folder.pairs) and paired is not False
-    options = SplitOptions(split, split_column, val_split_pct, seed, buffer)
-    splits = divide(folder, options, masked=of_pairs)
+    return _loaders(path, target, options)
+
+
+def _loaders(
+    path: PathLike | Sequence[PathLike], target: PathLike | None, options: DataOptions
+) -> PairLoaders:
+    folder = find_chips(path, target, options.chips)
+    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
+    of_pairs = bool(folder.pairs) and options.chips.paired is not False
+    splits = divide(folder, options.split, masked=of_pairs)
     folder = folder.masked(splits[0].masks)
     card = make_card(
         folder,
         splits,
-        scalings=(source_scaling, target_scaling),
-        classes=(source_classes, target_classes),
+        scalings=options.scalings,
+        classes=options.classes,
         chip_size=size,
-        resize_to=resize_to,
-        seed=seed,
+        resize_to=options.resize_to,
+        seed=options.split.seed,
         paired=of_pairs,
     )
-    if jitter and card.source.classes is not None:
+    if options.jitter and card.source.classes is not None:
         raise InvalidInputError(
-            f"jitter is {jitter} but the source's values are {card.source.classes.count}, which "
-            "have no brightness; leave jitter at 0, or pass source_classes=False if they are "
+            f"jitter is {options.jitter} but the source's values are {card.source.classes.count}, "
+            "which have no brightness; leave jitter at 0, or pass source_classes=False if they are "
             "quantities."
         )
-    return PairLoaders.of(
-        folder,
-        splits,
-        card,
-        augmentation,
-        batch_size=batch_size,
-        memory=int(memory_mb * 2**20),
-        num_workers=num_workers,
-    )
-
-
-def _check_numbers(
-    batch_size: int,
-    seed: int,
-    val_split_pct: float,
-    buffer: float,
-    jitter: float,
-    memory_mb: int,
-    num_workers: int | None,
-) -> None:
-    whole_number("batch_size", batch_size, 1, MOST_ITEMS)
-    whole_number("seed", seed, 0, MOST_SEED)
-    number("val_split_pct", val_split_pct, above=0, below=1)
-    number("buffer", buffer, least=0)
-    number("jitter", jitter, least=0, most=1)
-    number("memory_mb", memory_mb, least=0)
-    if num_workers is not None:
-        whole_number("num_workers", num_workers, 0, MOST_WORKERS)
-
-
-def _augmentation(transforms: PairTransform | Literal[False] | None, jitter: float) -> Augmentation:
-    if not (transforms is None or transforms is False or callable(transforms)):
-        raise InvalidInputError(
-            f"transforms is {shown(transforms)}; give None for flips and turns, False for none, or "
-            "a function of two tensors."
-        )
-    return Augmentation(turns=transforms is not False, jitter=jitter, transform=transforms or None)
+    return PairLoaders.of(folder, splits, card, options)

@@ -1,97 +1,31 @@
-"""Typed tensors of both sides, and how they are drawn."""
+"""Typed tensors of both sides, which fastai draws by their types."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-from fastai.torch_basics import TensorImageBase, dispatch, subplots
-from matplotlib import colormaps
-from numpy.typing import NDArray
-from torch import Tensor
+from fastai.torch_basics import TensorImageBase, dispatch
 
-from geotranslate.checks import listed, shown, whole_number
-from geotranslate.chips.bands import Classes, Side
-from geotranslate.errors import InvalidInputError
-
-# Not as a string: dispatch looks at the hints when the program runs.
-RgbBands: TypeAlias = int | Sequence[int]
-Chip: TypeAlias = "Tensor | NDArray[np.float32]"
-
-STRETCH_PERCENTILES = (2, 98)
-CLASS_COLOURS = ("tab20", "tab20b", "tab20c")
-"""Colour maps of classes without a colour table, of 20 colours each."""
-BLACK = (0.0, 0.0, 0.0, 1.0)
-"""Colour of values that are no class, or not in the colour table, as GDAL has it."""
+from geotranslate.checks import whole_number
+from geotranslate.chips.bands import Side
+from geotranslate.data.plotting import RgbBands, draw_table
 
 
 class TensorRaster(TensorImageBase):
     """Float32 `(bands, rows, cols)` scaled to -1..1."""
 
     side: Side | None = None
-    """What is known of its side; the dataset says it when a batch is decoded to be drawn."""
+    """Description of its side, which the dataset sets when a batch is decoded."""
     paired: bool = True
-    """Whether source and target show one place; the dataset says it too."""
+    """Whether source and target show one place, which the dataset sets too."""
 
 
 class TensorSource(TensorRaster):
-    """A source chip; invalid pixels hold what `Side.fill` says."""
+    """A source chip; invalid pixels hold `Side.fill`."""
 
 
 class TensorTarget(TensorRaster):
-    """A target chip; its invalid pixels are NaN, of a pair those that are so on either side."""
-
-
-def draw_table(
-    rows: Sequence[Sequence[Chip]],
-    titles: Sequence[str],
-    side: float = 3,
-    *,
-    sides: Sequence[Side | None] | None = None,
-    rgb_bands: RgbBands | None = None,
-    paired: bool = True,
-) -> Any:
-    """Draw scaled chips as a table with a title over every column; return the matplotlib figure.
-
-    Three bands are drawn as colours and one band as grey, or in false colours where it is not
-    uint8; classes are drawn in the colours of their table, or else in a colour each, and other
-    values in black. Sides that are scaled by the whole range of their dtype, or of which nothing is
-    known, are drawn as they are, others stretched between the 2nd and the 98th percentile of each
-    band over all columns of that side.
-    Pixels that are NaN in one chip of a row are transparent, in all of it if it shows one place.
-
-    Args:
-        rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles, and all of a
-            row with as many pixels.
-        titles: What the columns show.
-        side: Width of a column, inches.
-        sides: What is known of the side that each column shows.
-        rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, in
-            columns that have them. By default the first three, or the first of fewer.
-        paired: Whether the chips of a row show one place.
-
-    Raises:
-        InvalidInputError: `rgb_bands` are not such numbers, or no column has the bands.
-    """
-    chips = [_blanked(row, paired) for row in rows]
-    columns = list(zip(*chips, strict=True))
-    views = _views(columns, [None] * len(titles) if sides is None else sides, rgb_bands)
-    height = side * chips[0][0].shape[-2] / chips[0][0].shape[-1]
-    figure, axes = subplots(
-        len(rows), len(titles), figsize=(side * len(titles), height * len(rows) + 0.4)
-    )
-    table = np.asarray(axes).reshape(len(rows), len(titles))
-    for drawn, row in zip(table, chips, strict=True):
-        for axis, view, chip in zip(drawn, views, row, strict=True):
-            axis.imshow(view.picture(chip), **view.options)
-            axis.set_axis_off()
-    for axis, title in zip(table[0], titles, strict=True):
-        axis.set_title(title)
-    figure.tight_layout()
-    return figure
+    """A target chip; invalid pixels are NaN, in a pair those that are invalid on either side."""
 
 
 @dispatch
@@ -103,7 +37,7 @@ def show_batch(
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
 ) -> Any:
-    """Draw the pairs of a batch side by side (what `data.show_batch()` calls)."""
+    """Draw the pairs of a batch side by side (called by `data.show_batch()`)."""
     rows = list(samples)[: whole_number("max_n", max_n, 1)]
     sides, paired = [chip.side for chip in rows[0]], rows[0][0].paired
     titles = ("source", "target")
@@ -120,148 +54,9 @@ def show_results(
     max_n: int = 4,
     rgb_bands: RgbBands | None = None,
 ) -> Any:
-    """Draw sources, translations and targets of a batch (what `learn.show_results()` calls)."""
+    """Draw sources, translations and targets of a batch (called by `learn.show_results()`)."""
     pairs = list(zip(samples, outs, strict=True))[: whole_number("max_n", max_n, 1)]
     rows = [(source, out[0], target) for (source, target), out in pairs]
     sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]
     titles, paired = ("source", "translation", "target"), rows[0][0].paired
     return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands, paired=paired)
-
-
-@dataclass(frozen=True)
-class _View:
-    """How the chips of a column become pictures."""
-
-    bands: tuple[int, ...]
-    """The three or one that are shown, from 0."""
-    limits: NDArray[np.float64]
-    """`(2, bands)`: the scaled values of each of them that are drawn darkest and lightest."""
-    colours: str
-    """Colour map of one band."""
-    side: Side | None = None
-    """What is known of the side."""
-
-    @property
-    def _classes(self) -> Classes | None:
-        return None if self.side is None else self.side.classes
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments of matplotlib's `imshow`."""
-        if self._classes is None:
-            return {"cmap": self.colours, "vmin": 0, "vmax": 1}
-        # A mean of two colours would be that of another class.
-        return {"interpolation": "nearest"}
-
-    def picture(self, chip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return `(rows, cols)` with NaN, or `(rows, cols, 4)` of red, green, blue and opacity."""
-        if self._classes is not None and self.side is not None:
-            return _painted(self._classes, np.rint(self.side.scaling.unscale(chip)[0]))
-        low, high = self.limits[..., None, None]
-        shown = ((chip[list(self.bands)] - low) / (high - low)).clip(0, 1).astype(np.float32)
-        if len(shown) == 1:
-            return shown[0]
-        opaque = np.isfinite(shown).all(axis=0, keepdims=True).astype(np.float32)
-        return np.moveaxis(np.concatenate([np.nan_to_num(shown), opaque]), 0, -1)
-
-
-def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the colours `(rows, cols, 4)` of class numbers, none where they are NaN."""
-    found, places = np.unique(np.nan_to_num(numbers), return_inverse=True)
-    table = np.array([_colour(classes, int(value)) for value in found], np.float32)
-    colours = table[places.reshape(numbers.shape)]
-    return np.where(np.isfinite(numbers)[..., None], colours, np.float32(0))
-
-
-def _colour(classes: Classes, value: int) -> tuple[float, ...]:
-    if classes.colors is not None:
-        known = {row[0]: row[1:] for row in classes.colors}
-        return tuple(part / 255 for part in known[value]) if value in known else BLACK
-    # Of more numbers than are remembered each is a class.
-    if classes.values and value not in classes.values:
-        return BLACK
-    place = classes.values.index(value) if classes.values else value
-    name = CLASS_COLOURS[place // 20 % len(CLASS_COLOURS)]
-    return tuple(colormaps[name](place % 20))
-
-
-def _blanked(row: Sequence[Chip], paired: bool) -> list[NDArray[np.float32]]:
-    """Return the chips of a row with NaN wherever one of them, or each itself, is not finite."""
-    arrays = [
-        np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
-        for chip in row
-    ]
-    valid = [np.isfinite(array).all(axis=0) for array in arrays]
-    if paired:
-        valid = [np.logical_and.reduce(valid)] * len(arrays)
-    return [
-        np.where(own, array, np.float32(np.nan)) for own, array in zip(valid, arrays, strict=True)
-    ]
-
-
-def _views(
-    columns: Sequence[Sequence[NDArray[np.float32]]],
-    sides: Sequence[Side | None],
-    rgb_bands: RgbBands | None,
-) -> list[_View]:
-    wanted = _checked_bands(rgb_bands, max(len(column[0]) for column in columns))
-    views = []
-    for column, side in zip(columns, sides, strict=True):
-        # Columns of one side are drawn alike, so that they can be compared.
-        alike = [chip for i, other in enumerate(columns) if sides[i] == side for chip in other]
-        views.append(_view(column if side is None else alike, side, wanted))
-    return views
-
-
-def _view(
-    chips: Sequence[NDArray[np.float32]], side: Side | None, wanted: tuple[int, ...]
-) -> _View:
-    count = len(chips[0])
-    chosen = bool(wanted) and max(wanted) < count
-    bands = wanted if chosen else (0, 1, 2) if count >= 3 else (0,)
-    if side is None or _is_whole_range(side):
-        limits = np.array([[-1.0], [1.0]]).repeat(len(bands), axis=1)
-    else:
-        flat = np.concatenate([chip[list(bands)].reshape(len(bands), -1) for chip in chips], axis=1)
-        limits = np.array([_limits(values) for values in flat]).T
-    grey = chosen or side is None or side.dtype == "uint8"
-    return _View(bands, limits, "gray" if grey else "viridis", side)
-
-
-def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
-    """Return the numbers from 0 of the bands to show, none where they are not chosen."""
-    if bands is None:
-        return ()
-    given = listed(bands)
-    numbers = [int(band) for band in given if _is_whole(band) and 1 <= band <= most]
-    if len(numbers) != len(given) or len(numbers) not in (1, 3):
-        raise InvalidInputError(
-            f"rgb_bands is {shown(bands)}; give three numbers of bands, or one to see it in grey, "
-            f"from 1 to {most}."
-        )
-    return tuple(number - 1 for number in numbers)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_whole_range(side: Side) -> bool:
-    """Tell whether -1..1 is the whole range of the side's dtype."""
-    if not np.issubdtype(side.dtype, np.integer):
-        return False
-    limits = np.iinfo(side.dtype)
-    low, high = set(side.scaling.low), set(side.scaling.high)
-    return (low, high) == ({float(limits.min)}, {float(limits.max)})
-
-
-def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return two different values between which most of the valid ones lie."""
-    valid = values[np.isfinite(values)]
-    if not valid.size:
-        return -1.0, 1.0
-    low, high = np.percentile(valid, STRETCH_PERCENTILES)
-    if low == high:
-        # A few pixels that differ, such as roads, are what there is to see.
-        low, high = valid.min(), valid.max()
-    return (float(low), float(high)) if low < high else (float(low) - 1, float(low) + 1)

@@ -18,8 +18,8 @@ from shapely.geometry import box
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
+from geotranslate.data.plotting import draw_table
 from geotranslate.data.preparation import prepare_data
-from geotranslate.data.tensors import draw_table
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said

@@ -1,4 +1,4 @@
-"""How many pixels got the right class."""
+"""Confusion matrix and scores of classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCORES = ("precision", "recall", "f1", "iou")
 class ClassAgreement:
     """Confusion matrix, accuracy, precision, recall, F1 and intersection over union.
 
-    Target and translation are assigned to the class whose value or colour is nearest, in the
+    Target and translation are assigned to the class whose value or color is nearest, in the
     Euclidean sense, the first of those that are equally near. `accuracy` is the share of pixels
     with the right class; all else is the mean over the classes that occur in the target or the
     translation, 0 for a ratio of 0 to 0, as scikit-learn's `average="macro"`.
@@ -46,7 +46,7 @@ class ClassAgreement:
         return self._counts.cpu().numpy()
 
     def per_band(self) -> list[dict[str, float]]:
-        """Return nothing: classes are of all bands together."""
+        """Return an empty list: a class is given by all bands together."""
         return []
 
     def per_class(self) -> dict[str, dict[str, float]]:
@@ -87,8 +87,8 @@ class ClassAgreement:
         """Return the number of the nearest class, `(n, rows, cols)`."""
         best = torch.full_like(values[:, 0], math.inf)
         place = torch.zeros_like(best, dtype=torch.int64)
-        for number, colour in enumerate(self.palette):
-            away = ((values - values.new_tensor(colour)[:, None, None]) ** 2).sum(1)
+        for number, color in enumerate(self.palette):
+            away = ((values - values.new_tensor(color)[:, None, None]) ** 2).sum(1)
             place = torch.where(away < best, number, place)
             best = torch.minimum(best, away)
         return place

@@ -14,7 +14,7 @@ from torch import Tensor
 from geotranslate.chips.bands import Side
 
 CONSTANT = 1e-12
-"""Share of the squares below which what is left around their mean is rounding."""
+"""Share of the squares below which the variance is rounding error."""
 
 
 class Errors:
@@ -110,11 +110,11 @@ def _psnr(rmse: float, peak: float) -> float:
 
 
 ROUNDING = 2e-6
-"""What float32 in -1..1 loses of a value, as a share of the range, in the steepest scaling."""
+"""Rounding error of float32 in -1..1 as a share of the range, in the steepest scaling."""
 
 
 class Units:
-    """From -1..1 to the target's units, in float64 where the tensors are.
+    """Convert tensors in -1..1 to the target's units, in float64 on their device.
 
     Args:
         side: The target.
@@ -191,7 +191,7 @@ class Spectra:
         self._bands = self._bands + torch.stack([term.sum((0, 2, 3)) for term in terms])
 
     def per_band(self) -> list[dict[str, float]]:
-        """Return nothing: a band alone has no spectrum."""
+        """Return an empty list: a single band has no spectrum."""
         return []
 
     def overall(self) -> dict[str, float]:

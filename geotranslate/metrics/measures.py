@@ -1,4 +1,4 @@
-"""All measures of a target: which there are, and their sums batch by batch."""
+"""Choice and batchwise computation of the measures of a target."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Measures:
         metrics: Names of measures, see `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
             `Photographs`; by default all that the target has but `lpips` and `fid`.
         palette: For each class its values in all bands, for a target that shows classes in
-            colours; by default the side's classes.
+            colors; by default the side's classes.
 
     Raises:
         InvalidInputError: The target has no such measure, the palette is not one of its bands, or a
@@ -98,7 +98,7 @@ class Measures:
             part.add(ours, truth, valid)
 
     def results(self) -> Metrics:
-        """Return what was measured so far, and always `count`, the number of values compared."""
+        """Return the measures so far, always with `count`, the number of values compared."""
         overall: Scores = {}
         bands: list[Scores] = [{} for _ in self.band_names]
         for part in self._parts:
@@ -118,7 +118,7 @@ class Measures:
 
 
 class ValidationMeasures(Measures):
-    """The measures that are cheap and telling enough to be followed from epoch to epoch.
+    """The measures of every epoch's validation.
 
     They are `mae`, `rmse`, `psnr` and `ssim`; of classes `mae`, `accuracy`, `f1` and `iou`, or the
     first three if there are too many to be known.
@@ -139,7 +139,7 @@ def epoch_metrics(side: Side) -> tuple[str, ...]:
 
 
 def _checked(side: Side, palette: Palette, metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names wanted, without repetition."""
+    """Return the requested names without repetition."""
     names = [*Errors.names]
     if side.classes is None:
         names += Structure.names
@@ -158,16 +158,16 @@ def _checked(side: Side, palette: Palette, metrics: Sequence[str] | None) -> tup
                 f"There is no metric {name!r} for this target, which has {_described(side)}; "
                 f"choose from {', '.join(names)}{'' if palette else ', or give a palette'}."
             )
-    # A PSNR says nothing without its peak.
+    # A PSNR has no meaning without its peak.
     peak = ("psnr_range",) if "psnr" in wanted and "psnr_range" not in wanted else ()
     return (*wanted, *peak)
 
 
 def metric_names(metrics: object) -> tuple[str, ...]:
-    """Return the names of measures that are asked for.
+    """Return the requested names of measures.
 
     Raises:
-        InvalidInputError: They are no names.
+        InvalidInputError: A value is no name.
     """
     names = [metrics] if isinstance(metrics, str) else listed(metrics)
     if not all(isinstance(name, str) for name in names):
@@ -190,8 +190,8 @@ def _palette(side: Side, palette: Palette | None) -> Palette:
         )
     if len(values) > MOST_CLASSES:
         raise InvalidInputError(f"palette has {len(values)} classes; give at most {MOST_CLASSES}.")
-    colours: list[list[float]] = values.tolist()
-    return colours
+    colors: list[list[float]] = values.tolist()
+    return colors
 
 
 def _described(side: Side) -> str:

@@ -1,4 +1,4 @@
-"""How alike images look to networks that were trained on photographs: LPIPS and FID."""
+"""Similarity by networks that were trained on photographs: LPIPS and FID."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ INSTALL = "pip install 'geotranslate[metrics]'"
 FID_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 FID_ADDRESS = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FID_WEIGHTS}"
 LEAST_SIDE = 32
-"""Sides below which AlexNet has nothing left."""
+"""Least side of an image for AlexNet, px."""
 
 
 class Photographs:
     """LPIPS and FID of targets of three bands, shown as photographs.
 
     The bands are red, green and blue from 0 to 1: their ranges as for the PSNR, clipped. Invalid
-    pixels are black in both, so LPIPS sees no difference there, and FID the same shape. `lpips`
+    pixels are black in both, so LPIPS has no difference there, and FID the same shape. `lpips`
     (Zhang et al. 2018, arXiv:1801.03924, AlexNet) is the mean over images with a valid pixel; NaN
     without one, or below 32 px. `fid` (Heusel et al. 2017, arXiv:1706.08500, 2048 features) is NaN
     below two such images, and means little below thousands of them. Both are torchmetrics'.
@@ -65,11 +65,11 @@ class Photographs:
             self._count[name] += len(ours)
 
     def per_band(self) -> list[dict[str, float]]:
-        """Return nothing: the networks see all bands together."""
+        """Return an empty list: the networks take all bands together."""
         return []
 
     def overall(self) -> dict[str, float]:
-        """Return what was asked for."""
+        """Return the requested measures."""
         least = {"lpips": 1, "fid": 2}
         return {
             name: float(network.compute()) if self._count[name] >= least[name] else math.nan

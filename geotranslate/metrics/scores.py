@@ -1,4 +1,4 @@
-"""What was measured: as numbers, as text, and as a table in notebooks."""
+"""Results of measures as numbers, text and tables."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Scores = dict[str, float]
 class Metrics(Mapping[str, float]):
     """Measures by name, of all bands together; and of each band and class.
 
-    `print` shows them as text, notebooks as tables. NaN stands for what is not defined for the
-    pixels that were compared.
+    `print` shows them as text, notebooks as tables. NaN stands for a measure that is not
+    defined for the pixels that were compared.
     """
 
     overall: Scores = field(default_factory=dict)
-    """What the mapping holds."""
+    """The measures of all bands together, which the mapping holds."""
     per_band: dict[str, Scores] = field(default_factory=dict)
     """By the names of the bands, or "band 1" and so on; measures that a single band can have."""
     per_class: dict[str, Scores] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Metrics(Mapping[str, float]):
         return replace(self, overall=self.overall | skills)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values: the measures of all bands, and beside them what else there is."""
+        """Return plain values: the measures of all bands, and tables of bands and classes."""
         extra = {
             "per_band": self.per_band,
             "per_class": self.per_class,
@@ -98,7 +98,7 @@ class Metrics(Mapping[str, float]):
 
         Args:
             values: The plain values.
-            name: What sentences call them.
+            name: Their name in errors.
 
         Raises:
             InvalidInputError: They are no such numbers.
@@ -153,7 +153,7 @@ EXTRA: Fields = {
     "per_class": Later(table(_scores), before={}),
     "confusion": Later(optional(_confusion), None),
 }
-"""What stands in JSON beside the measures of all bands."""
+"""Check of each JSON entry beside the measures of all bands."""
 
 
 def _shown(value: float) -> str:

@@ -1,4 +1,4 @@
-"""How alike the structure of images is: SSIM and MS-SSIM."""
+"""Structural similarity: SSIM and MS-SSIM."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ class Structure:
 
 
 def _without(gap: Tensor) -> Tensor:
-    """Tell of every window that lies inside whether it has no gap."""
+    """Return for each window inside the image whether it has no gap."""
     across = F.max_pool2d(gap.float(), (1, WINDOW), stride=1)
     return F.max_pool2d(across, (WINDOW, 1), stride=1) == 0
 
 
 def _with_count(scores: Tensor, counts: Tensor) -> Tensor:
-    """Return the sums of `(n, bands)`, and after them what was counted."""
+    """Return the sums of `(n, bands)`, followed by the sum of the counts."""
     return torch.cat([scores.sum(0), counts.sum(0, keepdim=True).to(scores)])
 
 
@@ -101,7 +101,7 @@ def _maps(x: Tensor, y: Tensor, ranges: Sequence[float]) -> tuple[Tensor, Tensor
     first, second = ((k * peaks) ** 2 for k in STABILITY)
     mean_x, mean_y, squares, product = _blurred(torch.stack([x, y, x * x + y * y, x * y]))
     both, apart = mean_x * mean_y, mean_x**2 + mean_y**2
-    # Of a constant image nothing but rounding is left, which may be below 0.
+    # The variance of a constant image is rounding error, which may be below 0.
     contrast = (2 * (product - both) + second) / ((squares - apart).clamp(min=0) + second)
     return (2 * both + first) / (apart + first) * contrast, contrast
 

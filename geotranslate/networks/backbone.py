@@ -46,7 +46,7 @@ def supported_backbones() -> list[str]:
 class BackboneUNet(nn.Module):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    The encoder halves the image five times and has its own normalisation; it starts with random
+    The encoder halves the image five times and has its own normalization; it starts with random
     weights. The decoder is that of `UNet`. Images whose sides are no multiple of 32 are extended by
     reflection and the result is cut back.
 
@@ -55,7 +55,7 @@ class BackboneUNet(nn.Module):
         bands_in: Bands of the source; the encoder's first convolution takes as many.
         bands_out: Bands of the target.
         ngf: Filters of the decoder's last level; a level inwards has twice as many, at most 8 ngf.
-        norm: Normalisation of the decoder.
+        norm: Normalization of the decoder.
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What the decoder's convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
@@ -69,7 +69,7 @@ class BackboneUNet(nn.Module):
     stride = 2**LEVELS
     """Factor by which images are shrunk inside: only shifts by it shift the translation."""
     radius = None
-    """How far a pixel can change others is not known."""
+    """The receptive field is not known."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class BackboneUNet(nn.Module):
         self.encoder.train(mode)
 
     def freeze(self) -> None:
-        """Keep the encoder's weights as they are, all but those of batch normalisations."""
+        """Keep the encoder's weights as they are, all but those of batch normalizations."""
         for module in self.encoder.modules():
             if not isinstance(module, nn.BatchNorm2d):
                 for parameter in module.parameters(recurse=False):
@@ -141,7 +141,7 @@ class BackboneUNet(nn.Module):
         self.encoder.requires_grad_(True)
 
     def load_encoder(self, weights: dict[str, Tensor]) -> None:
-        """Put weights into the encoder and leave aside what it lacks, such as a classifier.
+        """Put weights into the encoder and ignore those of other parts, such as a classifier.
 
         A first convolution for other bands is spread over ours: they take its bands in turn, those
         that are taken more than once in shares, so that bands that are all alike give what they
@@ -151,7 +151,7 @@ class BackboneUNet(nn.Module):
             InvalidInputError: Weights are missing or of other shapes.
         """
         own = self.encoder.state_dict()
-        # What wraps timm's encoders has them as its part.
+        # The wrapper of timm's encoders has them as a submodule.
         found = weights | {f"model.{name}": value for name, value in weights.items()}
         found = {name: found[name] for name in own if name in found}
         first = next((name for name in own if own[name].ndim == 4), None)
@@ -212,7 +212,7 @@ def _encoder(name: str, bands: int) -> Any:
 
 
 def _check_name(name: object, names: list[str]) -> None:
-    """Refuse a name that is on no list: timm would take others for folders and addresses."""
+    """Refuse an unknown name, which timm would take for a folder or an address."""
     text = name if isinstance(name, str) else ""
     if text in names or (text.startswith(TIMM) and text.removeprefix(TIMM) in _timm_names()):
         return

@@ -16,22 +16,22 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     init_weights,
 )
-from geotranslate.networks.normalization import Norm, has_image_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 from geotranslate.networks.resnet import (
     ResidualBlock,
     ResNet,
     convolve,
     double,
     output_layers,
-    reach_through,
+    read_through,
 )
 
 
-class LocalEnhancer(nn.Module):
+class LocalEnhancer(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    The global generator, a `ResNet` without its output layers, sees the image averaged down, to
+    The global generator, a `ResNet` without its output layers, gets the image averaged down, to
     half the sides for every level around it. A level adds to its features those of the image at
     twice that size, and has residual blocks and a doubling of the sides (Wang et al. 2018, G2).
     Images whose sides are no multiple of `stride` are extended by reflection and the result is cut
@@ -46,7 +46,7 @@ class LocalEnhancer(nn.Module):
         n_blocks_global: Number of residual blocks of the coarse part.
         ngf: Filters of the coarse part, as of the `ResNet` alone; a level outwards has half as
             many, at least 1. The published code counts those of the outermost level.
-        norm: Normalisation after every convolution but the last.
+        norm: Normalization after every convolution but the last.
         upsample: How the sides are doubled, see `ResNet`.
         padding: What convolutions see beyond the edge.
         dropout: Probability between the convolutions of a block, when training.
@@ -69,11 +69,7 @@ class LocalEnhancer(nn.Module):
         dropout: float = 0.0,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.stride = 2 ** (n_downsample_global + n_local_enhancers)
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
-        self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
+        super().__init__(2 ** (n_downsample_global + n_local_enhancers), norm)
         self.halve = Halve()
         self.coarse = ResNet(
             bands_in,
@@ -102,8 +98,7 @@ class LocalEnhancer(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         sizes = [in_blocks(source, self, self.stride)]
         for _ in self.downs:
             sizes.append(self.halve(sizes[-1]))
@@ -114,11 +109,11 @@ class LocalEnhancer(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether the coarse part is kept as it is, its statistics as well."""
+        """Whether the weights and statistics of the coarse part are frozen."""
         return not any(weight.requires_grad for weight in self.coarse.parameters())
 
     def freeze(self) -> None:
-        """Keep the coarse part as it is: its weights, and its running statistics while training."""
+        """Freeze the coarse part: its weights, and its running statistics in training."""
         self.coarse.requires_grad_(False)
         self.coarse.eval()
 
@@ -156,24 +151,16 @@ class LocalEnhancer(nn.Module):
                 )
         self.coarse.load_state_dict(found)
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalisation looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        span = reach(self.head, span)
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        span = read_span(self.head, span)
         for up in reversed(self.ups):
-            span = reach_through(up, span)
+            span = read_through(up, span)
         # The 7 x 7 convolution at half the size, or further inside, reads all that a level's own
         # layers read.
-        span = reach_through(self.coarse, span)
+        span = read_through(self.coarse, span)
         for _ in self.downs:
-            span = reach(self.halve, span)
+            span = read_span(self.halve, span)
         return span
 
 

@@ -1,10 +1,10 @@
-"""Parts that the networks share."""
+"""Layers that the networks share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from geotranslate.networks.normalization import (
 Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]
 FEW_PIXELS = 1024
-"""Of images with fewer pixels the weights are most of the work, and three are less than four."""
+"""Pixels below which most of the work is by weight, and a 3 x 3 kernel is the faster one."""
 
 
 class AnySizeConv2d(nn.Conv2d):
@@ -39,8 +39,8 @@ class AnySizeConv2d(nn.Conv2d):
 class ResizeConv2d(nn.Conv2d):
     """Repeat every pixel along both axes, then convolve 3 x 3: it doubles the sides of an image.
 
-    An image of many pixels takes another way to the same result: of the nine repeated pixels that
-    a new one sees, only four differ, so that a transposed convolution of 4 x 4, whose weights are
+    An image of many pixels takes another way to the same result: of the nine repeated pixels under
+    a kernel only four differ, so that a transposed convolution of 4 x 4, whose weights are
     sums of these, gives the same with less than half of the arithmetic.
     """
 
@@ -52,27 +52,27 @@ class ResizeConv2d(nn.Conv2d):
         kernel = _summed(_summed(self.weight, 2), 3).transpose(0, 1)
         if self.padding_mode == "zeros":
             return F.conv_transpose2d(image, kernel, self.bias, 2, 1)
-        # A repeated pixel at the edge has itself for its reflection.
+        # The reflection of a repeated pixel at the edge is the pixel itself.
         return F.conv_transpose2d(_repeated(image), kernel, self.bias, 2, 3)
 
 
 def _repeated(image: Tensor) -> Tensor:
-    """Extend an image by one pixel on each side, which is that at the edge again."""
+    """Extend an image by one pixel on each side by repeating its edge."""
     if not torch.compiler.is_compiling():
         return F.pad(image, (1, 1, 1, 1), mode="replicate")
-    # Compiled, the gradient of that fails where channels lie beside each other (torch 2.x, CPU).
+    # Compiled, the gradient of that fails with channels last (torch 2.x, CPU).
     tall = torch.cat([image[..., :1, :], image, image[..., -1:, :]], dim=-2)
     return torch.cat([tall[..., :1], tall, tall[..., -1:]], dim=-1)
 
 
 def _summed(weight: Tensor, axis: int) -> Tensor:
-    """Return the four weights along an axis that do to pixels what three do to repeated ones."""
+    """Return the four weights on pixels that equal three weights on repeated pixels."""
     first, second, third = weight.unbind(axis)
     return torch.stack([third, second + third, first + second, first], axis)
 
 
 class Halve(nn.AvgPool2d):
-    """Halve the sides of an image: means of 3 x 3 pixels, at its edge of those that there are."""
+    """Halve the sides of an image: means of 3 x 3 pixels, fewer at the edge."""
 
     def __init__(self) -> None:
         super().__init__(3, stride=2, padding=1, count_include_pad=False)
@@ -102,8 +102,7 @@ def enlarge(
     repeating better than bilinear interpolation).
     """
     if upsample == "resize":
-        options: dict[str, Any] = {"padding": 1, "padding_mode": padding, "bias": bias}
-        return [ResizeConv2d(bands_in, bands_out, 3, **options)]
+        return [ResizeConv2d(bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=bias)]
     if padding == "zeros":
         return [nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 1, bias=bias)]
     return [Extend(padding), nn.ConvTranspose2d(bands_in, bands_out, 4, 2, 3, bias=bias)]
@@ -132,21 +131,21 @@ def output_block(
 
 
 def last_activation(bounded: bool) -> nn.Module:
-    """Return what a generator ends with: tanh where its translations lie in -1..1."""
+    """Return the last activation of a generator: tanh where translations lie in -1..1."""
     return nn.Tanh() if bounded else nn.Identity()
 
 
 def decode(
     hidden: Tensor, skips: Sequence[Tensor], decoder: Iterable[nn.Module], head: nn.Module
 ) -> Tensor:
-    """Return what a decoder makes of the innermost level, with the skip of each level outwards."""
+    """Return the output of a decoder, with the skip of each level from the innermost outwards."""
     for up, skip in zip(decoder, reversed(skips), strict=True):
         hidden = torch.cat([up(hidden), skip], dim=1)
     return in_own_dtype(head, hidden)
 
 
 def in_own_dtype(head: nn.Module, hidden: Tensor) -> Tensor:
-    """Return what a last block makes of an image in the dtype of its weights, also in autocast.
+    """Return the output of a last block in the dtype of its weights, also under autocast.
 
     bfloat16 has only 256 steps from 0.5 to 1, which float targets show.
     """
@@ -203,6 +202,6 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    # Older versions of torch do not tell: then it is float32.
+    # Older versions of torch lack the tests: then it is float32.
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, test, bool)() for test in tests)

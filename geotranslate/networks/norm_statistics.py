@@ -1,9 +1,9 @@
-"""Networks whose normalisations use statistics of a tile, of a scene, or between those of tiles.
+"""Networks that normalize by statistics of a tile, of a scene, or interpolated between tiles.
 
 All functions return copies. Batch, instance and group norm are replaced, scale and shift kept; a
-normalisation over the channels of each pixel sees no other pixel and stays as it is. Statistics are
-one vector a network: of every replaced layer, in the order of its modules, the means and then the
-standard deviations (biased, as normalisations use them) of its channels, or groups of channels.
+normalization over the channels of each pixel uses no other pixel and stays unchanged. Statistics
+are one vector a network: of every replaced layer, in the order of its modules, the means and then
+the standard deviations (biased, as normalizations use them) of its channels, or groups of channels.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 
 @dataclass(frozen=True)
 class Around:
-    """Statistics of the tiles around those of a batch, and how far each counts at every pixel."""
+    """Statistics of the tiles around a batch, and their interpolation weights at every pixel."""
 
     values: Tensor
     """`(n, rows of tiles, columns of tiles, statistics)`."""
     down: Callable[[int], Tensor]
-    """From the rows of an image to the weights `(n, rows, rows of tiles)`."""
+    """Returns the weights `(n, rows, rows of tiles)` for the rows of an image."""
     across: Callable[[int], Tensor]
-    """From the columns of an image to the weights `(n, columns, columns of tiles)`."""
+    """Returns the weights `(n, columns, columns of tiles)` for the columns of an image."""
 
 
-# What belongs to one call: several threads may use a network.
+# Context variables, because several threads may use a network.
 _validity: ContextVar[Tensor] = ContextVar("validity")
 _around: ContextVar[Around | None] = ContextVar("around", default=None)
 
 
 def lacking(network: nn.Module) -> list[str]:
-    """Return the kinds of the normalisations without running statistics, such as GroupNorm."""
+    """Return the kinds of the normalizations without running statistics, such as GroupNorm."""
     without = {
         type(layer).__name__
         for layer in network.modules()
@@ -50,15 +50,15 @@ def lacking(network: nn.Module) -> list[str]:
 
 
 def normalizes(network: nn.Module) -> bool:
-    """Return whether a network has normalisations with statistics of more than a pixel."""
+    """Return whether a network has normalizations with statistics of more than a pixel."""
     return any(isinstance(layer, NORMS) for layer in network.modules())
 
 
 def by_tile(network: nn.Module) -> nn.Module:
-    """Return it with the statistics of each image for itself, in batch normalisations as well."""
+    """Return a copy that normalizes every image by its own statistics."""
 
     def alone(layer: nn.Module) -> nn.Module:
-        # One group a channel: instance normalisation that takes single pixels as well.
+        # One group a channel: instance normalization that takes single pixels as well.
         norm = nn.GroupNorm(_groups(layer), _channels(layer), _eps(layer), device=_device(layer))
         return _with_affine(norm, layer)
 
@@ -66,7 +66,7 @@ def by_tile(network: nn.Module) -> nn.Module:
 
 
 def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
-    """Return it with the same statistics for all images.
+    """Return a copy with fixed statistics.
 
     Args:
         network: The network.
@@ -91,7 +91,7 @@ def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
 
 
 def between_tiles(network: nn.Module) -> nn.Module:
-    """Return it with statistics that are interpolated between tiles; see `around`."""
+    """Return a copy with statistics that are interpolated between tiles; see `around`."""
     taken = 0
 
     def smooth(layer: nn.Module) -> nn.Module:
@@ -103,18 +103,18 @@ def between_tiles(network: nn.Module) -> nn.Module:
 
 
 def measuring(network: nn.Module, *, together: bool) -> nn.Module:
-    """Return it for `measure`.
+    """Return a copy for `measure`.
 
     Args:
         network: The network.
         together: Whether the images of a batch have statistics in common, as in the training of
-            batch normalisation, or each its own.
+            batch normalization, or each its own.
     """
     return _replaced(network, lambda layer: _Measuring(layer, together=together))
 
 
 def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
-    """Return the statistics of images, each layer's with the layers before normalised by theirs.
+    """Return the statistics of images, each layer's with the layers before normalized by theirs.
 
     Args:
         network: What `measuring` returned.
@@ -151,7 +151,7 @@ def around(known: Around | None) -> Iterator[None]:
 
 
 class _Affine(nn.Module):
-    """What is kept of a normalisation: its scale, shift and groups."""
+    """Scale, shift and groups of a normalization."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -161,8 +161,8 @@ class _Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.channels, device=_device(layer)))
         _with_affine(self, layer)
 
-    def normalised(self, image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Normalise in float32 by `(n or 1, groups, rows or 1, cols or 1)`."""
+    def normalized(self, image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Normalize in float32 by `(n or 1, groups, rows or 1, cols or 1)`."""
         each = self.channels // self.groups
         mean, deviation = (value.repeat_interleave(each, 1) for value in (mean, deviation))
         scale = self.weight[:, None, None] * (deviation.square() + self.eps).rsqrt()
@@ -171,7 +171,7 @@ class _Affine(nn.Module):
 
 
 class _Between(_Affine):
-    """Normalise every pixel by statistics that are interpolated between those of tiles."""
+    """Normalize every pixel by statistics that are interpolated between those of tiles."""
 
     def __init__(self, layer: nn.Module, first: int) -> None:
         super().__init__(layer)
@@ -181,7 +181,7 @@ class _Between(_Affine):
         known = _around.get()
         if known is None:
             zeros = image.new_zeros(1, self.groups, 1, 1, dtype=torch.float32)
-            return self.normalised(image, zeros, zeros + 1)
+            return self.normalized(image, zeros, zeros + 1)
         rows, cols = image.shape[-2:]
         # Under autocast, means would be products in bfloat16.
         with torch.autocast(image.device.type, enabled=False):
@@ -189,13 +189,13 @@ class _Between(_Affine):
             values = torch.cat([mean, mean.square() + deviation.square()], dim=-1)
             values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), values)
             values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
-        # As they come, channels lie beside each other, as in the image.
+        # Channels are last, as in the image.
         mean, squares = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
-        return self.normalised(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
+        return self.normalized(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
 
 
 class _Measuring(_Affine):
-    """Normalise by the valid pixels of the images, and remember by what."""
+    """Normalize by the statistics of the valid pixels, and record them."""
 
     def __init__(self, layer: nn.Module, *, together: bool) -> None:
         super().__init__(layer)
@@ -212,10 +212,10 @@ class _Measuring(_Affine):
         variance = self._mean(images, shares, weights, mean)
         deviation = variance.sqrt()
         self.found = torch.cat([mean, deviation], dim=1).float()
-        return self.normalised(images, *(v[..., None, None].float() for v in (mean, deviation)))
+        return self.normalized(images, *(v[..., None, None].float() for v in (mean, deviation)))
 
     def _mean(self, images: Tensor, shares: Tensor, weights: Tensor, less: Tensor | None) -> Tensor:
-        """Return the weighted means of the groups, or of the squares of what is `less` a mean."""
+        """Return the weighted means of the groups, or of squared differences from `less`."""
         sums = []
         # One at a time: all in float64 would take twice the memory that the layer does.
         for number, (image, share) in enumerate(zip(images, shares, strict=True)):
@@ -231,11 +231,11 @@ class _Measuring(_Affine):
 
 
 def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """Return a copy with every normalisation replaced by what is made of it, in eval mode."""
+    """Return a copy in eval mode with every normalization replaced."""
     copied = copy.deepcopy(network)
     for name, layer in list(copied.named_modules()):
         if name and isinstance(layer, NORMS):
-            # timm has layers that normalise and activate.
+            # timm has layers that normalize and activate.
             after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
             parent, _, own = name.rpartition(".")
             new = nn.Sequential(made(layer), *after) if after else made(layer)
@@ -260,7 +260,7 @@ def _device(layer: nn.Module) -> torch.device | None:
 
 
 def _with_affine(norm: nn.Module, layer: nn.Module) -> nn.Module:
-    """Return a normalisation with the scale and shift of another, if that has them."""
+    """Return a normalization with the scale and shift of another, if that has them."""
     with torch.no_grad():
         for name in ("weight", "bias"):
             if (value := getattr(layer, name, None)) is not None:

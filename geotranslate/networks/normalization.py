@@ -1,4 +1,4 @@
-"""Normalisations, and what they need."""
+"""Normalization layers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MAX_GROUPS = 32
 RENORM_BATCHES = 1000
 RENORM_MOMENTUM = 0.01
 FAINT = 1 / 255
-"""In -1..1: half a grey level of bytes."""
+"""In -1..1: half a gray level of bytes."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """Return a normalisation layer with trainable scale and shift.
+    """Return a normalization layer with trainable scale and shift.
 
     Group norm has 32 groups (Wu and He 2018), or as many as the greatest common divisor of 32 and
     the channels.
@@ -36,12 +36,12 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 class BatchRenorm2d(nn.BatchNorm2d):
-    """Batch normalisation that trains with nearly the statistics that it translates with.
+    """Batch renormalization, whose statistics in training are near those in eval mode.
 
-    A batch normalised by itself is brought to the running statistics by a factor and a shift that
+    A batch normalized by itself is brought to the running statistics by a factor and a shift that
     have no gradient (Ioffe 2017, arXiv:1702.03275, equations 3 to 6), so that single images train
     it too. Both are limited, to 3 and 5; the limits open over the first thousand batches, before
-    which it is batch normalisation.
+    which it is batch normalization.
     """
 
     running_mean: Tensor
@@ -49,7 +49,7 @@ class BatchRenorm2d(nn.BatchNorm2d):
     num_batches_tracked: Tensor
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalise `(n, channels, rows, cols)`."""
+        """Normalize `(n, channels, rows, cols)`."""
         if not self.training:
             return super().forward(image)
         with torch.no_grad():
@@ -74,9 +74,9 @@ class BatchRenorm2d(nn.BatchNorm2d):
 
 
 class ChannelNorm(nn.Module):
-    """Normalise every pixel by the mean and variance of its own channels.
+    """Normalize every pixel by the mean and variance of its own channels.
 
-    It is layer normalisation (Ba et al. 2016) at every pixel: no pixel sees another.
+    It is layer normalization (Ba et al. 2016) at every pixel, independent of all others.
     """
 
     def __init__(self, channels: int) -> None:
@@ -85,26 +85,26 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalise `(n, channels, rows, cols)`."""
+        """Normalize `(n, channels, rows, cols)`."""
         last = image.permute(0, 2, 3, 1)
         return F.layer_norm(last, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 def has_image_norm(network: nn.Module) -> bool:
-    """Return whether a network has a normalisation that looks at the whole image."""
+    """Return whether a network has a normalization over the whole image."""
     kinds = (nn.InstanceNorm2d, nn.GroupNorm)
     return any(isinstance(module, kinds) for module in network.modules())
 
 
 def has_bias(norm: Norm) -> bool:
-    """Return whether a convolution before a normalisation has a bias, as in the reference."""
+    """Return whether a convolution before a normalization has a bias, as in the reference code."""
     return norm == "instance"
 
 
 def textured(images: Tensor) -> Tensor:
-    """Return `(n, bands, rows, cols)` with faint noise in the images of one colour.
+    """Return `(n, bands, rows, cols)` with faint noise in the images of one color.
 
-    They have nothing to normalise: normalisations of single images would magnify rounding, and in
+    Their deviation is 0: normalizations of single images would magnify rounding, and in
     training gradients, by some hundred in every layer.
     """
     ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)

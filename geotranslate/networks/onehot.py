@@ -1,4 +1,4 @@
-"""Networks that see the classes of a source: one band of 0 and 1 for each, not their numbers."""
+"""One-hot encoding of class sources: one band of 0 and 1 for each class."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class ClassBands(nn.Module):
     def __init__(self, ranges: Sequence[tuple[float, float]]) -> None:
         super().__init__()
         ends = torch.tensor(ranges, dtype=torch.float32)[..., None, None]
-        # No part of the weights: the card says them.
+        # Not saved with the weights: the card holds them.
         self.register_buffer("low", ends[:, 0].clone(), persistent=False)
         self.register_buffer("high", ends[:, 1].clone(), persistent=False)
 
     def forward(self, numbers: Tensor, dtype: torch.dtype) -> Tensor:
-        """Encode numbers of float32; others have lost classes already."""
+        """Encode float32 numbers; shorter dtypes would merge classes."""
         found = (numbers >= self.low) & (numbers <= self.high)
         return found.to(dtype, memory_format=torch.channels_last)
 
@@ -51,11 +51,11 @@ class OneHot(nn.Module):
         self.network: Any = network
 
     def forward(self, source: Tensor, *others: Tensor) -> Tensor:
-        """Return what the network makes of a source in -1..1, float32, and of others."""
+        """Return the network's output for a source in -1..1, float32, and other inputs."""
         return self.network(self._encoded(source), *others)
 
     def features(self, source: Tensor, *others: Tensor) -> list[list[Tensor]]:
-        """Return the features that a discriminator has of a source and of others."""
+        """Return a discriminator's features of a source and other inputs."""
         return self.network.features(self._encoded(source), *others)
 
     @property
@@ -65,18 +65,18 @@ class OneHot(nn.Module):
 
     @property
     def radius(self) -> int | None:
-        """How far the network sees, px; None for the whole image."""
+        """Radius of the receptive field, px; None for the whole image."""
         radius: int | None = self.network.radius
         return radius
 
     def _encoded(self, source: Tensor) -> Tensor:
-        # What computes in bfloat16 takes it, but the numbers have to come in float32.
+        # The network may compute in bfloat16, but the class numbers have to come in float32.
         first = next(self.network.parameters(), source)
         return self.bands(source, first.dtype)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside of what encodes classes and adds to a start."""
+    """Return the network inside of wrappers that encode classes or add to a start."""
     while isinstance(network, OneHot | Started):
         network = network.network
     return network

@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.receptive_field import Span, halo
+from geotranslate.networks.receptive_field import Span, block_radius
 
 LEVELS = (1, 2, 3, 5)
-"""Halvings whose blurred images a pixel sees: means over about 3, 6, 12 and 50 px."""
+"""Halvings whose blurred images are features: means over about 3, 6, 12 and 50 px."""
 TEXTURES = (2, 3, 5)
-"""Those of which it sees the deviations too: of one px there are none."""
+"""Halvings whose deviations are features too; a single pixel has none."""
 FEATURES = 1 + len(LEVELS) + len(TEXTURES)
 """Numbers for each band of a source."""
 EPSILON = 1e-6
 """Added to variances, whose roots would have no slope at 0."""
 SOURCE_GAIN, DEVIATION = 2.0, 1 / 3
-"""Networks see sources, and give deviations of the target, of about 1; in -1..1 they are these."""
+"""Factors that bring sources and deviations of the target in -1..1 to about 1 for networks."""
 FAINT_WEIGHTS = 2e-3
 """Deviation of the first weights of the last layer that adds to a start."""
 HIDDEN = 128
@@ -32,8 +32,8 @@ class Pyramid(nn.Module):
     """Put an image beside its means and deviations in neighborhoods that grow.
 
     A halving is a binomial filter of 4 x 4 px (Burt and Adelson 1983), and a halved image is
-    enlarged bilinearly, so that a pixel sees weighted means of its surroundings. A deviation is the
-    square root of the mean of squares less the squared mean. Edges are repeated.
+    enlarged bilinearly, so that the features are weighted means of a pixel's surroundings. A
+    deviation is the square root of the mean of squares less the squared mean. Edges are repeated.
     """
 
     stride = 2 ** max(LEVELS)
@@ -43,7 +43,7 @@ class Pyramid(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        # No part of the weights: it never changes.
+        # Not saved with the weights: it never changes.
         self.register_buffer("kernel", torch.outer(taps, taps)[None, None], persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Pyramid(nn.Module):
         return flat.reshape(count, bands, rows // 2, cols // 2)
 
     def reads(self, span: Span) -> Span:
-        """Return which pixels the blurred pixels of a span are made of."""
+        """Return the pixels that the blurred pixels of a span are made of."""
         first, last = span
         # A blurred pixel is a mixture of two, half a step to either side.
         scale = self.stride
@@ -135,9 +135,9 @@ def _extended(image: Tensor, multiple: int) -> Tensor:
 class Started(nn.Module):
     """A generator that adds to what a `PixelNetwork` gives.
 
-    The generator sees the source and the start. Its last layer begins near 0, so that a training
-    begins with about the error of the start. At 0 no other layer would get a gradient, and by the
-    L1 the last one hardly moves where the start gives the median.
+    The input of the generator is the source and the start. Its last layer begins near 0, so that a
+    training begins with about the error of the start. At 0 no other layer would get a gradient, and
+    by the L1 the last one hardly moves where the start gives the median.
 
     Args:
         start: The small network.
@@ -158,23 +158,23 @@ class Started(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""
         rows, cols = source.shape[-2:]
-        # Both see the same beyond the edge, as they do in a tile that reaches beyond it.
+        # Both get the same pixels beyond the edge, as in a tile that extends beyond it.
         source = _extended(source, self.stride)
         with torch.no_grad():
             start = self.start(source)
         both = torch.cat([SOURCE_GAIN * source, start / DEVIATION], dim=1)
-        # What computes in bfloat16 takes it; the start is float32.
+        # The network may compute in bfloat16; the start is float32.
         both = both.to(next(self.network.parameters()).dtype)
         return (start + DEVIATION * self.network(both))[..., :rows, :cols]
 
     @property
     def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
+        """Radius of the receptive field beyond the block of `stride` pixels of a pixel.
 
         None where that of the network is not known.
         """
-        return None if self.network.radius is None else halo(self.reads, self.stride)
+        return None if self.network.radius is None else block_radius(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
         return self.start.pyramid.reads(self.network.reads(span))

@@ -1,23 +1,25 @@
-"""How far networks see."""
+"""Receptive fields of networks, and the base of generators that know theirs."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 from geotranslate.networks.layers import Extend, Halve, ResizeConv2d
+from geotranslate.networks.normalization import Norm, has_image_norm, textured
 
 Span = tuple[int, int]
 """First and last pixel along an axis."""
 
 
-def reach(layer: nn.Module, span: Span) -> Span:
-    """Return which input pixels a layer reads for some output pixels, padding included."""
+def read_span(layer: nn.Module, span: Span) -> Span:
+    """Return the input pixels that a layer reads for a span of output pixels, padding included."""
     first, last = span
     if isinstance(layer, nn.Sequential):
         for part in reversed(layer):
-            span = reach(part, span)
+            span = read_span(part, span)
         return span
     if isinstance(layer, ResizeConv2d):
         return (first - 1) // 2, (last + 1) // 2
@@ -38,16 +40,47 @@ def reach(layer: nn.Module, span: Span) -> Span:
     return span
 
 
-def halo(read: Callable[[Span], Span], stride: int) -> int:
-    """Return how far a network sees beyond the block of `stride` pixels that a pixel lies in.
+def block_radius(read: Callable[[Span], Span], stride: int) -> int:
+    """Return the radius of the receptive field beyond the block of `stride` pixels of a pixel.
 
-    Tiles that begin at whole blocks, and are cropped by so much, rounded up to whole blocks, give
-    what the whole image would.
+    Tiles that begin at whole blocks, and are cropped by this radius rounded up to whole blocks,
+    give the same pixels as the whole image.
 
     Args:
-        read: Tells which input pixels are read for some output pixels.
+        read: Returns the input pixels that are read for a span of output pixels.
         stride: Factor by which the network shrinks images inside.
     """
     # Pixels differ in where they lie between the pixels of the levels below.
     spans = [read((pixel, pixel)) for pixel in range(stride)]
     return max(max(-first, last - stride + 1) for first, last in spans)
+
+
+class Generator(nn.Module):
+    """A generator of `(n, bands_out, rows, cols)` from `(n, bands_in, rows, cols)`.
+
+    Args:
+        stride: Factor by which images are shrunk inside, px.
+        norm: Normalization.
+    """
+
+    def __init__(self, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.stride = stride
+        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        self.normalizes_alone = norm == "instance"
+        """Whether every image is normalized by itself."""
+
+    @property
+    def radius(self) -> int | None:
+        """Radius of the receptive field beyond the block of `stride` pixels of a pixel.
+
+        It holds in eval mode. None where a normalization covers the whole image.
+        """
+        return None if has_image_norm(self) else block_radius(self.reads, self.stride)
+
+    @abstractmethod
+    def reads(self, span: Span) -> Span:
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+
+    def _with_texture(self, source: Tensor) -> Tensor:
+        return textured(source) if self.training and self.normalizes_alone else source

@@ -1,9 +1,9 @@
-"""The generator of residual blocks: a few convolutions around blocks at a fraction of the size."""
+"""The generator of residual blocks between convolutions that halve and double the image."""
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,17 +17,17 @@ from geotranslate.networks.layers import (
     init_weights,
     last_activation,
 )
-from geotranslate.networks.normalization import Norm, has_bias, has_image_norm, make_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm, has_bias, make_norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 
-class ResNet(nn.Module):
+class ResNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two that double
-    the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). It sees
-    less far than a U-Net, so that tiles can be cropped without a trace. Images whose sides are no
-    multiple of `stride` are extended by reflection and the result is cut back.
+    the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). Its
+    receptive field is smaller than a U-Net's, so that tiles can be cropped exactly. Images whose
+    sides are no multiple of `stride` are extended by reflection and the result is cut back.
 
     Args:
         bands_in: Bands of the source.
@@ -35,7 +35,7 @@ class ResNet(nn.Module):
         blocks: Number of residual blocks.
         downsamplings: How often the sides are halved, and doubled again, at least 1.
         ngf: Filters of the first convolution; every halving doubles them.
-        norm: Normalisation after every convolution but the last.
+        norm: Normalization after every convolution but the last.
         upsample: How the sides are doubled: 3 x 3 transposed convolutions, or repeated pixels and
             3 x 3 convolutions.
         padding: What convolutions see beyond the edge.
@@ -57,11 +57,7 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
-        self.stride = 2**downsamplings
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        super().__init__(2**downsamplings, norm)
         widths = [ngf * 2**level for level in range(downsamplings + 1)]
         layers = convolve(bands_in, ngf, 7, 1, norm=norm, padding=padding)
         for outer, inner in pairwise(widths):
@@ -76,36 +72,29 @@ class ResNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         hidden = self.layers(in_blocks(source, self, self.stride))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalisation looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        return reach_through(self.layers, reach(self.head, span))
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        return read_through(self.layers, read_span(self.head, span))
 
 
 class ResidualBlock(nn.Module):
-    """Add what two convolutions make of `(n, channels, rows, cols)` to it."""
+    """Add the output of two convolutions to `(n, channels, rows, cols)`."""
 
     def __init__(self, channels: int, norm: Norm, padding: Padding, dropout: float) -> None:
         super().__init__()
-        same: dict[str, Any] = {"padding": 1, "padding_mode": padding, "bias": has_bias(norm)}
+        convolution = partial(
+            AnySizeConv2d, channels, channels, 3, padding_mode=padding, bias=has_bias(norm)
+        )
         self.layers = nn.Sequential(
-            AnySizeConv2d(channels, channels, 3, **same),
+            convolution(padding=1),
             make_norm(norm, channels),
             nn.ReLU(),
             nn.Dropout(dropout),
-            AnySizeConv2d(channels, channels, 3, **same),
+            convolution(padding=1),
             make_norm(norm, channels),
         )
 
@@ -117,22 +106,30 @@ class ResidualBlock(nn.Module):
 def convolve(
     bands_in: int, bands_out: int, size: int, stride: int, *, norm: Norm, padding: Padding
 ) -> list[nn.Module]:
-    """Return a convolution of `size` x `size` with its normalisation and activation."""
-    same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
-    convolution = AnySizeConv2d(bands_in, bands_out, size, stride, size // 2, **same)
+    """Return a convolution of `size` x `size` with its normalization and activation."""
+    convolution = AnySizeConv2d(
+        bands_in,
+        bands_out,
+        size,
+        stride,
+        size // 2,
+        padding_mode=padding,
+        bias=has_bias(norm),
+    )
     return [convolution, make_norm(norm, bands_out), nn.ReLU()]
 
 
 def double(
     bands_in: int, bands_out: int, *, norm: Norm, upsample: Upsample, padding: Padding
 ) -> list[nn.Module]:
-    """Return a convolution that doubles the sides, with its normalisation and activation."""
+    """Return a convolution that doubles the sides, with its normalization and activation."""
     layer: nn.Module
     if upsample == "resize":
-        same: dict[str, Any] = {"padding_mode": padding, "bias": has_bias(norm)}
-        layer = ResizeConv2d(bands_in, bands_out, 3, padding=1, **same)
+        layer = ResizeConv2d(
+            bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=has_bias(norm)
+        )
     else:
-        # Its pixels lie beside each other: beyond the edge it never looks far.
+        # A transposed convolution of stride 2 reads next to nothing beyond the edge.
         layer = nn.ConvTranspose2d(
             bands_in, bands_out, 3, 2, 1, output_padding=1, bias=has_bias(norm)
         )
@@ -147,13 +144,13 @@ def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool
     )
 
 
-def reach_through(layer: nn.Module, span: Span) -> Span:
-    """Return which input pixels a layer reads for some output pixels; it may hold blocks."""
+def read_through(layer: nn.Module, span: Span) -> Span:
+    """Return the input pixels that a layer with residual blocks reads for a span."""
     if isinstance(layer, ResidualBlock):
-        # What goes around the convolutions of a block sees less than they do.
+        # The identity of a block reads less than its convolutions.
         layer = layer.layers
     if not isinstance(layer, nn.Sequential):
-        return reach(layer, span)
+        return read_span(layer, span)
     for part in reversed(layer):
-        span = reach_through(part, span)
+        span = read_through(part, span)
     return span

@@ -15,14 +15,14 @@ from geotranslate.networks.layers import (
     in_own_dtype,
     last_activation,
 )
-from geotranslate.networks.normalization import Norm, has_image_norm, make_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm, make_norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 WIDEST = 8
-"""How many times the filters of the first level a level has at most."""
+"""Largest number of filters of a level, in filters of the first level."""
 
 
-class ResUNet(nn.Module):
+class ResUNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`.
 
     The image is rearranged to four times the bands at half the size (Shi et al. 2016,
@@ -55,11 +55,7 @@ class ResUNet(nn.Module):
         dropout: float = 0.5,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.stride = 2**depth
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
-        self.alone = norm == "instance"
-        """Whether every image is normalized by itself."""
+        super().__init__(2**depth, norm)
         widths = [ngf * min(2**level, WIDEST) for level in range(depth)]
         same: dict[str, Any] = {"padding": 1, "padding_mode": padding}
         self.first = nn.Sequential(
@@ -82,8 +78,7 @@ class ResUNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of more than half of `stride` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         hidden = self.first(in_blocks(source, self, self.stride))
         skips = []
         for block, down in zip(self.encoder, self.downs, strict=False):
@@ -94,30 +89,22 @@ class ResUNet(nn.Module):
             hidden = block(F.interpolate(up(hidden), scale_factor=2) + skips.pop())
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalization looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        # The way through the innermost level reads all that the skips read.
-        span = reach(self.head, span)
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        # The path through the innermost level reads all that the skips read.
+        span = read_span(self.head, span)
         for block in self.decoder:
-            first, last = reach(cast(PreactivatedBlock, block).layers, span)
+            first, last = read_span(cast(PreactivatedBlock, block).layers, span)
             span = first // 2, last // 2
         for block in reversed(self.encoder):
-            span = reach(cast(PreactivatedBlock, block).layers, span)
+            span = read_span(cast(PreactivatedBlock, block).layers, span)
             if block is not self.encoder[0]:
                 span = 2 * span[0], 2 * span[1] + 1
-        return reach(self.first, span)
+        return read_span(self.first, span)
 
 
 class PreactivatedBlock(nn.Module):
-    """Add what two convolutions make of `(n, channels, rows, cols)` to it; at first nothing."""
+    """Add the output of two convolutions, at first 0, to `(n, channels, rows, cols)`."""
 
     def __init__(self, channels: int, norm: Norm, padding: Padding) -> None:
         super().__init__()

@@ -14,8 +14,8 @@ from geotranslate.networks.layers import (
     pad_to_multiple,
     up_block,
 )
-from geotranslate.networks.normalization import Norm, has_bias, has_image_norm, make_norm, textured
-from geotranslate.networks.receptive_field import Span, halo, reach
+from geotranslate.networks.normalization import Norm, has_bias, make_norm
+from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 MAX_DEPTH = 8
 MIN_CHIP_SIZE = 64
@@ -36,11 +36,11 @@ def depth_for(chip_size: int) -> int:
     return min(MAX_DEPTH, chip_size.bit_length() - 1)
 
 
-class UNet(nn.Module):
+class UNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     Every level halves the image with a 4 x 4 convolution of stride 2; the first, the innermost
-    and the last have no normalisation (Isola et al. 2017). Images whose sides are no multiple of
+    and the last have no normalization (Isola et al. 2017). Images whose sides are no multiple of
     `2**depth` are extended by reflection and the result is cut back.
 
     Args:
@@ -48,7 +48,7 @@ class UNet(nn.Module):
         bands_out: Bands of the target.
         depth: Number of levels, at least 2.
         ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
-        norm: Normalisation of the inner levels.
+        norm: Normalization of the inner levels.
         upsample: How the decoder doubles the sides, see `enlarge`.
         padding: What convolutions see beyond the edge.
         dropout: Probability in the three innermost decoder blocks, when training.
@@ -68,11 +68,7 @@ class UNet(nn.Module):
         dropout: float = 0.5,
         bounded: bool = True,
     ) -> None:
-        super().__init__()
-        self.stride = 2**depth
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
-        self.alone = norm == "instance"
-        """Whether every image is normalised by itself."""
+        super().__init__(2**depth, norm)
         widths = [ngf * min(2**level, 8) for level in range(depth)]
         self.encoder = nn.ModuleList(
             _down(
@@ -104,8 +100,7 @@ class UNet(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate; sides of at least `2**depth - 1` px."""
         rows, cols = source.shape[-2:]
-        if self.training and self.alone:
-            source = textured(source)
+        source = self._with_texture(source)
         hidden = pad_to_multiple(source, self.stride)
         skips = []
         for down in self.encoder:
@@ -113,19 +108,11 @@ class UNet(nn.Module):
             skips.append(hidden)
         return decode(skips.pop(), skips, self.decoder, self.head)[..., :rows, :cols]
 
-    @property
-    def radius(self) -> int | None:
-        """How many pixels beyond the block of `stride` pixels that it lies in a pixel sees.
-
-        It holds in eval mode. None where a normalisation looks at the whole image.
-        """
-        return None if has_image_norm(self) else halo(self.reads, self.stride)
-
     def reads(self, span: Span) -> Span:
-        """Return which source pixels a span of translated pixels depends on, along an axis."""
-        # The way through the innermost level reads all that the skips read.
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        # The path through the innermost level reads all that the skips read.
         for layer in reversed([*self.encoder, *self.decoder, self.head]):
-            span = reach(layer, span)
+            span = read_span(layer, span)
         return span
 
 

@@ -1,4 +1,4 @@
-"""The errors of simpler translations, which tell what a model is worth."""
+"""Errors of simpler translations, which a model should beat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.pixel import PixelNetwork
 
 CONSTANT, START = "constant", "start"
-"""The training median of every band, and what a generator began with."""
+"""Names of the baselines: the training median of every band, and the generator's start."""
 
 
 def baseline_errors(
@@ -51,7 +51,7 @@ def start_of(generator: nn.Module) -> PixelNetwork | None:
 
 
 def seen_by(generator: nn.Module, source: Tensor) -> Tensor:
-    """Return the bands that a generator's network sees of a source: one a class, or its own."""
+    """Return the input bands of a generator's network: one for each class, or the source."""
     return generator.bands(source, torch.float32) if isinstance(generator, OneHot) else source
 
 

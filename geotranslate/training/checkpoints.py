@@ -1,4 +1,4 @@
-"""All that a training needs to go on where it was, in one file and never a pickle."""
+"""Checkpoints: the whole state of a training in one safetensors file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from geotranslate.schema import (
     whole,
 )
 from geotranslate.training.objectives import objectives_of
-from geotranslate.training.reproducibility import look_at_pair, random_state, set_random_state
+from geotranslate.training.reproducibility import draw_first_pair, random_state, set_random_state
 from geotranslate.training.run_folder import whole_file
 from geotranslate.training.weightfile import opened
 
@@ -42,7 +42,7 @@ LAST, BEFORE = "last.safetensors", "previous.safetensors"
 OBJECTIVE = "game."
 """Prefix of the tensors of the objective's state, as checkpoints have always had it."""
 ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}
-"""Names of what Adam keeps of a weight."""
+"""Names of Adam's state of a weight."""
 FORMAT = "geotranslate checkpoint 2"
 
 
@@ -63,13 +63,13 @@ class Checkpoint:
     def of(
         cls, learn: Learner, epochs: int, card: dict[str, Any], best: tuple[int, str]
     ) -> Checkpoint:
-        """Take the state of a learner between two epochs.
+        """Return the state of a learner between two epochs.
 
         Args:
             learn: The learner.
             epochs: Epochs of this training that are done.
-            card: What describes the model and its data.
-            best: Row of the history from which on the folder's best model is judged, and the
+            card: Description of the model and its data.
+            best: Row of the history from which on the folder's best model is chosen, and the
                 column.
         """
         optimizer = learn.opt.opt.state_dict()
@@ -79,7 +79,7 @@ class Checkpoint:
                 tensors[f"optimizer.{number}.{name}"] = value
         for objective in objectives_of(learn):
             tensors |= {f"{OBJECTIVE}{name}": value for name, value in objective.state().items()}
-        look_at_pair(learn.dls)
+        draw_first_pair(learn.dls)
         rng, numbers = random_state(learn.dls)
         facts = {
             "format": FORMAT,
@@ -106,12 +106,12 @@ class Checkpoint:
         return any(name.startswith("average.") for name in self.weights)
 
     def other_batches(self, learn: Learner) -> list[str]:
-        """Name the arguments that make a learner's batches unlike those of the training."""
+        """Return the arguments by which a learner's batches differ from the training's."""
         there = self.facts["batches"]
         return [name for name, own in _batches(learn).items() if there.get(name) != own]
 
     def restore(self, learn: Learner) -> None:
-        """Put a learner into the state.
+        """Restore the state of a learner.
 
         Raises:
             ModelFileError: The state is that of other networks, or damaged.
@@ -136,12 +136,12 @@ class Checkpoint:
             parameter.requires_grad_(name not in frozen)
         # `ReducedPrecision` makes the scaler when the training begins.
         learn.scaler_state = self.facts["scaler"]
-        look_at_pair(learn.dls)
+        draw_first_pair(learn.dls)
         with _damage("its random numbers"):
             set_random_state(learn.dls, self.tensors, self.facts["random"])
 
     def _check_states(self, learn: Learner) -> None:
-        """Refuse a state of the optimizer that is not that of its weights.
+        """Refuse a state of the optimizer that does not fit its weights.
 
         Raises:
             ValueError: It is not.
@@ -150,7 +150,7 @@ class Checkpoint:
         own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
         if [group["params"] for group in self.facts["groups"]] != own:
             raise ValueError("the optimizer has other weights")
-        # Adam with other switches would look for states that no training of ours keeps.
+        # With other switches Adam expects states that are not saved.
         for group, known in zip(groups, self.facts["groups"], strict=True):
             if missing := sorted(group.keys() - known.keys()):
                 raise ValueError(f"{missing[0]} of its optimizer is missing")
@@ -176,7 +176,7 @@ class Checkpoint:
         return states
 
     def _groups(self) -> list[dict[str, Any]]:
-        # JSON has no tuples, which Adam wants its betas in.
+        # Adam wants its betas as a tuple, which JSON does not have.
         return [
             {k: tuple(v) if k == "betas" else v for k, v in group.items()}
             for group in self.facts["groups"]
@@ -270,7 +270,7 @@ SCALER: Fields = {
     "growth_interval": whole(1, 10**9),
     "_growth_tracker": whole(0, 10**9),
 }
-"""What torch's scaler of gradients says; nothing where it is idle."""
+"""State of torch's scaler of gradients, empty where it is idle."""
 
 
 def _scaler(name: str, value: Any) -> Any:
@@ -289,12 +289,12 @@ FACTS: Fields = {
     "random": record({name: several(anything) for name in ("numpy", "python", "order")}),
     "scaler": optional(_scaler),
 }
-"""What the facts are in JSON; the card is checked by what makes a model of it."""
+"""Check of each JSON value; the card is checked when a model is made of it."""
 
 
 @contextmanager
 def _damage(part: str) -> Iterator[None]:
-    """Turn what restoring a damaged part raises into our sentence."""
+    """Raise a `ModelFileError` where a damaged part cannot be restored."""
     try:
         yield
     except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
@@ -305,10 +305,10 @@ def _damage(part: str) -> Iterator[None]:
 
 
 def _batches(learn: Learner) -> dict[str, Any]:
-    """Return what training batches are like, by the argument of `prepare_data`."""
+    """Return batch size and augmentation by the arguments of `prepare_data`."""
     augmentation = learn.dls.train.dataset.augmentation
     return {
-        # Two processes go on with what one began, each with half a batch.
+        # Two processes can resume the training of one, each with half a batch.
         "batch_size": learn.dls.train.bs * launched(),
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
@@ -316,7 +316,7 @@ def _batches(learn: Learner) -> dict[str, Any]:
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin so, by the rest of their names."""
+    """Return the tensors whose names begin with a prefix, by the rest of their names."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 

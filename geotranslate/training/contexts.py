@@ -1,4 +1,4 @@
-"""What surrounds a training: however it ends, the learner is left as it was found."""
+"""Contexts that leave a learner as it was, however a training ends."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ NO_MEMORY = (
     "can't allocate memory",
     "not enough memory",
     "out of memory",
-    # oneDNN has no other words for it.
+    # oneDNN has no other message.
     "could not create a primitive",
 )
 
 
 @contextmanager
-def surroundings(
+def fit_context(
     learn: Learner, callbacks: Iterable[Callback] = (), shown: bool = True
 ) -> Iterator[None]:
     """Train inside the block.
 
     Args:
         learn: The learner.
-        callbacks: What is added to its own callbacks.
+        callbacks: Callbacks beside its own.
         shown: Whether to show a progress bar and the table.
 
     Raises:
-        InvalidInputError: The memory does not hold a batch.
+        InvalidInputError: A batch does not fit in memory.
     """
     bar = nullcontext() if shown else quiet(learn)
-    with memory_said(getattr(learn.dls.train, "bs", 1)), reused_memory(), bar:
+    with memory_errors(getattr(learn.dls.train, "bs", 1)), reused_memory(), bar:
         try:
             yield
         finally:
@@ -50,7 +50,7 @@ def surroundings(
 
 
 def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
-    """Undo what callbacks would undo, had an error or the user not ended the training."""
+    """Undo what callbacks undo in `after_fit`, which an error or an interruption skips."""
     for callback in callbacks:
         if isinstance(callback, ReducedPrecision):
             callback.leave()
@@ -91,22 +91,22 @@ def compiled(network: nn.Module) -> Iterator[None]:
             "needs, on a CPU a C++ compiler, or train without compile=True."
         ) from error
     finally:
-        # What Module.compile sets, and nothing in torch takes back.
+        # Module.compile sets it, and torch has no way to undo that.
         for module in network.modules():
             module._compiled_call_impl = None
 
 
 @contextmanager
-def memory_said(batch_size: int) -> Iterator[None]:
-    """Say in a sentence that the memory does not hold a batch.
+def memory_errors(batch_size: int) -> Iterator[None]:
+    """Raise an `InvalidInputError` where a batch does not fit in memory.
 
     Raises:
-        InvalidInputError: It does not.
+        InvalidInputError: A batch does not fit.
     """
     try:
         yield
     except (RuntimeError, MemoryError, IndexError) as error:
-        # fastai stumbles over an error without words, as a MemoryError is.
+        # fastai raises an IndexError for an error without a message, such as a MemoryError.
         reason = error.__context__ if isinstance(error, IndexError) else error
         full = isinstance(reason, torch.cuda.OutOfMemoryError | MemoryError)
         words = str(reason).lower() if isinstance(reason, RuntimeError) else ""
@@ -119,12 +119,12 @@ def memory_said(batch_size: int) -> Iterator[None]:
             else "a smaller chip_size, or a model with a smaller ngf"
         )
         raise InvalidInputError(
-            f"The memory does not hold a batch of {batch_size} pairs; give {advice}."
+            f"A batch of {batch_size} pairs does not fit in memory; give {advice}."
         ) from error
 
 
 @contextmanager
-def put_back(learn: Learner) -> Iterator[None]:
+def restored(learn: Learner) -> Iterator[None]:
     """Restore weights, optimizer and objective at the end of the block, and leave no file."""
     weights = copy.deepcopy(learn.model.state_dict())
     optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None

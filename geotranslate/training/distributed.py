@@ -1,4 +1,4 @@
-"""One training in several processes, each on its share of every batch."""
+"""Training in several processes, each on its share of every batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from fastai.callback.core import Callback
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import DataLoaders
 from torch import distributed
 
 from geotranslate.data.launcher import RANKS, launched, told
+from geotranslate.data.loaders import TrainDL
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
@@ -31,8 +31,8 @@ class Processes:
     """The processes that train one model together.
 
     Args:
-        rank: Number of this one, from 0.
-        count: How many there are.
+        rank: Number of this process, from 0.
+        count: Number of processes.
     """
 
     rank: int = 0
@@ -40,10 +40,10 @@ class Processes:
 
     @classmethod
     def join(cls, device: torch.device) -> Processes:
-        """Meet the other processes of the launcher, if there is one.
+        """Join the process group of the launcher, if there is one.
 
         Args:
-            device: What this process trains on: GPUs speak by NCCL, CPUs by Gloo.
+            device: Device of this process: GPUs communicate by NCCL, CPUs by Gloo.
 
         Raises:
             MissingPackageError: There is a launcher, but no Accelerate.
@@ -62,8 +62,8 @@ class Processes:
         numbered = told(RANKS) is not None and (device.type == "cpu" or "LOCAL_RANK" in os.environ)
         if not numbered:
             raise InvalidInputError(
-                f"There shall be {launched()} processes (WORLD_SIZE), but this one has no number "
-                "(RANK, LOCAL_RANK); start the script by accelerate launch or torchrun, or unset "
+                f"WORLD_SIZE announces {launched()} processes, but this one has no number (RANK, "
+                "LOCAL_RANK); start the script by accelerate launch or torchrun, or unset "
                 "WORLD_SIZE to train in one process."
             )
         first = not distributed.is_initialized()
@@ -73,7 +73,7 @@ class Processes:
         return cls(state.process_index, state.num_processes)
 
     def callbacks(self, rows: list[dict[str, float]]) -> list[Callback]:
-        """Return what keeps the processes in step.
+        """Return the callbacks that synchronize the processes.
 
         Args:
             rows: Rows of the history.
@@ -85,10 +85,10 @@ class Processes:
         )
 
     def agreed(self, done: int) -> int:
-        """Return how many epochs are done, which has to be so for all.
+        """Return the number of epochs that are done, the same for all.
 
         Raises:
-            ModelFileError: Not all see the same checkpoint.
+            ModelFileError: The processes see different checkpoints.
         """
         found = self._gathered(done)
         if len(set(found)) > 1:
@@ -100,7 +100,7 @@ class Processes:
 
     @contextmanager
     def led(self, block: AbstractContextManager[object]) -> Iterator[None]:
-        """Enter a block in the first process alone; where it cannot be entered, all fail.
+        """Enter a context in the first process alone; if that fails, all fail.
 
         Raises:
             GeotranslateError: The first process could not enter it.
@@ -118,7 +118,7 @@ class Processes:
             yield
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait for all processes."""
         self._gathered(None)
 
     def _gathered(self, value: Any) -> list[Any]:
@@ -130,35 +130,21 @@ class Processes:
 
     @contextmanager
     def sharing(self, data: DataLoaders) -> Iterator[None]:
-        """Give each process its share of the training pairs meanwhile.
-
-        All draw the same order, so batch by batch they have, together, the pairs of one process
-        whose batches are so many times as large.
+        """Give each process its share of the training pairs inside the block.
 
         Raises:
             InvalidInputError: There are too few pairs for one batch each.
         """
-        if self.count == 1:
-            yield
-            return
-        loader: TfmdDL = data.train
+        loader: TrainDL = data.train
         pairs, together = loader.n, loader.bs * self.count
-        if pairs < together:
+        if self.count > 1 and pairs < together:
             raise InvalidInputError(
                 f"There are {pairs} training pairs but {self.count} processes with batches of "
                 f"{loader.bs} take {together} a step; give prepare_data a smaller batch_size, or "
                 "start fewer processes."
             )
-        rounds = pairs // together
-
-        def share() -> list[int]:
-            order = np.array(loader.shuffle_fn(list(range(pairs))))
-            batches = order[: rounds * together].reshape(rounds, self.count, loader.bs)
-            return batches[:, self.rank].ravel().tolist()
-
-        loader.get_idxs, loader.n = share, rounds * loader.bs
+        loader.rank, loader.count = self.rank, self.count
         try:
             yield
         finally:
-            del loader.get_idxs
-            loader.n = pairs
+            loader.rank, loader.count = 0, 1

@@ -1,131 +1,175 @@
-"""One training: what is asked of it, and the fastai callbacks that do it."""
+"""Options of `fit`, and the fastai callbacks that they ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientClip
 from fastai.learner import Learner
 
-from geotranslate.checks import listed, number, shown, whole_number
+from geotranslate.checks import flag, folder_path, listed, number, shown, whole_number
 from geotranslate.errors import InvalidInputError
+from geotranslate.schema import Fields, one_of, optional, real
 from geotranslate.training.callbacks.accumulation import EpochAccumulation
+from geotranslate.training.callbacks.history import check_monitor
 from geotranslate.training.callbacks.precision import (
     ReducedPrecision,
     TrainingPrecision,
     training_precision,
 )
-from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule, rate_at
+from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind, EarlyStoppingCallback
 
 PATIENCE = 5
+"""Epochs that `early_stopping=True` waits."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """What is asked of a training, checked."""
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Arguments of `Translator.fit`, checked, with the translator's defaults in place of None.
+
+    Raises:
+        InvalidInputError: An argument is impossible; the sentence names it.
+    """
 
     epochs: int
-    rates: tuple[float, ...]
-    """Learning rates of generator and discriminator."""
+    lr: float | Sequence[float]
     schedule: Schedule
-    patience: int
-    """Epochs without progress after which to stop, 0 for never."""
+    early_stopping: bool | int
+    """Epochs without progress after which to stop; 0 for never."""
     checkpoint: CheckpointKind
     monitor: str
     precision: TrainingPrecision
     accumulate: int
     clip: float | None
+    ema: float | None
+    compile: bool
+    sample_every: int
+    tensorboard: bool
+    callbacks: Sequence[Callback]
+    folder: Path
+    resume: bool
+    progress: bool
 
-    @classmethod
-    def of(
-        cls,
-        learn: Learner,
-        epochs: int,
-        lr: float | Sequence[float],
-        schedule: Schedule,
-        early_stopping: bool | int,
-        checkpoint: CheckpointKind,
-        monitor: str,
-        precision: TrainingPrecision,
-        accumulate: int,
-        clip: float | None,
-    ) -> Training:
-        """Check what the user gives for a learner.
+    def __post_init__(self) -> None:
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+    def check_model(self, learn: Learner, columns: Sequence[str]) -> None:
+        """Check the options that depend on the model.
+
+        Args:
+            learn: The learner.
+            columns: Columns of the progress table that `monitor` can be.
 
         Raises:
-            InvalidInputError: An argument is impossible; the sentence names it.
+            InvalidInputError: There is no such column, or there are too many or too few rates.
         """
-        rate_at(schedule, 0)
-        if not isinstance(checkpoint, bool | str) or checkpoint not in (True, False, "all"):
-            whole_number("checkpoint", checkpoint, 1)
-        return cls(
-            whole_number("epochs", epochs, 1),
-            _rates(lr, len(learn.model.parameter_groups())),
-            schedule,
-            {True: PATIENCE, False: 0}[early_stopping]
-            if isinstance(early_stopping, bool)
-            else whole_number("early_stopping", early_stopping, 1),
-            checkpoint,
-            monitor,
-            training_precision(precision, learn.dls.device),
-            whole_number("accumulate", accumulate, 1),
-            None if clip is None else number("clip", clip, above=0),
-        )
+        self.rates(learn)
+        check_monitor(self.monitor, columns)
 
-    def callbacks(
+    def rates(self, learn: Learner) -> list[float]:
+        """Return the learning rates of the generator and, if there is one, the discriminator.
+
+        Raises:
+            InvalidInputError: There are too many or too few.
+        """
+        groups = len(learn.model.parameter_groups())
+        rates = list(self.lr) if isinstance(self.lr, Sequence) else [self.lr] * groups
+        if len(rates) != groups:
+            raise InvalidInputError(
+                f"lr is {shown(self.lr)}; give one learning rate, or one for the generator and one "
+                "for the discriminator."
+                if groups > 1
+                else f"lr is {shown(self.lr)}; give one learning rate, as there is no "
+                "discriminator."
+            )
+        return rates
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is written to the folder."""
+        return bool(self.checkpoint or self.sample_every or self.tensorboard)
+
+    def training_callbacks(
         self, learn: Learner, done: int, rows: Sequence[dict[str, float]]
     ) -> list[Callback]:
-        """Return what trains as asked for.
+        """Return the callbacks of learning rates, precision, gradients and early stopping.
 
         Args:
             learn: The learner.
             done: Epochs that an interrupted run did.
             rows: Rows of the history, the last ones from that run.
         """
-        found: list[Callback] = [ParamScheduler(self.rates, self.schedule, done, self.epochs)]
-        if self.precision != "float32":
-            found.append(ReducedPrecision(self.precision, learn.dls.device))
+        rates = self.rates(learn)
+        found: list[Callback] = [ParamScheduler(rates, self.schedule, done, self.epochs)]
+        precision = training_precision(self.precision, learn.dls.device)
+        if precision != "float32":
+            found.append(ReducedPrecision(precision, learn.dls.device))
         if self.accumulate > 1:
             found.append(EpochAccumulation(self.accumulate))
         if self.clip is not None:
             found.append(GradientClip(self.clip))
-        if self.patience:
-            found.append(self._patience(done, rows))
+        if self.early_stopping:
+            found.append(self._stopping(done, rows))
         return found
 
     def is_over(self, done: int, rows: Sequence[dict[str, float]]) -> bool:
         """Tell whether an interrupted run, the last rows of the history, did all that is asked."""
-        return done >= self.epochs or (self.patience > 0 and self._patience(done, rows).is_over)
+        stops = bool(self.early_stopping) and self._stopping(done, rows).is_over
+        return done >= self.epochs or stops
 
-    def _patience(self, done: int, rows: Sequence[dict[str, float]]) -> EarlyStoppingCallback:
-        return EarlyStoppingCallback(rows, len(rows) - done, self.monitor, self.patience)
+    def _stopping(self, done: int, rows: Sequence[dict[str, float]]) -> EarlyStoppingCallback:
+        return EarlyStoppingCallback(rows, len(rows) - done, self.monitor, self.early_stopping)
 
 
-def checked_callbacks(given: object) -> list[Callback]:
-    """Return fastai callbacks, or classes of them, as a list.
+def _learning_rates(name: str, value: Any) -> float | tuple[float, ...]:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, tuple | list):
+        return tuple(number(name, rate, above=0) for rate in value)
+    return number(name, value, above=0)
 
-    Raises:
-        InvalidInputError: They are something else.
-    """
-    found = listed(given)
+
+def _patience(name: str, value: Any) -> int:
+    if isinstance(value, bool):
+        return PATIENCE if value else 0
+    return whole_number(name, value, 1)
+
+
+def _checkpoint(name: str, value: Any) -> CheckpointKind:
+    if isinstance(value, bool) or (isinstance(value, str) and value == "all"):
+        return value  # type: ignore[return-value]
+    return whole_number(name, value, 1)
+
+
+def _callbacks(name: str, value: Any) -> list[Callback]:
+    """Check that a value is a list of fastai callbacks, or of classes of them."""
+    found = listed(value)
     kinds = [one if isinstance(one, type) else type(one) for one in found]
-    # fastai's callbacks can be gone through, by the attributes of their learner.
-    if isinstance(given, Callback) or not all(issubclass(kind, Callback) for kind in kinds):
-        raise InvalidInputError(f"callbacks is {shown(given)}; give a list of fastai callbacks.")
+    # fastai's callbacks can be iterated, over the attributes of their learner.
+    if isinstance(value, Callback) or not all(issubclass(kind, Callback) for kind in kinds):
+        raise InvalidInputError(f"{name} is {shown(value)}; give a list of fastai callbacks.")
     return found
 
 
-def _rates(lr: float | Sequence[float], groups: int) -> tuple[float, ...]:
-    lr = lr.tolist() if hasattr(lr, "tolist") else lr
-    rates = tuple(lr) if isinstance(lr, tuple | list) else (lr,) * groups
-    if len(rates) != groups:
-        raise InvalidInputError(
-            f"lr is {shown(lr)}; give one learning rate, or one for the generator and one for the "
-            "discriminator."
-            if groups > 1
-            else f"lr is {shown(lr)}; give one learning rate, as there is no discriminator."
-        )
-    return tuple(number("lr", rate, above=0) for rate in rates)
+CHECKS: Fields = {
+    "epochs": partial(whole_number, least=1),
+    "lr": _learning_rates,
+    "schedule": one_of(Schedule),
+    "early_stopping": _patience,
+    "checkpoint": _checkpoint,
+    "precision": one_of(TrainingPrecision),
+    "accumulate": partial(whole_number, least=1),
+    "clip": optional(real(above=0)),
+    "ema": optional(real(least=0, below=1)),
+    "sample_every": partial(whole_number, least=0),
+    **dict.fromkeys(("compile", "tensorboard", "resume", "progress"), flag),
+    "callbacks": _callbacks,
+    "folder": folder_path,
+}
+"""Check of each option; `monitor` depends on the model."""

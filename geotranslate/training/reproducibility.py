@@ -1,4 +1,4 @@
-"""The states of all generators of random numbers that a training uses."""
+"""States of all random number generators of a training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 
-def look_at_pair(data: DataLoaders) -> None:
-    """Let fastai look at the one random pair that it wants to see before its first batch.
+def draw_first_pair(data: DataLoaders) -> None:
+    """Let fastai draw the pair that it inspects before its first batch.
 
-    Otherwise a training that is resumed would draw other numbers than one that was not.
+    Otherwise a resumed training would draw other numbers than an uninterrupted one.
     """
     _ = [loader.n_inp for loader in data.loaders]
 
 
 def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the states of all generators of random numbers, as tensors and JSON values."""
+    """Return the states of all random number generators, as tensors and JSON values."""
     tensors = {"random.torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         for number, state in enumerate(torch.cuda.get_rng_state_all()):
@@ -36,7 +36,7 @@ def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def set_random_state(data: DataLoaders, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Put all generators of random numbers into the states that `random_state` returned."""
+    """Restore the states of all random number generators."""
     torch.set_rng_state(tensors["random.torch"])
     states = [tensors[name] for name in sorted(tensors) if name.startswith("random.cuda.")]
     if states and torch.cuda.device_count() == len(states):

@@ -1,4 +1,4 @@
-"""Files that a training writes, and what happens where it cannot."""
+"""The folder of a training: its lock, and files that are replaced when whole."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LOCK_FILE = ".geotranslate-training.lock"
 
 @contextmanager
 def sole_training(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep other trainings out until the block ends or the process dies.
+    """Make a folder, and lock it until the block ends or the process dies.
 
-    Some file systems have no locks; there it keeps nobody out.
+    On file systems without locks it is not locked.
 
     Raises:
         RasterFileError: Another training writes to it, or nothing can be written to it.
@@ -36,10 +36,10 @@ def sole_training(folder: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, unless it is there, and see that files can be made in it.
+    """Make a folder, unless it exists, and check that it is writable.
 
     Raises:
-        RasterFileError: They cannot.
+        RasterFileError: It is not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def _unwritable(folder: Path, why: object) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside a file, which takes its place when all is written.
+    """Yield a temporary name beside a file, which is replaced when the block ends.
 
-    The name is always the same, so that what a killed training leaves is written over.
+    The name is always the same, so that the next training overwrites what a killed one left.
 
     Raises:
         RasterFileError: It cannot be written; then the file of before stays.
@@ -78,11 +78,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def going_on(lost: str) -> Iterator[None]:
-    """Warn where something cannot be written: a full disk costs that, never the training.
+def tolerate_write_errors(lost: str) -> Iterator[None]:
+    """Warn where a file cannot be written, for example on a full disk; the training continues.
 
     Args:
-        lost: What it means, as the end of the sentence.
+        lost: Consequence, as the end of the sentence.
     """
     try:
         yield

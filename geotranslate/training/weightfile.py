@@ -1,4 +1,4 @@
-"""Files of tensors, looked at without reading the tensors."""
+"""Headers of safetensors files, read without their tensors."""
 
 from __future__ import annotations
 

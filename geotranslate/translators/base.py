@@ -15,11 +15,11 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import Tensor, nn
 
-from geotranslate.checks import flag, folder_path, number, whole_number
+from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.launcher import is_main_process, launched, own_device
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.tensors import RgbBands, draw_table
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics.measures import Measures, Palette
 from geotranslate.metrics.scores import Metrics
@@ -36,15 +36,15 @@ from geotranslate.training.baselines import START, baseline_errors, start_of
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import EMACallback
 from geotranslate.training.callbacks.gan import GANCallback
-from geotranslate.training.callbacks.history import NEITHER, StartRow, check_monitor
+from geotranslate.training.callbacks.history import NEITHER, StartRow
 from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
 from geotranslate.training.checkpoints import Checkpoint
-from geotranslate.training.contexts import compiled, memory_said, put_back, surroundings
+from geotranslate.training.contexts import compiled, fit_context, memory_errors, restored
 from geotranslate.training.distributed import Processes
-from geotranslate.training.fitting import Training, checked_callbacks
+from geotranslate.training.fitting import FitOptions
 from geotranslate.training.learner import make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.run_folder import sole_training
@@ -219,58 +219,66 @@ class Translator:
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
-        monitor = self.fit_defaults.monitor if monitor is None else monitor
-        training = Training.of(
-            self.learn,
-            epochs,
-            self.fit_defaults.lr if lr is None else lr,
-            self.fit_defaults.schedule if schedule is None else schedule,
-            early_stopping,
-            checkpoint,
-            monitor,
-            precision,
-            accumulate,
-            clip,
+        options = FitOptions(
+            epochs=epochs,
+            lr=self.fit_defaults.lr if lr is None else lr,
+            schedule=self.fit_defaults.schedule if schedule is None else schedule,
+            early_stopping=early_stopping,
+            checkpoint=checkpoint,
+            monitor=self.fit_defaults.monitor if monitor is None else monitor,
+            precision=precision,
+            accumulate=accumulate,
+            clip=clip,
+            ema=ema,
+            compile=compile,
+            sample_every=sample_every,
+            tensorboard=tensorboard,
+            callbacks=callbacks,
+            folder=folder_path("folder", folder),
+            resume=resume,
+            progress=progress,
         )
-        check_monitor(monitor, self.available_metrics)
-        decay = None if ema is None else number("ema", ema, least=0, below=1)
-        whole_number("sample_every", sample_every, 0)
-        for name, given in (
-            ("compile", compile),
-            ("tensorboard", tensorboard),
-            ("resume", resume),
-            ("progress", progress),
-        ):
-            flag(name, given)
-        extra, records = checked_callbacks(callbacks), folder_path("folder", folder)
+        options.check_model(self.learn, self.available_metrics)
         processes = Processes.join(data.device)
         if not self.history:
             torch.manual_seed(self.card.seed)
-        writes = bool(training.checkpoint or sample_every or tensorboard)
-        with processes.led(sole_training(records) if writes else nullcontext()):
-            done = processes.agreed(self._resume(records) if resume else 0)
-            if training.is_over(done, self.history):
-                return self
-            if done == 0 and not self.history:
-                extra += self._begin(progress and is_main_process())
-            watch = Diagnostics(self.history, self.baselines)
-            extra += [*training.callbacks(self.learn, done, self.history), watch]
-            extra += processes.callbacks(self.history)
-            extra += recorders(self, records, training, done, sample_every, tensorboard)
-            if decay is None:
-                decay = self.pair.decay if self.history else self.fit_defaults.ema
-            self._average(decay or None)
-            if decay and self.pair.average is not None:
-                extra.append(EMACallback(self.pair.average, self.pair.generator, decay))
-            self.metrics = Metrics()
-            faster = compiled(self.pair.generator) if compile else nullcontext()
-            around = surroundings(self.learn, extra, progress and is_main_process())
-            with around, processes.sharing(data), faster:
-                self.learn.fit(training.epochs - done, training.rates[0], cbs=extra)
-            if watch.error is not None:
-                raise watch.error
-            processes.wait()
-            return self
+        with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
+            done = processes.agreed(self._resume(options.folder) if options.resume else 0)
+            if not options.is_over(done, self.history):
+                self._train(options, done, processes)
+                processes.wait()
+        return self
+
+    def _train(self, options: FitOptions, done: int, processes: Processes) -> None:
+        """Train the epochs that are not done.
+
+        Raises:
+            TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
+        """
+        data, progress = self._loaders(), options.progress and is_main_process()
+        extra = [*options.callbacks]
+        if done == 0 and not self.history:
+            extra += self._begin(progress)
+        diagnostics = Diagnostics(self.history, self.baselines)
+        extra += [*options.training_callbacks(self.learn, done, self.history), diagnostics]
+        extra += processes.callbacks(self.history)
+        extra += recorders(self, options, done)
+        extra += self._ema_callbacks(options.ema)
+        self.metrics = Metrics()
+        faster = compiled(self.pair.generator) if options.compile else nullcontext()
+        with fit_context(self.learn, extra, progress), processes.sharing(data), faster:
+            self.learn.fit(options.epochs - done, options.rates(self.learn)[0], cbs=extra)
+        if diagnostics.error is not None:
+            raise diagnostics.error
+
+    def _ema_callbacks(self, decay: float | None) -> list[Callback]:
+        """Start, continue or drop the average of the weights, None for the one there is."""
+        if decay is None:
+            decay = self.pair.decay if self.history else self.fit_defaults.ema
+        self._average(decay or None)
+        if not decay or self.pair.average is None:
+            return []
+        return [EMACallback(self.pair.average, self.pair.generator, decay)]
 
     def _begin(self, progress: bool) -> list[Callback]:
         """Fit the start of the generator and measure what is simpler than the model."""
@@ -278,7 +286,7 @@ class Translator:
         data = self._loaders()
         if not validates_pairs(data):
             return []
-        with memory_said(data.valid.bs):
+        with memory_errors(data.valid.bs):
             self.baselines = baseline_errors(data.valid, self.card.target, self.pair.generator)
         if START not in self.baselines:
             return []
@@ -311,7 +319,7 @@ class Translator:
                 "launcher, and give it to fit(lr=...)."
             )
         self._fit_start(progress=True)
-        with surroundings(self.learn), put_back(self.learn):
+        with fit_context(self.learn), restored(self.learn):
             return float(self.learn.lr_find().valley)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.tensors import RgbBands, draw_table
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.measures import Palette
 from geotranslate.metrics.scores import Metrics

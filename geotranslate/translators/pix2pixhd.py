@@ -13,9 +13,9 @@ from geotranslate.data.loaders import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
-from geotranslate.networks.multiscale import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.schema import one_of, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
@@ -198,7 +198,7 @@ def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhance
 
 
 def _discriminator(card: DataCard, config: Pix2PixHDConfig) -> MultiscaleDiscriminator:
-    check_chip_size(config.n_layers, config.n_dscr, card.chip_size)
+    check_chip_size(config.n_layers, card.chip_size, config.n_dscr)
     return MultiscaleDiscriminator(
         source_channels(card.source) + card.target.bands,
         scales=config.n_dscr,

@@ -18,7 +18,7 @@ from geotranslate.training.callbacks.logging import (
 )
 from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
-from geotranslate.training.fitting import Training
+from geotranslate.training.fitting import FitOptions
 from geotranslate.translators.card import Card, card_in
 from geotranslate.translators.config import TranslatorConfig
 
@@ -44,23 +44,13 @@ class Trained(Protocol):
         """Return a figure of validation chips."""
 
 
-def recorders(
-    model: Trained,
-    folder: Path,
-    training: Training,
-    done: int,
-    sample_every: int,
-    tensorboard: bool,
-) -> list[Callback]:
-    """Return what writes pictures, logs and checkpoints: one process does.
+def recorders(model: Trained, options: FitOptions, done: int) -> list[Callback]:
+    """Return the callbacks that write pictures, logs and checkpoints, in the main process alone.
 
     Args:
-        model: What is trained.
-        folder: Where all goes; it is there.
-        training: What is asked for.
+        model: The model.
+        options: Options of the training, whose folder exists.
         done: Epochs of the training that are in the history.
-        sample_every: Epochs between pictures, 0 for none.
-        tensorboard: Whether to log for TensorBoard.
 
     Raises:
         MissingPackageError: TensorBoard is not installed.
@@ -68,18 +58,19 @@ def recorders(
     found: list[Callback] = []
     if not is_main_process():
         return found
-    if sample_every:
-        pictures = folder / "samples"
-        found.append(SampleImages(model.show_results, pictures, sample_every, model.history))
-    if tensorboard:
-        found.append(TensorBoardCallback(folder / "tensorboard", model.history))
-    if training.checkpoint:
-        found += _keepers(model, folder, training, done)
+    folder, rows = options.folder, model.history
+    if options.sample_every:
+        draw, pictures = model.show_results, folder / "samples"
+        found.append(SampleImages(draw, pictures, options.sample_every, rows))
+    if options.tensorboard:
+        found.append(TensorBoardCallback(folder / "tensorboard", rows))
+    if options.checkpoint:
+        found += _savers(model, options, done)
     return found
 
 
-def _keepers(model: Trained, folder: Path, training: Training, done: int) -> list[Callback]:
-    monitor, rows = training.monitor, model.history
+def _savers(model: Trained, options: FitOptions, done: int) -> list[Callback]:
+    folder, monitor, rows = options.folder, options.monitor, model.history
     best = _judged_from(folder, model, monitor, done), monitor
     # Where nothing can be mistaken for this training's, it begins anew without a state too.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
@@ -87,9 +78,9 @@ def _keepers(model: Trained, folder: Path, training: Training, done: int) -> lis
     def write_state(epochs: int) -> None:
         Checkpoint.of(model.learn, epochs, model.saved_card().to_json(), best).write(folder)
 
-    first, kind = len(rows) - done, training.checkpoint
-    keeper = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
-    return [CSVLogger(rows, folder / "history.csv"), keeper]
+    first, kind = len(rows) - done, options.checkpoint
+    saver = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [CSVLogger(rows, folder / "history.csv"), saver]
 
 
 def _judged_from(folder: Path, model: Trained, monitor: str, done: int) -> int:

@@ -9,14 +9,8 @@ import torch
 from torch import Tensor
 
 from geotranslate import prepare_data
-from geotranslate.data.datasets import (
-    Augmentation,
-    PairTransform,
-    PixelMemory,
-    decoded_bytes,
-    resize,
-    turn,
-)
+from geotranslate.data.augmentation import Augmentation, PairTransform, turn
+from geotranslate.data.datasets import ChipCache, decoded_bytes, resize
 from geotranslate.errors import InvalidInputError
 from tests.conftest import read_pairs
 
@@ -114,7 +108,7 @@ def test_chips_are_decoded_once_while_there_is_room(
     decoded = []
     original = type(chips[0]).read
     monkeypatch.setattr(type(chips[0]), "read", lambda chip: decoded.append(chip) or original(chip))
-    half = PixelMemory(decoded_bytes(chips) // 2)
+    half = ChipCache(decoded_bytes(chips) // 2)
     for _ in range(3):
         for number, pair in enumerate(pairs):
             for side, chip in (("source", pair.source), ("target", pair.target)):

@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geotranslate import prepare_data
 from geotranslate.chips.labels import TRAIN, VALIDATION
-from geotranslate.data.loaders import SPLIT_COLOURS
+from geotranslate.data.plotting import SPLIT_COLORS
 from geotranslate.errors import InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values
 
@@ -45,7 +45,7 @@ def test_as_many_pairs_are_drawn_as_are_asked_for(
         ({"row": 2}, "show_batch has no argument 'row'; it has rows and rgb_bands"),
         ({"rows": 0}, "rows is 0; give a whole number of at least 1"),
         ({"max_n": 0}, "max_n is 0; give a whole number of at least 1"),
-        ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to see it in"),
+        ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to draw it in"),
         ({"rgb_bands": True}, "rgb_bands is True; give three numbers"),
         ({"rgb_bands": [True, 2, 3]}, "rgb_bands is .*; give three numbers"),
         ({"rgb_bands": "red"}, "rgb_bands is 'red'; give three numbers"),
@@ -65,23 +65,23 @@ def test_bands_to_draw_may_be_numpys(write_chips: WriteChips) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 0.5])
-def test_colours_of_the_split_are_those_of_their_labels(
+def test_colors_of_the_split_are_those_of_their_labels(
     write_chips: WriteChips, step: float
 ) -> None:
     folder = write_chips(count=10, step=step)
     data = prepare_data(folder)
     axes = data.plot_split()
-    drawn = [to_rgb(colour) for colour in axes.collections[0].get_facecolor()]
+    drawn = [to_rgb(color) for color in axes.collections[0].get_facecolor()]
     parts = (data.split.train, data.split.validation, data.split.left_out)
-    for positions, colour in zip(parts, SPLIT_COLOURS.values(), strict=True):
-        assert {drawn[i] for i in positions} <= {to_rgb(colour)}
+    for positions, color in zip(parts, SPLIT_COLORS.values(), strict=True):
+        assert {drawn[i] for i in positions} <= {to_rgb(color)}
     legend = axes.get_legend()
     shown = {
         text.get_text(): to_rgb(patch.get_facecolor())
         for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)
     }
-    present = [label for label, part in zip(SPLIT_COLOURS, parts, strict=True) if part]
-    assert shown == {label: to_rgb(SPLIT_COLOURS[label]) for label in present}
+    present = [label for label, part in zip(SPLIT_COLORS, parts, strict=True) if part]
+    assert shown == {label: to_rgb(SPLIT_COLORS[label]) for label in present}
 
 
 def test_what_is_hidden_in_training_targets_is_not_drawn_as_training(
@@ -171,10 +171,10 @@ def test_every_side_has_a_map_of_its_split(write_sides: WriteChips) -> None:
     axes = data.plot_split()
     assert [axis.get_legend().get_title().get_text() for axis in axes] == ["source", "target"]
     for axis, split, count in zip(axes, data.split, (5, 8), strict=True):
-        drawn = [to_rgb(colour) for colour in axis.collections[0].get_facecolor()]
+        drawn = [to_rgb(color) for color in axis.collections[0].get_facecolor()]
         assert len(drawn) == count
         for positions, label in ((split.train, TRAIN), (split.validation, VALIDATION)):
-            assert {drawn[i] for i in positions} == {to_rgb(SPLIT_COLOURS[label])}
+            assert {drawn[i] for i in positions} == {to_rgb(SPLIT_COLORS[label])}
 
 
 def test_side_without_ground_has_no_map(write_sides: WriteChips) -> None:

@@ -15,13 +15,8 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import Side
 from geotranslate.chips.bands.scaling import Scaling
-from geotranslate.data.tensors import (
-    TensorSource,
-    TensorTarget,
-    draw_table,
-    show_batch,
-    show_results,
-)
+from geotranslate.data.plotting import draw_table
+from geotranslate.data.tensors import TensorSource, TensorTarget, show_batch, show_results
 from geotranslate.errors import InvalidInputError
 
 WriteChips = Callable[..., Path]
@@ -42,14 +37,14 @@ def make_side(bands: int, dtype: str, low: float, high: float, *, classes: bool 
 
 
 RGB = make_side(3, "uint8", 0, 255)
-GREY = make_side(1, "uint8", 0, 255)
+GRAY = make_side(1, "uint8", 0, 255)
 HEIGHT = make_side(1, "float32", -10, 900)
 OPTICAL = make_side(12, "int16", 0, 4000)
 CLASSES = make_side(1, "uint8", 0, 255, classes=True)
 
 
 def seen(figure: Any) -> list[NDArray[np.float64]]:
-    """Return the colours `(rows, cols, 4)` that are drawn of every chip, row by row."""
+    """Return the colors `(rows, cols, 4)` that are drawn of every chip, row by row."""
     images = [image for axis in figure.axes for image in axis.images]
     return [np.asarray(image.to_rgba(image.get_array())) for image in images]
 
@@ -81,27 +76,27 @@ def test_table_has_a_picture_for_every_chip_and_a_title_for_every_column(rows: i
 
 def test_chips_of_which_nothing_is_known_are_drawn_as_they_are() -> None:
     pixels = np.array([[[-1.0, 0.0, 1.0, -7.0, 7.0]]] * 3, np.float32)
-    (colour,), (grey,) = (draw(pixels)[0], draw(pixels[:1])[0])
-    assert colour[:, 0].tolist() == [0, 0.5, 1, 0, 1]
-    assert grey[:, 0] == pytest.approx([0, 0.5, 1, 0, 1], abs=0.01)
-    assert (colour[:, 3] == 1).all()
+    (color,), (gray,) = (draw(pixels)[0], draw(pixels[:1])[0])
+    assert color[:, 0].tolist() == [0, 0.5, 1, 0, 1]
+    assert gray[:, 0] == pytest.approx([0, 0.5, 1, 0, 1], abs=0.01)
+    assert (color[:, 3] == 1).all()
 
 
 @pytest.mark.parametrize("bands", [3, 4, 12])
-def test_more_than_two_bands_are_drawn_as_colours(bands: int) -> None:
+def test_more_than_two_bands_are_drawn_as_colors(bands: int) -> None:
     chip = torch.linspace(-1, 1, bands)[:, None, None].expand(bands, 2, 2)
     expected = chip[:3, 0, 0] / 2 + 0.5
     assert draw(chip)[0][0, 0, :3] == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("side", "colours"),
-    [(GREY, "gray"), (HEIGHT, "viridis"), (make_side(2, "float64", -30, 5), "viridis")],
+    ("side", "colors"),
+    [(GRAY, "gray"), (HEIGHT, "viridis"), (make_side(2, "float64", -30, 5), "viridis")],
 )
-def test_one_band_is_grey_for_uint8_and_in_false_colours_else(side: Side, colours: str) -> None:
+def test_one_band_is_gray_for_uint8_and_in_false_colors_else(side: Side, colors: str) -> None:
     drawn = draw(ramp(side.bands, -1, 1), sides=[side])[0]
-    assert drawn[0, 0] == pytest.approx(colormaps[colours](0.0))
-    assert drawn[-1, -1] == pytest.approx(colormaps[colours](1.0))
+    assert drawn[0, 0] == pytest.approx(colormaps[colors](0.0))
+    assert drawn[-1, -1] == pytest.approx(colormaps[colors](1.0))
 
 
 def test_the_whole_range_of_a_dtype_is_not_stretched() -> None:
@@ -121,7 +116,7 @@ def test_other_sides_are_stretched_between_percentiles_of_every_band() -> None:
 
 
 def test_the_stretch_is_one_for_the_whole_batch() -> None:
-    # The same pixels have the same colours in every row.
+    # The same pixels have the same colors in every row.
     low, high = ramp(3, -0.5, 0), ramp(3, 0, 0.5)
     figure = draw_table([[low], [high]], ["target"], sides=[make_side(3, "int16", 0, 9)])
     first, second = seen(figure)
@@ -161,7 +156,7 @@ def test_invalid_pixels_of_another_place_blank_no_chip() -> None:
     assert (own[4:, :, 3] == 1).all()
 
 
-@pytest.mark.parametrize("side", [RGB, GREY, HEIGHT, OPTICAL, CLASSES, None])
+@pytest.mark.parametrize("side", [RGB, GRAY, HEIGHT, OPTICAL, CLASSES, None])
 def test_invalid_pixels_are_transparent_in_all_of_their_row(side: Side | None) -> None:
     bands = 3 if side is None else side.bands
     target = torch.zeros(bands, 4, 4)
@@ -185,7 +180,7 @@ def test_a_chip_without_a_valid_pixel_is_blank() -> None:
 
 
 def draw_classes(numbers: list[float], classes: Classes) -> NDArray[np.float64]:
-    """Return the colours `(pixels, 4)` of values of such classes."""
+    """Return the colors `(pixels, 4)` of values of such classes."""
     side = replace(CLASSES, classes=classes)
     figure = draw_table(
         [[side.scaling.scale(np.array([[numbers]], np.float32))]], ["target"], sides=[side]
@@ -195,22 +190,22 @@ def draw_classes(numbers: list[float], classes: Classes) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("scaling", [(0, 255), (1, 60), (-3, 900)])
-def test_classes_are_drawn_in_the_colours_of_their_table(scaling: tuple[int, int]) -> None:
+def test_classes_are_drawn_in_the_colors_of_their_table(scaling: tuple[int, int]) -> None:
     table = {2: (255, 0, 0, 255), 7: (1, 2, 3, 255), 50: (9, 99, 199, 128), 8: (0, 0, 0, 0)}
-    classes = Classes((2, 3, 7, 8), tuple((value, *colour) for value, colour in table.items()))
+    classes = Classes((2, 3, 7, 8), tuple((value, *color) for value, color in table.items()))
     side = replace(make_side(1, "int16", *scaling), classes=classes)
     numbers = np.array([[list(table)]], np.float32)
     (drawn,) = draw(side.scaling.scale(numbers), sides=[side])
     assert drawn[0] * 255 == pytest.approx(np.array(list(table.values())), abs=1e-4)
 
 
-def test_values_that_the_colour_table_lacks_are_black() -> None:
+def test_values_that_the_color_table_lacks_are_black() -> None:
     drawn = draw_classes([3, 200, np.nan], Classes((3,), ((2, 255, 0, 0, 255),)))
     assert drawn.tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("values", [tuple(range(60)), (-20, 0, 20, 40, 60), (111, 112, 523)])
-def test_classes_without_a_table_have_a_colour_each(values: tuple[int, ...]) -> None:
+def test_classes_without_a_table_have_a_color_each(values: tuple[int, ...]) -> None:
     drawn = draw_classes([*values, *values], Classes(values, None))
     np.testing.assert_array_equal(drawn[: len(values)], drawn[len(values) :])
     assert len(np.unique(drawn, axis=0)) == len(values)
@@ -225,16 +220,16 @@ def test_mixtures_of_classes_are_black() -> None:
     ]
 
 
-def test_a_class_has_one_colour_in_all_rows_and_columns() -> None:
+def test_a_class_has_one_color_in_all_rows_and_columns() -> None:
     side = replace(CLASSES, classes=Classes((1, 4, 9), None))
     chips = [side.scaling.scale(np.full((1, 2, 2), value, np.float32)) for value in (1, 4, 9)]
     figure = draw_table([chips, chips[::-1]], ["a", "b", "c"], sides=[side] * 3)
-    colours = [image[0, 0].tolist() for image in seen(figure)]
-    assert colours[:3] == colours[:2:-1]
-    assert len(set(map(tuple, colours))) == 3
+    colors = [image[0, 0].tolist() for image in seen(figure)]
+    assert colors[:3] == colors[:2:-1]
+    assert len(set(map(tuple, colors))) == 3
 
 
-def test_more_classes_than_are_remembered_have_colours_too() -> None:
+def test_more_classes_than_are_remembered_have_colors_too() -> None:
     drawn = draw_classes([1, 2, 61, 300], Classes((), None))
     np.testing.assert_array_equal(drawn[0], drawn[2])
     np.testing.assert_array_equal(drawn[3], draw_classes([0], Classes((), None))[0])
@@ -251,7 +246,7 @@ def test_bands_are_chosen_where_a_side_has_them() -> None:
 
 
 @pytest.mark.parametrize("chosen", [2, (2,), [2]])
-def test_one_chosen_band_is_drawn_in_grey(chosen: Any) -> None:
+def test_one_chosen_band_is_drawn_in_gray(chosen: Any) -> None:
     chip = torch.cat([ramp(1, 1, -1), ramp(1, -1, 1)])
     drawn = draw(chip, sides=[make_side(2, "float64", -30, 5)], rgb_bands=chosen)[0]
     assert drawn[0, 0].tolist() == [0, 0, 0, 1]

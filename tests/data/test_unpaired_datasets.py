@@ -75,7 +75,7 @@ def test_an_epoch_takes_every_source_and_in_time_every_target(
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 5))
 def test_validation_goes_round_both_sides(left: int, right: int, index: int) -> None:
-    from geotranslate.data.unpaired_datasets import UnpairedDataset
+    from geotranslate.data.datasets import UnpairedDataset
 
     class Known(UnpairedDataset):
         def __init__(self) -> None:

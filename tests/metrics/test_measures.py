@@ -17,7 +17,7 @@ from geotranslate.metrics.scores import Metrics
 from tests.metrics.cases import pair, side
 
 SIDES = {
-    "colours": side(3),
+    "colors": side(3),
     "heights": side(1, "float32"),
     "bands": side(4, "uint16", scaling=Scaling.linear([0, 5, 10, 90], [4000, 800, 65, 9000])),
     "classes": side(1, "uint8", classes=(0, 3, 4, 7), scaling=Scaling.linear([0], [7])),
@@ -144,7 +144,7 @@ def test_a_band_is_what_it_is_alone(name: str, share: float, seed: int) -> None:
 @pytest.mark.parametrize(
     ("name", "extra"),
     [
-        ("colours", {"ssim", "ms_ssim", "sam", "ergas"}),
+        ("colors", {"ssim", "ms_ssim", "sam", "ergas"}),
         ("heights", {"ssim", "ms_ssim"}),
         ("bands", {"ssim", "ms_ssim", "sam", "ergas"}),
         ("classes", {"accuracy", "precision", "recall", "f1", "iou"}),
@@ -191,11 +191,11 @@ def test_classes_of_unknown_numbers_have_errors_alone() -> None:
     assert not {"ssim", "iou"} & {*Measures(known).names}
 
 
-def test_palette_gives_classes_to_colours() -> None:
+def test_palette_gives_classes_to_colors() -> None:
     palette = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    colours = torch.tensor(palette, dtype=torch.float32)
+    colors = torch.tensor(palette, dtype=torch.float32)
     numbers = torch.randint(0, 3, (2, 15, 15), generator=torch.Generator().manual_seed(0))
-    target = colours[numbers].movedim(-1, 1) / 127.5 - 1
+    target = colors[numbers].movedim(-1, 1) / 127.5 - 1
     measures = Measures(side(3), ["iou", "accuracy"], palette)
     measures.add(target * 0.4, target)
     measures.add(target.roll(1, 1), target)

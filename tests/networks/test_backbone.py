@@ -94,7 +94,7 @@ def test_bfloat16_is_near_float32_and_ends_in_its_steps(backbone: str, bands_in:
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("backbone", ["resnet18", "tu-regnetx_002"])
 def test_encoders_take_the_statistics_of_a_scene(backbone: str) -> None:
-    """Those of timm have layers that normalise and activate."""
+    """Those of timm have layers that normalize and activate."""
     network, images = small(backbone, norm="instance", dropout=0.0), torch.rand(4, 3, 64, 64)
     statistics = measure(measuring(network, together=True), images, torch.ones(4, 1, 64, 64))[0]
 

@@ -66,7 +66,7 @@ def run(network: nn.Module, given: Tensor) -> Tensor:
 
 
 def count(network: nn.Module) -> int:
-    """Return the parameters without scale and shift of normalisations, which those lack there."""
+    """Return the parameters without scale and shift of normalizations, which those lack there."""
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     every = [*network.parameters()]
     return sum(p.numel() for p in every) - sum(p.numel() for m in norms for p in m.parameters())
@@ -240,7 +240,7 @@ def test_tiles_with_their_halo_are_the_whole_image(
 
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("norm", NORMS)
-def test_radius_is_unknown_where_a_normalisation_sees_the_image(make: Make, norm: str) -> None:
+def test_radius_is_unknown_where_a_normalization_sees_the_image(make: Make, norm: str) -> None:
     network = make(norm=norm)
     assert (network.radius is None) == has_image_norm(network) == (norm in ("instance", "group"))
     assert fixed(network).radius == make(norm="none").radius
@@ -342,7 +342,7 @@ def test_a_thawed_coarse_part_trains_as_if_it_had_never_been_frozen(
     assert any(name.startswith("coarse") for name in step(network))
 
 
-def normalised(make: Make, norm: str) -> tuple[Any, Tensor]:
+def normalized(make: Make, norm: str) -> tuple[Any, Tensor]:
     network = with_large_weights(make(norm=norm, dropout=0.5)).float()
     return network, torch.randn(3, 2, 4 * network.stride, 4 * network.stride) + 0.5
 
@@ -350,7 +350,7 @@ def normalised(make: Make, norm: str) -> tuple[Any, Tensor]:
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group"])
 def test_by_tile_is_every_image_for_itself(make: Make, norm: str) -> None:
-    network, images = normalised(make, norm)
+    network, images = normalized(make, norm)
     alone = run(by_tile(network), images)
     torch.testing.assert_close(run(by_tile(network), images[1:2]), alone[1:2], atol=1e-4, rtol=0)
     if norm in ("instance", "group"):
@@ -359,8 +359,8 @@ def test_by_tile_is_every_image_for_itself(make: Make, norm: str) -> None:
 
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group"])
-def test_statistics_of_each_tile_are_what_it_is_normalised_by(make: Make, norm: str) -> None:
-    network, images = normalised(make, norm)
+def test_statistics_of_each_tile_are_what_it_is_normalized_by(make: Make, norm: str) -> None:
+    network, images = normalized(make, norm)
     each = measure(measuring(network, together=False), images, torch.ones_like(images[:, :1]))
     assert each.shape == (3, size_of(network))
     alone = run(by_tile(network), images)

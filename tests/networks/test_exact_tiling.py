@@ -139,7 +139,7 @@ def test_a_resnet_needs_a_halo_of_84_px_in_whole_strides(
 
 
 @pytest.mark.parametrize("norm", ["instance", "group"])
-def test_no_halo_helps_where_a_normalisation_sees_the_tile(tmp_path: Path, norm: str) -> None:
+def test_no_halo_helps_where_a_normalization_sees_the_tile(tmp_path: Path, norm: str) -> None:
     network = with_large_weights(ResNet(1, 1, ngf=4, norm=norm))
     assert apart(tmp_path, network, 600, 88, tile_size=320) > 1e-3
 

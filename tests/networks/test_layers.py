@@ -135,14 +135,14 @@ def trained(layer: nn.Module, images: list[torch.Tensor]) -> nn.Module:
     return layer
 
 
-def test_renormalisation_begins_as_batch_normalisation() -> None:
+def test_renormalization_begins_as_batch_normalization() -> None:
     torch.manual_seed(0)
     image = 5 * torch.randn(4, 3, 8, 8) + 2
     found, expected = BatchRenorm2d(3)(image), nn.BatchNorm2d(3)(image)
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0)
 
 
-def test_renormalised_single_images_come_out_alike_in_training_and_translating() -> None:
+def test_renormalized_single_images_come_out_alike_in_training_and_translating() -> None:
     torch.manual_seed(0)
     images = [torch.randn(1, 3, 8, 8) * (1 + 0.1 * (i % 7)) + 0.1 * (i % 5) for i in range(1200)]
     image = images[17]
@@ -154,14 +154,14 @@ def test_renormalised_single_images_come_out_alike_in_training_and_translating()
     assert apart[nn.BatchNorm2d] > 0.05
 
 
-def test_renormalisation_learns_the_statistics_of_what_it_has_seen() -> None:
+def test_renormalization_learns_the_statistics_of_what_it_has_seen() -> None:
     torch.manual_seed(0)
     layer = trained(BatchRenorm2d(2), [2 * torch.randn(4, 2, 8, 8) + 3 for _ in range(300)])
     torch.testing.assert_close(layer.running_mean, torch.full((2,), 3.0), atol=0.1, rtol=0)
     torch.testing.assert_close(layer.running_var, torch.full((2,), 4.0), atol=0.2, rtol=0)
 
 
-def test_limits_of_renormalisation_keep_an_odd_image_from_going_through_as_it_is() -> None:
+def test_limits_of_renormalization_keep_an_odd_image_from_going_through_as_it_is() -> None:
     torch.manual_seed(0)
     layer = trained(BatchRenorm2d(1), [torch.randn(4, 1, 8, 8) for _ in range(1000)])
     odd = 100 * torch.randn(1, 1, 32, 32) + 1000
@@ -169,12 +169,12 @@ def test_limits_of_renormalisation_keep_an_odd_image_from_going_through_as_it_is
     assert float(layer(odd).mean()) == pytest.approx(5, abs=0.01)
 
 
-def test_images_with_any_texture_stay_as_they_are_and_those_of_one_colour_get_faint_noise() -> None:
+def test_images_with_any_texture_stay_as_they_are_and_those_of_one_color_get_faint_noise() -> None:
     chance = torch.Generator().manual_seed(0)
     for bands in (1, 3):
         for dtype in (torch.float32, torch.float64):
-            colours = torch.rand(6, bands, 1, 1, generator=chance, dtype=dtype) * 2 - 1
-            images = colours.expand(6, bands, 20, 30).clone()
+            colors = torch.rand(6, bands, 1, 1, generator=chance, dtype=dtype) * 2 - 1
+            images = colors.expand(6, bands, 20, 30).clone()
             # One pixel of one band is texture enough, and so is a slope.
             images[1, -1, 7, 9] += 2 * FAINT
             images[3] += torch.linspace(0, 2 * FAINT, 30, dtype=dtype)
@@ -201,7 +201,7 @@ def test_gradients_pass_the_noise_as_they_are() -> None:
     "make", [partial(ResNet, blocks=1, upsample="resize"), partial(UNet, depth=3, dropout=0)]
 )
 @pytest.mark.parametrize("norm", ["instance", "batch", "group", "channel", "none"])
-def test_noise_is_for_training_by_instance_normalisation_alone(
+def test_noise_is_for_training_by_instance_normalization_alone(
     make: Callable[..., nn.Module], norm: str
 ) -> None:
     torch.manual_seed(0)

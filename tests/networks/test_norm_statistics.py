@@ -112,7 +112,7 @@ def test_how_far_it_sees_is_that_of_its_convolutions(norm: str) -> None:
 
 
 def constant(values: Tensor, count: int = 4) -> Around:
-    """Return the same statistics everywhere, in neighbourhoods of 3 x 3 with uneven weights."""
+    """Return the same statistics everywhere, in neighborhoods of 3 x 3 with uneven weights."""
 
     def weights(size: int) -> Tensor:
         ramp = torch.linspace(0, 1, size)
@@ -132,7 +132,7 @@ def test_constant_statistics_between_tiles_are_fixed_ones(norm: str) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_statistics_of_each_tile_are_what_it_is_normalised_by(norm: str, precision: Any) -> None:
+def test_statistics_of_each_tile_are_what_it_is_normalized_by(norm: str, precision: Any) -> None:
     network, given = unet(norm), images(3)
     values = measure(measuring(network, together=False), given, all_valid(given))
 
@@ -162,7 +162,7 @@ def test_autocast_does_not_round_statistics() -> None:
 
 
 class OverChannels(nn.Module):
-    """Normalises every pixel for itself."""
+    """Normalizes every pixel for itself."""
 
     def forward(self, image: Tensor) -> Tensor:
         return image - image.mean(1, keepdim=True)

@@ -76,7 +76,7 @@ def test_classes_are_no_weights_and_follow_the_network() -> None:
 
 
 @pytest.mark.parametrize("make", [by_tile, fixed, between_tiles])
-def test_normalisations_inside_are_replaced(make: Callable[[nn.Module], nn.Module]) -> None:
+def test_normalizations_inside_are_replaced(make: Callable[[nn.Module], nn.Module]) -> None:
     given, places = numbers()
     network = unet()
     expected = run(make(network.network), bands_of(places))

@@ -17,7 +17,7 @@ def count(network: nn.Module) -> int:
 
 def test_parameters_are_those_of_the_reference() -> None:
     network = ResNet(3, 3)
-    # That of the reference has no scale and shift in its instance normalisations.
+    # That of the reference has no scale and shift in its instance normalizations.
     scales = sum(count(m) for m in network.modules() if isinstance(m, nn.InstanceNorm2d))
     assert (count(network) - scales) / 1e6 == pytest.approx(11.378, abs=5e-4)
     # That of its first release had them: the count that it printed.
@@ -27,7 +27,7 @@ def test_parameters_are_those_of_the_reference() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, 0.3])
 @pytest.mark.parametrize("blocks", [6, 9])
-def test_gradients_of_an_image_of_one_colour_are_like_those_of_others(
+def test_gradients_of_an_image_of_one_color_are_like_those_of_others(
     blocks: int, value: float
 ) -> None:
     torch.manual_seed(0)
@@ -117,6 +117,6 @@ def test_nothing_beyond_the_radius_changes_a_pixel_and_its_rim_does(
     assert radius - stride <= reached <= radius
 
 
-def test_radius_is_unknown_where_a_normalisation_sees_the_image() -> None:
+def test_radius_is_unknown_where_a_normalization_sees_the_image() -> None:
     assert ResNet(1, 1, ngf=2).radius is None
     assert ResNet(1, 1, ngf=2, norm="batch").radius == 83

@@ -171,7 +171,7 @@ def test_shifts_by_the_stride_shift_the_translation(depth: int, upsample: str) -
 
 
 @pytest.mark.parametrize("norm", ["instance", "group"])
-def test_radius_is_unknown_where_a_normalisation_sees_the_image(norm: str) -> None:
+def test_radius_is_unknown_where_a_normalization_sees_the_image(norm: str) -> None:
     network = UNet(1, 1, depth=4, ngf=2, norm=norm).eval()
     assert network.radius is None
     image = torch.rand(1, 1, 16, 400)

@@ -13,7 +13,7 @@ from fastai.callback.core import Callback
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, TrainingError
-from geotranslate.training.contexts import memory_said
+from geotranslate.training.contexts import memory_errors
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"progress": False, "checkpoint": False}
@@ -65,7 +65,7 @@ def test_learning_rate_is_found_without_a_trace(
         with pytest.raises(KeyboardInterrupt):
             model.lr_find()
         model.learn.cbs[-1].error = MemoryError()
-        with pytest.raises(InvalidInputError, match="memory does not hold a batch"):
+        with pytest.raises(InvalidInputError, match="does not fit in memory"):
             model.lr_find()
     for name, value in model.pair.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -82,7 +82,7 @@ class NoMemory(Callback):
 
 def test_memory_error_in_a_callback_is_said(write_chips: WriteChips) -> None:
     model = small_model(write_chips(count=5))
-    with pytest.raises(InvalidInputError, match="memory does not hold a batch of 2"):
+    with pytest.raises(InvalidInputError, match="batch of 2 pairs does not fit in memory"):
         model.fit(1, callbacks=[NoMemory()], **FIT)
 
 
@@ -121,15 +121,15 @@ def test_compiler_that_is_missing_is_said_and_compiling_ends_with_the_training(
     ],
 )
 def test_memory_that_does_not_hold_a_batch_is_said(error: Exception) -> None:
-    with pytest.raises(InvalidInputError, match=r"hold a batch of 8 .*batch_size=4"):
-        with memory_said(8):
+    with pytest.raises(InvalidInputError, match=r"batch of 8 .*batch_size=4"):
+        with memory_errors(8):
             raise error
-    with pytest.raises(InvalidInputError, match="a smaller chip_size"), memory_said(1):
+    with pytest.raises(InvalidInputError, match="a smaller chip_size"), memory_errors(1):
         raise error
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="something else"), memory_said(8):
+    with pytest.raises(RuntimeError, match="something else"), memory_errors(8):
         raise RuntimeError("something else")
 
 

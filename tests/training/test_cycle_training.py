@@ -26,7 +26,7 @@ from geotranslate.translators.measuring import fill_of
 from tests.training.callbacks.test_gan import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same
 
-# So few steps leave a network that gives one colour.
+# So few steps leave a network that gives one color.
 pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
 WriteChips = Callable[..., Path]
 SMALL: dict[str, Any] = {"gen_blocks": 1, "ngf": 2, "ndf": 2, "n_layers": 2, "pool_size": 3}
@@ -170,7 +170,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
     theirs = dict(model.pair.named_parameters())
     for name, value in copied.named_parameters():
         layer, kind = copied.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
-        # What an instance normalisation takes out again has gradients of rounding alone.
+        # What an instance normalization takes out again has gradients of rounding alone.
         alone = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and kind == "bias"
         near = 1e-7 if alone else 1e-9
         torch.testing.assert_close(theirs[name], value, atol=near, rtol=0, msg=name)
@@ -291,7 +291,7 @@ def test_model_can_be_copied_after_a_training(write_chips: WriteChips) -> None:
     assert other.state().keys() == losses.state().keys()
 
 
-def test_targets_of_one_colour_are_trained_on(write_chips: WriteChips, write_raster: Any) -> None:
+def test_targets_of_one_color_are_trained_on(write_chips: WriteChips, write_raster: Any) -> None:
     folder = write_chips(count=5)
     import rasterio
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from fastai.callback.core import Callback
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import DataLoaders
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -24,14 +24,15 @@ from safetensors.torch import load_file
 import geotranslate
 from geotranslate import Pix2Pix, is_main_process, prepare_data
 from geotranslate.data.launcher import RANKS, SIZES, everywhere, told
+from geotranslate.data.loaders import TrainDL
 from geotranslate.errors import InvalidInputError, MissingPackageError
-from geotranslate.training import distributed as processes
 from geotranslate.training.baselines import start_of
+from geotranslate.training.callbacks import synchronization
 from geotranslate.training.distributed import Processes
 from geotranslate.training.run_folder import sole_training
 
 WriteChips = Callable[..., Path]
-# So few steps leave a network that gives one colour.
+# So few steps leave a network that gives one color.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Epoch .* has collapsed"),
     pytest.mark.filterwarnings("ignore:.*model is not better than"),
@@ -444,9 +445,9 @@ def test_shares_are_the_batches_of_one_process(count: int, batch: int, more: int
     assert together == expected
 
 
-def loader(pairs: int, batch_size: int) -> TfmdDL:
+def loader(pairs: int, batch_size: int) -> TrainDL:
     """Return a loader of numbers in the order of a seed."""
-    made = TfmdDL(list(range(pairs)), bs=batch_size, shuffle=True, drop_last=True, num_workers=0)
+    made = TrainDL(list(range(pairs)), bs=batch_size, shuffle=True, drop_last=True, num_workers=0)
     made.rng = random.Random(0)
     return made
 
@@ -458,8 +459,8 @@ def test_buckets_change_every_tensor_alike(sizes: list[tuple[int, bool]], room: 
     ]
     expected = [tensor * 2 for tensor in tensors]
     with pytest.MonkeyPatch.context() as small:
-        small.setattr(processes, "BUCKET", room)
-        processes._in_buckets(tensors, lambda values: values.mul_(2))
+        small.setattr(synchronization, "BUCKET", room)
+        synchronization._in_buckets(tensors, lambda values: values.mul_(2))
     for tensor, wanted in zip(tensors, expected, strict=True):
         assert torch.equal(tensor, wanted)
 
@@ -467,6 +468,6 @@ def test_buckets_change_every_tensor_alike(sizes: list[tuple[int, bool]], room: 
 def test_buckets_keep_the_layout_of_images() -> None:
     tensor = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
     expected = tensor + 1
-    processes._in_buckets([tensor], lambda values: values.add_(1))
+    synchronization._in_buckets([tensor], lambda values: values.add_(1))
     assert torch.equal(tensor, expected)
     assert tensor.is_contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from fastai.callback import progress
 from fastai.callback.core import Callback
 
 from geotranslate.errors import MissingPackageError
-from geotranslate.training.run_folder import going_on, whole_file
+from geotranslate.training.run_folder import tolerate_write_errors, whole_file
 
 
 class CSVLogger(progress.CSVLogger):
@@ -37,7 +37,7 @@ class CSVLogger(progress.CSVLogger):
     def after_epoch(self) -> None:
         """Write the table anew, so that it is right after an interruption as well."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with going_on("model.history has all rows"), whole_file(self.fname) as partial:
+        with tolerate_write_errors("model.history has all rows"), whole_file(self.fname) as partial:
             with partial.open("w", newline="", encoding="utf-8") as file:
                 table = csv.DictWriter(file, ["epoch", *names])
                 table.writeheader()
@@ -73,7 +73,7 @@ class SampleImages(Callback):
 
         figure = self.draw()
         path = self.folder / f"epoch_{len(self.rows):04d}.png"
-        with going_on("this picture is missing"), whole_file(path) as partial:
+        with tolerate_write_errors("this picture is missing"), whole_file(path) as partial:
             figure.savefig(partial, dpi=80, format="png")
         pyplot.close(figure)
 
@@ -105,11 +105,11 @@ class TensorBoardCallback(Callback):
 
     def after_epoch(self) -> None:
         """Log the last row."""
-        with going_on("this epoch is missing in the log"):
+        with tolerate_write_errors("this epoch is missing in the log"):
             for name, value in self.rows[-1].items():
                 self._writer.add_scalar(name, value, len(self.rows))
 
     def after_fit(self) -> None:
         """Complete the log."""
-        with going_on("the log is not complete"):
+        with tolerate_write_errors("the log is not complete"):
             self._writer.close()

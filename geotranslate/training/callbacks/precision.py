@@ -1,4 +1,4 @@
-"""Train in half precision where the machine has it, on a CPU too."""
+"""Mixed precision on any device."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def training_precision(precision: TrainingPrecision, device: torch.device) -> Tr
 
 
 class ReducedPrecision(MixedPrecision):
-    """fastai's mixed precision for every device; theirs knows CUDA alone.
+    """fastai's mixed precision for every device; its own supports CUDA alone.
 
     Args:
         precision: "bfloat16", or "float16", whose gradients are scaled.
-        device: What is trained on.
+        device: Device of the training.
     """
 
     def __init__(self, precision: TrainingPrecision, device: torch.device) -> None:
@@ -49,25 +49,25 @@ class ReducedPrecision(MixedPrecision):
         self.autocast = torch.autocast(self._device, self._dtype)
         scaled = self._dtype == torch.float16
         self.learn.scaler, self.scales = torch.amp.GradScaler(self._device, enabled=scaled), L()
-        # What a checkpoint holds of it, see `Checkpoint.restore`.
+        # Set by `Checkpoint.restore`.
         if state := self.learn.__dict__.pop("scaler_state", None):
             self.learn.scaler.load_state_dict(state)
 
     def before_batch(self) -> None:
-        """Begin to cast."""
+        """Begin the autocast."""
         self.autocast.__enter__()
         self._inside = True
 
     def after_loss(self) -> None:
-        """End to cast."""
+        """End the autocast."""
         self.leave()
 
     def after_batch(self) -> None:
-        """End to cast, also where the batch was cancelled before its loss."""
+        """End the autocast, also where the batch was canceled before its loss."""
         self.leave()
 
     def leave(self) -> None:
-        """End to cast, if it has begun; on errors fastai calls no event."""
+        """End the autocast if it has begun; on errors fastai calls no event."""
         if self._inside:
             self._inside = False
             self.autocast.__exit__(None, None, None)

@@ -13,7 +13,7 @@ from fastai.callback.core import CancelFitException
 
 from geotranslate.data.launcher import is_main_process
 from geotranslate.training.callbacks.history import RISING, best_row
-from geotranslate.training.run_folder import going_on
+from geotranslate.training.run_folder import tolerate_write_errors
 
 CheckpointKind = bool | Literal["all"] | int
 
@@ -119,9 +119,9 @@ class SaveModelCallback(tracker.SaveModelCallback):
         """Keep the last weights."""
 
     def _save(self, name: str) -> None:
-        with going_on("the model before it stays"):
+        with tolerate_write_errors("the model before it stays"):
             self.save_model(self.folder / name)
 
     def _write(self, done: int) -> None:
-        with going_on("the checkpoint before it stays"):
+        with tolerate_write_errors("the checkpoint before it stays"):
             self.write_state(done)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.training.callbacks.gan import GANCallback
 
-# So few steps leave a network that gives one colour, and need not be better than a constant.
+# So few steps leave a network that gives one color, and need not be better than a constant.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Epoch .* has collapsed"),
     pytest.mark.filterwarnings("ignore:.*model is not better than"),
@@ -126,7 +126,7 @@ def trained_both_ways(
     model = Pix2Pix(
         prepare_data(folder, batch_size=2), recipe="seamless", ngf=4, ndf=4, dropout=0, **options
     )
-    # Normalisations of what is flat, and Adam, make differences of rounding large.
+    # Normalizations of what is flat, and Adam, make differences of rounding large.
     model.pair.double()
     generator = copy.deepcopy(model.pair.generator).train()
     discriminator = copy.deepcopy(model.pair.discriminator).train()

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from geotranslate.networks.multiscale import MultiscaleDiscriminator
+from geotranslate.networks.patchgan import MultiscaleDiscriminator
 from geotranslate.training.objectives import PairedObjective, masked_l1
 
 MODES = ("vanilla", "lsgan", "hinge")

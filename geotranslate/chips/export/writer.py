@@ -1,9 +1,8 @@
-"""Write pairs of chips and what is known of them, all at once in the end."""
+"""Write pairs of chips, and their metadata in the end."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from geotranslate.chips.export.chip_file import write_chip
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.export.scene_sides import Pixels, Scene, Side, bands_of, differ_in_names
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
-from geotranslate.chips.split import DIGITS, VALID_SHARES, read_rows, write_footprints
+from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
@@ -23,8 +22,8 @@ from geotranslate.raster.reader import RasterReader
 class ChipWriter:
     """Collects pairs in a folder that is not yet the final one.
 
-    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colours and
-    colour table of their sides.
+    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colors and
+    color table of their sides.
 
     Args:
         folder: Existing folder to write into.
@@ -35,7 +34,7 @@ class ChipWriter:
     def __init__(self, folder: Path, tile_size: int, scene: Scene) -> None:
         self.folder, self.tile_size, self.scene = folder, tile_size, scene
         self.files: list[str] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.grids: list[Grid] = []
         self.statistics: tuple[list[Statistics], list[Statistics]] = ([], [])
         self.former: list[tuple[str, str]] | None = None

@@ -8,7 +8,7 @@ import pytest
 from rasterio.crs import CRS
 
 from geotranslate import export_chips
-from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.layouts import read_map
 from tests.conftest import WriteRaster, read_pairs, values

@@ -140,8 +140,7 @@ class Translator:
         """Train the model and return it.
 
         Shows a progress bar, and a row of losses and measures per epoch, which `history` keeps.
-        Measures are in the target's units. Called again, training continues with the same weights
-        and optimizer state.
+        Called again, training continues with the same weights and optimizer state.
 
         Under `accelerate launch` or `torchrun`, processes train together: each on its own GPU, or
         on the CPU, with its share of the pairs and the mean of all gradients. Each of them measures
@@ -152,14 +151,13 @@ class Translator:
             lr: Learning rate, or those of generator and discriminator; by default that of the
                 recipe, or of the paper, 2e-4.
             schedule: "constant", "linear_decay" to 0 over the second half, "cosine" to 0 after a
-                short rise, or "one_cycle"; the momentum is constant. By default as the recipe or
-                the paper.
+                short rise, or "one_cycle"; by default as the recipe or the paper.
             early_stopping: Epochs without improvement of `monitor` after which to stop; True is 5.
             checkpoint: True to keep in `folder` all that `resume` needs (`last.safetensors`, and
                 the one before) and the best model by `monitor` (`best`); "all" for the model of
                 every epoch as well, a number for that of every so many; False for nothing.
-            monitor: Column of the table, one of `available_metrics`; by default `valid_l1`, or
-                `valid_cycle` without validation pairs.
+            monitor: One of `available_metrics`; by default `valid_l1`, or without validation pairs
+                `valid_cycle`.
             precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
                 fastest of the machine.
             accumulate: Batches whose gradients make one step; the last of an epoch may be fewer.

@@ -12,13 +12,13 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 
 from geotranslate.chips.bands import COLORS_TAG, TAG, colors_of
-from geotranslate.chips.export.scene_sides import Side
+from geotranslate.chips.export.scene_sides import SceneSide
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff
 
 
 def write_chip(
-    path: Path, side: Side, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
+    path: Path, side: SceneSide, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Write values `(bands, rows, cols)` and their validity as a chip of a side.
 
@@ -45,7 +45,7 @@ def write_chip(
             chip.write_mask(valid)
 
 
-def _describe(chip: DatasetWriter, side: Side) -> None:
+def _describe(chip: DatasetWriter, side: SceneSide) -> None:
     """Write the metadata of the bands, before their pixels, as GDAL then keeps it in the file."""
     chip.descriptions = [name or None for name in side.band_names]
     facts = side.band_facts
@@ -82,7 +82,7 @@ def _hidden(
     return (data, None) if (seen & valid).any() else (marked, nodata)
 
 
-def _color_options(side: Side) -> dict[str, str]:
+def _color_options(side: SceneSide) -> dict[str, str]:
     """Return options that keep GDAL from guessing that bands are colors or alpha."""
     if side.bands < 3:
         return {}

@@ -130,7 +130,7 @@ class VectorSide:
         return burnt[None], valid
 
 
-Side: TypeAlias = "RasterSide | VectorSide"
+SceneSide: TypeAlias = "RasterSide | VectorSide"
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Scene:
     """Two sides on one grid."""
 
     grid: Grid
-    source: Side
-    target: Side
+    source: SceneSide
+    target: SceneSide
     warped: bool
 
 
@@ -189,12 +189,12 @@ def turned(grid: Grid, degrees: float) -> Grid:
     return Grid(grid.crs, grid.transform @ turn, grid.height, grid.width)
 
 
-def bands_of(side: Side | RasterReader) -> str:
+def bands_of(side: SceneSide | RasterReader) -> str:
     """Return number and dtype of a side's bands as sentences say it."""
     return f"{counted(range(side.bands), 'band')} of {side.dtype}"
 
 
-def differ_in_names(side: Side | RasterReader, other: Side | RasterReader) -> bool:
+def differ_in_names(side: SceneSide | RasterReader, other: SceneSide | RasterReader) -> bool:
     """Tell whether both name all their bands, and differently."""
     named = all(side.band_names) and all(other.band_names)
     return named and side.band_names != other.band_names

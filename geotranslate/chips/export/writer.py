@@ -11,7 +11,13 @@ from geotranslate.chips.bands import Statistics
 from geotranslate.chips.export.candidates import Candidate
 from geotranslate.chips.export.chip_file import write_chip
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
-from geotranslate.chips.export.scene_sides import Pixels, Scene, Side, bands_of, differ_in_names
+from geotranslate.chips.export.scene_sides import (
+    Pixels,
+    Scene,
+    SceneSide,
+    bands_of,
+    differ_in_names,
+)
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
 from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
@@ -72,7 +78,7 @@ class ChipWriter:
             self.grids.append(grid)
             self._next = max(self._next, int(stem) + 1 if stem.isdecimal() else 0)
 
-    def _check_alike(self, chip: RasterReader, side: Side) -> None:
+    def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
         width, height = chip.grid.width, chip.grid.height
         expected = (self.tile_size, self.tile_size, side.bands, side.dtype)
         if (width, height, chip.bands, chip.dtype) != expected:

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from tqdm.auto import tqdm
 
-from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.chip import Bands, Chip, Mask
 from geotranslate.chips.facts import ReadChip
 from geotranslate.chips.layouts import ListedSide, counted
-from geotranslate.chips.mask import Mask
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.grid import Grid
 

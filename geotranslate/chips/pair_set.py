@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from geotranslate.chips.bands import SOURCE_PREFIX, TARGET_PREFIX
-from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.chip import Bands, Chip, Mask
 from geotranslate.chips.chip_set import (
     ChipSet,
     Member,
@@ -22,7 +22,6 @@ from geotranslate.chips.chip_set import (
 )
 from geotranslate.chips.facts import remembered
 from geotranslate.chips.layouts import Listing, counted
-from geotranslate.chips.mask import Mask
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
 

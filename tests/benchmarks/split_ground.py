@@ -23,7 +23,7 @@ from geotranslate import export_chips, prepare_data
 from geotranslate.chips.split.apart import GroundShares
 from geotranslate.chips.split.division import ground_of
 from geotranslate.chips.split.methods import Split
-from geotranslate.chips.vectors.outlines import Ground
+from geotranslate.chips.vectors.area import Ground
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import GeotranslateWarning
 

@@ -9,7 +9,7 @@ from shapely import area, box, intersection
 from shapely.affinity import rotate
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.mask import Mask, covered
+from geotranslate.chips.chip import Mask, covered
 
 numbers = st.floats(-30, 60, allow_nan=False)
 

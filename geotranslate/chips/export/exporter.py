@@ -13,10 +13,13 @@ from rasterio.enums import Resampling
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
-from geotranslate.chips.export.candidates import Candidate, candidates, in_area, why_none
-from geotranslate.chips.export.export_options import ExportOptions
-from geotranslate.chips.export.scene_list import check_sizes, open_scenes
-from geotranslate.chips.export.scene_sides import Scene, SceneLike
+from geotranslate.chips.export.scene_sides import (
+    ExportOptions,
+    Scene,
+    SceneLike,
+    check_sizes,
+    open_scenes,
+)
 from geotranslate.chips.export.transaction import (
     check_folder,
     clear_leftovers,
@@ -25,7 +28,7 @@ from geotranslate.chips.export.transaction import (
     refuse_inputs_inside,
     sole_writer,
 )
-from geotranslate.chips.export.writer import ChipWriter
+from geotranslate.chips.export.writer import Candidate, ChipWriter, candidates, in_area, why_none
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 

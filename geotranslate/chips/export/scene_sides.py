@@ -1,8 +1,9 @@
-"""The two sides of a scene: rasters, or vector layers burnt into the other's grid."""
+"""Options of an export, and the scenes that chips are cut from with their sides on one grid."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,15 +14,194 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
+from rasterio.warp import SUPPORTED_RESAMPLING
 from rasterio.windows import Window
 
+from geotranslate.checks import choice, flag, number, whole_number
+from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.layouts import counted
-from geotranslate.chips.vectors import in_crs, is_layer, read_layer, shapes_of, spread_over
-from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.chips.vectors import (
+    AreaLike,
+    footprints,
+    in_crs,
+    is_layer,
+    read_layer,
+    shapes_of,
+    spread_over,
+)
+from geotranslate.errors import GridMismatchError, InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, color_table, warp
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
+
+
+@dataclass(frozen=True, eq=False)
+class ExportOptions:
+    """Options of `export_chips`; its docstring says what they mean.
+
+    Raises:
+        InvalidInputError: One is impossible.
+    """
+
+    tile_size: int = 256
+    stride: int | None = None
+    aoi: AreaLike | None = None
+    min_cover: float = 1.0
+    min_valid: float = 0.5
+    rotation_angle: float = 0.0
+    burn: str | None = None
+    resampling: str | Resampling | None = None
+    source_classes: bool | None = None
+    target_classes: bool | None = None
+    overwrite: bool = False
+    append: bool = False
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("overwrite", "append", "progress"):
+            flag(name, getattr(self, name))
+        if self.overwrite and self.append:
+            raise InvalidInputError("overwrite and append exclude each other; choose one.")
+        if number("rotation_angle", self.rotation_angle, least=0, below=360) and (
+            self.rotation_angle < 1
+        ):
+            raise InvalidInputError(
+                f"rotation_angle is {self.rotation_angle}, by which every tile would be written "
+                f"{360 / self.rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
+            )
+        # NumPy's whole numbers become Python's, which metadata can hold.
+        object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 1))
+        if self.stride is not None:
+            whole_number("stride", self.stride, 1)
+        number("min_valid", self.min_valid, least=0, most=1)
+        number("min_cover", self.min_cover, least=0, most=1)
+        if not (self.resampling is None or isinstance(self.resampling, Resampling)):
+            choice("resampling", self.resampling, [one.name for one in SUPPORTED_RESAMPLING])
+
+    @property
+    def step(self) -> int:
+        """Step from chip to chip, px."""
+        return self.tile_size if self.stride is None else int(self.stride)
+
+    @property
+    def angles(self) -> list[float]:
+        """Angles at which every tile is written, degrees."""
+        if not self.rotation_angle:
+            return [0.0]
+        return np.arange(0, 360, self.rotation_angle).tolist()
+
+    @property
+    def method(self) -> Resampling | None:
+        """Method for resampling both sides; None to choose by their values."""
+        return Resampling[self.resampling] if isinstance(self.resampling, str) else self.resampling
+
+    @property
+    def adds_or_replaces(self) -> bool:
+        """Whether the folder may hold chips already."""
+        return self.overwrite or self.append
+
+
+ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
+
+
+def open_scenes(
+    source: ScenesLike, target: ScenesLike, options: ExportOptions, stack: ExitStack
+) -> list[Scene]:
+    """Open the scenes of an export, each with its source and its target on one grid.
+
+    Args:
+        source: One source, or a list.
+        target: As many targets.
+        options: Options of the export.
+        stack: Closes all rasters in the end.
+
+    Raises:
+        RasterFileError: A side cannot be opened.
+        GridMismatchError: The sides of a scene do not overlap, or one of them has no CRS.
+        InvalidInputError: The scenes do not fit each other or the options.
+    """
+    sides = _by_scene(source, target)
+    asked = (
+        _side_options("source", [one for one, _ in sides], options.source_classes, options),
+        _side_options("target", [other for _, other in sides], options.target_classes, options),
+    )
+    scenes = [open_scene(one, other, options.burn, asked, stack) for one, other in sides]
+    _check_burn(scenes, options.burn)
+    footprints([scene.grid for scene in scenes])
+    for scene in scenes[1:]:
+        _check_alike(scene, scenes[0])
+    if options.rotation_angle and any(scene.grid.crs is None for scene in scenes):
+        raise InvalidInputError(
+            "rotation_angle needs rasters with a CRS, onto whose ground turned tiles are laid; "
+            "assign it, or let training turn the chips, which it does by itself."
+        )
+    return scenes
+
+
+def _by_scene(source: ScenesLike, target: ScenesLike) -> list[tuple[SceneLike, SceneLike]]:
+    sides = [list(side) if isinstance(side, list | tuple) else [side] for side in (source, target)]
+    if len(sides[0]) != len(sides[1]) or not sides[0]:
+        raise InvalidInputError(
+            f"There are {len(sides[0])} sources and {len(sides[1])} targets; give as many targets "
+            "as sources, in the same order."
+        )
+    return list(zip(*sides, strict=True))
+
+
+def _side_options(
+    side: str, scenes: Sequence[SceneLike], classes: bool | None, options: ExportOptions
+) -> SideOptions:
+    """Choose how a side is resampled, for all scenes alike."""
+    rasters = [scene for scene in scenes if not is_layer(scene)]
+    found = resampling_for(side, classes, rasters)
+    return SideOptions(options.method or found, classes)
+
+
+def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
+    sides = [side for scene in scenes for side in (scene.source, scene.target)]
+    if burn is not None and not any(isinstance(side, VectorSide) for side in sides):
+        raise InvalidInputError(
+            f"burn is {burn!r}, but both sides are rasters; leave it out, or give a vector layer "
+            "with that column on one side."
+        )
+
+
+def _check_alike(scene: Scene, first: Scene) -> None:
+    """Refuse a scene whose chips could not lie in one folder with those of the first."""
+    for side, usual in ((scene.source, first.source), (scene.target, first.target)):
+        if (side.bands, side.dtype) != (usual.bands, usual.dtype):
+            raise InvalidInputError(
+                f"{side.name} has {bands_of(side)} but {usual.name} has {bands_of(usual)}; all "
+                "scenes of a folder need the same."
+            )
+        if differ_in_names(side, usual):
+            raise InvalidInputError(
+                f"The bands of {side.name} are {', '.join(side.band_names)} but those of "
+                f"{usual.name} are {', '.join(usual.band_names)}; all scenes of a folder need "
+                "the same bands, of the same names and in the same order."
+            )
+
+
+def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
+    """Refuse scenes that are all smaller than a tile; warn of some that are.
+
+    Raises:
+        InvalidInputError: No scene holds a tile.
+    """
+    small = [scene for scene in scenes if min(scene.grid.height, scene.grid.width) < tile_size]
+    if not small:
+        return
+    first, others = small[0], len(small) - 1
+    more = f", and so {'is another scene' if others == 1 else f'are {others} other scenes'}"
+    sentence = (
+        f"{first.source.name} is {first.grid.width} x {first.grid.height} px, smaller than a tile"
+        f"{more if others else ''}; "
+    )
+    if len(small) == len(scenes):
+        raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
+    warn(f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.")
+
 
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"

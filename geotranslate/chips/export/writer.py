@@ -1,28 +1,183 @@
-"""Write pairs of chips, and their metadata in the end."""
+"""Tiles that may become chips, and the writer of their files."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window
 
-from geotranslate.chips.bands import Statistics
-from geotranslate.chips.export.candidates import Candidate
-from geotranslate.chips.export.chip_file import write_chip
+from geotranslate.chips.bands import COLORS_TAG, TAG, Statistics, colors_of
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.export.scene_sides import (
+    ExportOptions,
     Pixels,
     Scene,
     SceneSide,
     bands_of,
     differ_in_names,
+    turned,
 )
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
+from geotranslate.chips.layouts import counted
 from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
+from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.tiling import tile_windows
+from geotranslate.raster.writing import small_geotiff
+
+
+def write_chip(
+    path: Path, side: SceneSide, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
+) -> None:
+    """Write values `(bands, rows, cols)` and their validity as a chip of a side.
+
+    Raises:
+        OSError: The file cannot be written.
+        RasterioError: GDAL cannot make it.
+    """
+    data, nodata = _hidden(data, valid, side.nodata)
+    with small_geotiff(
+        path,
+        crs=grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        count=side.bands,
+        dtype=data.dtype,
+        nodata=nodata,
+        compress="lzw",
+        **_color_options(side),
+    ) as chip:
+        _describe(chip, side)
+        chip.write(data)
+        if nodata is None and not valid.all():
+            chip.write_mask(valid)
+
+
+def _describe(chip: DatasetWriter, side: SceneSide) -> None:
+    """Write the metadata of the bands, before their pixels, as GDAL then keeps it in the file."""
+    chip.descriptions = [name or None for name in side.band_names]
+    facts = side.band_facts
+    if facts.scales:
+        chip.scales = facts.scales
+    if facts.offsets:
+        chip.offsets = facts.offsets
+    if facts.units:
+        chip.units = facts.units
+    if side.colormap is not None and chip.dtypes[0] in ("uint8", "uint16"):
+        chip.write_colormap(1, side.colormap)
+    elif facts.colors:
+        chip.colorinterp = [ColorInterp[name] for name in facts.colors]
+    if side.colormap is not None and chip.dtypes[0] not in ("uint8", "uint16"):
+        # TIFF has tables for these two alone.
+        chip.update_tags(**{COLORS_TAG: json.dumps(colors_of(side.colormap))})
+    if side.said_classes is not None:
+        chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
+
+
+def _hidden(
+    data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
+) -> tuple[NDArray[Any], float | None]:
+    """Return values that say by themselves which are invalid, and the nodata value they need.
+
+    Where a valid pixel has the nodata value, as a mask or warping allows, a nodata value would
+    hide it: then there is none, and a mask is due.
+    """
+    if nodata is None:
+        return data, None
+    marked = np.where(valid, data, np.asarray(nodata).astype(data.dtype))
+    equal = marked == np.asarray(nodata).astype(data.dtype)
+    seen = equal.all(axis=0) if data.dtype == np.uint8 else equal.any(axis=0)
+    return (data, None) if (seen & valid).any() else (marked, nodata)
+
+
+def _color_options(side: SceneSide) -> dict[str, str]:
+    """Return options that keep GDAL from guessing that bands are colors or alpha."""
+    if side.bands < 3:
+        return {}
+    return {"photometric": "RGB" if side.band_facts.is_rgb else "MINISBLACK", "alpha": "NO"}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A tile, turned or not, where a pair may be cut."""
+
+    scene: Scene
+    window: Window
+    angle: float
+
+    @property
+    def grid(self) -> Grid:
+        """Where it lies."""
+        return turned(self.scene.grid.crop(self.window), self.angle)
+
+    def read(self) -> tuple[Pixels, Pixels]:
+        """Return the pixels of source and target."""
+        sides = (self.scene.source, self.scene.target)
+        if not self.angle:
+            return sides[0].read(self.window), sides[1].read(self.window)
+        grid = self.grid
+        return sides[0].read_on(grid), sides[1].read_on(grid)
+
+
+def candidates(scene: Scene, options: ExportOptions) -> Iterator[Candidate]:
+    """Yield all tiles of a scene, at every angle."""
+    height, width = scene.grid.height, scene.grid.width
+    for window in tile_windows(height, width, options.tile_size, options.step):
+        for angle in options.angles:
+            yield Candidate(scene, window, angle)
+
+
+def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list[Candidate]:
+    """Return the tiles of which enough lies in an area of interest."""
+    # Scenes may differ in CRS; most often there is one.
+    areas: dict[int, Area] = {}
+    for tile in tiles:
+        if id(tile.scene) not in areas:
+            areas[id(tile.scene)] = Area(aoi, tile.scene.grid, min_cover)
+    return [tile for tile in tiles if areas[id(tile.scene)].holds(tile.grid)]
+
+
+def why_none(
+    tiles: Sequence[Candidate], inside: Sequence[Candidate], options: ExportOptions
+) -> str:
+    """Return why no tile was written, and what may help."""
+    aoi, min_cover, min_valid = options.aoi, options.min_cover, options.min_valid
+    if aoi is not None and not inside:
+        grids = list(dict.fromkeys(tile.scene.grid for tile in tiles))
+        if not any(Area(aoi, grid, min_cover).meets(grid) for grid in grids):
+            return (
+                f"the aoi covers {where(aoi, grids[0])}, which does not touch the raster "
+                f"({covered(grids[0].footprint.bounds, grids[0].crs)}). Check the CRS of both, and "
+                "that they are of one place."
+            )
+        share = "" if min_cover == 1 else f" to {min_cover:.0%}"
+        return (
+            f"none of {counted(tiles, 'tile')} lies in the aoi{share or ' wholly'}; give a larger "
+            "aoi, a smaller tile_size or stride, or a lower min_cover."
+        )
+    out = len(tiles) - len(inside)
+    beside = f"{out} reach out of the aoi and " if out else ""
+    if not min_valid:
+        return (
+            f"of {counted(tiles, 'tile')} {beside}{len(inside)} have no valid pixel on one side. "
+            "Check that both rasters have data in the same place."
+        )
+    return (
+        f"of {counted(tiles, 'tile')} {beside}{len(inside)} have less than {100 * min_valid:.3g}% "
+        "valid pixels on one side. Check that both rasters have data in the same place, or lower "
+        "min_valid."
+    )
 
 
 class ChipWriter:

@@ -1,14 +1,7 @@
 """The layouts of chips: recognize one and list its chips."""
 
-from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, counted
-from geotranslate.chips.layouts.listing import (
-    ChipFile,
-    ChipPlace,
-    ListedSide,
-    Listing,
-    RasterWindow,
-)
-from geotranslate.chips.layouts.map_file import MAP_FILE, read_map
+from geotranslate.chips.layouts.base import ChipFile, ChipPlace, ListedSide, Listing, RasterWindow
+from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, counted, read_map
 from geotranslate.chips.layouts.paired_folders import SOURCE_FOLDER, TARGET_FOLDER
 from geotranslate.chips.layouts.rasters import TwoRasters
 from geotranslate.chips.layouts.recognition import list_chips

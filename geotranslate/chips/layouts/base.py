@@ -1,14 +1,164 @@
-"""The interface of layouts, and the layouts with a folder for each side."""
+"""Listings of the chips in a folder, and the layouts that read them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal, TypeAlias
 
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.layouts.directory import Folder, not_read
-from geotranslate.chips.layouts.listing import Listing
+from geotranslate.errors import InvalidInputError
+from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import special_kind
+
+
+@dataclass(frozen=True, slots=True)
+class ChipFile:
+    """A chip that is a file, or one half of a side-by-side picture."""
+
+    path: Path
+    half: Literal["left", "right"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RasterWindow:
+    """A chip that is a window of a large raster, resampled to a grid as it is read."""
+
+    path: str
+    """Path, URL or GDAL name as it was given: `Path` would spoil `/vsizip//data/a.zip/a.tif`."""
+    window: Window
+    grid: Grid
+    """Grid of the whole scene."""
+    resampling: Resampling
+    """Method for a raster on another grid."""
+
+
+ChipPlace: TypeAlias = ChipFile | RasterWindow
+
+
+@dataclass(frozen=True, slots=True)
+class ListedChip:
+    """A chip of one side."""
+
+    name: str
+    """Unique within its side."""
+    place: ChipPlace
+    subset: str | None = None
+    """`train`, `val` or `test` where the folder itself is divided."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPair:
+    """A source chip and its target chip."""
+
+    name: str
+    """Unique within a listing."""
+    source: ChipPlace
+    target: ChipPlace
+    subset: str | None = None
+    """`train`, `val` or `test` where the folder itself is divided."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSide:
+    """The chips of one side, without pairs."""
+
+    path: Path | str
+    """The chip folder, or the raster as it was given."""
+    chips: tuple[ListedChip, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pairs of a layout, or its two sides."""
+
+    path: Path | str
+    """The chip folder, the first of several; of two rasters the source as it was given."""
+    layout: str
+    """Name of the layout, as a summary says it."""
+    pairs: tuple[ListedPair, ...] = ()
+    sides: tuple[ListedSide, ListedSide] | None = None
+    """Source and target of a layout without pairs."""
+    left_out: tuple[str, ...] = ()
+    """A line for everything that is not used, and why."""
+    min_valid: float = 0.0
+    """Least share of valid pixels of a chip."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The chip folder; None for rasters."""
+        return self.path if isinstance(self.path, Path) else None
+
+    def swapped(self) -> Listing:
+        """Return the listing with the target as its source."""
+        pairs = tuple(replace(one, source=one.target, target=one.source) for one in self.pairs)
+        sides = None if self.sides is None else (self.sides[1], self.sides[0])
+        return replace(self, pairs=pairs, sides=sides)
+
+
+def named_chips(
+    training: Sequence[ChipPlace], validation: Sequence[ChipPlace]
+) -> tuple[ListedChip, ...]:
+    """Return the chips of a side, named by their paths below their common folder.
+
+    Args:
+        training: Chips that may train or validate.
+        validation: Chips that the folder itself keeps for validation.
+    """
+    places = [*training, *validation]
+    parts = [Path(place.path).parent.parts for place in places]
+    levels = zip(*parts, strict=False)
+    shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
+    # Without chips for validation no chip has a subset: labels of footprints may divide them.
+    subsets = [TRAIN if validation else None] * len(training) + [VALIDATION] * len(validation)
+    return tuple(
+        ListedChip("/".join((*part[shared:], Path(place.path).stem)), place, subset)
+        for part, place, subset in zip(parts, places, subsets, strict=True)
+    )
+
+
+def joined(listings: Mapping[str, Listing]) -> Listing:
+    """Return the listing of several folders, under the names they are given by.
+
+    Raises:
+        InvalidInputError: Some hold pairs and others do not.
+    """
+    first, *others = listings.values()
+    for other in others:
+        if (other.sides is None) != (first.sides is None):
+            raise InvalidInputError(
+                f"{first.path} ({first.layout}) and {other.path} ({other.layout}) cannot be used "
+                "together: one holds pairs and the other unpaired chips. Give folders of one kind."
+            )
+    layouts = " and ".join(dict.fromkeys(found.layout for found in listings.values()))
+    sides = [found.sides for found in listings.values() if found.sides is not None]
+    return Listing(
+        first.path,
+        f"{len(listings)} folders: {layouts}",
+        tuple(
+            replace(pair, name=f"{name}/{pair.name}")
+            for name, found in listings.items()
+            for pair in found.pairs
+        ),
+        (_joined_side([a for a, _ in sides]), _joined_side([b for _, b in sides]))
+        if sides
+        else None,
+        tuple(f"{name}: {line}" for name, found in listings.items() for line in found.left_out),
+    )
+
+
+def _joined_side(sides: Sequence[ListedSide]) -> ListedSide:
+    chips = [chip for side in sides for chip in side.chips]
+    kept = [chip.place for chip in chips if chip.subset == VALIDATION]
+    others = [chip.place for chip in chips if chip.subset != VALIDATION]
+    return ListedSide(sides[0].path, named_chips(others, kept))
 
 
 class Layout(ABC):

@@ -11,10 +11,15 @@ import os
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from geotranslate.chips.layouts.base import SideFolders, Sides, unread_lines
-from geotranslate.chips.layouts.directory import Folder, counted
-from geotranslate.chips.layouts.listing import ChipFile, ListedPair, Listing
-from geotranslate.chips.layouts.map_file import MAP_FILE, map_rows
+from geotranslate.chips.layouts.base import (
+    ChipFile,
+    ListedPair,
+    Listing,
+    SideFolders,
+    Sides,
+    unread_lines,
+)
+from geotranslate.chips.layouts.directory import MAP_FILE, Folder, counted, map_rows
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.opening import refuse_special
 

@@ -10,7 +10,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geotranslate.chips.bands import resampling_for
-from geotranslate.chips.layouts.listing import (
+from geotranslate.chips.layouts.base import (
     ListedChip,
     ListedPair,
     ListedSide,

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from geotranslate.chips.layouts.base import SideFolders
-from geotranslate.chips.layouts.directory import Folder, counted
-from geotranslate.chips.layouts.listing import Listing, joined
-from geotranslate.chips.layouts.map_file import MAP_FILE, map_rows
+from geotranslate.chips.layouts.base import Listing, SideFolders, joined
+from geotranslate.chips.layouts.directory import MAP_FILE, Folder, counted, map_rows
 from geotranslate.chips.layouts.paired_folders import (
     SOURCE_FOLDER,
     TARGET_FOLDER,
     EsriTiles,
     PairedFolders,
 )
-from geotranslate.chips.layouts.pictures import SideBySidePictures, odd_picture, pictures_in
-from geotranslate.chips.layouts.unpaired_folders import UnpairedFolders
+from geotranslate.chips.layouts.unpaired_folders import (
+    SideBySidePictures,
+    UnpairedFolders,
+    odd_picture,
+    pictures_in,
+)
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 
 SIDE_LAYOUTS: tuple[SideFolders, ...] = (

@@ -18,7 +18,7 @@ from shapely import transform as transform_points
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.mask import Mask, covered
+from geotranslate.chips.chip import Mask, covered
 from geotranslate.chips.split.methods import Split, grown
 from geotranslate.chips.vectors import Ground
 from geotranslate.errors import InvalidInputError

@@ -1,7 +1,14 @@
 """Vector data on the ground of rasters: layers, areas of interest and footprints of chips."""
 
-from geotranslate.chips.vectors.area import Area, AreaLike, area_on, covered, where
-from geotranslate.chips.vectors.outlines import Ground, footprints
+from geotranslate.chips.vectors.area import (
+    Area,
+    AreaLike,
+    Ground,
+    area_on,
+    covered,
+    footprints,
+    where,
+)
 from geotranslate.chips.vectors.shapes import in_crs, is_layer, read_layer, shapes_of, spread_over
 
 __all__ = [

@@ -1,19 +1,134 @@
-"""The area of interest, and the chips that lie in it."""
+"""Areas of interest and outlines on the ground."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
-from shapely import make_valid, prepare
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what transforming raises is not public
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+from rasterio.warp import transform
+from shapely import STRtree, buffer, get_coordinates, length, make_valid, prepare
+from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.vectors.shapes import in_crs, read_layer, shapes_of, spread_over
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
+
+DEGREES = CRS.from_epsg(4326)
+
+
+def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
+    """Return the outlines of grids in one CRS, in which equal ground has equal coordinates.
+
+    It is their own, if that is one. Where they differ, or reach over the 180th meridian in
+    degrees, it is an equal-area map about their middle, in meters: it has no edge but the point
+    of the Earth that is furthest from them, and it knows poles and meridians as any other place.
+
+    Raises:
+        GridMismatchError: A CRS is a local one, from which no way leads to the others.
+    """
+    known = {grid.crs for grid in grids}
+    plain = gpd.GeoSeries([grid.footprint for grid in grids], crs=next(iter(known)))
+    if len(known) == 1 and not _crosses(plain):
+        return plain
+    try:
+        outlines = _on(_equal_area(grids), grids)
+        # A chip of half the world has no outline on that map; in degrees it has.
+        return outlines if _whole(outlines) else _on(DEGREES, grids)
+    except (CPLE_BaseError, CRSError, RasterioError) as error:
+        names = " and ".join(sorted({str(crs) for crs in known})[:3])
+        raise GridMismatchError(
+            f"The chips differ in CRS ({names}), and no way from one to the other is known, so it "
+            "cannot be seen which overlap on the ground. Assign the CRS that they are really in."
+        ) from error
+
+
+def _on(crs: CRS, grids: Sequence[Grid]) -> gpd.GeoSeries:
+    return gpd.GeoSeries([grid.footprint_in(crs) for grid in grids], crs=crs)
+
+
+def _whole(outlines: gpd.GeoSeries) -> bool:
+    return bool(outlines.is_valid.all() and np.isfinite(get_coordinates(outlines.array)).all())
+
+
+def _crosses(outlines: gpd.GeoSeries) -> bool:
+    if outlines.crs is None or not outlines.crs.is_geographic:
+        return False
+    left, _, right, _ = outlines.total_bounds
+    # A global raster may end there by a rounding.
+    return bool(left < -180 - 1e-6 or right > 180 + 1e-6)
+
+
+def _equal_area(grids: Sequence[Grid]) -> CRS:
+    """Return the map whose middle has no chip opposite, and the chips' own if that may be."""
+    chips = np.array([_direction(grid) for grid in grids if grid.crs is not None])
+    middles = np.vstack([chips.sum(axis=0), *_around()])
+    middles = middles[np.linalg.norm(middles, axis=1) > 1e-9]
+    middles /= np.linalg.norm(middles, axis=1)[:, None]
+    furthest = (middles @ chips.T).min(axis=1)
+    # Half a globe about the middle is what the map shows well.
+    x, y, z = middles[0 if furthest[0] > 0 else int(furthest.argmax())]
+    latitude, longitude = np.degrees([np.arcsin(z), np.arctan2(y, x)])
+    return CRS.from_proj4(
+        f"+proj=laea +lat_0={latitude:.4f} +lon_0={longitude:.4f} +datum=WGS84 +units=m"
+    )
+
+
+def _around(count: int = 200) -> NDArray[np.float64]:
+    """Return directions evenly spread over the globe, as unit vectors."""
+    steps = np.arange(count) + 0.5
+    height, turn = 1 - 2 * steps / count, np.pi * (1 + 5**0.5) * steps
+    level = np.sqrt(1 - height**2)
+    return np.stack([level * np.cos(turn), level * np.sin(turn), height], axis=1)
+
+
+def _direction(grid: Grid) -> tuple[float, float, float]:
+    """Return the unit vector from the middle of the Earth to that of a grid."""
+    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
+    longitude, latitude = np.radians(transform(grid.crs, DEGREES, [x], [y])).ravel()
+    level = np.cos(latitude)
+    return level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)
+
+
+class Ground:
+    """An index of outlines that finds those that share ground.
+
+    Args:
+        footprints: Outlines in one CRS.
+    """
+
+    def __init__(self, footprints: Sequence[Polygon]) -> None:
+        self._footprints = np.array(footprints, object)
+        # Chips side by side share a line, whose last digits may cross: only area counts.
+        self._inner = buffer(self._footprints, -1e-6 * length(self._footprints))
+        self._tree = STRtree(self._inner)
+
+    def overlaps(self) -> NDArray[np.int64]:
+        """Return the positions of all outlines that share ground, `(pairs, 2)`, both ways."""
+        found = self._tree.query(self._inner, predicate="intersects").T
+        return found[found[:, 0] != found[:, 1]]
+
+    def sharing(self, chips: Iterable[int]) -> set[int]:
+        """Return the positions of all that share ground with some, these among them."""
+        return self._found(self._inner[list(chips)], "intersects", None)
+
+    def within(self, chips: Iterable[int], distance: float) -> set[int]:
+        """Return the positions of all at most so far from some, these among them."""
+        # Inner outlines are a trifle smaller than the chips.
+        reach = distance * (1 + 1e-6)
+        return self._found(self._footprints[list(chips)], "dwithin", reach)
+
+    def _found(self, outlines: NDArray[Any], predicate: str, distance: float | None) -> set[int]:
+        found = self._tree.query(outlines, predicate=predicate, distance=distance)[1]
+        return set(np.unique(found).tolist())
+
 
 AreaLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry"
 EMPTY = "The aoi is empty; give a polygon that holds chips or pixels."

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from geotranslate.chips.layouts.listing import ChipFile, Listing
+from geotranslate.chips.layouts.base import ChipFile, Listing
 from geotranslate.chips.layouts.recognition import list_chips
 from geotranslate.errors import InvalidInputError, RasterFileError
 

@@ -14,7 +14,7 @@ from shapely import area, box, intersection, polygons, union_all
 
 from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares, hide_validation, keep_apart
 from geotranslate.chips.split.methods import Split, split_pairs
-from geotranslate.chips.vectors.outlines import footprints
+from geotranslate.chips.vectors.area import footprints
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 

@@ -11,7 +11,7 @@ from rasterio.warp import transform
 
 from geotranslate.chips.split.apart import hide_validation
 from geotranslate.chips.split.methods import SplitMethod, split_pairs
-from geotranslate.chips.vectors.outlines import Ground, footprints
+from geotranslate.chips.vectors.area import Ground, footprints
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
 

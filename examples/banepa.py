@@ -1,4 +1,4 @@
-"""Learn a building map from a drone image: train on the north, translate all, judge the south.
+"""Learn a building map from a drone image: train on the north, translate all, measure on the south.
 
 Two rasters of one place are enough:
 
@@ -52,7 +52,7 @@ def main() -> None:
     data = prepare_data(export)
     model = Pix2Pix(data, recipe="seamless", ngf=options.filters, ndf=options.filters)
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)
-    # A quarter of the epochs at a fifth of the rate settles what the game keeps moving.
+    # A quarter of the epochs at a fifth of the rate settles what adversarial training keeps moving.
     settling = options.epochs // 4
     model.fit(options.epochs - settling, folder=out / "training")
     model.fit(settling, lr=4e-5, folder=out / "settling").save(out / "model")

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geotranslate import Pix2Pix, export_chips, prepare_data
-from geotranslate.data.plotting import draw_table
-from geotranslate.metrics.errors import errors_between
+from geotranslate.data import draw_table
+from geotranslate.metrics import errors_between
 from geotranslate.raster.grid import Grid
 
 Picture = NDArray[np.uint8]

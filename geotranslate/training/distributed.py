@@ -14,8 +14,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import distributed
 
-from geotranslate.data.launcher import RANKS, launched, told
-from geotranslate.data.loaders import TrainDL
+from geotranslate.data import RANKS, TrainDL, launched, told
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
@@ -23,7 +22,7 @@ from geotranslate.errors import (
     ModelFileError,
     said,
 )
-from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
+from geotranslate.training.callbacks import Synchronization, SynchronizedHistory
 
 
 @dataclass(frozen=True)

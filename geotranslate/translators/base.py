@@ -17,12 +17,17 @@ from torch import Tensor, nn
 
 from geotranslate.checks import folder_path, whole_number
 from geotranslate.chips.bands import DataCard, Direction
-from geotranslate.data.launcher import is_main_process, launched, own_device
-from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.plotting import RgbBands, draw_table
+from geotranslate.data import (
+    RgbBands,
+    data_card,
+    draw_table,
+    is_main_process,
+    launched,
+    own_device,
+    validates_pairs,
+)
 from geotranslate.errors import InvalidInputError, ModelFileError, said
-from geotranslate.metrics.measures import Measures, Palette
-from geotranslate.metrics.scores import Metrics
+from geotranslate.metrics import Measures, Metrics, Palette
 from geotranslate.networks.weightless import (
     Shapes,
     is_weightless,
@@ -33,14 +38,18 @@ from geotranslate.prediction.predictor import Predictor
 from geotranslate.prediction.workers import Loader
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.baselines import START, baseline_errors, start_of
-from geotranslate.training.callbacks.diagnostics import Diagnostics
-from geotranslate.training.callbacks.ema import EMACallback
-from geotranslate.training.callbacks.gan import GANCallback
-from geotranslate.training.callbacks.history import NEITHER, StartRow
-from geotranslate.training.callbacks.precision import TrainingPrecision
-from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.callbacks.trackers import CheckpointKind
-from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
+from geotranslate.training.callbacks import (
+    NEITHER,
+    CheckpointKind,
+    ColumnsCallback,
+    Diagnostics,
+    EMACallback,
+    GANCallback,
+    Schedule,
+    StartRow,
+    TrainingPrecision,
+    ValidationMetrics,
+)
 from geotranslate.training.checkpoints import Checkpoint
 from geotranslate.training.contexts import compiled, fit_context, memory_errors, restored
 from geotranslate.training.distributed import Processes

@@ -11,10 +11,9 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Direction, Side
-from geotranslate.data.loaders import data_card
+from geotranslate.data import data_card
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.measures import Measures, Palette, metric_names
-from geotranslate.metrics.scores import Metrics, Scores
+from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.objectives import filled

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Protocol
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 
-from geotranslate.data.launcher import is_main_process
+from geotranslate.data import is_main_process
 from geotranslate.errors import warn
-from geotranslate.training.callbacks.logging import (
+from geotranslate.training.callbacks import (
     CSVLogger,
     SampleImages,
+    SaveModelCallback,
     TensorBoardCallback,
 )
-from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.fitting import FitOptions
 from geotranslate.translators.card import Card, card_in

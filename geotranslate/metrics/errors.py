@@ -110,11 +110,11 @@ def _psnr(rmse: float, peak: float) -> float:
 
 
 ROUNDING = 2e-6
-"""What float32 in -1..1 loses of a value, as a share of the range, in the steepest scaling."""
+"""Rounding error of float32 in -1..1 as a share of the range, in the steepest scaling."""
 
 
 class Units:
-    """From -1..1 to the target's units, in float64 where the tensors are.
+    """Convert tensors in -1..1 to the target's units, in float64 on their device.
 
     Args:
         side: The target.

@@ -134,9 +134,12 @@ class Processes:
         Raises:
             InvalidInputError: There are too few pairs for one batch each.
         """
+        if self.count == 1:
+            yield
+            return
         loader: TrainDL = data.train
         pairs, together = loader.n, loader.bs * self.count
-        if self.count > 1 and pairs < together:
+        if pairs < together:
             raise InvalidInputError(
                 f"There are {pairs} training pairs but {self.count} processes with batches of "
                 f"{loader.bs} take {together} a step; give prepare_data a smaller batch_size, or "

@@ -1,4 +1,4 @@
-"""Learn a building map from a drone image: train on the north, translate all, measure on the south.
+"""Learn a building map from a drone image: train on the north, translate all, judge the south.
 
 Two rasters of one place are enough:
 
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geotranslate import Pix2Pix, export_chips, prepare_data
-from geotranslate.data import draw_table
-from geotranslate.metrics import errors_between
+from geotranslate.data.plotting import draw_table
+from geotranslate.metrics.errors import errors_between
 from geotranslate.raster.grid import Grid
 
 Picture = NDArray[np.uint8]
@@ -50,12 +50,9 @@ def main() -> None:
     )
     print(export)
     data = prepare_data(export)
-    model = Pix2Pix(data, recipe="seamless", ngf=options.filters, ndf=options.filters)
+    model = Pix2Pix(data, ngf=options.filters, ndf=options.filters)
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)
-    # A quarter of the epochs at a fifth of the rate settles what adversarial training keeps moving.
-    settling = options.epochs // 4
-    model.fit(options.epochs - settling, folder=out / "training")
-    model.fit(settling, lr=4e-5, folder=out / "settling").save(out / "model")
+    model.fit(options.epochs, folder=out / "training").save(out / "model")
     model.plot_losses().savefig(out / "losses.png")
     translated = model.predict_raster(options.image, out / "translated.tif", overwrite=True)
 

@@ -18,12 +18,11 @@ from shapely.geometry import box
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
-from geotranslate.data.plotting import draw_table
-from geotranslate.data.preparation import prepare_data
+from geotranslate.data import draw_table, prepare_data
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
-from geotranslate.metrics.errors import errors_between
+from geotranslate.metrics import errors_between
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff, sole_holder
 from geotranslate.training.run_folder import whole_file

@@ -12,11 +12,9 @@ from torch import nn
 
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
-from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.plotting import RgbBands, draw_table
+from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.measures import Palette
-from geotranslate.metrics.scores import Metrics
+from geotranslate.metrics import Metrics, Palette
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
@@ -26,7 +24,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.validation import CycleValidation
+from geotranslate.training.callbacks import CycleValidation
 from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (

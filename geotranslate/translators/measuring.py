@@ -13,8 +13,7 @@ from torch import Tensor
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.measures import Measures, Palette, metric_names
-from geotranslate.metrics.scores import Metrics, Scores
+from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.baselines import baseline_errors

@@ -9,7 +9,7 @@ from fastai.data.core import DataLoaders
 
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
-from geotranslate.data.loaders import paired_card
+from geotranslate.data import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm

@@ -9,7 +9,7 @@ from typing import Literal
 from fastai.data.core import DataLoaders
 
 from geotranslate.chips.bands import DataCard
-from geotranslate.data.loaders import paired_card
+from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded

@@ -22,7 +22,7 @@ from geotranslate.networks.norm_statistics import Around, around, between_tiles,
 from geotranslate.networks.normalization import ChannelNorm
 from geotranslate.networks.onehot import OneHot
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
-from geotranslate.raster.dtypes import fits, to_dtype
+from geotranslate.raster.bandfacts import fits, to_dtype
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
 

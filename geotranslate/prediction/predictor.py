@@ -30,7 +30,7 @@ from geotranslate.prediction.scenefiles import (
 from geotranslate.prediction.translation import Translation
 from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
-from geotranslate.raster.dtypes import dtype_name
+from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend

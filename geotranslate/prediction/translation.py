@@ -17,7 +17,7 @@ from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, Prescan
 from geotranslate.prediction.tilesize import fitting_tile, largest_tile
 from geotranslate.prediction.tta import TileFunction
-from geotranslate.raster.dtypes import fits
+from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
 from geotranslate.raster.reader import RasterReader

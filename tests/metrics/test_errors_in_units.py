@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.metrics.errors import Units
-from geotranslate.raster.dtypes import to_dtype
+from geotranslate.raster.bandfacts import to_dtype
 from tests.conftest import values
 from tests.metrics.cases import side
 

@@ -28,8 +28,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics
 from geotranslate.prediction.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
-from geotranslate.raster.tiling.axis import Axis
-from geotranslate.raster.tiling.interpolation import InterpolationGrid
+from geotranslate.raster.tiling.axis import Axis, InterpolationGrid
 from tests.conftest import WriteRaster
 from tests.prediction.test_predict_raster import BOUNDS, cut
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.raster.dtypes import DTYPES, avoid_value, fits, to_dtype
+from geotranslate.raster.bandfacts import DTYPES, avoid_value, fits, to_dtype
 from tests.conftest import values
 
 INTEGERS = [dtype for dtype in DTYPES if "int" in dtype]

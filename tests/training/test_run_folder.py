@@ -18,7 +18,7 @@ from fastai.callback.core import Callback
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import RasterFileError
-from geotranslate.raster.writing import locks
+from geotranslate.raster.writing import destination
 from geotranslate.training.checkpoints import LAST
 from geotranslate.training.run_folder import LOCK_FILE, sole_training
 
@@ -99,7 +99,7 @@ def test_disk_without_locks_does_not_end_a_training(
     def flock(descriptor: int, how: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(destination.fcntl, "flock", flock)
     pix2pix(write_chips(count=9)).fit(1, folder=tmp_path / "run", **FIT)
     assert (tmp_path / "run" / LAST).exists()
 

@@ -17,7 +17,7 @@ from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.metrics.scores import Metrics
-from geotranslate.raster.writing.locks import sole_holder
+from geotranslate.raster.writing.destination import sole_holder
 from geotranslate.translators.card import Card
 from geotranslate.translators.modelfolder import LOCK_FILE, load_weights, read_model, save_model
 

@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 from geotranslate.errors import GeotranslateError, InvalidInputError, TranslationError, said
 from geotranslate.memory import reused_memory
 from geotranslate.raster.opening import RasterLike, limited_cache
-from geotranslate.raster.pipeline.apply import Batch
-from geotranslate.raster.pipeline.prefetch import Prefetch, WriteBehind
+from geotranslate.raster.pipeline.prefetch import (
+    Prefetch,
+    TileBatch,
+    TileRow,
+    WriteBehind,
+    read_tiles,
+)
+from geotranslate.raster.pipeline.prescan import Batch
 from geotranslate.raster.pipeline.result import PartReport, Seconds
-from geotranslate.raster.pipeline.strips import TileBatch, TileRow, read_tiles
 from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import (

@@ -19,7 +19,7 @@ from geotranslate.errors import (
     RasterFileError,
     warn,
 )
-from geotranslate.raster.pipeline.fingerprint import digest
+from geotranslate.raster.pipeline.planning import digest
 from geotranslate.raster.pipeline.result import OutputSummary, PartReport
 from geotranslate.raster.tiling import RECIPE_TAG, REPORT_TAG
 from geotranslate.raster.writing import (

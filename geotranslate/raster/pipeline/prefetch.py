@@ -1,13 +1,154 @@
-"""Threads that read ahead of the caller and write behind it."""
+"""Strips of rows that are read ahead, translated and merged."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.features import geometry_mask
+from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
+
+from geotranslate.raster.pipeline.translate_options import ReadOptions
+from geotranslate.raster.reader import RasterReader, fill_gaps
+from geotranslate.raster.tiling import Place, Plan, Region
+
+HIGHEST_BLOCK = 1024
+"""Largest rows of a source's blocks for which strips end with a block, to decode it once."""
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """Start of a row of tiles: the validity of its output pixels, and the tiles to translate."""
+
+    row: int
+    valid: NDArray[np.bool_]
+    """Validity `(tile, columns of all its tiles)` of the pixels that are written."""
+    wanted: tuple[int, ...]
+    """Columns of the tiles with a valid pixel; the others are skipped."""
+
+
+@dataclass(frozen=True)
+class TileBatch:
+    """Tiles to translate: their tile rows and columns, and values `(n, bands, tile, tile)`."""
+
+    places: list[Place]
+    values: NDArray[np.float32]
+
+
+def read_tiles(
+    source: RasterReader,
+    plan: Plan,
+    region: Region,
+    reading: ReadOptions,
+    batch_size: int,
+) -> Iterator[TileRow | TileBatch]:
+    """Yield the tiles of a region of the output in batches, top down and from the left.
+
+    A `TileRow` precedes the first tile of its row. Tiles without a valid pixel to write are
+    skipped.
+
+    Args:
+        source: The raster.
+        plan: Its tiles.
+        region: Region to write, in output pixels of the whole scene.
+        reading: Value of invalid pixels, and the area outside of which all are invalid.
+        batch_size: Tiles in a batch; the last one holds the rest.
+    """
+    places: list[Place] = []
+    values: list[NDArray[np.float32]] = []
+    tile_cols = plan.tiles_in(region)[1]
+    left, tile = plan.cols.starts[tile_cols[0]], plan.cols.tile
+    strips = read_strips(source, plan, *plan.tiles_in(region), reading.fill, reading.aoi)
+    for row, data, valid in strips:
+        written = _written(plan, region, row, valid)
+        at = {col: plan.cols.starts[col] - left for col in tile_cols}
+        out = {col: plan.out_cols.starts[col] - plan.out_cols.starts[tile_cols[0]] for col in at}
+        across = plan.out_cols.tile
+        wanted = [col for col in tile_cols if written[:, out[col] : out[col] + across].any()]
+        yield TileRow(row, written, tuple(wanted))
+        for col in wanted:
+            places.append((row, col))
+            values.append(data[:, :, at[col] : at[col] + tile])
+            if len(places) == batch_size:
+                yield TileBatch(places, np.stack(values))
+                places, values = [], []
+        # Views of waiting tiles would keep the whole strip in memory.
+        values = [value.copy() for value in values]
+    if places:
+        yield TileBatch(places, np.stack(values))
+
+
+def read_strips(
+    source: RasterReader,
+    plan: Plan,
+    tile_rows: range,
+    tile_cols: range,
+    fill: float | Sequence[float],
+    aoi: BaseGeometry | None,
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
+    """Yield the number, filled values and validity of each tile row; shared rows are kept.
+
+    The next row overwrites the arrays.
+    """
+    rows, cols = plan.rows, plan.cols
+    left, width = cols.starts[tile_cols[0]], cols.starts[tile_cols[-1]] + cols.tile
+    width -= left
+    block = source.dataset.block_shapes[0][0]
+    block = block if block <= HIGHEST_BLOCK else 1
+    # One array for all strips, and small dtypes as they are, halve the memory for reading.
+    small = np.dtype(source.dtype).itemsize < 4
+    data = np.empty((source.bands, rows.tile + block, width), np.float32)
+    valid = np.empty(data.shape[1:], bool)
+    top = bottom = rows.starts[tile_rows[0]]
+    for row in tile_rows:
+        start = rows.starts[row]
+        stop = start + rows.tile
+        if stop > bottom:
+            held, place = slice(start - top, bottom - top), slice(0, bottom - start)
+            data[:, place], valid[place] = data[:, held], valid[held]
+            end = max(stop, min(-(-stop // block) * block, rows.size))
+            window = Window(left, bottom, width, end - bottom)
+            place = slice(bottom - start, end - start)
+            fresh, fresh_valid = source.read(window, None if small else "float32")
+            data[:, place] = fill_gaps(fresh, fresh_valid, fill)
+            valid[place] = fresh_valid
+            if aoi is not None:
+                valid[place] &= _inside(aoi, source, window)
+            top, bottom = start, end
+        yield row, data[:, start - top : stop - top], valid[start - top : stop - top]
+
+
+def _inside(aoi: BaseGeometry, source: RasterReader, window: Window) -> NDArray[np.bool_]:
+    grid = source.grid.crop(window)
+    return geometry_mask([aoi], (grid.height, grid.width), grid.transform, invert=True)
+
+
+def _written(plan: Plan, region: Region, row: int, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the output pixels of a row of tiles that are valid and lie in the written region."""
+    grown = plan.factor.numerator
+    shrunk = plan.factor.denominator
+    if shrunk > 1:
+        # An output pixel is valid where all source pixels under it are.
+        height, width = valid.shape
+        cells = valid.reshape(height // shrunk, shrunk, width // shrunk, shrunk)
+        valid = np.asarray(cells.all(axis=(1, 3)))
+    valid = valid.repeat(grown, axis=0).repeat(grown, axis=1) if grown > 1 else valid.copy()
+    top = plan.out_rows.starts[row]
+    left = plan.out_cols.starts[plan.tiles_in(region)[1][0]]
+    valid[: max(plan.region.top - top, 0)] = False
+    valid[max(plan.region.bottom - top, 0) :] = False
+    valid[:, : max(plan.region.left - left, 0)] = False
+    valid[:, max(plan.region.right - left, 0) :] = False
+    return valid
+
 
 T = TypeVar("T")
 WorkerT = TypeVar("WorkerT", bound="_Worker[Any]")

@@ -1,22 +1,37 @@
-"""Prescan of a scene: its tiles, for functions that need statistics of the whole scene."""
+"""Functions that translate tiles, and the prescan that some of them need."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from tqdm.auto import tqdm
 
-from geotranslate.raster.pipeline.apply import AnyApply
-from geotranslate.raster.pipeline.prefetch import Prefetch
-from geotranslate.raster.pipeline.strips import read_strips
+from geotranslate.raster.pipeline.prefetch import Prefetch, read_strips
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Place, Plan
+
+Batch: TypeAlias = NDArray[np.float32]
+Apply: TypeAlias = Callable[[Batch], Batch]
+"""Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
+
+
+class PlacedApply(Protocol):
+    """An `apply` that gets the places of its tiles, as it declares by `needs_places`."""
+
+    needs_places: bool
+
+    def __call__(self, batch: Batch, places: Sequence[Place]) -> Batch:
+        """Translate tiles, given their tile rows and tile columns in the scene."""
+
+
+AnyApply: TypeAlias = "Apply | PlacedApply"
+
 
 Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Values `(bands, tile, tile)`, filled where invalid, and validity `(tile, tile)`."""

@@ -13,20 +13,21 @@ from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.opening import RasterLike, files_of
-from geotranslate.raster.pipeline.apply import AnyApply
-from geotranslate.raster.pipeline.fingerprint import is_newer, recipe_of, state_of
+from geotranslate.raster.pipeline.executors import result_of, run
 from geotranslate.raster.pipeline.job import Job
 from geotranslate.raster.pipeline.parts import PartsFolder
 from geotranslate.raster.pipeline.planning import (
+    is_newer,
     plan_of,
     profile_of,
+    recipe_of,
     rows_of_parts,
+    state_of,
     stripes_of,
     tiling_of,
 )
-from geotranslate.raster.pipeline.prescan import NeedsPrescan
+from geotranslate.raster.pipeline.prescan import AnyApply, NeedsPrescan
 from geotranslate.raster.pipeline.result import Seconds, TranslatedRaster
-from geotranslate.raster.pipeline.shares import result_of, run
 from geotranslate.raster.pipeline.translate_options import (
     Executor,
     ReadOptions,

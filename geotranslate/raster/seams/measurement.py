@@ -15,8 +15,13 @@ from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.seams.periodicity import position_bias, tile_spectrum
-from geotranslate.raster.seams.tile_edges import Pixels, Read, seam_index
+from geotranslate.raster.seams.tile_edges import (
+    Pixels,
+    Read,
+    position_bias,
+    seam_index,
+    tile_spectrum,
+)
 from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, WrittenAxis, written_axes
 from geotranslate.tables import as_html
 

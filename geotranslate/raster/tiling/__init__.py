@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from geotranslate.raster.tiling.axis import Axis, tile_windows
-from geotranslate.raster.tiling.interpolation import InterpolationGrid
-from geotranslate.raster.tiling.merge import RowBuffer
-from geotranslate.raster.tiling.mismatch import Mismatch
+from geotranslate.raster.tiling.axis import Axis, InterpolationGrid, tile_windows
+from geotranslate.raster.tiling.merge import Mismatch, RowBuffer
 from geotranslate.raster.tiling.overlap import (
     Blend,
     ReceptiveField,
@@ -14,19 +12,17 @@ from geotranslate.raster.tiling.overlap import (
     choose_tiling,
 )
 from geotranslate.raster.tiling.region import Region, corners, region_of
-from geotranslate.raster.tiling.tags import (
+from geotranslate.raster.tiling.tile_plan import (
+    BLOCK,
     RECIPE_TAG,
     REPORT_TAG,
     TILING_TAG,
-    WrittenAxis,
-    tiling_text,
-    written_axes,
-)
-from geotranslate.raster.tiling.tile_plan import (
-    BLOCK,
     Place,
     Plan,
+    WrittenAxis,
     part_height,
+    tiling_text,
+    written_axes,
 )
 
 __all__ = [

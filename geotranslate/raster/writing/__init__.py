@@ -7,18 +7,19 @@ from geotranslate.raster.writing.destination import (
     check_output,
     default_output,
     remove_temporaries,
+    sole_holder,
     unwritten,
 )
 from geotranslate.raster.writing.geotiff import small_geotiff
-from geotranslate.raster.writing.locks import sole_holder
 from geotranslate.raster.writing.partfile import PartFile, part_path, read_tags
 from geotranslate.raster.writing.profile import (
+    Color,
     Driver,
     OutputOptions,
     OutputProfile,
+    checked_nodata,
     driver_named,
 )
-from geotranslate.raster.writing.profile_checks import Color, checked_nodata
 
 __all__ = [
     "Color",

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from geotranslate.errors import RasterFileError
 from geotranslate.files import put_in_place
-from geotranslate.raster.dtypes import avoid_value, to_dtype
+from geotranslate.raster.bandfacts import avoid_value, to_dtype
 from geotranslate.raster.opening import reason
 from geotranslate.raster.tiling import BLOCK
 from geotranslate.raster.writing.destination import cut_off, temporary_for, unwritten

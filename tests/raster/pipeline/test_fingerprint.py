@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.pipeline import translate_raster
-from geotranslate.raster.pipeline.fingerprint import fingerprint
+from geotranslate.raster.pipeline.planning import fingerprint
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import WriteRaster, values
 from tests.raster.pipeline.test_resume import OPTIONS

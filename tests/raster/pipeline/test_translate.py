@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config
 
-from geotranslate.raster.dtypes import DTYPES
+from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.pipeline import job
 from geotranslate.raster.pipeline.translate import translate_raster
 from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
@@ -381,7 +381,7 @@ def test_progress_ends_at_its_total_with_tiles_that_are_skipped(
     workers: int,
     max_memory: int | None,
 ) -> None:
-    monkeypatch.setattr("geotranslate.raster.pipeline.shares.tqdm", Bar)
+    monkeypatch.setattr("geotranslate.raster.pipeline.executors.tqdm", Bar)
     BARS.clear()
     data = values((1, 1300, 300), "uint8") // 2 + 1
     data[:, 200:900, 50:] = 0

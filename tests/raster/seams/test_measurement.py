@@ -19,7 +19,7 @@ from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams.measurement import Seams, measure
 from geotranslate.raster.tiling.axis import Axis
-from geotranslate.raster.tiling.tags import TILING_TAG, WrittenAxis
+from geotranslate.raster.tiling.tile_plan import TILING_TAG, WrittenAxis
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.raster.tiling.test_axis import axes, joined
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.raster.tiling.axis import Axis
-from geotranslate.raster.tiling.interpolation import InterpolationGrid
+from geotranslate.raster.tiling.axis import Axis, InterpolationGrid
 
 
 def interpolated(

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geotranslate.raster.tiling.axis import Axis
-from geotranslate.raster.tiling.merge import RowBuffer
-from geotranslate.raster.tiling.mismatch import EVERY, Mismatch
+from geotranslate.raster.tiling.merge import EVERY, Mismatch, RowBuffer
 from geotranslate.raster.tiling.region import Region
 from geotranslate.raster.tiling.tile_plan import BLOCK
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.raster.tiling.mismatch import Mismatch
+from geotranslate.raster.tiling.merge import Mismatch
 
 
 def measured(apart: np.ndarray) -> Mismatch:

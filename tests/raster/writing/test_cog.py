@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import geotranslate.raster.writing.cog
 from geotranslate.errors import InvalidInputError, RasterFileError
-from geotranslate.raster.dtypes import DTYPES
+from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing.cog import Driver, assemble
 from geotranslate.raster.writing.geotiff import is_complete

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate.errors import OutputExistsError, RasterFileError
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
-from geotranslate.raster.writing.locks import sole_holder
+from geotranslate.raster.writing.destination import sole_holder
 from tests.conftest import WriteRaster, values
 from tests.raster.pipeline.test_resume import OPTIONS, shade
 
@@ -153,7 +153,7 @@ def test_workers_that_outlive_a_killed_process_hold_nothing(tmp_path: Path) -> N
     script = """
 import os, sys, time
 from pathlib import Path
-from geotranslate.raster.writing.locks import sole_holder
+from geotranslate.raster.writing.destination import sole_holder
 
 with sole_holder(Path(sys.argv[1]), busy="busy", unwritable=str):
     if not (worker := os.fork()):

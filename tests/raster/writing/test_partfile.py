@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from geotranslate.errors import RasterFileError
-from geotranslate.raster.dtypes import DTYPES
+from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.writing.partfile import BLOCK, PartFile, read_tags
 from tests.conftest import values
 from tests.raster.writing.written import output, write_parts

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.dtypes import DTYPES
+from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.gcps import GroundControlPoints
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing.profile import OutputProfile

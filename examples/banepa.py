@@ -50,12 +50,9 @@ def main() -> None:
     )
     print(export)
     data = prepare_data(export)
-    model = Pix2Pix(data, recipe="seamless", ngf=options.filters, ndf=options.filters)
+    model = Pix2Pix(data, ngf=options.filters, ndf=options.filters)
     untrained = model.predict_raster(options.image, out / "untrained.tif", overwrite=True)
-    # A quarter of the epochs at a fifth of the rate settles what the game keeps moving.
-    settling = options.epochs // 4
-    model.fit(options.epochs - settling, folder=out / "training")
-    model.fit(settling, lr=4e-5, folder=out / "settling").save(out / "model")
+    model.fit(options.epochs, folder=out / "training").save(out / "model")
     model.plot_losses().savefig(out / "losses.png")
     translated = model.predict_raster(options.image, out / "translated.tif", overwrite=True)
 

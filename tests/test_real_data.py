@@ -16,7 +16,7 @@ from rasterio.windows import Window, bounds
 from shapely.geometry import box
 
 from geotranslate import GeotranslateError, GeotranslateWarning, Pix2Pix, export_chips, prepare_data
-from geotranslate.chips.bands.classvalues import Classes, resampling_for
+from geotranslate.chips.bands.classes import Classes, resampling_for
 
 PATCHES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637U_59R_1_3")
 

@@ -1,1 +1,1 @@
-"""Chip folders on disk: export, recognise, check, measure and split (never torch)."""
+"""Chips on disk: export, find, check, measure and divide them, without torch."""

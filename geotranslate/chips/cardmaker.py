@@ -166,8 +166,8 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
     if target.classes is not None and len(target.classes.values) not in (1, 2):
         warn(
             f"The target's values are taken for {target.classes.count}, which a translator mixes "
-            "as if they were quantities. Give a target that shows them in colours (gdal_translate "
-            "-expand rgb, where there is a colour table), or pass target_classes=False if they "
+            "as if they were quantities. Give a target that shows them in colors (gdal_translate "
+            "-expand rgb, where there is a color table), or pass target_classes=False if they "
             "are quantities.",
         )
     total = Statistics.total([chip.statistics for chip in training], target.bands)

@@ -1,4 +1,4 @@
-"""One chip: where its pixels are, what they are, and how they are read."""
+"""A chip: the place of its pixels, and the facts that are known of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Bands = Sequence[int | str]
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """What is known of a chip after it was read once."""
+    """A chip and its facts, which are known after it was read once."""
 
     place: ChipPlace
     files: tuple[str, ...]

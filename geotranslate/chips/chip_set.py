@@ -1,4 +1,4 @@
-"""The chips of one side: a chip set, and the laws that it shares with a set of pairs."""
+"""Chip sets, the chips of one side, and the checks that they share with pair sets."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class MemberSet(ABC):
 
 @dataclass(frozen=True)
 class ChipSet(MemberSet):
-    """The chips of one side, which are no part of pairs."""
+    """The chips of one side, without pairs."""
 
     named: tuple[NamedChip, ...]
 

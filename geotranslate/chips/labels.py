@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 TRAIN, VALIDATION = "train", "val"
-"""What the `split` column of polygons and footprints says."""
+"""Labels in the column `split` of polygons and footprints."""
 TEST = "test"
 LABELS = {
     **{"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST},
     **{"val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION},
 }
-"""What labels mean, in any case and with blanks around them."""
+"""Meanings of labels, in any case and with blanks around them."""
 
 
 def known_label(value: object) -> str | None:
-    """Return what a label means; None for none of ours."""
+    """Return the meaning of a label; None for an unknown one."""
     return LABELS.get(value.strip().lower()) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Pixels of a chip that are not learned from: which they are, and how they are kept."""
+"""Masks: pixels of a chip that training does not see."""
 
 from __future__ import annotations
 

@@ -3,6 +3,36 @@
 import warnings
 
 with warnings.catch_warnings():
-    # fastai calls what torch has deprecated; a user can do nothing about it.
+    # fastai calls functions that torch has deprecated, which users cannot change.
     warnings.simplefilter("ignore", FutureWarning)
     import fastai.layers  # noqa: F401
+
+from geotranslate.data.datasets import PairDataset
+from geotranslate.data.launcher import (
+    RANKS,
+    everywhere,
+    is_main_process,
+    launched,
+    own_device,
+    told,
+)
+from geotranslate.data.loaders import TrainDL, data_card, paired_card, validates_pairs
+from geotranslate.data.plotting import RgbBands, draw_table
+from geotranslate.data.preparation import prepare_data
+
+__all__ = [
+    "RANKS",
+    "PairDataset",
+    "RgbBands",
+    "TrainDL",
+    "data_card",
+    "draw_table",
+    "everywhere",
+    "is_main_process",
+    "launched",
+    "own_device",
+    "paired_card",
+    "prepare_data",
+    "told",
+    "validates_pairs",
+]

@@ -130,8 +130,8 @@ def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _color(classes: Classes, value: int) -> tuple[float, ...]:
-    if classes.colours is not None:
-        known = {row[0]: row[1:] for row in classes.colours}
+    if classes.colors is not None:
+        known = {row[0]: row[1:] for row in classes.colors}
         return tuple(part / 255 for part in known[value]) if value in known else BLACK
     # Without a list of values each number is a class.
     if classes.values and value not in classes.values:

@@ -18,12 +18,11 @@ from shapely.geometry import box
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
-from geotranslate.data.plotting import draw_table
-from geotranslate.data.preparation import prepare_data
+from geotranslate.data import draw_table, prepare_data
 from geotranslate.demo.cover import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
-from geotranslate.metrics.errors import errors_between
+from geotranslate.metrics import errors_between
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff, sole_holder
 from geotranslate.training.run_folder import whole_file
@@ -33,8 +32,6 @@ CRS = rasterio.CRS.from_epsg(32632)
 TOP_LEFT = Affine.translation(500_000, 5_300_000)
 LOCK_FILE = ".geotranslate-demo.lock"
 TILE_SIZE = 128
-LEARNING_RATE = 5e-4
-"""Above the usual 2e-4: the demo has a minute and a half, not a night."""
 
 
 def run_demo(
@@ -52,7 +49,7 @@ def run_demo(
         folder: Folder for the results; made if it is missing.
         size: Side of the town, px of half a metre.
         seed: Seed of the town and of the training.
-        epochs: Passes over the training pairs, at least 2; the last is at a lower rate.
+        epochs: Passes over the training pairs, at least 1.
         overwrite: Whether to go on in a folder that holds something.
         say: Gets a line before each step, and at the end what to open.
 
@@ -97,10 +94,7 @@ def _run(
     say(f"    {export.pairs} pairs in chips/")
     say(f"3/5 Training Pix2Pix for {epochs} epochs")
     data = prepare_data(export, seed=seed)
-    # Its two rates are chosen for so few steps; the recipe of pictures was not compared with it.
-    model = Pix2Pix(data, recipe="seamless", ngf=16, ndf=16)
-    model.fit(epochs - 1, LEARNING_RATE, checkpoint=False)
-    model.fit(1, LEARNING_RATE / 5, checkpoint=False)
+    model = Pix2Pix(data, ngf=16, ndf=16).fit(epochs, checkpoint=False)
     model.save(place / "model")
     say("4/5 Translating the quarter that it never saw")
     translated = model.predict_raster(

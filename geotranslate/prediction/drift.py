@@ -1,4 +1,4 @@
-"""Say where a scene differs from what a model was trained on."""
+"""Warnings about scenes that differ from the training data."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
 
 MOST_DIFFERENCE = 1.2
-"""Ratio of pixel sizes up to which nothing is said."""
+"""Ratio of pixel sizes up to which there is no warning."""
 FAR = 5.0
-"""Scaled value beyond which a pixel is far outside of training, which reaches from -1 to 1."""
+"""Scaled value beyond which a pixel is far outside of training, whose values are -1 to 1."""
 FAR_SHARE = 0.05
 EARTH_RADIUS = 6_371_008.8
 WEB_MERCATOR = 3857
@@ -31,8 +31,7 @@ WEB_MERCATOR = 3857
 def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
     """Warn of a scene without CRS, with other pixel sizes, another dtype, other values or classes.
 
-    Of the values a few small windows are looked at. What is not known is not compared. What was
-    said is returned.
+    Values are those of a few small windows. Unknown facts are not compared. Returns the warnings.
     """
     name = os.path.basename(source.name)
     found = (
@@ -50,7 +49,7 @@ def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
 def ground_size(
     resolution: tuple[float, float], crs: CRS | None, latitude: float
 ) -> tuple[float, float] | None:
-    """Return a pixel's sides in metres at a latitude, None where the CRS does not tell.
+    """Return a pixel's sides in meters at a latitude, None where the CRS does not tell.
 
     Args:
         resolution: Sides along row and column in units of the CRS.
@@ -90,7 +89,7 @@ def _other_pixels(grid: Grid, card: DataCard, name: str) -> str | None:
     if 1 / MOST_DIFFERENCE <= min(ratios) and max(ratios) <= MOST_DIFFERENCE:
         return None
     return (
-        f"{name} has pixels of {_metres(here)} but the model was trained on {_metres(there)}, so "
+        f"{name} has pixels of {_meters(here)} but the model was trained on {_meters(there)}, so "
         "it sees things in another size than it knows. Resample the scene first, for example "
         "with gdalwarp -tr."
     )
@@ -102,7 +101,7 @@ def _latitude(grid: Grid) -> float:
     return float(latitude) if math.isfinite(latitude) else 0.0
 
 
-def _metres(sides: tuple[float, float]) -> str:
+def _meters(sides: tuple[float, float]) -> str:
     texts = [f"{side:.3g}" for side in sides]
     return f"{texts[0]} m" if texts[0] == texts[1] else f"{texts[0]} x {texts[1]} m"
 
@@ -142,7 +141,7 @@ def _other_values(
             low, high = values[band].min(), values[band].max()
             return (
                 f"{name} holds values far outside of those that the model was trained on: band "
-                f"{source.indexes[band]} reaches from {low:.6g} to {high:.6g}, in training from "
+                f"{source.indexes[band]} ranges from {low:.6g} to {high:.6g}, in training from "
                 f"{side.limits[0][band]:.6g} to {side.limits[1][band]:.6g}. Check that it "
                 "has the same units and scale."
             )

@@ -40,13 +40,13 @@ class Inference:
     """A generator between two scalings: float32 batches in source units to ones in target units.
 
     It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
-    whatever statistics normalise, a tile's translation does not depend on the others of its batch.
+    with any statistics, a tile's translation does not depend on the others of its batch.
 
     Args:
         generator: The network.
         card: The data that it was trained on.
-        stride: Factor by which the generator shrinks images inside, px.
-        radius: How far it sees, px; None for the whole image.
+        stride: Factor by which images shrink inside the generator, px.
+        radius: Radius of its receptive field, px; None for the whole image.
     """
 
     any_shape = True
@@ -87,7 +87,7 @@ class Inference:
             network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
                 network
             )
-            # Without a look at the whole tile, how far it sees is that of its convolutions.
+            # Without statistics of the whole tile, the receptive field is that of the convolutions.
             other.radius = None if norm_stats == "tile" else getattr(network, "radius", None)
         other._run(frozen(network, other.precision))
         return other

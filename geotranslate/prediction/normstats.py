@@ -1,4 +1,4 @@
-"""Which statistics normalise the tiles of a scene, and where those of a scene are kept."""
+"""Statistics that normalize tiles: the choice of them, and the file of those of a scene."""
 
 from __future__ import annotations
 

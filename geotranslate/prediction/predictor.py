@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,9 @@ from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Predictor:
@@ -105,8 +110,8 @@ class Predictor:
 
         Args:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
-            direction: "AtoB" from source to target, "BtoA" back, by models that were trained to; by
-                default "AtoB", or that of `towards`.
+            direction: "AtoB" from source to target; "BtoA" back, for models that are trained both
+                ways. By default "AtoB", or the direction of `towards`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
@@ -157,59 +162,60 @@ class Predictor:
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
-        Where a raster is invalid the output is as well: by its nodata value, NaN in floats, or a
-        mask. Band names, scale, offset, units and colours are those of the training targets. Warns
-        of a scene that differs from the training chips: without CRS, with pixels of another size,
-        another dtype, or values far outside of theirs.
+        Where a raster is invalid (by its nodata value, NaN in floats, or a mask), so is the output.
+        Band names, scales, offsets, units and colors are those of the training targets. Warns if a
+        scene differs from the training chips: no CRS, other pixel sizes, another dtype, or values
+        far outside of theirs.
 
         Args:
             path: Raster to translate: path, URL, GDAL name or open dataset. For several: a folder,
-                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`. Of
-                a folder or pattern, what is named as the translation of another is left out.
+                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`. In
+                folders and patterns, translations of other files are left out, by their names.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
-                working directory for a remote one. For several scenes the folder of such files.
-            direction: "AtoB" from source to target, "BtoA" back, by models that were trained to; by
-                default "AtoB", or that of `towards`.
+                working directory for a remote one. For several scenes, the folder of the outputs.
+            direction: "AtoB" from source to target; "BtoA" back, for models that are trained both
+                ways. By default "AtoB", or the direction of `towards`.
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
                 in the raster's. The output is cut to its bounds, and invalid outside of it.
             bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
-            tile_size: Side of the tiles, px. "auto" takes tiles so large that they can be cropped
-                without a trace, where a quarter of the machine's memory holds one, else of four
-                chips; and of a chip where `norm_stats` are those of tiles.
-            overlap: Pixels that neighbouring tiles share.
-            padding: Pixels at a tile's edge that are thrown away where tiles are cropped.
-            batch_size: Tiles translated at once; by default as many pixels as 8 chips have on a
-                CPU, and on a GPU the largest power of two up to as 64 have that fits. It is halved
-                where a GPU's memory does not hold it.
-            blend: What becomes of the pixels that tiles share: "hann" mixes them, "crop" takes
-                each from the tile in which it lies further inside; "auto" chooses.
-            precision: "float32", "bfloat16", which is faster and differs in about the third digit,
-                or "auto": bfloat16 where the machine multiplies it. In float32 on a CPU the file
+            tile_size: Side of the tiles, px. "auto" takes tiles that can be cropped exactly, where
+                one fits in a quarter of the memory, else tiles of four chips; and tiles of a chip
+                where each is normalized by itself.
+            overlap: Pixels that neighboring tiles share.
+            padding: Pixels at the edges of tiles that cropping throws away.
+            batch_size: Tiles per batch; by default as many pixels as 8 chips have on a CPU, and on
+                a GPU the largest power of two that fits, up to 64 chips. It is halved where a
+                batch does not fit in the memory of a GPU.
+            blend: Merging of tiles where they overlap: "hann" mixes them, "crop" takes each pixel
+                from the tile in which it lies farther inside, "auto" chooses.
+            precision: "float32"; "bfloat16", which is faster and differs in about the third digit;
+                or "auto" for bfloat16 where the machine multiplies it. In float32 on a CPU the file
                 is the same, byte for byte, for every batch size.
-            norm_stats: Statistics that normalise: "running", learned in training; "tile", of every
-                tile for itself, by which it has its own brightness; "scene", of tiles sampled all
-                over the scene; "smooth", of every tile, interpolated between their centres, which
-                passes the scene twice. "auto" is "running" where batch normalisation has learned
-                some, else "scene". A model without normalisation comes out alike with all.
-            dtype: Output dtype; that of the training targets by default.
-            nodata: Output nodata value; that of the training targets by default.
-            driver: "COG" for a cloud optimised GeoTIFF, "GTiff" for a tiled one; the name of the
+            norm_stats: Statistics of normalization layers: "running", learned in training; "tile",
+                of each tile, which changes its brightness; "scene", of tiles sampled all over the
+                scene; "smooth", of each tile, interpolated between tile centers, which reads the
+                scene twice. "auto" is "running" where batch normalization has learned them, else
+                "scene". Models without normalization ignore it.
+            dtype: Output dtype; by default that of the training targets.
+            nodata: Output nodata value; by default that of the training targets.
+            driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; the name of the
                 output is the same.
             overwrite: Whether an existing output may be replaced.
-            resume: Whether to go on with what an interrupted run with the same arguments has
-                left, and to keep outputs that it finished.
-            executor: Any `concurrent.futures` executor or a `dask.distributed.Client` whose workers
-                translate the parts. Processes read the model from the folder that it was loaded
-                from, else from one that lies beside the output as long as they work.
-            part: Translate only this part, "2/8" or (2, 8), to be assembled later.
-            max_memory: Bytes that may be used for rows that wait to be written.
+            resume: Whether to continue an interrupted run with the same arguments, and to keep
+                outputs that it finished.
+            executor: A `concurrent.futures` executor or a `dask.distributed.Client` whose workers
+                translate the parts. Other processes load the model from the folder that it was
+                loaded from, else from a temporary one beside the output.
+            part: Share of the parts to translate, "2/8" or (2, 8), to be assembled later.
+            max_memory: Bytes for rows that wait to be written.
             progress: Whether to show a progress bar.
-            tta: Average the translations of every tile in its eight positions, turned and mirrored;
-                "std" adds a band with their standard deviation, in the target's units, averaged
-                over the bands.
+            tta: Whether to average the translations of every tile in its eight positions, turned
+                and mirrored; "std" adds a band with their standard deviation, in the target's
+                units, averaged over the bands.
 
         Returns:
-            The written raster, a `TranslatedRaster` usable as a path; for several scenes a list.
+            The written raster, a `TranslatedRaster` that can be used as a path; for several scenes
+            a list of them.
 
         Raises:
             RasterFileError: A raster cannot be read or an output not written.
@@ -272,3 +278,21 @@ class Predictor:
             if scenes is None:
                 return write(path, outputs[0])
             return translate_each(scenes, outputs, write)
+
+
+class HasPredictor(Protocol):
+    """A model that has a predictor."""
+
+    predictor: Predictor
+
+
+def by_predictor(
+    method: Callable[Concatenate[Predictor, P], R],
+) -> Callable[Concatenate[HasPredictor, P], R]:
+    """Return a method of predictors as one of the models that have them."""
+
+    @functools.wraps(method)
+    def call(model: HasPredictor, /, *args: P.args, **options: P.kwargs) -> R:
+        return method(model.predictor, *args, **options)
+
+    return call

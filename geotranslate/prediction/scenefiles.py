@@ -1,4 +1,4 @@
-"""Which scenes a prediction is asked for, and where their translations go."""
+"""Scenes of a prediction, from folders, patterns, lists and tables, and their outputs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def translate_each(
     outputs: Sequence[Path],
     translate: Callable[[RasterLike, Path], TranslatedRaster],
 ) -> list[TranslatedRaster]:
-    """Translate scene by scene; an error says which scene it was and what is done.
+    """Translate scene by scene; errors name the scene and count those that are done.
 
     Raises:
         GeotranslateError: What the scene's translation raised.

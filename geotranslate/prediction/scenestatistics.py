@@ -1,4 +1,4 @@
-"""Measure a scene's statistics before its tiles are translated."""
+"""Prescan of a scene: its normalization statistics, measured before tiles are translated."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from geotranslate.raster.tiling import InterpolationGrid, Place
 
 FILE = "statistics.npy"
 MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
-"""A scene is measured by as many tiles as have that many pixels: their activations, about 600 bytes
-a pixel in a U-Net with `ngf=64`, are in memory together."""
+"""Most and fewest tiles that are sampled, and their pixels together: all their activations are in
+memory at once, about 600 bytes a pixel in a U-Net with `ngf=64`."""
 
 MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
-"""Side of the largest tiles of which it takes no more, px."""
+"""Side of the largest tiles of which more than the fewest are sampled, px."""
 
 LOOKS = 8
-"""Times as many tiles are looked at for such as are mostly valid."""
+"""Tiles that are read in search of mostly valid ones, per sampled tile."""
 
 ENOUGH = 0.25
-"""Share of a tile's pixels that have to be valid for statistics of its own."""
+"""Valid share of a tile that is enough for statistics of its own."""
 
-# Steps along both axes by which points are spread evenly, however many they are (M. Roberts' R2).
+# Steps of the R2 sequence (M. Roberts), whose first n points are evenly spread for every n.
 _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 
@@ -49,50 +49,50 @@ class Prescan:
 
     inference: Inference
     finish: Callable[[SceneStatistics], TileFunction]
-    """Returns what translates tiles with statistics."""
+    """Return the function of tiles that uses the statistics."""
 
     @property
     def stride(self) -> int:
-        """Factor by which tiles are shrunk inside, px."""
+        """Factor by which tiles shrink inside the network, px."""
         return self.inference.stride
 
     @property
     def radius(self) -> int | None:
-        """How far a pixel's translation sees with these statistics, px; None where unknown."""
+        """Radius of the receptive field with these statistics, px; None where unknown."""
         return self.inference.radius
 
     any_shape = True
 
-    def prescan(self, survey: SceneTiles) -> TileFunction:
-        """Measure the scene, unless that was done, and return what translates its tiles."""
+    def prescan(self, scene: SceneTiles) -> TileFunction:
+        """Measure the scene, unless that is done, and return the function of its tiles."""
         rows, cols = (
             InterpolationGrid(axis, -(-axis.tile // self.stride) * self.stride)
-            for axis in (survey.plan.rows, survey.plan.cols)
+            for axis in (scene.plan.rows, scene.plan.cols)
         )
-        # A tile needs its neighbours' statistics, and those with few valid pixels theirs.
-        tiles = survey.around((2 * rows.radius, 2 * cols.radius))
+        # A tile needs its neighbors' statistics, and those with few valid pixels theirs.
+        tiles = scene.around((2 * rows.radius, 2 * cols.radius))
 
         def make(file: Path) -> None:
             if self.inference.norm_stats == "scene":
                 with file.open("wb") as written:
-                    np.save(written, self._of_scene(survey)[None])
+                    np.save(written, self._of_scene(scene)[None])
             else:
-                self._write_grid(survey, tiles, (rows.radius, cols.radius), file)
+                self._write_grid(scene, tiles, (rows.radius, cols.radius), file)
 
-        path = survey.once(FILE, make).absolute()
+        path = scene.once(FILE, make).absolute()
         first = tiles[0].start, tiles[1].start
         return self.finish(SceneStatistics(path, sha256_of(path), rows, cols, first))
 
-    def _of_scene(self, survey: SceneTiles) -> NDArray[np.float32]:
-        pixels = survey.plan.rows.tile * survey.plan.cols.tile
-        tiles = sampled(survey, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
+    def _of_scene(self, scene: SceneTiles) -> NDArray[np.float32]:
+        pixels = scene.plan.rows.tile * scene.plan.cols.tile
+        tiles = sampled(scene, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
         if not tiles:  # and so nothing to translate
             return np.ones((1, size_of(original)), np.float32)
         return self._measured(measuring(original, together=True), tiles)
 
     def _write_grid(
-        self, survey: SceneTiles, tiles: tuple[range, range], reach: tuple[int, int], file: Path
+        self, scene: SceneTiles, tiles: tuple[range, range], reach: tuple[int, int], file: Path
     ) -> None:
         rows, cols = tiles
         original = self.inference.original
@@ -102,7 +102,7 @@ class Prescan:
         shares = np.zeros(shape[:2])
         network = measuring(original, together=False)
         # One by one: it depends on the batch size nowhere, and reading takes its time as well.
-        for (row, col), tile in survey.tiles(rows, cols):
+        for (row, col), tile in scene.tiles(rows, cols):
             at = row - rows.start, col - cols.start
             grid[at], shares[at] = self._measured(network, [tile])[0], tile[1].mean()
         complete(grid, shares, reach)
@@ -139,19 +139,19 @@ def spread(rows: int, cols: int) -> Iterator[Place]:
             yield place
 
 
-def sampled(survey: SceneTiles, most: int) -> list[Tile]:
+def sampled(scene: SceneTiles, most: int) -> list[Tile]:
     """Return tiles from all over a scene, mostly valid ones where there are; none without pixels.
 
     Args:
-        survey: The scene.
+        scene: The scene.
         most: How many.
     """
     whole: list[Tile] = []
     partly: list[tuple[float, Tile]] = []
-    for looked, place in enumerate(spread(len(survey.plan.rows), len(survey.plan.cols))):
+    for looked, place in enumerate(spread(len(scene.plan.rows), len(scene.plan.cols))):
         if len(whole) == most or (looked >= LOOKS * most and (whole or partly)):
             break
-        tile = survey.tile(place)
+        tile = scene.tile(place)
         share = float(tile[1].mean())
         if share > 0.5:
             whole.append(tile)

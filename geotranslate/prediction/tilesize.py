@@ -1,4 +1,4 @@
-"""How large tiles should be: large enough to be cropped without a trace, where memory allows."""
+"""Choice of the tile size: large enough for exact cropping, where memory allows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def fitting_tile(
 
     Cropped tiles are exact where they are some halos wide, the halo being the radius in whole
     strides. Of those that memory allows, the one that computes the fewest pixels is taken. Where
-    none fits, tiles of four chips are blended, or of as many as memory allows. A network that sees
-    the whole tile gets tiles of a chip, as it has seen no others.
+    none fits, tiles of four chips are blended, or of as many as memory allows. A network whose
+    receptive field is the whole tile gets tiles of a chip, as in training.
 
     Args:
         size: Rows and columns of the scene.
         stride: Factor by which the generator shrinks tiles.
-        radius: How far it sees; None for the whole tile.
+        radius: Radius of its receptive field; None for the whole tile.
         chip_size: Side of the training chips.
         most: Largest side that memory allows.
         crop: Whether tiles may be cropped.

@@ -116,7 +116,7 @@ class Translation:
 
 
 def _colormap(target: Side, dtype: str) -> dict[int, Color] | None:
-    if target.classes is None or not target.classes.colours or dtype not in ("uint8", "uint16"):
+    if target.classes is None or not target.classes.colors or dtype not in ("uint8", "uint16"):
         return None
-    rows = (row for row in target.classes.colours if fits(row[0], dtype))
+    rows = (row for row in target.classes.colors if fits(row[0], dtype))
     return {value: (red, green, blue, alpha) for value, red, green, blue, alpha in rows} or None

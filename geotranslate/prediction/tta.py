@@ -1,4 +1,4 @@
-"""Test-time augmentation: translate a tile in all its eight positions."""
+"""Test-time augmentation: the mean of the translations of a tile in its eight positions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Tta: TypeAlias = "bool | Literal['std']"
 
 
 class TileFunction(Protocol):
-    """What translates batches, and says how far it sees; see `Inference`."""
+    """A function that translates batches, with its receptive field; see `Inference`."""
 
     @property
     def stride(self) -> int:
-        """Factor by which tiles are shrunk inside, px."""
+        """Factor by which tiles shrink inside the network, px."""
 
     @property
     def radius(self) -> int | None:
-        """How far a pixel's translation sees, px; None for the whole tile."""
+        """Radius of the receptive field, px; None for the whole tile."""
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Translate `(n, bands, rows, cols)`."""
@@ -32,10 +32,10 @@ class TileFunction(Protocol):
 class Symmetric:
     """The mean of the translations of a tile turned and mirrored, each turned back.
 
-    It turns with the tile: there is no direction that it prefers.
+    It has no preferred direction: it turns with the tile.
 
     Args:
-        apply: What translates batches.
+        apply: Function that translates batches.
         spread: Whether to add a band: the standard deviation of the eight translations, in the
             target's units, averaged over the bands.
     """

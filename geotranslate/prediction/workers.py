@@ -1,4 +1,4 @@
-"""Give other processes and machines the model without sending it with every piece of work."""
+"""Models for workers: other processes and machines load them from a folder, once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _loaded: tuple[SavedModel, Any] | None = None
 
 
 def augmented(inference: Inference, tta: bool | str) -> TileFunction:
-    """Return the inference, with the test-time augmentation that is asked for."""
+    """Return an inference with test-time augmentation, if any."""
     return Symmetric(inference, spread=tta == "std") if tta else inference
 
 
@@ -39,8 +39,8 @@ def augmented(inference: Inference, tta: bool | str) -> TileFunction:
 class SavedModel:
     """The inference of a model that is saved where every worker can read it.
 
-    It is small when it is sent; a process that calls it loads the model once and keeps it until
-    another one is called.
+    It is small to send. A process that calls it loads the model once and keeps it until another one
+    is called.
     """
 
     any_shape: ClassVar = True
@@ -66,7 +66,7 @@ class SavedModel:
         tta: bool | str,
         direction: Direction = "AtoB",
     ) -> SavedModel:
-        """Refer to a saved model, for the same work as an inference that has its weights."""
+        """Return the saved model that translates as an inference of its weights does."""
         return cls(
             load,
             folder.absolute(),
@@ -81,7 +81,7 @@ class SavedModel:
 
     @property
     def needs_places(self) -> bool:
-        """Whether it has to know where tiles lie."""
+        """Whether it needs the places of tiles."""
         return self.norm_stats == "smooth"
 
     def __call__(
@@ -112,7 +112,7 @@ class SavedModel:
 
 
 def works_elsewhere(executor: object) -> bool:
-    """Tell whether an executor's workers are other processes, which the model has to be sent to."""
+    """Tell whether an executor's workers are other processes, which load the model themselves."""
     return executor is not None and not isinstance(executor, ThreadPoolExecutor)
 
 
@@ -147,7 +147,7 @@ def shared(
     digest: str,
     output: Path,
 ) -> Iterator[TileFunction | Prescan]:
-    """Yield what translates tiles wherever the executor's workers are, as long as the block lasts.
+    """Yield a function of tiles that an executor's workers can call while the block lasts.
 
     Args:
         model: The model, which is saved beside the output if workers could not read it otherwise.
@@ -183,5 +183,5 @@ def shared(
 def _looking(
     inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
 ) -> TileFunction | Prescan:
-    """Return what is finished, by way of a look at the scene where statistics of it are needed."""
+    """Return a function of tiles, with a prescan where it needs statistics of the scene."""
     return Prescan(inference, finish) if inference.looks_first else finish(None)

@@ -1,4 +1,4 @@
-"""What a file says of its bands' values beside them: scale, offset, unit and colour."""
+"""Scale, offset, unit and color interpretation of bands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geotranslate.schema import Fields, any_number, one_of, record, several, tex
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """Scales, offsets, units and colour interpretations, one a band, or none where nothing is said.
+    """Scales, offsets, units and color interpretations, one a band or none.
 
     Values stay as they are stored: nothing here is applied to them.
     """
@@ -24,11 +24,11 @@ class BandFacts:
     offsets: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
     colors: tuple[str, ...] = ()
-    """Names of rasterio's `ColorInterp`; "gray" for "palette", which the colour table says."""
+    """Names of rasterio's `ColorInterp`; "gray" for "palette", without its color table."""
 
     @classmethod
     def of(cls, dataset: DatasetReader, indexes: Sequence[int]) -> BandFacts:
-        """Read them of some bands of a dataset, by number from 1."""
+        """Read the facts of some bands of a dataset, by number from 1."""
         scales, offsets, units, colors = (
             tuple(facts[index - 1] for index in indexes)
             for facts in (dataset.scales, dataset.offsets, dataset.units, dataset.colorinterp)
@@ -47,11 +47,11 @@ class BandFacts:
 
     @property
     def measure(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-        """What turns stored values into measured ones."""
+        """Scales, offsets and units, which turn stored values into measured ones."""
         return self.scales, self.offsets, self.units
 
     def with_deviation(self) -> BandFacts:
-        """Return them with a further band, a deviation of all others: without offset or colour."""
+        """Return the facts with a further band for the deviation of the others."""
         scales, units = set(self.scales), set(self.units)
         return BandFacts(
             (*self.scales, scales.pop() if len(scales) == 1 else 1.0) if scales else (),
@@ -61,20 +61,20 @@ class BandFacts:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON file."""
+        """Return JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any], bands: int, name: str = "band_facts") -> BandFacts:
-        """Rebuild them from `to_json`.
+        """Return the facts that `to_json` was called on.
 
         Args:
-            values: The plain values.
-            bands: How many bands they are of.
-            name: What sentences call them.
+            values: JSON values.
+            bands: Number of bands.
+            name: Name of the facts in error sentences.
 
         Raises:
-            InvalidInputError: They are not those of so many bands, or a colour is none.
+            InvalidInputError: There is another number of bands, or an unknown color.
         """
         facts = cls(**record(BAND_FACTS)(name, values))
         if any(len(each) not in (0, bands) for each in (*facts.measure, facts.colors)):
@@ -90,4 +90,4 @@ BAND_FACTS: Fields = {
     "units": several(text),
     "colors": several(one_of(ColorInterp.__members__)),
 }
-"""What they are in JSON."""
+"""Schema of the facts in JSON."""

@@ -1,4 +1,4 @@
-"""The dtypes that rasters are written in, and how translated values become them."""
+"""Dtypes of written rasters, and conversion of values to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def dtype_name(dtype: Any) -> str:
     """Return numpy's name of a dtype that can be written, given by name or as numpy's own.
 
     Raises:
-        InvalidInputError: It is none of them.
+        InvalidInputError: It is another dtype, or not a dtype.
     """
     try:
         name = "" if dtype is None else np.dtype(dtype).name
@@ -31,7 +31,7 @@ def dtype_name(dtype: Any) -> str:
 def fits(value: float, dtype: str) -> bool:
     """Tell whether a dtype holds a value, NaN and infinity in floats included.
 
-    What is rounded to a finite float fits: float32's lowest value is often printed as a lower one.
+    Values that round to a finite float fit: float32's lowest value is often printed as a lower one.
     """
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
@@ -51,13 +51,13 @@ def to_dtype(data: NDArray[np.float32], dtype: str) -> NDArray[Any]:
 
 
 def avoid_value(data: NDArray[Any], value: float) -> NDArray[Any]:
-    """Return data with every `value` moved to its nearest neighbour in the dtype.
+    """Return data with every `value` replaced by its nearest neighbor in the dtype.
 
     A valid pixel that happens to be the nodata value would otherwise be lost (gdalwarp does the
     same).
     """
     if np.issubdtype(data.dtype, np.integer):
-        neighbour = value - 1 if value == np.iinfo(data.dtype).max else value + 1
+        neighbor = value - 1 if value == np.iinfo(data.dtype).max else value + 1
     else:
-        neighbour = np.nextafter(data.dtype.type(value), data.dtype.type(0 if value else 1))
-    return np.where(data == value, data.dtype.type(neighbour), data)
+        neighbor = np.nextafter(data.dtype.type(value), data.dtype.type(0 if value else 1))
+    return np.where(data == value, data.dtype.type(neighbor), data)

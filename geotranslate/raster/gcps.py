@@ -1,4 +1,4 @@
-"""What places a raster without a grid: ground control points and rational polynomials (RPCs)."""
+"""Ground control points and rational polynomial coefficients (RPCs)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GroundControlPoints:
     crs: CRS | None
 
     def moved(self, window: Window, scale: float) -> GroundControlPoints:
-        """Return the points for a window whose pixels are then made `scale` times as many."""
+        """Return the points for a window, scaled to `scale` output pixels per pixel."""
         points = tuple(
             ((row - window.row_off) * scale, (col - window.col_off) * scale, x, y, z)
             for row, col, x, y, z in self.points
@@ -32,7 +32,7 @@ class GroundControlPoints:
         return GroundControlPoints(points, self.crs)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the points as JSON knows values."""
+        """Return the points as JSON values."""
         return {
             "points": [list(point) for point in self.points],
             "crs": self.crs and crs_text(self.crs),
@@ -40,15 +40,15 @@ class GroundControlPoints:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> GroundControlPoints:
-        """Return what `to_json` was called on."""
+        """Return the points that `to_json` was called on."""
         points = tuple((row, col, x, y, z) for row, col, x, y, z in values["points"])
         return cls(points, values["crs"] and CRS.from_string(values["crs"]))
 
 
 def crs_text(crs: CRS) -> str:
-    """Return a CRS as its code, else as WKT 2, the only one that holds all of them."""
+    """Return a CRS as its code, else as WKT 2, the only form that holds every CRS."""
     if code := crs.to_authority():
-        # The WKT of a compound CRS has no codes of its parts: GeoTIFFs lose the vertical datum.
+        # The WKT of a compound CRS lacks the codes of its parts: GeoTIFFs lose the vertical datum.
         with suppress(CRSError):
             if CRS.from_authority(*code) == crs:
                 return ":".join(code)
@@ -58,16 +58,16 @@ def crs_text(crs: CRS) -> str:
 def gcps_and_rpcs(
     dataset: Dataset, window: Window | None = None, scale: float = 1
 ) -> tuple[GroundControlPoints | None, dict[str, str]]:
-    """Return ground control points and RPCs of a dataset, brought over to an output.
+    """Return ground control points and RPCs of a dataset for an output.
 
     Args:
         dataset: Open raster.
-        window: Its pixels that the output shows, all by default.
-        scale: Pixels of the output per pixel of the dataset, on either axis.
+        window: Pixels of the dataset in the output, all by default.
+        scale: Output pixels per pixel of the dataset, on either axis.
 
     Returns:
-        The points, None where there are none, and the RPC metadata, empty where there are none;
-        numbers that do not change keep their digits.
+        The points or None, and the RPC metadata, empty without RPCs. Numbers that do not change
+        keep their digits.
     """
     if window is None:
         window = Window(0, 0, dataset.width, dataset.height)
@@ -87,7 +87,7 @@ def _moved_rpcs(rpcs: dict[str, str], window: Window, scale: float) -> dict[str,
             if key not in rpcs:
                 continue
             before = float(rpcs[key].split()[0])
-            # RPCs count from the centre of the first pixel, windows from its corner.
+            # RPCs count from the center of the first pixel, windows from its corner.
             after = (before + 0.5 - first) * scale - 0.5 if key.endswith("OFF") else before * scale
             if after != before:
                 moved[key] = repr(after)

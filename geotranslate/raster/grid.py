@@ -1,4 +1,4 @@
-"""Where pixels lie on Earth: CRS, affine transform and shape."""
+"""Grids: CRS, affine transform and shape of rasters, and alignment of one raster to another."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ class Grid:
         return Polygon([self.transform @ corner for corner in corners])
 
     def crop(self, window: Window) -> Grid:
-        """Return the grid of a window, which may reach beyond this grid."""
+        """Return the grid of a window, which may extend beyond this grid."""
         offset = Affine.translation(window.col_off, window.row_off)
         return Grid(self.crs, self.transform @ offset, int(window.height), int(window.width))
 
     def scaled(self, factor: float) -> Grid:
-        """Return the grid of pixels `factor` times as many on either axis, on the same ground.
+        """Return a grid with `factor` times as many pixels on either axis, on the same ground.
 
-        Where that is no whole number, the last row or column reaches beyond this grid.
+        Numbers of pixels are rounded up, so the last row or column may extend beyond this grid.
         """
-        # Rounded first: 30 * 1.1 is a little more than 33.
+        # Rounded first, as 30 * 1.1 is a little more than 33.
         height, width = (math.ceil(round(size * factor, 6)) for size in (self.height, self.width))
         return Grid(self.crs, self.transform @ Affine.scale(1 / factor), height, width)
 
     def matches(self, other: Grid, tolerance: float = 1e-3) -> bool:
-        """Tell whether every pixel of the other grid is the same piece of ground.
+        """Tell whether every pixel of the other grid covers the same ground.
 
         Corners may differ by `tolerance` of a pixel: grids written by different programs differ in
         the last digits. A grid without CRS matches only another one without.
@@ -86,7 +86,7 @@ class Grid:
 
 
 def color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] | None:
-    """Return the colour table of a raster of one band, or None if it has none."""
+    """Return the color table of a raster of one band, or None if it has none."""
     if dataset.count != 1:
         return None
     try:
@@ -98,14 +98,14 @@ def color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] 
 def align(
     dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None
 ) -> AbstractContextManager[DatasetReader | WarpedVRT]:
-    """Return a dataset that shows another raster's pixels on `grid`, warped as they are read.
+    """Return a dataset warped to a grid as it is read.
 
-    A raster that already lies on the grid is returned as it is, so that its values stay exact.
+    A raster that already lies on the grid is returned unchanged, so that its values stay exact.
 
     Args:
         dataset: Open raster, with a CRS unless it has the grid's shape and neither has a CRS.
-        grid: Where the pixels are wanted.
-        resampling: Method; nearest where the raster has a colour table, else bilinear.
+        grid: Grid of the returned dataset.
+        resampling: Method; by default nearest for rasters with a color table, else bilinear.
 
     Raises:
         GridMismatchError: One side has no CRS and the other has, the raster has ground control
@@ -130,13 +130,13 @@ def align(
 
 
 def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
-    """Return a dataset on `grid`, invalid where the raster has nothing; both need a CRS."""
+    """Return a dataset on `grid`, invalid outside of the raster; both need a CRS."""
     if resampling is None:
         resampling = Resampling.nearest if color_table(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.
     has_mask = dataset.nodata is not None or ColorInterp.alpha in dataset.colorinterp
-    # GDAL takes a nodata value in one band of several for a number and mixes it with its
-    # neighbours, unless it is told to look at every band alone. In a picture it is a colour.
+    # GDAL mixes a nodata value in one band of several with its neighbors, unless it is told to
+    # treat every band alone. In a picture it is a color.
     picture = all(dtype == "uint8" for dtype in dataset.dtypes)
     own = Grid.of(dataset)
     beside = _beside(own, grid)
@@ -154,7 +154,7 @@ def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = Non
 
 
 def _beside(own: Grid, grid: Grid) -> Grid:
-    """Return a grid in degrees as one a whole turn of the globe away, where that is by another."""
+    """Return a grid in degrees, moved by whole turns of the globe to lie near another grid."""
     if own.crs is None or own.crs != grid.crs or not own.crs.is_geographic:
         return own
     here, there = own.footprint, grid.footprint
@@ -166,10 +166,10 @@ def _beside(own: Grid, grid: Grid) -> Grid:
 
 
 def _apart(name: str, own: Grid, grid: Grid) -> bool:
-    """Tell whether two grids surely lie on different ground.
+    """Tell whether two grids certainly lie on different ground.
 
-    Either may not fit into the other's CRS: a world has no outline in a UTM zone, nor a cap around
-    a pole one in degrees. So both ways have to say so, and a spoilt outline says nothing.
+    A grid may not fit into the other's CRS: a world has no outline in a UTM zone, and a polar cap
+    has none in degrees. So both directions have to agree, and invalid outlines do not count.
     """
     apart = []
     for here, there in ((grid, own), (own, grid)):

@@ -1,4 +1,4 @@
-"""Open what users call a raster, and say in one sentence why it cannot be opened."""
+"""Opening of rasters by path, URL, GDAL name or dataset, with errors of one sentence."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from geotranslate.errors import InvalidInputError, RasterFileError, said
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 LARGEST_CACHE = 64 * 2**20
-"""Bytes; GDAL would take 5 % of the machine."""
+"""Bytes of GDAL's cache, which would take 5 % of the machine's memory by default."""
 BESIDE = (".aux.xml", ".msk", ".ovr")
-"""What GDAL reads beside a raster, after its whole name."""
+"""Endings of sidecar files that GDAL reads, appended to a raster's name."""
 HEADER_OF_A_BAND = 2
-"""Bytes that the header of a TIFF has for every band at least: its bits per sample."""
+"""Least bytes for each band in the header of a TIFF: its bits per sample."""
 SPECIAL: dict[str, Callable[[int], bool]] = {
     "a named pipe": stat.S_ISFIFO,
     "a socket": stat.S_ISSOCK,
     "a device": lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode),
 }
-"""What is neither a file nor a folder, by how it is told."""
+"""Kinds of paths that are neither files nor folders, with the tests for them."""
 
 DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT)
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
 def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
-    """Return the open dataset; the stack closes it, unless it was given open.
+    """Return an open dataset; the stack closes it, unless it was given open.
 
     Raises:
         RasterFileError: It cannot be opened; the sentence names it.
-        InvalidInputError: It is no path and no dataset that can be read.
+        InvalidInputError: It is neither a path nor a readable dataset.
     """
     if isinstance(raster, DATASETS):
         _refuse_unreadable(raster)
@@ -77,7 +77,7 @@ def readable_name(path: str | os.PathLike[str]) -> str:
     """Return a path or GDAL name as text after checking that GDAL can take it.
 
     Raises:
-        InvalidInputError: It is empty, or has bytes that are no UTF-8 or a null character.
+        InvalidInputError: It is empty, is not UTF-8, or has a null character.
     """
     name = os.fspath(path)
     if not isinstance(name, str) or not name.strip():
@@ -93,17 +93,17 @@ def readable_name(path: str | os.PathLike[str]) -> str:
 
 
 def special_kind(path: str | os.PathLike[str]) -> str | None:
-    """Return which thing that is neither a file nor a folder a path leads to, if any."""
+    """Return the kind of a path that is neither a file nor a folder, else None."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        # Not there, or no path: whoever opens it says so.
+        # Missing files and invalid paths fail when they are opened.
         return None
     return next((kind for kind, is_kind in SPECIAL.items() if is_kind(mode)), None)
 
 
 def refuse_special(path: str | os.PathLike[str]) -> None:
-    """Refuse what is neither a file nor a folder: reading from it may wait for ever.
+    """Refuse a path that is neither a file nor a folder, as reading it may block forever.
 
     Raises:
         RasterFileError: The path leads to a named pipe, a socket or a device.
@@ -117,7 +117,7 @@ def refuse_special(path: str | os.PathLike[str]) -> None:
 
 
 def _refuse_damaged_header(dataset: Dataset, name: str) -> None:
-    """Refuse a TIFF that has more bands than bytes to describe them: only its header has them."""
+    """Refuse a TIFF whose header declares more bands than the file can describe."""
     if dataset.driver != "GTiff" or not os.path.isfile(name):
         return
     size = os.path.getsize(name)
@@ -129,7 +129,7 @@ def _refuse_damaged_header(dataset: Dataset, name: str) -> None:
 
 
 def no_raster(value: object) -> InvalidInputError:
-    """Return the error that says that a value is neither a path nor a dataset."""
+    """Return the error for a value that is neither a path nor a dataset."""
     return InvalidInputError(
         f"A raster is expected, not a value of type {type(value).__name__}; give its path, URL or "
         "GDAL name, or an open rasterio dataset."
@@ -159,7 +159,7 @@ def _refuse_unreadable(dataset: Dataset) -> None:
 
 
 def files_of(dataset: Dataset) -> set[Path]:
-    """Return the local files that a dataset reads, through any number of VRTs."""
+    """Return the local files that a dataset reads, also through nested VRTs."""
     found: set[Path] = set()
     waiting = list(dataset.files)
     while waiting:
@@ -167,7 +167,7 @@ def files_of(dataset: Dataset) -> set[Path]:
         if file in found or not file.exists():
             continue
         found.add(file)
-        # GDAL names the files of a VRT, but not those of the VRTs among them.
+        # GDAL names the files of a VRT, but not the files of nested VRTs.
         if file.suffix.lower() == ".vrt":
             with ExitStack() as stack:
                 waiting += open_raster(file, stack).files
@@ -175,14 +175,14 @@ def files_of(dataset: Dataset) -> set[Path]:
 
 
 def quiet_about_georeference() -> AbstractContextManager[None]:
-    """Keep rasterio from warning of rasters without georeference, which we say ourselves."""
+    """Suppress rasterio's warning of rasters without georeference, which have own sentences."""
     return quiet_about(NotGeoreferencedWarning)
 
 
 @contextmanager
 def quiet_about(category: type[Warning]) -> Iterator[None]:
-    """Keep a kind of warning from being shown, as far as it can be done safely."""
-    # Filters belong to the whole process: only one thread may change them and change them back.
+    """Suppress a category of warnings in the main thread."""
+    # Filters belong to the whole process: only one thread may change them and restore them.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -192,7 +192,7 @@ def quiet_about(category: type[Warning]) -> Iterator[None]:
 
 
 class _CacheLimits:
-    """Limits of GDAL's cache, which the whole process shares, and what it was before them."""
+    """Limits of GDAL's cache, which the whole process shares, and its former size."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -221,9 +221,9 @@ _cache_limits = _CacheLimits()
 
 @contextmanager
 def limited_cache(width: int, depth: int) -> Iterator[None]:
-    """Keep GDAL's cache from growing with the height of rasters, until the block ends.
+    """Limit GDAL's cache to one row of blocks until the block ends.
 
-    It holds a row of blocks of 512 px that are `width` px wide, `depth` bytes for each of them.
+    It holds 512 rows of `width` px with `depth` bytes each, whatever the raster's height.
     """
     limit = min(512 * width * depth + 2**20, LARGEST_CACHE)
     with rasterio.Env():
@@ -231,12 +231,12 @@ def limited_cache(width: int, depth: int) -> Iterator[None]:
         try:
             yield
         finally:
-            # Leaving an environment does not give it back where there is one around it.
+            # Leaving a nested environment does not restore it.
             _cache_limits.remove(limit)
 
 
 def reason(error: BaseException, path: str | os.PathLike[str]) -> str:
-    """Return what GDAL said first, without the path that our sentences name themselves."""
+    """Return GDAL's first message, without the path, which the sentences name themselves."""
     while error.__cause__ is not None:
         error = error.__cause__
     name = os.fspath(path)

@@ -1,4 +1,4 @@
-"""Open a raster and read any window of it as float32 with a validity mask."""
+"""`RasterReader`: windows of a raster as float32 with a validity mask."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from geotranslate.raster.opening import files_of, open_raster, quiet_about, refu
 from geotranslate.raster.opening import reason as reason
 
 LARGEST_BLOCK = 2**30
-"""Bytes of a file's block, which is always decoded whole."""
+"""Bytes of the largest block of a file, as blocks are decoded whole."""
 MOST_BANDS = 4096
-"""Bands that are read at once; the time that rasterio takes for each grows with their number."""
+"""Largest number of bands; rasterio's time for each band grows with it."""
 SHOWN_BANDS = 50
-"""Bands that a sentence lists."""
+"""Largest number of bands that a sentence lists."""
 
 
 class RasterReader:
     """A raster whose windows are read as `(bands, rows, cols)` float32 and `(rows, cols)` bool.
 
-    An alpha band is part of the mask, not of the bands. A pixel is valid where the file's mask,
-    its alpha and its nodata value all say so and every band that is read is finite. Nodata in any
-    of these bands makes a measurement invalid; in uint8 all bands of the file have to be nodata,
-    as the 0 of a picture is a colour. A mask hides the nodata value, as in GDAL. Windows may reach
-    beyond the raster: there they hold its reflection.
+    An alpha band is part of the mask, not of the bands. A pixel is valid if the file's mask, alpha
+    and nodata value allow it and every band that is read is finite. Nodata in any of these bands
+    makes a pixel invalid; in uint8, all bands of the file have to be nodata, as the 0 of a picture
+    is a color. A mask hides the nodata value, as in GDAL. Windows may extend beyond the raster,
+    which is reflected there.
 
     Args:
         raster: Path, URL, GDAL name or open dataset (which then stays open on close).
@@ -44,8 +44,8 @@ class RasterReader:
 
     Raises:
         RasterFileError: It cannot be opened; the sentence names it.
-        InvalidInputError: It is no raster or closed, has no band of real numbers or not the bands
-            that are asked for, or its blocks are too large to be decoded.
+        InvalidInputError: It is not a raster or is closed, lacks real numbers or the bands to read,
+            or its blocks are too large to be decoded.
     """
 
     def __init__(self, raster: RasterLike, bands: Sequence[int | str] | None = None) -> None:
@@ -53,7 +53,7 @@ class RasterReader:
         self.dataset = open_raster(raster, self._stack)
         self.name: str = self.dataset.name
         if self.dataset.driver == "VRT":
-            # Opening it opens none of them.
+            # Opening a VRT does not open its files.
             for file in files_of(self.dataset):
                 refuse_special(file)
         self.grid = Grid.of(self.dataset)
@@ -126,7 +126,7 @@ class RasterReader:
         raise InvalidInputError(f"{self.name} has no band {shown(band)}; it has {known}.")
 
     def _find_masked_bands(self) -> tuple[int, ...]:
-        """Return the bands whose masks decide, none where alpha alone or nothing does."""
+        """Return the bands whose masks make pixels invalid, none with alpha alone or no masks."""
         asked = self._data_bands if self._is_picture else self.indexes
         with self._quiet_about_shadows():
             flags = self.dataset.mask_flag_enums
@@ -140,17 +140,17 @@ class RasterReader:
         return self.dtype == "uint8"
 
     def _quiet_about_shadows(self) -> AbstractContextManager[None]:
-        # rasterio warns wherever it meets alpha and nodata, of which GDAL heeds one and we both.
+        # rasterio warns of rasters with alpha and nodata: GDAL uses one of them, this class both.
         return quiet_about(NodataShadowWarning) if self._alphas else nullcontext()
 
     @property
     def bands(self) -> int:
-        """Number of bands that are read; `file_bands` counts all with data."""
+        """Number of bands that are read; `file_bands` is the number in the file."""
         return len(self.indexes)
 
     @property
     def depth(self) -> int:
-        """Bytes that a pixel of the file takes, all bands together, which may be read at once."""
+        """Bytes of a pixel of the file, all bands together, as they may be read at once."""
         return int(self.dataset.count * np.dtype(self.dtype).itemsize)
 
     @property
@@ -160,7 +160,7 @@ class RasterReader:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether a further band is alpha, which is part of the mask."""
+        """Whether the file has an alpha band, which is part of the mask."""
         return bool(self._alphas)
 
     @property
@@ -177,21 +177,21 @@ class RasterReader:
 
     @property
     def may_have_gaps(self) -> bool:
-        """Whether a pixel can be invalid, as far as the file's header tells."""
+        """Whether pixels can be invalid, by the file's header."""
         return bool(self._masked_bands) or self.has_alpha or np.issubdtype(self.dtype, np.floating)
 
     def read(
         self, window: Window | None = None, dtype: str | None = "float32"
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Read a window, the whole raster by default; beyond the raster it is reflected.
+        """Read a window, the whole raster by default; beyond the raster, pixels are reflected.
 
         Args:
             window: Pixels to read.
             dtype: dtype of the values; None for the raster's own.
 
         Returns:
-            Values `(bands, rows, cols)` in the raster's units, whatever they are where invalid,
-            and validity `(rows, cols)`.
+            Values `(bands, rows, cols)` in the raster's units, arbitrary where invalid, and
+            validity `(rows, cols)`.
 
         Raises:
             RasterFileError: The pixels cannot be decoded.
@@ -227,7 +227,7 @@ class RasterReader:
     def _read_bands(self, window: Window, dtype: str | None) -> NDArray[Any]:
         if not self._mixed:
             return self.dataset.read(self.indexes, window=window, out_dtype=dtype)
-        # rasterio reads no bands of several dtypes at once.
+        # rasterio cannot read bands of several dtypes at once.
         return np.stack(
             [
                 self.dataset.read(i, window=window, out_dtype=dtype or self.dtype)
@@ -236,13 +236,13 @@ class RasterReader:
         )
 
     def _mask(self, window: Window) -> NDArray[np.bool_]:
-        """Return where the file's mask, alpha and nodata value say that pixels are valid."""
+        """Return the validity by the file's mask, alpha and nodata value."""
         valid = np.ones((int(window.height), int(window.width)), bool)
         if self._masked_bands:
             with self._quiet_about_shadows():
                 masks = self.dataset.read_masks(self._masked_bands, window=window) > 0
             valid = masks.any(axis=0) if self._is_picture else masks.all(axis=0)
-        # GDAL makes a mask of alpha only for uint8 and uint16, and only where there is no nodata.
+        # GDAL makes a mask of alpha only for uint8 and uint16, and only without nodata.
         for index in self._alphas:
             valid &= self.dataset.read(index, window=window) > 0
         return valid
@@ -264,14 +264,14 @@ class RasterReader:
 
 
 def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
-    """Return the bands that someone chose, numbers as ints, after checking that they may be bands.
+    """Return chosen bands, numbers as ints, after checking them.
 
     Raises:
-        InvalidInputError: They are no series of numbers and names.
+        InvalidInputError: They are not a series of numbers and names.
     """
     chosen: list[Any] = []
     if isinstance(bands, Iterable) and not isinstance(bands, str | bytes | Set | Mapping):
-        with suppress(TypeError):  # an array of no dimension
+        with suppress(TypeError):  # an array without dimensions
             chosen = list(bands)
     whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
     if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
@@ -284,8 +284,8 @@ def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
 def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:
     """Return the indices of `length` pixels from `start` on, reflected at the ends of the axis.
 
-    The edge pixel is not repeated (numpy's "reflect"); further out than one reflection reaches,
-    the last reachable pixel stands.
+    The edge pixel is not repeated (numpy's "reflect"); beyond one reflection, the last pixel of it
+    is repeated.
     """
     index = np.abs(np.arange(start, start + length))
     return np.clip(np.where(index >= size, 2 * (size - 1) - index, index), 0, size - 1)
@@ -294,7 +294,7 @@ def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:
 def fill_gaps(
     data: NDArray[np.float32], valid: NDArray[np.bool_], fill: float | Sequence[float]
 ) -> NDArray[np.float32]:
-    """Return the data with every band's `fill` where pixels are invalid; data if there are none."""
+    """Return the data with every band's `fill` in invalid pixels; the same array without any."""
     if valid.all():
         return data
     values = np.atleast_1d(np.asarray(fill, np.float32))

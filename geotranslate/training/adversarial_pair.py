@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from geotranslate.training.callbacks.ema import averaged, moving
+from geotranslate.training.callbacks import averaged, moving
 
 
 class AdversarialPair(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.chips.bands import Side
-from geotranslate.metrics.measures import Measures
+from geotranslate.metrics import Measures
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.pixel import PixelNetwork
 

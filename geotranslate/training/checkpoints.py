@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from geotranslate.data.launcher import launched
+from geotranslate.data import launched
 from geotranslate.errors import ModelFileError, said, warn
 from geotranslate.networks.weightless import compare, shapes_of
 from geotranslate.schema import (

@@ -15,7 +15,7 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError, TrainingError
 from geotranslate.memory import reused_memory
-from geotranslate.training.callbacks.precision import ReducedPrecision
+from geotranslate.training.callbacks import ReducedPrecision
 from geotranslate.training.objectives import objectives_of
 
 NO_MEMORY = (

@@ -14,8 +14,7 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import distributed
 
-from geotranslate.data.launcher import RANKS, launched, told
-from geotranslate.data.loaders import TrainDL
+from geotranslate.data import RANKS, TrainDL, launched, told
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
@@ -23,7 +22,7 @@ from geotranslate.errors import (
     ModelFileError,
     said,
 )
-from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
+from geotranslate.training.callbacks import Synchronization, SynchronizedHistory
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,12 @@ class Processes:
         Raises:
             InvalidInputError: There are too few pairs for one batch each.
         """
+        if self.count == 1:
+            yield
+            return
         loader: TrainDL = data.train
         pairs, together = loader.n, loader.bs * self.count
-        if self.count > 1 and pairs < together:
+        if pairs < together:
             raise InvalidInputError(
                 f"There are {pairs} training pairs but {self.count} processes with batches of "
                 f"{loader.bs} take {together} a step; give prepare_data a smaller batch_size, or "

@@ -15,15 +15,17 @@ from fastai.learner import Learner
 from geotranslate.checks import flag, folder_path, listed, number, shown, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Fields, one_of, optional, real
-from geotranslate.training.callbacks.accumulation import EpochAccumulation
-from geotranslate.training.callbacks.history import check_monitor
-from geotranslate.training.callbacks.precision import (
+from geotranslate.training.callbacks import (
+    CheckpointKind,
+    EarlyStoppingCallback,
+    EpochAccumulation,
+    ParamScheduler,
     ReducedPrecision,
+    Schedule,
     TrainingPrecision,
+    check_monitor,
     training_precision,
 )
-from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
-from geotranslate.training.callbacks.trackers import CheckpointKind, EarlyStoppingCallback
 
 PATIENCE = 5
 """Epochs that `early_stopping=True` waits."""

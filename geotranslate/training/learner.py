@@ -14,7 +14,7 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.history import EpochMean, History
+from geotranslate.training.callbacks import EpochMean, History
 from geotranslate.training.objectives import masked_l1
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE, make_optimizer
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from geotranslate.chips.pair_set import Pair
-from geotranslate.data.datasets import PairDataset
+from geotranslate.data import PairDataset
 from geotranslate.networks.pixel import PixelNetwork
 from geotranslate.training.baselines import seen_by, start_of
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, said
-from geotranslate.metrics.scores import Metrics
+from geotranslate.metrics import Metrics
 from geotranslate.schema import (
     Fields,
     Later,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.normalization import Norm
 from geotranslate.schema import Check, Fields, Later, one_of, real, record, whole
-from geotranslate.training.callbacks.ema import DECAY
-from geotranslate.training.callbacks.schedule import Schedule
+from geotranslate.training.callbacks import DECAY, Schedule
 from geotranslate.training.optimizer import BETAS, LEARNING_RATE
 
 if TYPE_CHECKING:

@@ -12,11 +12,9 @@ from torch import nn
 
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
-from geotranslate.data.loaders import data_card, validates_pairs
-from geotranslate.data.plotting import RgbBands, draw_table
+from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.measures import Palette
-from geotranslate.metrics.scores import Metrics
+from geotranslate.metrics import Metrics, Palette
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
@@ -26,7 +24,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import real, truth, whole
 from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks.validation import CycleValidation
+from geotranslate.training.callbacks import CycleValidation
 from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
@@ -58,10 +56,10 @@ class CycleGANConfig(TranslatorConfig):
 class CycleGAN(Translator):
     """Translate between rasters without pairs, both ways.
 
-    Two ResNets translate, from source to target and back, and two PatchGANs judge single images of
-    each side. It learns how the other side looks and that the way there and back ends where it
-    began; where there are pairs, `Pix2Pix` makes more of them. Its first weights follow from the
-    `seed` of the data.
+    Two ResNets translate, from source to target and back, and two PatchGANs tell images of each
+    side from translations. It learns the look of the other side, and that translating there and
+    back restores an image. Where there are pairs, `Pix2Pix` makes better use of them. Its first
+    weights follow from the `seed` of the data.
 
     Args:
         data: Loaders from `prepare_data`, of unpaired chips or of pairs.
@@ -77,7 +75,7 @@ class CycleGAN(Translator):
         ngf: Filters of the generators' first convolution.
         ndf: Filters of the discriminators' first layer.
         n_layers: Layers of the discriminators that halve the image, see `Pix2Pix`.
-        norm: Normalisation of all networks, see `Pix2Pix`.
+        norm: Normalization of all networks, see `Pix2Pix`.
         upsample: How the generators double the sides, see `Pix2Pix`.
         padding: What the generators' convolutions see beyond the edge of a tile.
         dropout: Probability in the residual blocks, when training.
@@ -172,7 +170,7 @@ class CycleGAN(Translator):
 
         Args:
             rows: How many of each side.
-            rgb_bands: Three bands to draw as colours or one to draw in grey, by number from 1, on
+            rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
 
         Raises:
@@ -209,7 +207,7 @@ class CycleGAN(Translator):
             metrics: Names of measures; by default all but `lpips` and `fid`.
             data: Loaders of `prepare_data`, to measure on their validation chips; by default those
                 of the training.
-            palette: For a side that shows classes in colours, those of each class in all bands.
+            palette: For a side that shows classes in colors, those of each class in all bands.
             direction: "BtoA" to translate from target to source; that answer is not kept.
 
         Raises:

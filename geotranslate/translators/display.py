@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 from fastai.torch_core import subplots
-from torch import nn
+from torch import Tensor, nn
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.bands import Side
+from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.twoway import TwoWay
+from geotranslate.prediction.predictor import Predictor
 from geotranslate.tables import Summary
 from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.translators.card import Card
@@ -89,3 +92,28 @@ def draw_history(history: Sequence[Mapping[str, float]]) -> Any:
         axis.set(title=name, xlabel="epoch")
     figure.tight_layout()
     return figure
+
+
+def draw_pairs(
+    predictor: Predictor,
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    rows: int,
+    rgb_bands: RgbBands | None,
+) -> Any:
+    """Draw source, translation and target of the first pairs; return the figure.
+
+    Args:
+        predictor: Predictor of the translations.
+        pairs: Sources and targets in -1..1.
+        rows: Number of pairs.
+        rgb_bands: Three bands for colors or one for gray, by number from 1.
+
+    Raises:
+        InvalidInputError: `rows` is no number of pairs, or no side has the bands.
+    """
+    shown = [pairs[i] for i in range(min(whole_number("rows", rows, 1), len(pairs)))]
+    translate, card = predictor.inference.scaled, predictor.card
+    table = [(source, translate(source[None])[0], target) for source, target in shown]
+    titles = ("source", "translation", "target")
+    sides = (card.source, card.target, card.target)
+    return draw_table(table, titles, sides=sides, rgb_bands=rgb_bands)

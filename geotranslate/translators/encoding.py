@@ -1,4 +1,4 @@
-"""What a network sees of a source: its bands, or a band for each of its classes."""
+"""Input channels of networks: the bands of a source, or one for each of its classes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def source_channels(side: Side) -> int:
     if not count:
         raise InvalidInputError(
             "The source's values are classes, but which ones is not known: they are more than are "
-            "remembered, or no whole numbers, and no chip has a colour table. Give chips with a "
-            "colour table, or pass source_classes=False to take them for quantities."
+            "remembered, or no whole numbers, and no chip has a color table. Give chips with a "
+            "color table, or pass source_classes=False to take them for quantities."
         )
     if count > MOST_BANDS:
         raise InvalidInputError(

@@ -11,12 +11,12 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Direction, Side
-from geotranslate.data.loaders import data_card
+from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.errors import InvalidInputError
-from geotranslate.metrics.measures import Measures, Palette, metric_names
-from geotranslate.metrics.scores import Metrics, Scores
+from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
+from geotranslate.training.baselines import baseline_errors
 from geotranslate.training.objectives import filled
 
 FID = "fid"
@@ -24,26 +24,37 @@ PREFIX = "cycle_"
 
 
 def measure(
-    inference: Inference,
+    predictor: Predictor,
     loaders: DataLoaders,
-    measures: Measures,
-    direction: Direction = "AtoB",
+    metrics: Sequence[str] | None,
+    palette: Palette | None,
 ) -> Metrics:
-    """Translate the validation pairs of loaders and compare them with their targets.
+    """Compare the translations of validation pairs with their targets.
 
     Args:
-        inference: The generator.
-        loaders: Their pairs are in -1..1 by the scalings of their own card.
-        measures: Those of the generator's target.
-        direction: "BtoA" where it translates the loaders' targets to their sources.
+        predictor: Predictor in the direction that is measured.
+        loaders: Loaders of pairs, which are in -1..1 by the scalings of their own card.
+        metrics: Names of measures; None for all but those that need networks.
+        palette: Colors of the classes, for targets that show some.
 
     Raises:
-        InvalidInputError: The pairs have other bands or dtypes than the generator's card, or hold
-            quantities for its classes.
+        InvalidInputError: The loaders are unpaired, the pairs have other bands or dtypes than the
+            predictor's card, or quantities for its classes, or there is no such measure.
     """
-    for source, target in validation_batches(inference.card, loaders, direction):
-        measures.add(inference.scaled(source), target)
-    return measures.results()
+    if not validates_pairs(loaders):
+        raise InvalidInputError(
+            "The data is unpaired: its validation chips have no targets to be compared with. "
+            "Give loaders of pairs."
+        )
+    inference, target = predictor.inference, predictor.card.target
+    measures = Measures(target, metrics, palette)
+    for source, truth in validation_batches(predictor.card, loaders, predictor.direction):
+        measures.add(inference.scaled(source), truth)
+    found = measures.results()
+    if "mae" in found and target.classes is None:
+        batches = validation_batches(predictor.card, loaders, predictor.direction)
+        found = found.over(baseline_errors(batches, target, inference.generator))
+    return found
 
 
 def validation_batches(
@@ -144,7 +155,7 @@ def measure_cycle(
         back: What brings them back.
         loaders: Their validation chips are measured.
         metrics: Names of measures; None for all but those that need networks.
-        palette: Colours of the classes, for chips that show some.
+        palette: Colors of the classes, for chips that show some.
 
     Raises:
         InvalidInputError: There is no such measure, or the chips are unlike those of the training.

@@ -59,7 +59,7 @@ def _finite(value: Any) -> Any:
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     """Write card and weights into a folder, each under a temporary name first.
 
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognised. Of
+    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognized. Of
     several that save at the same time, the last one stays.
 
     Raises:
@@ -190,12 +190,19 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
     return hashlib.sha256(save(_plain(weights))).hexdigest()
 
 
-def saved_sha256(path: str | os.PathLike[str]) -> str | None:
-    """Return the SHA-256 of a saved model's weights, None where none can be read any more."""
+def holds(folder: Path, digest: str, card: Card) -> bool:
+    """Tell whether a folder still holds a model.
+
+    Args:
+        folder: Folder that it was saved in, or the card in it.
+        digest: SHA-256 of its weights.
+        card: Its card.
+    """
     try:
-        return sha256_of(_folder(path) / WEIGHTS_FILE)
+        same = sha256_of(_folder(folder) / WEIGHTS_FILE) == digest
+        return same and not read_card(folder).differences(card)
     except (ModelFileError, OSError):
-        return None
+        return False
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
@@ -288,23 +295,28 @@ def with_weights(
     Memory is taken for the networks once the weights are known to fit.
 
     Args:
-        make: Makes the model.
+        make: Makes the model from its card.
         shapes: Dtypes and shapes of the weights by name.
         read: Reads the weights.
         path: Where they lie, for sentences.
 
     Raises:
-        ModelFileError: The weights are those of another model.
-        InvalidInputError: The model cannot be made.
+        ModelFileError: The weights are those of another model, or the card describes none.
     """
-    with without_weights():
-        model = make()
-    compare_weights(model.pair, shapes, path)
-    weights = read()
-    if computes_buffers(model.pair):
-        model = make()
-    load_weights(model.pair, weights, path)
-    for module in model.pair.modules():
-        if isinstance(module, BackboneUNet):
-            module.check_encoder()
+    try:
+        with without_weights():
+            model = make()
+        compare_weights(model.pair, shapes, path)
+        weights = read()
+        if computes_buffers(model.pair):
+            model = make()
+        load_weights(model.pair, weights, path)
+        for module in model.pair.modules():
+            if isinstance(module, BackboneUNet):
+                module.check_encoder()
+    except InvalidInputError as error:
+        raise ModelFileError(
+            f"The card of {path} does not describe a model of this version: {said(error)}. Save "
+            "the model again."
+        ) from error
     return model

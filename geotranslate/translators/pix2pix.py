@@ -9,7 +9,7 @@ from fastai.data.core import DataLoaders
 
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
-from geotranslate.data.loaders import paired_card
+from geotranslate.data import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
@@ -53,7 +53,7 @@ class Pix2Pix(Translator):
             is an error there. "picture" is a U-Net that has a discriminator in the last fifth of
             a training. Both have a rate of 5e-4 that falls to 0 by a cosine. "seamless" is a U-Net
             and PatchGAN without checkerboards at a constant rate; "paper" is that of Isola et al.,
-            and translates scenes as they do, every tile normalised by itself, unless `norm_stats`
+            and translates scenes as they do, every tile normalized by itself, unless `norm_stats`
             says otherwise.
         start: "pixel" for a small network over single pixels and their blurred neighbors, which is
             fitted to a sample of the training pixels before the first step and to which the
@@ -65,19 +65,19 @@ class Pix2Pix(Translator):
         backbone: Encoder of the generator, one of `supported_backbones` or, with `tu-` before its
             name, of timm; by default the U-Net's own. It starts with random weights.
         generator: "unet"; "resunet", a U-Net of residual blocks, which has a tenth of the weights;
-            or "resnet9" or "resnet6" with so many residual blocks, which see less far (Johnson et
-            al. 2016) and take longer. By default as the recipe says.
+            or "resnet9" or "resnet6" with so many residual blocks (Johnson et al. 2016), whose
+            receptive field is smaller and which take longer. By default as the recipe says.
         depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8, or to
-            two pixels where single images are normalised (instance, group, batches of one pair)
+            two pixels where single images are normalized (instance, group, batches of one pair)
             and a repeated pixel would be alone. Of a "resunet" 3, or fewer for small chips. With
-            fewer it sees less far.
+            fewer, its receptive field is smaller.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.
-        n_layers: Layers of the discriminator that halve the image, to 5: it judges patches of 16,
-            34, 70, 142 or 286 px; 0 judges single pixels.
-        norm: Normalisation of both networks: "batch"; "instance", by every image for itself;
+        n_layers: Layers of the discriminator that halve the image, to 5, for patches of 16, 34, 70,
+            142 or 286 px; 0 for single pixels.
+        norm: Normalization of both networks: "batch"; "instance", by every image for itself;
             "group" too, over 32 groups of channels (or as many as divide 32 and the channels);
-            "renorm", batch normalisation that trains with nearly the statistics that it translates
+            "renorm", batch normalization that trains with nearly the statistics that it translates
             with; "channel", every pixel by its own channels (with both the discriminator's is
             "batch"); or "none". For scenes see `norm_stats` of `predict_raster`.
         upsample: How the decoder doubles the sides: "transposed" convolutions as in the paper, or

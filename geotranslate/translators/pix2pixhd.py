@@ -9,7 +9,7 @@ from typing import Literal
 from fastai.data.core import DataLoaders
 
 from geotranslate.chips.bands import DataCard
-from geotranslate.data.loaders import paired_card
+from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
@@ -56,10 +56,10 @@ class Pix2PixHD(Translator):
     """Translate paired rasters with residual networks that go from coarse to fine.
 
     Wang et al. 2018 (arXiv:1711.11585), for large chips and for class maps to imagery: of a source
-    of classes the networks see a band for each class. Several discriminators judge pairs at one
-    scale after another, and their features of translation and target shall be alike. In place of
-    the paper's comparison by a network trained on photographs there is the L1, which any number of
-    bands has. Its first weights follow from the `seed` of the data.
+    of classes the networks see a band for each class. Several discriminators, each for half
+    the size of the one before, compare pairs; their features of translation and target are matched.
+    An L1 loss, for any number of bands, replaces the paper's loss of a network that was trained on
+    photographs. Its first weights follow from the `seed` of the data.
 
     The local network is trained in two stages: first a `Pix2PixHD(gen_network="global")` on chips
     of half the size (`prepare_data(resize_to=...)`), then a `Pix2PixHD(gen_network="local",
@@ -83,7 +83,7 @@ class Pix2PixHD(Translator):
         ngf: Filters of the global network's first convolution; finer networks have half as many.
         ndf: Filters of each discriminator's first layer.
         n_layers: Layers of each that halve the image, see `Pix2Pix`.
-        norm: Normalisation of all networks, see `Pix2Pix`; the paper's is "instance".
+        norm: Normalization of all networks, see `Pix2Pix`; the paper's is "instance".
         upsample: How the generator doubles the sides, see `Pix2Pix`.
         padding: What the generator's convolutions see beyond the edge of a tile.
         dropout: Probability in the residual blocks, when training.

@@ -15,7 +15,7 @@ _REGISTERED: dict[str, type[Translator]] = {}
 
 
 def register(translator: TranslatorT) -> TranslatorT:
-    """Register a class of translators by its name, as a decorator."""
+    """Register a class of translators by its name; a decorator."""
     _REGISTERED[translator.__name__] = translator
     return translator
 

@@ -46,8 +46,8 @@ def main(pairs: int, steps: int) -> None:
         (f"memory off, {read.train.fake_l.num_workers} workers", anew),
     ):
         ratio = speed / trained
-        verdict = "reached" if ratio >= BAR else "MISSED"
-        print(f"{name}: loader {speed:.0f} images/s, ratio {ratio:.1f}, bar of {BAR} {verdict}")
+        result = "reached" if ratio >= BAR else "MISSED"
+        print(f"{name}: loader {speed:.0f} images/s, ratio {ratio:.1f}, bar of {BAR} {result}")
 
 
 def write_chips(folder: Path, pairs: int) -> Path:

@@ -63,12 +63,12 @@ class Recipe:
         on_real = self.discriminator(source, target)
         on_fake = self.discriminator(source, fake.detach())
         of_discriminator.zero_grad()
-        ((verdict(on_real, 1) + verdict(on_fake, 0)) / 2).backward()
+        ((label_loss(on_real, 1) + label_loss(on_fake, 0)) / 2).backward()
         of_discriminator.step()
         self.discriminator.requires_grad_(False)
         of_generator.zero_grad()
-        fooling = verdict(self.discriminator(source, fake), 1)
-        (fooling + 100 * F.l1_loss(fake, target)).backward()
+        adversarial = label_loss(self.discriminator(source, fake), 1)
+        (adversarial + 100 * F.l1_loss(fake, target)).backward()
         of_generator.step()
 
 
@@ -83,7 +83,7 @@ def as_written(network: nn.Module) -> nn.Module:
     return found
 
 
-def verdict(logits: Tensor, label: float) -> Tensor:
+def label_loss(logits: Tensor, label: float) -> Tensor:
     """Return the binary cross entropy to one label."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 

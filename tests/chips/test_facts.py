@@ -105,5 +105,5 @@ def test_facts_of_classes_are_remembered(write_raster: WriteRaster, tmp_path: Pa
         write_raster(f"{side}/a.tif", values((1, 8, 8), "uint8") % 3, colormap=table)
     (looked,), (known,) = (read_pairs(tmp_path).pairs for _ in range(2))
     assert looked.source.classes == known.source.classes
-    assert known.source.classes.colours == ((1, 255, 0, 0, 255), (2, 0, 255, 0, 255))
+    assert known.source.classes.colors == ((1, 255, 0, 0, 255), (2, 0, 255, 0, 255))
     assert known.source.classes.codes.values == (0, 1, 2)

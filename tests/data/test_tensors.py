@@ -12,7 +12,7 @@ from matplotlib import colormaps, pyplot
 from numpy.typing import NDArray
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.plotting import draw_table

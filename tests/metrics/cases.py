@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import Side
 from geotranslate.chips.bands.scaling import Scaling
 

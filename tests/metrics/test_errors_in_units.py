@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.chips.bands.bandstatistics import Statistics
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.metrics.errors import Units
 from geotranslate.raster.dtypes import to_dtype
 from tests.conftest import values

@@ -49,14 +49,16 @@ def test_every_class_has_a_band_and_others_have_none() -> None:
 
 def test_a_network_gets_the_bands_and_what_else_there_is() -> None:
     given, places = numbers()
-    generator, judge = unet(), PatchGAN(7, ndf=4, n_layers=1).eval()
+    generator, discriminator = unet(), PatchGAN(7, ndf=4, n_layers=1).eval()
     expected = run(generator.network, bands_of(places))
     torch.testing.assert_close(run(generator, given), expected)
-    target, wrapped = torch.randn(2, 3, 32, 32), OneHot(judge, RANGES)
-    torch.testing.assert_close(run(wrapped, given, target), run(judge, bands_of(places), target))
-    features = judge.features(bands_of(places), target)
+    target, wrapped = torch.randn(2, 3, 32, 32), OneHot(discriminator, RANGES)
+    torch.testing.assert_close(
+        run(wrapped, given, target), run(discriminator, bands_of(places), target)
+    )
+    features = discriminator.features(bands_of(places), target)
     torch.testing.assert_close(wrapped.features(given, target), features)
-    assert unwrapped(wrapped) is unwrapped(judge) is judge
+    assert unwrapped(wrapped) is unwrapped(discriminator) is discriminator
 
 
 def test_stride_and_radius_are_those_of_the_network() -> None:

@@ -41,8 +41,8 @@ def test_logits_of_every_scale_are_those_of_its_discriminator_alone(
     with torch.inference_mode():
         found = network(source, target)
         assert len(found) == scales
-        for judge, logits in zip(network.discriminators, found, strict=True):
-            assert torch.equal(judge(source, target), logits)
+        for discriminator, logits in zip(network.discriminators, found, strict=True):
+            assert torch.equal(discriminator(source, target), logits)
             sides = tuple(side // 2**n_layers - 2 if n_layers else side for side in (rows, cols))
             assert logits.shape == (2, 1, *sides)
             options = {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}
@@ -68,9 +68,9 @@ def test_every_scale_trains_the_translation_and_its_discriminator() -> None:
     network = MultiscaleDiscriminator(3, scales=3, ndf=2, n_layers=2)
     source, target = pairs(64, 64)
     target.requires_grad_(True)
-    for judge, logits in zip(network.discriminators, network(source, target), strict=True):
+    for discriminator, logits in zip(network.discriminators, network(source, target), strict=True):
         found = torch.autograd.grad(
-            logits.square().mean(), [target, *judge.parameters()], retain_graph=True
+            logits.square().mean(), [target, *discriminator.parameters()], retain_graph=True
         )
         assert all(gradient.isfinite().all() for gradient in found)
         assert found[0].any() and found[1].any()

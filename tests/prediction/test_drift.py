@@ -9,7 +9,7 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.prediction.drift import ground_size, warn_if_unlike

@@ -46,7 +46,7 @@ FIRST = ("scene", "smooth")
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut outputs into parts of 256 rows."""
-    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
 
 
 def drifting(height: int, width: int) -> NDArray[np.uint8]:
@@ -173,7 +173,7 @@ def test_resumed_run_reads_what_the_first_one_measured(
     ):
         model.predict_raster(scene, output, batch_size=2, **options)
     monkeypatch.undo()
-    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
     for other in {"tile", "scene", "smooth"} - {norm_stats}:
         with pytest.raises(InvalidInputError, match="made with another norm_stats, so they are no"):
             model.predict_raster(scene, output, resume=True, **{**options, "norm_stats": other})

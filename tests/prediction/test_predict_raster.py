@@ -40,7 +40,7 @@ OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut outputs into parts of 256 rows."""
-    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
 
 
 def smooth(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -179,11 +179,11 @@ def test_batch_size_does_not_change_a_byte(
 
 CHILD = """
 import sys, time
-import geotranslate.raster.pipeline.translate as pipeline
+from geotranslate.raster.pipeline import planning
 from geotranslate.cli import main
 from geotranslate.prediction.inference import Inference
 
-pipeline.part_height = lambda *_: 256
+planning.part_height = lambda *_: 256
 translate, delay = Inference.__call__, float(sys.argv.pop(1))
 
 def slowly(self, batch):

@@ -19,7 +19,7 @@ from shapely.geometry import Point, box
 
 import geotranslate
 from geotranslate import Pix2Pix, load_model
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction.inference import Inference

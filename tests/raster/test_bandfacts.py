@@ -18,7 +18,7 @@ def facts_of(path: Path, *indexes: int) -> BandFacts:
         return BandFacts.of(dataset, indexes)
 
 
-def test_plain_files_say_nothing_but_colours(write_raster: WriteRaster) -> None:
+def test_plain_files_say_nothing_but_colors(write_raster: WriteRaster) -> None:
     path = write_raster("a.tif", values((3, 4, 4), "uint8"), photometric="RGB")
     assert facts_of(path, 1, 2, 3) == BandFacts(colors=("red", "green", "blue"))
     assert facts_of(path, 3, 1) == BandFacts(colors=("blue", "red"))
@@ -36,7 +36,7 @@ def test_bands_that_are_used_are_told_of_in_their_order(write_raster: WriteRaste
     assert facts_of(path, 1) == BandFacts(colors=("gray",))
 
 
-def test_colour_table_is_not_a_colour_of_the_band(write_raster: WriteRaster) -> None:
+def test_color_table_is_not_a_color_of_the_band(write_raster: WriteRaster) -> None:
     path = write_raster("a.tif", values((1, 4, 4), "uint8"), colormap={1: (9, 9, 9, 255)})
     assert facts_of(path, 1).colors == ("gray",)
 
@@ -53,7 +53,7 @@ def test_facts_that_do_not_fit_are_refused() -> None:
         BandFacts.from_json({**TWO.to_json(), "colors": ["mauve", "red"]}, 2)
 
 
-def test_deviation_has_neither_offset_nor_colour() -> None:
+def test_deviation_has_neither_offset_nor_color() -> None:
     assert BandFacts().with_deviation() == BandFacts()
     mixed = BandFacts(
         (0.1, 2.0, 1.0), (0.0, 5.0, 0.0), ("m", "", ""), ("nir", "undefined", "undefined")

@@ -37,9 +37,7 @@ def test_floats_stay_what_they_are(dtype: str) -> None:
 
 
 @given(st.sampled_from(DTYPES), st.data())
-def test_avoided_value_moves_to_a_neighbour_and_others_stay(
-    dtype: str, data: st.DataObject
-) -> None:
+def test_avoided_value_moves_to_a_neighbor_and_others_stay(dtype: str, data: st.DataObject) -> None:
     array = values((50,), dtype, data.draw(st.integers(0, 999)))
     value = array[data.draw(st.integers(0, 49))]
     moved = avoid_value(array, float(value))

@@ -94,7 +94,7 @@ def test_warp_puts_pixels_where_they_lie_on_the_ground(write_raster: WriteRaster
     finer = Grid(UTM33, NORTH_UP @ Affine.translation(10, 10) @ Affine.scale(0.5), 80, 80)
     with rasterio.open(path) as dataset, align(dataset, finer) as aligned:
         seen = aligned.read(1)
-    # The centre of fine pixel (r, c) lies at (r + 0.5) / 2 + 10 - 0.5 of the coarse one.
+    # The center of fine pixel (r, c) lies at (r + 0.5) / 2 + 10 - 0.5 of the coarse one.
     fine = (np.arange(80) + 0.5) / 2 + 9.5
     expected = fine[:, None] * 100 + fine[None]
     np.testing.assert_allclose(seen, expected, atol=1e-2)

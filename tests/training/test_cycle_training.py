@@ -89,9 +89,10 @@ class Loop:
 
     def train(self, batches: list[tuple[Tensor, Tensor, Tensor]]) -> None:
         generators = [*self.forth.parameters(), *self.back.parameters()]
-        judges = [*self.of_source.parameters(), *self.of_target.parameters()]
-        of_generators, of_judges = (
-            torch.optim.Adam(parameters, 2e-4, (0.5, 0.999)) for parameters in (generators, judges)
+        discriminators = [*self.of_source.parameters(), *self.of_target.parameters()]
+        of_generators, of_discriminators = (
+            torch.optim.Adam(parameters, 2e-4, (0.5, 0.999))
+            for parameters in (generators, discriminators)
         )
         pool_a, pool_b = Pool(self.pool_size), Pool(self.pool_size)
         for a, target, numbers in batches:
@@ -99,12 +100,15 @@ class Loop:
             valid = target.isfinite()
             b = torch.where(valid, target, self.fill)
             fake_b, fake_a = self.forth(a), self.back(b)
-            of_judges.zero_grad()
+            of_discriminators.zero_grad()
             old_a, old_b = pool_a.query(fake_a.detach()), pool_b.query(fake_b.detach())
-            for judge, real, fake in ((self.of_source, a, old_a), (self.of_target, b, old_b)):
-                loss = self.losses["real"](judge(real), self.smoothing)
-                (0.5 * (loss + self.losses["fake"](judge(fake)))).backward()
-            of_judges.step()
+            for discriminator, real, fake in (
+                (self.of_source, a, old_a),
+                (self.of_target, b, old_b),
+            ):
+                loss = self.losses["real"](discriminator(real), self.smoothing)
+                (0.5 * (loss + self.losses["fake"](discriminator(fake)))).backward()
+            of_discriminators.step()
             loss = self.losses["generator"](self.of_target(fake_b))
             loss = loss + self.losses["generator"](self.of_source(fake_a))
             loss = loss + 10 * F.l1_loss(self.back(fake_b), a)

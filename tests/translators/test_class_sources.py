@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from geotranslate import GeotranslateWarning, Pix2Pix, load_model, prepare_data
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import OneHot

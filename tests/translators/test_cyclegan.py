@@ -58,10 +58,10 @@ def test_parameters_are_those_of_the_reference(write_chips: WriteChips) -> None:
 
 def test_ways_and_judges_have_the_bands_of_their_sides(unlike: CycleGAN) -> None:
     source, target = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
-    generators, judges = unlike.pair.generator, unlike.pair.discriminator
+    generators, discriminators = unlike.pair.generator, unlike.pair.discriminator
     assert generators.forth(source).shape == target.shape
     assert generators.back(target).shape == source.shape
-    assert judges["of_source"](source).shape == judges["of_target"](target).shape
+    assert discriminators["of_source"](source).shape == discriminators["of_target"](target).shape
     names = {"3 bands of int16", "1 band of float32", "ResNet and ResNet", "PatchGAN and PatchGAN"}
     assert all(name in repr(unlike) for name in names)
 

@@ -50,10 +50,10 @@ def unpaired(folder: Path, **options: Any) -> Any:
 def swapped_model(model: CycleGAN, data: Any) -> CycleGAN:
     """Return a model of swapped data with the weights of another."""
     other = CycleGAN(data, **SMALL)
-    ways, judges = model.pair.generator, model.pair.discriminator
+    ways, discriminators = model.pair.generator, model.pair.discriminator
     other.pair.generator.forth.load_state_dict(ways.back.state_dict())
     other.pair.generator.back.load_state_dict(ways.forth.state_dict())
-    other.pair.discriminator["of_source"].load_state_dict(judges["of_target"].state_dict())
+    other.pair.discriminator["of_source"].load_state_dict(discriminators["of_target"].state_dict())
     return other
 
 

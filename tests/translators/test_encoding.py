@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from geotranslate.checks import class_list
-from geotranslate.chips.bands.bandstatistics import Statistics
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import Side
 from geotranslate.chips.bands.scaling import ScalingKind, make_scaling
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import ClassBands
 from geotranslate.networks.unet import UNet

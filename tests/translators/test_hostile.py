@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, load_model
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError

@@ -74,11 +74,13 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 # Its training, by hand
 
 
-def scales_of(source: Tensor, target: Tensor, judges: nn.ModuleList) -> Iterator[list[Tensor]]:
+def scales_of(
+    source: Tensor, target: Tensor, discriminators: nn.ModuleList
+) -> Iterator[list[Tensor]]:
     """Return for each scale what the layers of its discriminator make of a pair."""
-    for judge in judges:
+    for discriminator in discriminators:
         hidden, found = torch.cat([source, target], 1), []
-        for layer in judge.layers:
+        for layer in discriminator.layers:
             hidden = layer(hidden)
             if isinstance(layer, nn.LeakyReLU):
                 found.append(hidden)
@@ -97,33 +99,33 @@ def adversarial(logits: Tensor, label: float, lsgan: bool) -> Tensor:
 
 def train_by_hand(
     generator: nn.Module,
-    judges: nn.ModuleList,
+    discriminators: nn.ModuleList,
     batches: list[tuple[Tensor, Tensor]],
     options: dict[str, Any],
 ) -> None:
     """Train with two networks, two optimizers and no fastai."""
     lsgan, smoothing = options.get("lsgan", True), options.get("label_smoothing", 0.0)
-    of_generator, of_judges = (
+    of_generator, of_discriminators = (
         torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
-        for network in (generator, judges)
+        for network in (generator, discriminators)
     )
     for source, target in batches:
         fake = generator(source)
         loss = torch.zeros(())
         for image, label in ((target, 1 - smoothing), (fake.detach(), 0.0)):
-            for features in scales_of(source, image, judges):
+            for features in scales_of(source, image, discriminators):
                 loss = loss + adversarial(features[-1], label, lsgan) / 2
-        of_judges.zero_grad()
+        of_discriminators.zero_grad()
         loss.backward()
-        of_judges.step()
+        of_discriminators.step()
         loss = options.get("lambda_l1", 100) * (fake - target).abs().mean()
         with torch.no_grad():
-            real = list(scales_of(source, target, judges))
-        for features, wanted in zip(scales_of(source, fake, judges), real, strict=True):
+            real = list(scales_of(source, target, discriminators))
+        for features, wanted in zip(scales_of(source, fake, discriminators), real, strict=True):
             loss = loss + adversarial(features[-1], 1.0, lsgan)
             if options.get("feat_loss", True):
                 for one, other in zip(features[:-1], wanted[:-1], strict=True):
-                    weight = options.get("lambda_feat", 10) / len(judges)
+                    weight = options.get("lambda_feat", 10) / len(discriminators)
                     loss = loss + weight * (one - other).abs().mean()
         of_generator.zero_grad()
         loss.backward()
@@ -472,8 +474,8 @@ def test_classes_are_translated(
     data = model.data
     assert unwrapped(model.pair.generator) is model.pair.generator.network
     first = next(m for m in model.pair.generator.modules() if isinstance(m, nn.Conv2d))
-    judge = next(m for m in model.pair.discriminator.modules() if isinstance(m, nn.Conv2d))
-    assert (first.in_channels, judge.in_channels) == (4, 4 + 3)
+    discriminator = next(m for m in model.pair.discriminator.modules() if isinstance(m, nn.Conv2d))
+    assert (first.in_channels, discriminator.in_channels) == (4, 4 + 3)
     # Gaps are of no class.
     source, target = (side.as_subclass(torch.Tensor) for side in data.one_batch())
     shown = model.pair.generator.bands(source, torch.float32).sum(dim=1)
@@ -492,7 +494,7 @@ def test_results_are_drawn(chips: Path) -> None:
     model = make(chips, "local").fit(1, **FIT)
     assert len(model.show_results(rows=1).axes) == 3
     assert len(model.plot_losses().axes) == len(model.history[0])
-    assert "LocalEnhancer of" in repr(model) and "MultiScale of" in repr(model)
+    assert "LocalEnhancer of" in repr(model) and "MultiscaleDiscriminator of" in repr(model)
 
 
 def test_defaults_are_what_the_guide_says(chips: Path) -> None:

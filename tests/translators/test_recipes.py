@@ -100,7 +100,7 @@ def test_batches_threads_and_parts_make_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
     way: dict[str, Any],
 ) -> None:
-    monkeypatch.setattr("geotranslate.raster.pipeline.translate.part_height", lambda *_: 256)
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
     scene = write_raster("scene.tif", values((3, 300, 200), "uint8"))
     options = {**OPTIONS, "tile_size": 96, **way}
     expected = model.predict_raster(scene, tmp_path / "whole.tif", **options).path.read_bytes()

@@ -1,14 +1,13 @@
-"""What the bands of chips hold: classes or quantities, statistics, scaling and the data card."""
+"""The bands of chips: classes or quantities, statistics, scaling and the data card."""
 
-from geotranslate.chips.bands.bandstatistics import Statistics
-from geotranslate.chips.bands.classvalues import (
-    COLOURS_TAG,
+from geotranslate.chips.bands.classes import (
+    COLORS_TAG,
     TAG,
     Classes,
     ClassFacts,
     Codes,
     classes_of,
-    colours_of,
+    colors_of,
     resampling_for,
 )
 from geotranslate.chips.bands.datacard import (
@@ -20,9 +19,10 @@ from geotranslate.chips.bands.datacard import (
     parsed_crs,
 )
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
+from geotranslate.chips.bands.statistics import Statistics
 
 __all__ = [
-    "COLOURS_TAG",
+    "COLORS_TAG",
     "SOURCE_PREFIX",
     "TAG",
     "TARGET_PREFIX",
@@ -36,7 +36,7 @@ __all__ = [
     "Side",
     "Statistics",
     "classes_of",
-    "colours_of",
+    "colors_of",
     "make_scaling",
     "parsed_crs",
     "resampling_for",

@@ -1,4 +1,4 @@
-"""What a model has to know about the data that it was trained on."""
+"""The data card: facts of the training data that a model keeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rasterio.crs import CRS
 
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
@@ -35,7 +35,7 @@ from geotranslate.schema import (
 Direction = Literal["AtoB", "BtoA"]
 """From source to target, or back."""
 SOURCE_PREFIX, TARGET_PREFIX = "source/", "target/"
-"""What names of chips begin with where the sides are no pairs."""
+"""Prefixes of the names of chips where the sides are no pairs."""
 DTYPES = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64"),
@@ -91,7 +91,7 @@ class Side:
     mean: tuple[float, ...]
     scaling: Scaling
     band_facts: BandFacts = field(default_factory=BandFacts)
-    """What the files say of the bands' values: scale, offset, unit and colour."""
+    """Scale, offset, unit and color of the bands."""
     extent: tuple[tuple[float, float], ...] | None = None
     """Smallest and largest valid value of every band in training; None where it is not known."""
 
@@ -108,7 +108,7 @@ class Side:
 
     @property
     def kind(self) -> str:
-        """What the values are, as sentences have it."""
+        """The kind of the values, as sentences say it."""
         if self.classes is not None:
             return "classes"
         return "a picture" if self.is_picture else "measurements"
@@ -123,24 +123,24 @@ class Side:
 
     @property
     def class_numbers(self) -> tuple[int, ...]:
-        """The classes, sorted: those seen, or where they are too many those of the colour table.
+        """The classes, sorted: the numbers in the chips, or in the color table if they are many.
 
-        Empty for quantities, and where they are not known. A nodata value that has a colour is no
+        Empty for quantities, and where they are not known. A nodata value that has a color is no
         class.
         """
         if self.classes is None or self.classes.values:
             return () if self.classes is None else self.classes.values
-        return tuple(sorted({row[0] for row in self.classes.colours or ()} - {self.nodata}))
+        return tuple(sorted({row[0] for row in self.classes.colors or ()} - {self.nodata}))
 
     @property
     def fill(self) -> tuple[float, ...]:
-        """What a network sees where a source is invalid, in its units.
+        """Values that replace invalid source pixels, in their units.
 
-        The mean of every band; for classes a number that is none and has no colour.
+        The mean of every band; for classes a number that is none and has no color.
         """
         if self.classes is None or not self.class_numbers:
             return self.mean
-        taken = {row[0] for row in self.classes.colours or ()}
+        taken = {row[0] for row in self.classes.colors or ()}
         beyond = itertools.count(self.class_numbers[-1] + 1)
         return (float(next(number for number in beyond if number not in taken)),)
 
@@ -205,12 +205,12 @@ SIDE: Fields = {
     "extent": Later(optional(several(_extent)), None),
     "median": Later(optional(several(real())), None),
 }
-"""What a side is in JSON."""
+"""Fields of a side in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataCard:
-    """Both sides, and how the chips were cut and split."""
+    """The data card: both sides, and the size, place and split of the chips."""
 
     source: Side
     target: Side
@@ -285,7 +285,7 @@ DATA_CARD: Fields = {
     "target_crs": Later(optional(crs_text), None),
     "target_resolution": Later(_lengths, None),
 }
-"""What a data card is in JSON."""
+"""Fields of a data card in JSON."""
 
 
 def _turned(names: Sequence[str]) -> tuple[str, ...]:

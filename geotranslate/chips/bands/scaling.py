@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Fields, Later, optional, real, record, several, truth
 
@@ -178,7 +178,7 @@ SCALING: Fields = {
     "floor": optional(several(real(above=0), 1)),
     "bounded": Later(truth, True),
 }
-"""What a scaling is in JSON."""
+"""Fields of a scaling in JSON."""
 
 
 def make_scaling(

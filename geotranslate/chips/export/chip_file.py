@@ -1,4 +1,4 @@
-"""Write one chip as a GeoTIFF that says all that its raster said of its bands."""
+"""Write a chip as a GeoTIFF with the band metadata of its raster."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 
-from geotranslate.chips.bands import COLOURS_TAG, TAG, colours_of
-from geotranslate.chips.export.scene_sides import Side
+from geotranslate.chips.bands import COLORS_TAG, TAG, colors_of
+from geotranslate.chips.export.scene_sides import SceneSide
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff
 
 
 def write_chip(
-    path: Path, side: Side, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
+    path: Path, side: SceneSide, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Write values `(bands, rows, cols)` and their validity as a chip of a side.
 
@@ -37,7 +37,7 @@ def write_chip(
         dtype=data.dtype,
         nodata=nodata,
         compress="lzw",
-        **_colour_options(side),
+        **_color_options(side),
     ) as chip:
         _describe(chip, side)
         chip.write(data)
@@ -45,8 +45,8 @@ def write_chip(
             chip.write_mask(valid)
 
 
-def _describe(chip: DatasetWriter, side: Side) -> None:
-    """Write what is known of the bands, before their pixels, as GDAL then keeps it in the file."""
+def _describe(chip: DatasetWriter, side: SceneSide) -> None:
+    """Write the metadata of the bands, before their pixels, as GDAL then keeps it in the file."""
     chip.descriptions = [name or None for name in side.band_names]
     facts = side.band_facts
     if facts.scales:
@@ -61,7 +61,7 @@ def _describe(chip: DatasetWriter, side: Side) -> None:
         chip.colorinterp = [ColorInterp[name] for name in facts.colors]
     if side.colormap is not None and chip.dtypes[0] not in ("uint8", "uint16"):
         # TIFF has tables for these two alone.
-        chip.update_tags(**{COLOURS_TAG: json.dumps(colours_of(side.colormap))})
+        chip.update_tags(**{COLORS_TAG: json.dumps(colors_of(side.colormap))})
     if side.said_classes is not None:
         chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
 
@@ -82,8 +82,8 @@ def _hidden(
     return (data, None) if (seen & valid).any() else (marked, nodata)
 
 
-def _colour_options(side: Side) -> dict[str, str]:
-    """Return what keeps GDAL from guessing that three bands are colours, or a fourth is alpha."""
+def _color_options(side: SceneSide) -> dict[str, str]:
+    """Return options that keep GDAL from guessing that bands are colors or alpha."""
     if side.bands < 3:
         return {}
     return {"photometric": "RGB" if side.band_facts.is_rgb else "MINISBLACK", "alpha": "NO"}

@@ -56,7 +56,7 @@ _BAND_NAMES_KEY = "WellKnownBandNames (FYI, these band names can be used in Extr
 
 @dataclass(frozen=True)
 class ExportSide:
-    """What the metadata say of one raster: the names of its bands and their statistics."""
+    """The band names and statistics of one raster."""
 
     band_names: tuple[str, ...]
     statistics: Statistics

@@ -32,7 +32,7 @@ from geotranslate.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class ChipExport(os.PathLike[str]):
-    """A written chip folder: use it as a path, or read what became of every tile."""
+    """A written chip folder, which is a path and counts the tiles that were left out."""
 
     folder: Path
     pairs: int
@@ -73,7 +73,7 @@ def export_chips(
     `images2/` with the target chips of the same names, the Esri metadata with the statistics of
     both, and `chips.gpkg` with the footprint, scene, window, valid shares and split of every
     pair. The chips are GeoTIFFs on the source's grid, in the dtypes, with the nodata values, band
-    names, scales, offsets, units and colours of their rasters. The folder changes when all is
+    names, scales, offsets, units and colors of their rasters. The folder changes when all is
     complete.
 
     Args:
@@ -96,7 +96,7 @@ def export_chips(
             Not for two rasters.
         resampling: GDAL's name of the method for warping; nearest for classes, else bilinear.
         source_classes: Whether the source's values are classes, which the chips then tell
-            `prepare_data`. By default they are if it has a colour table, or is one band of
+            `prepare_data`. By default they are if it has a color table, or is one band of
             integers with at most 4 different values, or with at most 64 that form patches and do
             not change in steps of 1, as heights do.
         target_classes: The same for the target.

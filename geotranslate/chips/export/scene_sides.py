@@ -29,22 +29,22 @@ Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 
 @dataclass(frozen=True, slots=True)
 class SideOptions:
-    """What is asked of a side of all scenes."""
+    """Options of one side, for all scenes."""
 
     resampling: Resampling
-    """How its rasters are laid onto another grid."""
+    """Method by which its rasters are resampled to another grid."""
     classes: bool | None = None
-    """Whether its values are said to be classes, which its chips shall tell."""
+    """The option `source_classes` or `target_classes`, which its chips remember."""
 
 
 class RasterSide:
-    """A raster laid onto a grid.
+    """A raster, resampled to a grid where its own differs.
 
     Args:
         source: The raster.
         grid: Grid of the scene.
-        options: What is asked of it.
-        stack: What closes the warped view in the end.
+        options: Its options.
+        stack: Closes the warped view in the end.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class VectorSide:
     """A vector layer burnt into a grid: a column's values, or 1, on a ground of 0.
 
     Where shapes overlap the later row of the layer stands. A pixel belongs to the shape that
-    holds its centre. Every pixel is valid.
+    holds its center. Every pixel is valid.
 
     Args:
         layer: Shapes in any CRS.
         grid: Grid of the scene.
         burn: Column of numbers; None burns 1.
         name: What errors call the layer.
-        classes: Whether its values are said to be classes.
+        classes: The option `source_classes` or `target_classes`.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class VectorSide:
         return burnt[None], valid
 
 
-Side: TypeAlias = "RasterSide | VectorSide"
+SceneSide: TypeAlias = "RasterSide | VectorSide"
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Scene:
     """Two sides on one grid."""
 
     grid: Grid
-    source: Side
-    target: Side
+    source: SceneSide
+    target: SceneSide
     warped: bool
 
 
@@ -189,12 +189,12 @@ def turned(grid: Grid, degrees: float) -> Grid:
     return Grid(grid.crs, grid.transform @ turn, grid.height, grid.width)
 
 
-def bands_of(side: Side | RasterReader) -> str:
+def bands_of(side: SceneSide | RasterReader) -> str:
     """Return number and dtype of a side's bands as sentences say it."""
     return f"{counted(range(side.bands), 'band')} of {side.dtype}"
 
 
-def differ_in_names(side: Side | RasterReader, other: Side | RasterReader) -> bool:
+def differ_in_names(side: SceneSide | RasterReader, other: SceneSide | RasterReader) -> bool:
     """Tell whether both name all their bands, and differently."""
     named = all(side.band_names) and all(other.band_names)
     return named and side.band_names != other.band_names

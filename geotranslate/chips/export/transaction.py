@@ -1,4 +1,4 @@
-"""Put finished chips into their folder, one export at a time, so that a crash spoils nothing."""
+"""The transaction of an export: all of its chips are put into the folder, or none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from geotranslate.raster.writing import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
 EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
-"""What an export replaces."""
+"""Names that an export replaces."""
 FORMER = "former_"
 """Before the names of what is replaced, while it is aside."""
 ARRIVING_FILE = ".geotranslate-arriving"

@@ -1,9 +1,8 @@
-"""Write pairs of chips and what is known of them, all at once in the end."""
+"""Write pairs of chips, and their metadata in the end."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,15 @@ from geotranslate.chips.bands import Statistics
 from geotranslate.chips.export.candidates import Candidate
 from geotranslate.chips.export.chip_file import write_chip
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
-from geotranslate.chips.export.scene_sides import Pixels, Scene, Side, bands_of, differ_in_names
+from geotranslate.chips.export.scene_sides import (
+    Pixels,
+    Scene,
+    SceneSide,
+    bands_of,
+    differ_in_names,
+)
 from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
-from geotranslate.chips.split import DIGITS, VALID_SHARES, read_rows, write_footprints
+from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
@@ -23,8 +28,8 @@ from geotranslate.raster.reader import RasterReader
 class ChipWriter:
     """Collects pairs in a folder that is not yet the final one.
 
-    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colours and
-    colour table of their sides.
+    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colors and
+    color table of their sides.
 
     Args:
         folder: Existing folder to write into.
@@ -35,7 +40,7 @@ class ChipWriter:
     def __init__(self, folder: Path, tile_size: int, scene: Scene) -> None:
         self.folder, self.tile_size, self.scene = folder, tile_size, scene
         self.files: list[str] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.grids: list[Grid] = []
         self.statistics: tuple[list[Statistics], list[Statistics]] = ([], [])
         self.former: list[tuple[str, str]] | None = None
@@ -73,7 +78,7 @@ class ChipWriter:
             self.grids.append(grid)
             self._next = max(self._next, int(stem) + 1 if stem.isdecimal() else 0)
 
-    def _check_alike(self, chip: RasterReader, side: Side) -> None:
+    def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
         width, height = chip.grid.width, chip.grid.height
         expected = (self.tile_size, self.tile_size, side.bands, side.dtype)
         if (width, height, chip.bands, chip.dtype) != expected:

@@ -1,4 +1,4 @@
-"""What lies in a folder: chips, sub-folders, and everything else."""
+"""The content of a folder: chips, sub-folders and other files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_FOLDERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The sorted names of what lies directly in a folder; hidden files and folders aside."""
+    """The sorted names of files and folders directly in a folder, without hidden ones."""
 
     path: Path
     chips: tuple[str, ...]
@@ -34,7 +34,7 @@ class Folder:
     others: tuple[str, ...]
     """Files that are no chips: metadata, world files, overviews."""
     special: tuple[str, ...] = ()
-    """What is neither file nor folder: named pipes, sockets, devices."""
+    """Named pipes, sockets and devices, which are neither file nor folder."""
 
     @classmethod
     def of(cls, path: Path) -> Folder:
@@ -141,7 +141,7 @@ class Folder:
         return [name for name in names if not _lies_beside(name)]
 
     def no_files(self, *, deep: bool = False) -> list[str]:
-        """Return what is named as a chip but is no file: named pipes, sockets and devices.
+        """Return named pipes, sockets and devices that are named like chips.
 
         Args:
             deep: Whether those in sub-folders count as well, as `sub/1.tif`.
@@ -151,7 +151,7 @@ class Folder:
 
     @property
     def content(self) -> str:
-        """What is in it, in the words of a sentence."""
+        """Its content, as sentences say it."""
         files = (*self.others, *self.special)
         shown = [*self.folders[:6], *files[:4]]
         if len(self.folders + files) > len(shown):

@@ -6,6 +6,7 @@ from geotranslate.chips.split.footprints import (
     DIGITS,
     FOOTPRINTS_FILE,
     VALID_SHARES,
+    Row,
     read_rows,
     write_footprints,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "LEAST_LEFT",
     "VALID_SHARES",
     "GroundShares",
+    "Row",
     "Split",
     "SplitMethod",
     "SplitOptions",

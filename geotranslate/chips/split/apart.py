@@ -72,7 +72,7 @@ def keep_apart(split: Split, outlines: gpd.GeoSeries, buffer: float = 0.0) -> Sp
     This is for chips from both sides of which something is learned.
 
     Args:
-        split: What someone chose.
+        split: The split that was chosen.
         outlines: Those of the chips, in one CRS.
         buffer: Least distance between training and validation chips in CRS units.
 
@@ -102,7 +102,7 @@ def hide_validation(
     and shown are left out.
 
     Args:
-        split: What someone chose.
+        split: The split that was chosen.
         outlines: Footprints of all pairs, in one CRS.
         grids: Their pixels.
         valid: Asked for pairs that share ground with validation, in threads.

@@ -1,4 +1,4 @@
-"""Read and write `chips.gpkg`: where the pairs of an export lie, and what they are for."""
+"""Read and write `chips.gpkg`, the outlines and labels of the pairs of an export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -20,17 +20,20 @@ from geotranslate.chips.vectors import Ground, footprints
 from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 
+Row: TypeAlias = dict[str, Any]
+"""The columns of a pair: our own, and those that someone added."""
+
 FOOTPRINTS_FILE = "chips.gpkg"
 NAME, LABEL = "name", "split"
 VALID_SHARES = ("valid_source", "valid_target")
 DIGITS = 9
 """Of the numbers that an export names its pairs by."""
 VALIDATION_SHARE, SEED = 0.1, 42
-"""Defaults of `prepare_data`, with which the footprints are labelled."""
+"""Defaults of `prepare_data`, with which the footprints are labeled."""
 
 
 def read_labels(folder: Path) -> dict[str, str | None]:
-    """Return what the column `split` of a folder's footprints says, by the pairs' names.
+    """Return the column `split` of a folder's footprints, by the names of the pairs.
 
     Raises:
         RasterFileError: The file cannot be read.
@@ -45,8 +48,8 @@ def read_labels(folder: Path) -> dict[str, str | None]:
     return {name: row[LABEL] for name, row in rows.items()}
 
 
-def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what an earlier export's footprints say of its pairs, by name.
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Return the rows of an earlier export's footprints, by the names of its pairs.
 
     Raises:
         RasterFileError: The file cannot be read.
@@ -84,7 +87,7 @@ def _stem(name: object) -> str:
 
 def write_footprints(
     folder: Path,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     grids: Sequence[Grid],
     valid: ValidPixels | None = None,
 ) -> None:
@@ -92,7 +95,7 @@ def write_footprints(
 
     Args:
         folder: Where to.
-        rows: What is known of each pair: the label under `split` where it was chosen before, and
+        rows: The columns of each pair: the label under `split` where it was chosen before, and
             the shares of valid pixels under `valid_source` and `valid_target`.
         grids: Where each lies.
         valid: Asked which pixels of a pair are valid, for new pairs on ground of validation; by
@@ -102,7 +105,7 @@ def write_footprints(
     frame = gpd.GeoDataFrame(list(rows), geometry=list(outlines), crs=outlines.crs)
     frame[LABEL] = _labels(rows, outlines, grids, valid)
     with warnings.catch_warnings():
-        # Chips without a CRS are said elsewhere.
+        # Other code warns of chips without a CRS.
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # In memory first: GDAL does not say what it fails to write as it closes a file.
         content = io.BytesIO()
@@ -111,7 +114,7 @@ def write_footprints(
 
 
 def _labels(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     outlines: gpd.GeoSeries,
     grids: Sequence[Grid],
     valid: ValidPixels | None,

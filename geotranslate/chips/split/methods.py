@@ -55,7 +55,7 @@ class Split:
         """Return the split that a label for each pair says; others than ours are left out.
 
         Raises:
-            InvalidInputError: No pair is labelled for training, or none for validation.
+            InvalidInputError: No pair is labeled for training, or none for validation.
         """
         places: dict[str | None, list[int]] = {TRAIN: [], VALIDATION: [], None: []}
         for position, label in enumerate(labels):

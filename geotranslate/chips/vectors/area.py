@@ -1,4 +1,4 @@
-"""The area of interest: where it is, and which chips lie in it."""
+"""The area of interest, and the chips that lie in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where chips lie: outlines that can be compared, and which of them share ground."""
+"""Outlines of chips on the ground, in one CRS, and those that share ground."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rasterio._err import CPLE_BaseError  # what transforming raises is not publ
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
-from shapely import STRtree, buffer, centroid, distance, get_coordinates, length
+from shapely import STRtree, buffer, get_coordinates, length
 from shapely.geometry import Polygon
 
 from geotranslate.errors import GridMismatchError
@@ -25,7 +25,7 @@ def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
     """Return the outlines of grids in one CRS, in which equal ground has equal coordinates.
 
     It is their own, if that is one. Where they differ, or reach over the 180th meridian in
-    degrees, it is an equal-area map about their middle, in metres: it has no edge but the point
+    degrees, it is an equal-area map about their middle, in meters: it has no edge but the point
     of the Earth that is furthest from them, and it knows poles and meridians as any other place.
 
     Raises:
@@ -95,7 +95,7 @@ def _direction(grid: Grid) -> tuple[float, float, float]:
 
 
 class Ground:
-    """Which outlines share ground, and which lie next to each other.
+    """An index of outlines that finds those that share ground.
 
     Args:
         footprints: Outlines in one CRS.
@@ -111,12 +111,6 @@ class Ground:
         """Return the positions of all outlines that share ground, `(pairs, 2)`, both ways."""
         found = self._tree.query(self._inner, predicate="intersects").T
         return found[found[:, 0] != found[:, 1]]
-
-    def nearest(self, chip: int, count: int) -> list[int]:
-        """Return the positions of the outlines nearest to one, itself the first."""
-        middles = centroid(self._inner)
-        away = distance(middles, middles[chip])
-        return np.argsort(away, kind="stable")[:count].tolist()
 
     def sharing(self, chips: Iterable[int]) -> set[int]:
         """Return the positions of all that share ground with some, these among them."""

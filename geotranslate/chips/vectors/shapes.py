@@ -1,4 +1,4 @@
-"""Vector layers: read, and brought onto the ground of a raster."""
+"""Read vector layers, and bring them into the CRS of a raster."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from geotranslate.raster.opening import open_raster, readable_name, refuse_speci
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
 STEPS = 1000
 """Pieces that a straight side gets over the width of the ground that it is wanted on: between two
-ground of 1000 km bends by a hundredth of a metre or so."""
+ground of 1000 km bends by a hundredth of a meter or so."""
 MARGIN = 0.1
-"""How far around that ground shapes are kept, as a share of its size."""
+"""Margin around that ground within which shapes are kept, as a share of its size."""
 LATTICE = 33j
 """Points along each side, as numpy counts them."""
 
@@ -101,7 +101,7 @@ def spread_over(grid: Grid) -> NDArray[np.float64]:
 def in_crs(
     shapes: gpd.GeoSeries, crs: CRS | None, points: NDArray[np.float64], name: str
 ) -> gpd.GeoSeries:
-    """Return what shapes have near some points, in the CRS of those.
+    """Return the parts of shapes near some points, in the CRS of the points.
 
     What is straight in one CRS bends in another, so sides get points along them. What is far away
     may have no place in the other CRS, as the world has none in a UTM zone, so it is cut off.
@@ -189,7 +189,7 @@ def _without_seam(longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _near(shapes: Shapes, window: NDArray[np.float64] | None, turns: tuple[int, ...]) -> Shapes:
-    """Return what shapes have in a window, whole turns of the globe away from it too."""
+    """Return the parts of shapes in a window, whole turns of the globe away from it too."""
     if window is None:
         return shapes
     found = _clipped(shapes, window)

@@ -1,4 +1,4 @@
-"""Compute the parts of an output on whatever executes functions."""
+"""Computation of parts by an executor, in other processes or on other machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geotranslate.raster.pipeline.translate_options import Executor, Future
 from geotranslate.raster.writing import unwritten
 
 LOOK = 1.0
-"""Seconds after which a worker looks whether its part is still asked for."""
+"""Seconds after which a worker checks whether its part is still wanted."""
 
 GO_ON = "go on with resume=True (--resume)"
 
@@ -25,19 +25,19 @@ GO_ON = "go on with resume=True (--resume)"
 def compute_everywhere(
     job: Job, parts: list[int], executor: Executor, told: Callable[[int], None]
 ) -> Seconds:
-    """Compute every part by a call of its own; any failure stops what has not begun.
+    """Submit every part as a call of its own; any failure cancels the calls that have not begun.
 
     Args:
-        job: What to compute. Its raster, and the folder of the parts, have to be reachable by the
-            same names wherever the executor works.
+        job: The job. Workers need to reach its raster and the folder of the parts by the same
+            names.
         parts: Numbers of the parts.
-        executor: What calls functions.
-        told: Called with the number of tiles that are done.
+        executor: The executor.
+        told: Called with the number of tiles finished since the last call.
     """
     done: queue.Queue[Future] = queue.Queue()
     futures: list[Future] = []
     seconds = Seconds()
-    # A name of its own: Dask takes equal calls for one, and a failed one for failed for ever.
+    # A unique name, as Dask merges equal calls, and remembers failed ones.
     asked = job.folder / f"{uuid.uuid4().hex}.asked"
     try:
         asked.touch()
@@ -70,8 +70,8 @@ def _submit(executor: Executor, job: Job, part: int, asked: Path) -> Future:
 
 
 def _stop(futures: Sequence[Future]) -> None:
-    """Cancel what has not begun and wait for the rest, which would write into a later run."""
-    # Dask says nothing as it cancels, and lets nobody wait for what still runs.
+    """Cancel calls that have not begun; wait for others, which would disturb a later run."""
+    # Dask returns None from `cancel`, and its running calls cannot be waited for.
     running = [future for future in futures if future.cancel() is False]
     for future in running:
         with suppress(Exception):
@@ -79,7 +79,7 @@ def _stop(futures: Sequence[Future]) -> None:
 
 
 def _compute_one(job: Job, part: int, asked: Path) -> tuple[int, Seconds]:
-    """Compute one part as long as a file is there; return its number of tiles and its time."""
+    """Compute one part while a file exists; return its number of tiles and its times."""
     tiles, looked = 0, -math.inf
 
     def count(more: int) -> None:

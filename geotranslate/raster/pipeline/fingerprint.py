@@ -1,4 +1,4 @@
-"""What the pixels of an output depend on, and whether it is still so."""
+"""Fingerprints of everything that the pixels of an output depend on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from geotranslate.raster.tiling import Plan
 from geotranslate.raster.writing import OutputProfile
 
 LOOKS, LOOK = 4, 64
-"""A raster is known by so many windows along an axis, and by so many px of each."""
+"""Number of windows along each axis that identify a raster, and their side in px."""
 
 
 def recipe_of(
@@ -29,7 +29,7 @@ def recipe_of(
     reading: ReadOptions,
     identity: str | Mapping[str, str],
 ) -> dict[str, str]:
-    """Return what the written pixels depend on, by the names that users know."""
+    """Return digests of everything the written pixels depend on, by names that users know."""
     named = {"model": identity} if isinstance(identity, str) else identity
     facts = {name: fact for name, fact in output.to_json().items() if name != "tags"}
     grid = source.grid
@@ -45,9 +45,9 @@ def recipe_of(
 
 
 def fingerprint(source: RasterReader, window: Window) -> str:
-    """Return what tells a raster from others of its grid: its name, and some pixels of a window.
+    """Return a digest of a raster's name and of some pixels of a window.
 
-    It is the same on every machine, however the raster is stored, and needs no file.
+    It is the same on every machine and for every format, and needs no file.
     """
     seen = hashlib.sha256(_plain_name(source.name).encode())
     tops, lefts = (
@@ -59,28 +59,28 @@ def fingerprint(source: RasterReader, window: Window) -> str:
         for left in lefts:
             place = Window(window.col_off + left, window.row_off + top, width, height)
             data, valid = source.read(place)
-            # What stands in invalid pixels is no part of the raster.
+            # Values of invalid pixels do not belong to the raster.
             seen.update(fill_gaps(data, valid, 0).astype("<f4").tobytes())
             seen.update(valid.tobytes())
     return seen.hexdigest()
 
 
 def _plain_name(name: str) -> str:
-    """Return a raster's name without its folder or driver, and without what a URL is signed by."""
+    """Return a raster's name without its folder, its driver and the query of a URL."""
     if name.startswith("/vsimem/"):
-        return ""  # drawn anew for every raster in memory
+        return ""  # random for every raster in memory
     last = re.split(r"[/\\]", name.split("?")[0])[-1]
     return re.sub(r'^[A-Za-z]\w+:"?', "", last)
 
 
 def state_of(files: Iterable[Path]) -> str:
-    """Return a fingerprint of files as they are now."""
+    """Return a digest of the names, sizes and times of files."""
     states = {(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files}
     return digest(sorted(states))
 
 
 def is_newer(path: Path, files: Iterable[Path]) -> bool:
-    """Tell whether a file is there and none of the others was changed after it."""
+    """Tell whether a file exists and none of the others was changed after it."""
     if not path.exists():
         return False
     made = path.stat().st_mtime_ns
@@ -88,5 +88,5 @@ def is_newer(path: Path, files: Iterable[Path]) -> bool:
 
 
 def digest(values: Any) -> str:
-    """Return a fingerprint of plain values."""
+    """Return a digest of JSON values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

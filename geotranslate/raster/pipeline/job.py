@@ -1,4 +1,4 @@
-"""Compute parts of an output: read ahead, apply, merge and write behind."""
+"""Computation of parts: tiles are read ahead, translated, merged and written behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from geotranslate.raster.writing import OutputProfile, PartFile, part_path
 
 @dataclass(frozen=True)
 class Job:
-    """What it takes to compute parts of an output, on this machine or on another one."""
+    """Everything needed to compute parts of an output, on this machine or another."""
 
     raster: RasterLike
     reading: ReadOptions
@@ -57,7 +57,7 @@ class Job:
         return RasterReader(self.raster, self.reading.bands)
 
     def regions(self, parts: range) -> Iterator[Region]:
-        """Yield what is computed at a time: all rows at once where one stripe is enough."""
+        """Yield the regions to compute in order: all parts at once if one stripe is enough."""
         plan = self.plan
         wanted = [plan.parts[part] for part in parts]
         left, right = plan.region.left, plan.region.right
@@ -69,17 +69,17 @@ class Job:
 
 
 def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: None) -> Seconds:
-    """Compute neighbouring parts; each gets its name in the job's folder when it is complete.
+    """Compute consecutive parts; each appears in the job's folder when it is complete.
 
     Args:
-        job: What to compute.
+        job: The job.
         parts: Numbers of the parts, without gaps.
-        told: Called with the number of tiles that are done.
+        told: Called with the number of tiles finished since the last call.
 
     Raises:
         RasterFileError: The raster cannot be read or a part not written.
         TranslationError: `apply` failed; the sentence names the tile.
-        InvalidInputError: `apply` returned something else than it has to.
+        InvalidInputError: `apply` returned an array of a wrong shape.
     """
     seconds = Seconds()
     began = time.perf_counter()
@@ -126,13 +126,13 @@ def _translate(job: Job, batch: TileBatch) -> Batch:
     try:
         placed = getattr(job.apply, "needs_places", False)
         given = job.apply(batch.values, *([batch.places] if placed else []))
-        # What is written behind may wait while `apply` fills the same memory anew.
+        # Results wait to be written while `apply` may reuse their memory.
         returned = given if given is batch.values else np.array(given, np.float32)
     except GeotranslateError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {said(error)}"
-        raise TranslationError(f"Translating {_named(batch)} failed: {what}.") from error
+        why = f"{type(error).__name__}: {said(error)}"
+        raise TranslationError(f"Translating {_named(batch)} failed: {why}.") from error
     sides = job.plan.out_rows.tile, job.plan.out_cols.tile
     expected = (len(batch.places), job.output.bands, *sides)
     if returned.shape != expected:
@@ -144,7 +144,7 @@ def _translate(job: Job, batch: TileBatch) -> Batch:
 
 
 def _named(batch: TileBatch) -> str:
-    """Return the words for the tiles of a batch."""
+    """Return the words for the tiles of a batch in a sentence."""
     row, col = batch.places[0]
     tile = f"the tile in tile row {row}, tile column {col}"
     if len(batch.places) > 1:
@@ -153,20 +153,22 @@ def _named(batch: TileBatch) -> str:
 
 
 class _Merger:
-    """Takes rows and batches of translated tiles in order; writes what is finished."""
+    """Merges rows and batches of translated tiles in order; writes finished rows."""
 
     def __init__(
         self, job: Job, region: Region, files: _PartFiles, told: Callable[[int], None]
     ) -> None:
         plan = job.plan
-        self.band = RowBuffer(job.output.bands, plan.out_rows, plan.out_cols, region, plan.part_of)
+        self.buffer = RowBuffer(
+            job.output.bands, plan.out_rows, plan.out_cols, region, plan.part_of
+        )
         self.plan, self.region, self.files, self.told = plan, region, files, told
         self._rows: deque[TileRow] = deque()
         self._missing = 0
         self._own_rows, self._own_cols = plan.owned(region)
 
     def take(self, item: TileRow | TileBatch) -> None:
-        # A network may return NaN or infinity: they are counted where they would be written.
+        # A network may return NaN or infinity, which are counted as they are written.
         with np.errstate(invalid="ignore", over="ignore"):
             if isinstance(item, TileRow):
                 self._rows.append(item)
@@ -174,7 +176,7 @@ class _Merger:
                     self._begin()
                 return
             for (row, col), tile in zip(item.places, item.values, strict=True):
-                self.band.add(row, col, tile)
+                self.buffer.add(row, col, tile)
                 self.told(row in self._own_rows and col in self._own_cols)
                 self._missing -= 1
                 if not self._missing:
@@ -182,10 +184,10 @@ class _Merger:
                     self._begin()
 
     def _begin(self) -> None:
-        """Begin the row that comes first; finish it, and the next ones, if no tile of it comes."""
+        """Begin the next row of tiles; finish rows that have no tiles to translate."""
         while self._rows:
             row = self._rows[0]
-            self.band.begin(row.valid)
+            self.buffer.begin(row.valid)
             self._missing = len(row.wanted)
             self._count(row)
             if self._missing:
@@ -193,8 +195,8 @@ class _Merger:
             self._finish()
 
     def _finish(self) -> None:
-        for top, data, valid in self.band.finish(self._rows.popleft().row):
-            self.files.write(top, self.region.left, data, valid, self.band.mismatches)
+        for top, data, valid in self.buffer.finish(self._rows.popleft().row):
+            self.files.write(top, self.region.left, data, valid, self.buffer.mismatches)
 
     def _count(self, row: TileRow) -> None:
         if row.row not in self._own_rows:
@@ -213,7 +215,7 @@ class _PartFiles:
 
     def __init__(self, job: Job, parts: range) -> None:
         self._job = job
-        # A report is large: only parts that are not complete have one.
+        # Reports are large: only incomplete parts have one.
         self.reports: defaultdict[int, PartReport] = defaultdict(PartReport)
         width = job.plan.region.width
         self._left = {part: len(job.plan.parts[part]) * width for part in parts}
@@ -227,7 +229,7 @@ class _PartFiles:
         valid: NDArray[np.bool_],
         mismatches: dict[int, Mismatch],
     ) -> None:
-        """Write finished rows that begin at a place in the scene, each to its part."""
+        """Write finished rows to their parts, from a row and column of the scene on."""
         plan = self._job.plan
         finite = np.asarray(np.isfinite(data).all(axis=0))
         bottom = top + len(valid)
@@ -260,6 +262,6 @@ class _PartFiles:
         file.close()
 
     def discard(self) -> None:
-        """Remove the files of parts that are not complete."""
+        """Remove the files of incomplete parts."""
         for file in self._open.values():
             file.discard()

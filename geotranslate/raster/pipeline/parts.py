@@ -1,4 +1,4 @@
-"""The folder of parts beside an output: which are there, and whose they are."""
+"""The folder of finished parts beside an output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from geotranslate.errors import (
     warn,
 )
 from geotranslate.raster.pipeline.fingerprint import digest
-from geotranslate.raster.pipeline.result import PartReport
+from geotranslate.raster.pipeline.result import OutputSummary, PartReport
 from geotranslate.raster.tiling import RECIPE_TAG, REPORT_TAG
 from geotranslate.raster.writing import (
     Driver,
@@ -39,7 +39,7 @@ PLAN_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class PartsFolder:
-    """`<output>.parts`: the finished parts of an output, and what they are parts of."""
+    """`<output>.parts`: the finished parts of an output, with a plan that identifies the output."""
 
     target: Path
     """The output."""
@@ -48,38 +48,38 @@ class PartsFolder:
     """Rows of every part, from 0 on."""
     driver: Driver
     recipe: dict[str, str]
-    """What the pixels depend on, by name: other values make another output."""
+    """Digests of everything the pixels depend on, by name."""
     state: str
     """State of the raster's files, which may not change from part to part."""
 
     @property
     def path(self) -> Path:
-        """Where the folder is."""
+        """Path of the folder."""
         return folder_of(self.target)
 
     def file(self, part: int) -> Path:
-        """Return where a part is, or will be."""
+        """Return the file of a part, whether it exists or not."""
         return part_path(self.path, part)
 
     @property
     def mark(self) -> str:
-        """What every part says it is a part of, with the state that the raster's files had."""
+        """Digest of recipe and state, which is written into every part."""
         return digest([self.recipe, self.state])
 
     @property
     def missing(self) -> list[int]:
-        """Numbers of the parts that are not there."""
+        """Numbers of the parts that are missing."""
         return [part for part in range(len(self.rows)) if not self.file(part).exists()]
 
     @contextmanager
     def alone(self, *, shared: bool = False) -> Iterator[None]:
-        """Keep other runs out that write the same output, until the block ends.
+        """Lock the output against other runs until the block ends.
 
         Args:
-            shared: Whether other shares of it may be computed at the same time.
+            shared: Whether other shares of the output may be computed at the same time.
 
         Raises:
-            RasterFileError: Another one writes it, or the folder cannot be written.
+            RasterFileError: Another run writes it, or the folder cannot be written.
         """
         with sole_holder(
             self.target.with_name(f".{self.path.name}.lock"),
@@ -94,11 +94,11 @@ class PartsFolder:
             yield
 
     def start(self, *, resume: bool) -> None:
-        """Make the folder, empty unless the parts in it are taken over.
+        """Make the folder, and empty it unless a run resumes.
 
         Raises:
-            InvalidInputError: The parts in it are those of another output.
-            RasterFileError: It cannot be made.
+            InvalidInputError: The parts in it belong to another output.
+            RasterFileError: The folder cannot be made.
         """
         if not resume:
             self.remove()
@@ -121,7 +121,7 @@ class PartsFolder:
             "driver": self.driver,
             "edges": [0, *(rows.stop for rows in self.rows)],
         }
-        # Several machines may start at a time: the whole plan of the first one is that of all.
+        # Several machines may start at the same time: all use the plan of the first.
         partial = self.path / f"{PLAN_FILE}.{uuid.uuid4().hex[:8]}"
         partial.write_text(json.dumps(values), encoding="utf-8")
         with suppress(FileExistsError):
@@ -129,9 +129,9 @@ class PartsFolder:
         partial.unlink(missing_ok=True)
 
     def once(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Return a file of the folder, after making it where it is not there.
+        """Return a file of the folder, and make it if it does not exist.
 
-        Several machines may make it at a time: that of the first one to finish is that of all.
+        Several machines may make it at the same time: all use the file of the first to finish.
 
         Raises:
             RasterFileError: It cannot be written.
@@ -156,7 +156,7 @@ class PartsFolder:
         found, wanted = plan["recipe"], self.recipe
         other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         if "area" in other and "raster" in other:
-            other.remove("raster")  # it is looked at within the area
+            other.remove("raster")  # its fingerprint is of pixels within the area
         if not other and plan["state"] != self.state:
             other = ["raster"]
         if other:
@@ -167,10 +167,10 @@ class PartsFolder:
             )
 
     def report(self, part: int) -> PartReport:
-        """Return what is known of a part.
+        """Return the report of a part.
 
         Raises:
-            RasterFileError: It is damaged, or one of another output.
+            RasterFileError: The part is damaged or belongs to another output.
         """
         tags = read_tags(self.file(part))
         if tags.get(RECIPE_TAG) != self.mark:
@@ -182,7 +182,7 @@ class PartsFolder:
         return PartReport.from_json(json.loads(tags[REPORT_TAG]))
 
     def remove_others(self, share: Iterable[int]) -> None:
-        """Remove those parts of a share that are damaged or of another output."""
+        """Remove the parts of a share that are damaged or belong to another output."""
         for part in share:
             try:
                 if self.file(part).exists():
@@ -191,13 +191,13 @@ class PartsFolder:
                 self.file(part).unlink(missing_ok=True)
 
     def total(self, parts: Iterable[int]) -> PartReport:
-        """Return what is known of several parts together."""
+        """Return the report of several parts together."""
         return PartReport.total(map(self.report, parts))
 
-    def assembled(self) -> dict[str, Any] | None:
-        """Return the summary of the output where it is there already, made by this recipe.
+    def assembled(self) -> OutputSummary | None:
+        """Return the summary of the output if it exists and has this recipe, else None.
 
-        A raster that was changed in few places may pass: the times of its files tell more.
+        The recipe misses small changes of the source, so callers compare file times too.
         """
         try:
             tags = read_tags(self.target)
@@ -205,15 +205,14 @@ class PartsFolder:
             return None
         if tags.get(RECIPE_TAG) != digest(self.recipe):
             return None
-        summary: dict[str, Any] = json.loads(tags[REPORT_TAG])
-        return summary
+        return OutputSummary(**json.loads(tags[REPORT_TAG]))
 
     @contextmanager
     def kept(self, *, shared: bool) -> Iterator[None]:
-        """Keep finished parts when the block fails, and say so; without any remove the folder.
+        """Keep finished parts if the block fails, with a warning; remove a folder without parts.
 
         Args:
-            shared: Whether others may be writing parts into it: then it stays in any case.
+            shared: Whether other runs may write parts into the folder, which then always stays.
         """
         try:
             yield
@@ -228,8 +227,8 @@ class PartsFolder:
                 )
             raise
 
-    def assemble(self) -> dict[str, Any]:
-        """Put the output together, and remove the parts; return the summary of all.
+    def assemble(self) -> OutputSummary:
+        """Assemble the output and remove the parts; return the summary of all parts.
 
         Raises:
             RasterFileError: Parts are missing or damaged, or the output cannot be written.
@@ -241,14 +240,14 @@ class PartsFolder:
             )
         whole = self.total(range(len(self.rows)))
         summary = whole.summary()
-        tags = {RECIPE_TAG: digest(self.recipe), REPORT_TAG: json.dumps(summary)}
+        tags = {RECIPE_TAG: digest(self.recipe), REPORT_TAG: json.dumps(asdict(summary))}
         output = replace(
             self.output,
             masked=self.output.masked or whole.lost > 0,
             tags={**self.output.tags, **tags},
         )
         parts = [(self.file(part), rows) for part, rows in enumerate(self.rows)]
-        # In the folder, so that what a killed run leaves goes with it.
+        # Temporary files lie in the folder, so that they are removed with it.
         remove_temporaries(self.target, self.path)
         assemble(self.target, output, parts, self.driver, self.path)
         self.remove()
@@ -262,7 +261,7 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Remove the folder and all parts in it."""
-        # The plan goes last: what a killed removal leaves is still known by it.
+        # The plan is removed last, so that an interrupted removal leaves a readable folder.
         for item in self.path.glob("*"):
             if item.name != PLAN_FILE:
                 with suppress(OSError):
@@ -271,10 +270,10 @@ class PartsFolder:
 
 
 def _name_first(file: Path, name: Path) -> None:
-    """Give a file a further name, unless a file has it.
+    """Give a file a further name, unless that name is taken.
 
     Raises:
-        FileExistsError: One has it.
+        FileExistsError: The name is taken.
     """
     try:
         os.link(file, name)
@@ -286,15 +285,15 @@ def _name_first(file: Path, name: Path) -> None:
 
 
 def folder_of(target: Path) -> Path:
-    """Return where the parts of an output are kept until they are put together."""
+    """Return the folder of the parts of an output."""
     return target.with_name(f"{target.name}.parts")
 
 
 def open_parts(target: Path) -> PartsFolder:
-    """Return the parts that were computed for an output.
+    """Return the folder of the parts that were computed for an output.
 
     Raises:
-        RasterFileError: There are none.
+        RasterFileError: There is none, or it is damaged.
     """
     values = _load(folder_of(target))
     return PartsFolder(
@@ -308,7 +307,7 @@ def open_parts(target: Path) -> PartsFolder:
 
 
 def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Put an output together from parts that were all computed, here or on other machines.
+    """Assemble an output from its parts, computed here or on other machines.
 
     Raises:
         RasterFileError: There are no parts, some are missing, another run writes the output, or

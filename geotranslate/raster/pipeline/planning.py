@@ -130,7 +130,7 @@ def profile_of(
 def _dtype_of(reader: RasterReader) -> str:
     if reader.dtype not in DTYPES:
         raise InvalidInputError(
-            f"{reader.name} holds {reader.dtype}, which is not written; give a dtype for the "
+            f"{reader.name} holds {reader.dtype}, which cannot be written; give a dtype for the "
             f"output, one of {', '.join(DTYPES)}."
         )
     return reader.dtype

@@ -1,4 +1,4 @@
-"""Stages that overlap: one thread works ahead of the caller, one behind it."""
+"""Threads that read ahead of the caller and write behind it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-StageT = TypeVar("StageT", bound="_Stage[Any]")
+WorkerT = TypeVar("WorkerT", bound="_Worker[Any]")
 DEPTH = 2
 """Items that may wait between two threads."""
 PATIENCE = 0.05
-"""Seconds after which a waiting thread looks whether it should stop."""
+"""Seconds after which a waiting thread checks whether it should stop."""
 
 
-class _Stage(Generic[T]):
-    """A thread and a queue of bounded length; whatever fails in it is raised in the caller."""
+class _Worker(Generic[T]):
+    """A thread and a bounded queue; its errors are raised in the caller."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Any] = queue.Queue(DEPTH)
@@ -30,7 +30,7 @@ class _Stage(Generic[T]):
         self.waited = 0.0
         """Seconds that the caller waited for it."""
 
-    def __enter__(self: StageT) -> StageT:
+    def __enter__(self: WorkerT) -> WorkerT:
         self._thread.start()
         return self
 
@@ -44,7 +44,7 @@ class _Stage(Generic[T]):
         raise NotImplementedError
 
     def _put(self, item: Any) -> bool:
-        """Put an item into the queue; return False where it is not wanted any more."""
+        """Put an item into the queue; return False if the thread has to stop."""
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=PATIENCE)
@@ -54,9 +54,9 @@ class _Stage(Generic[T]):
         return False
 
     def _get(self) -> Any:
-        """Return the next item; None where no more come."""
+        """Return the next item, None after the last one."""
         while True:
-            # Asked before the queue: what a thread puts last may come as it ends.
+            # Checked before the queue, as a thread may put its last item and end in between.
             ended = not self._thread.is_alive()
             try:
                 return self._queue.get(timeout=PATIENCE)
@@ -74,11 +74,11 @@ class _Stage(Generic[T]):
         self._thread.join()
 
 
-class Prefetch(_Stage[T]):
-    """Iterate over items that a thread makes while the caller works on the earlier ones.
+class Prefetch(_Worker[T]):
+    """Iterate over items that a thread produces while the caller works on earlier ones.
 
     Args:
-        items: What to iterate over, in the thread.
+        items: Iterable that the thread iterates over.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -106,13 +106,13 @@ class Prefetch(_Stage[T]):
             raise self._error
 
 
-class WriteBehind(_Stage[T]):
-    """Hand items to a thread that works on them in order while the caller makes the next.
+class WriteBehind(_Worker[T]):
+    """Hand items to a thread that processes them in order while the caller makes the next.
 
-    Leaving the `with` block without an error waits until all are worked on.
+    The end of the `with` block waits until all items are processed, unless an error was raised.
 
     Args:
-        work: What to do with an item, in the thread.
+        work: Function that the thread calls with each item.
     """
 
     def __init__(self, work: Callable[[T], None]) -> None:
@@ -134,7 +134,7 @@ class WriteBehind(_Stage[T]):
         return None
 
     def put(self, item: T) -> None:
-        """Hand over an item; wait while too many wait already."""
+        """Hand over an item; wait while the queue is full."""
         began = time.perf_counter()
         self._offer((item,))
         self.waited += time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What an `apply` may look at before the first tile is translated: tiles of the whole scene."""
+"""Prescan of a scene: its tiles, for functions that need statistics of the whole scene."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 class NeedsPrescan(Protocol):
-    """An `apply` that has to know the scene; where `prescan`, it becomes what translates tiles."""
+    """An `apply` that scans the scene before it translates tiles."""
 
     @property
     def stride(self) -> int:
@@ -31,27 +31,27 @@ class NeedsPrescan(Protocol):
 
     @property
     def radius(self) -> int | None:
-        """How far a pixel's translation sees, px; None for the whole tile."""
+        """Radius of the receptive field, px; None for the whole tile."""
 
     def prescan(self, scene: SceneTiles) -> AnyApply:
-        """Look at the scene, and return what translates its tiles."""
+        """Scan the scene, and return the function that translates its tiles."""
 
 
 @dataclass(frozen=True)
 class SceneTiles:
-    """The tiles of a scene, valid where the raster is: whatever area is translated."""
+    """The tiles of a whole scene, whatever area is translated."""
 
     source: RasterReader
     plan: Plan
     fill: float | Sequence[float]
     once: Callable[[str, Callable[[Path], None]], Path]
-    """Makes a file beside the parts that all who compute them read; see `PartsFolder.once`."""
+    """Makes a file beside the parts that all workers read; see `PartsFolder.once`."""
     stripes: int = 1
-    """Into how many the columns are cut so that a wide scene fits into memory."""
+    """Stripes that the columns are cut into, so that a wide scene fits into memory."""
     progress: bool = False
 
     def tile(self, place: Place) -> Tile:
-        """Read one tile, wherever it lies.
+        """Read one tile.
 
         Raises:
             RasterFileError: The raster cannot be read.
@@ -62,7 +62,7 @@ class SceneTiles:
         return fill_gaps(data, valid, self.fill), valid
 
     def around(self, margin: tuple[int, int]) -> tuple[range, range]:
-        """Return the tile rows and columns that count for what is written, and some around them."""
+        """Return the tile rows and columns of the written region, and a margin of tiles."""
         touched = self.plan.tiles_in(self.plan.region)
         lengths = len(self.plan.rows), len(self.plan.cols)
         rows, cols = (
@@ -72,7 +72,7 @@ class SceneTiles:
         return rows, cols
 
     def tiles(self, tile_rows: range, tile_cols: range) -> Iterator[tuple[Place, Tile]]:
-        """Yield tiles with a valid pixel row by row, read ahead; the raster is read once.
+        """Yield the tiles with a valid pixel row by row; a thread reads ahead.
 
         Raises:
             RasterFileError: The raster cannot be read.

@@ -1,4 +1,4 @@
-"""What is known of a written raster: where it is, what it took, how well its tiles agree."""
+"""Results of translations: tile counts, tile mismatch, times, and the written raster."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THUMBNAIL = 256
 
 @dataclass
 class PartReport:
-    """What is known of a part when it is written; it goes with the part's file."""
+    """Counts and tile mismatch of a part, stored in a tag of the part's file."""
 
     tiles: int = 0
     skipped: int = 0
@@ -36,26 +36,25 @@ class PartReport:
     mismatch: Mismatch = field(default_factory=Mismatch)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return JSON values."""
         return {**vars(self), "mismatch": self.mismatch.to_json()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PartReport:
-        """Rebuild it from `to_json`."""
+        """Return the report that `to_json` was called on."""
         return cls(**{**values, "mismatch": Mismatch.from_json(values["mismatch"])})
 
-    def summary(self) -> dict[str, Any]:
-        """Return what users want to know; it goes with the output's file.
-
-        Mismatches have four digits, which is more than they tell.
-        """
-        apart = {"mismatch": self.mismatch.mean, "mismatch_p99": self.mismatch.percentile(0.99)}
-        rounded = {name: None if v is None else float(f"{v:.4g}") for name, v in apart.items()}
-        return {"tiles": self.tiles, "skipped": self.skipped, "lost": self.lost, **rounded}
+    def summary(self) -> OutputSummary:
+        """Return the report for users, mismatches rounded to four significant digits."""
+        mean, p99 = (
+            None if value is None else float(f"{value:.4g}")
+            for value in (self.mismatch.mean, self.mismatch.percentile(0.99))
+        )
+        return OutputSummary(self.tiles, self.skipped, self.lost, mean, p99)
 
     @classmethod
     def total(cls, reports: Iterable[PartReport]) -> PartReport:
-        """Return what several parts are together."""
+        """Return the report of several parts together."""
         whole = cls()
         for report in reports:
             whole.tiles += report.tiles
@@ -65,45 +64,56 @@ class PartReport:
         return whole
 
 
+@dataclass(frozen=True)
+class OutputSummary:
+    """Counts and tile mismatch of a whole output, stored in a tag of its file as JSON."""
+
+    tiles: int
+    skipped: int
+    lost: int
+    mismatch: float | None
+    mismatch_p99: float | None
+
+
 @dataclass
 class Seconds:
-    """Time by stage; reading and writing go on while `apply` works, so the stages overlap."""
+    """Seconds spent on each task; reading and writing overlap with `apply`."""
 
     read: float = 0.0
     apply: float = 0.0
     write: float = 0.0
     """Merging, converting and writing the parts."""
     waited: float = 0.0
-    """While `apply` had no tile, or nobody to hand one to."""
+    """Time in which `apply` had no tile, or its result could not be handed over yet."""
     assemble: float = 0.0
     total: float = 0.0
 
     def add(self, other: Seconds) -> None:
         """Add the times of another job."""
-        for stage, seconds in asdict(other).items():
-            setattr(self, stage, getattr(self, stage) + seconds)
+        for task, seconds in asdict(other).items():
+            setattr(self, task, getattr(self, task) + seconds)
 
 
 @dataclass(frozen=True)
 class TranslatedRaster(os.PathLike[str]):
-    """A written raster: use it as a path, or read how it was made."""
+    """A written raster, usable as a path, and the facts of its translation."""
 
     path: Path
     grid: Grid
     tiles: int = 0
-    """Tiles of the scene that count for what is written, the skipped ones among them."""
+    """Tiles that contribute to the written region, including the skipped ones."""
     skipped: int = 0
     """Tiles without a valid pixel, which were not translated."""
     lost: int = 0
-    """Valid pixels whose translation was NaN or infinite: they are invalid in the output."""
+    """Valid pixels whose translation was NaN or infinite; they are invalid in the output."""
     mismatch: float | None = None
-    """Mean difference of tiles where they overlap, in the output's units; None without overlap."""
+    """Mean absolute difference of overlapping tiles, in output units; None without overlap."""
     mismatch_p99: float | None = None
-    """Difference that 99 % of the overlapping pixels stay below."""
+    """99th percentile of the absolute differences of overlapping tiles."""
     seconds: Seconds = field(default_factory=Seconds)
-    """Times of this run, parts that an earlier one left aside."""
+    """Times of this run, without the parts that an earlier run had finished."""
     warnings: tuple[str, ...] = ()
-    """What was warned of while it was made."""
+    """Warnings issued during the translation."""
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -118,10 +128,10 @@ class TranslatedRaster(os.PathLike[str]):
         return self.seconds.waited / working if working else 0.0
 
     def seams(self, target: RasterLike | None = None) -> Seams:
-        """Measure whether it shows its tiles, as `geotranslate.measure_seams` does.
+        """Measure seams at the edges of tiles, as `geotranslate.measure_seams` does.
 
         Args:
-            target: What it should be, on the same grid and with as many bands.
+            target: The true raster, on the same grid and with as many bands.
         """
         return measure_seams(self.path, target)
 
@@ -146,7 +156,7 @@ class TranslatedRaster(os.PathLike[str]):
         return f"<img src='data:image/png;base64,{picture}'>"
 
     def with_warnings(self, said: Iterable[str]) -> TranslatedRaster:
-        """Return the result with warnings that were given before its own."""
+        """Return the result with earlier warnings before its own."""
         return replace(self, warnings=(*said, *self.warnings))
 
 

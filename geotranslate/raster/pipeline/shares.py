@@ -1,12 +1,11 @@
-"""Compute a share of an output's parts, or all, and put the output together."""
+"""Run of a translation: a share of the parts, or all of them and the output."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
 
 from tqdm.auto import tqdm
 
@@ -16,7 +15,7 @@ from geotranslate.raster.pipeline.executors import compute_everywhere
 from geotranslate.raster.pipeline.job import Job, compute
 from geotranslate.raster.pipeline.parts import PartsFolder
 from geotranslate.raster.pipeline.prescan import SceneTiles
-from geotranslate.raster.pipeline.result import Seconds, TranslatedRaster
+from geotranslate.raster.pipeline.result import OutputSummary, Seconds, TranslatedRaster
 from geotranslate.raster.pipeline.translate_options import RunOptions
 
 
@@ -78,11 +77,11 @@ def _idle_sentence(parts: PartsFolder, share: tuple[int, int]) -> str:
 
 
 def result_of(
-    parts: PartsFolder, summary: dict[str, Any], seconds: Seconds, idle: str = ""
+    parts: PartsFolder, summary: OutputSummary, seconds: Seconds, idle: str = ""
 ) -> TranslatedRaster:
-    """Return what is known of an output or a share of it; warn of what is amiss."""
+    """Return the result of an output or a share of it; warn of lost pixels and idle shares."""
     said = [idle] if idle else []
-    if lost := summary["lost"]:
+    if lost := summary.lost:
         said.append(
             f"{lost} valid pixels of {parts.target} were translated to NaN or infinity and are "
             "invalid in the output. Look at the source there, and at the model: did its losses "
@@ -91,7 +90,7 @@ def result_of(
     for sentence in said:
         warn(sentence)
     return TranslatedRaster(
-        parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **summary
+        parts.target, parts.output.grid, seconds=seconds, warnings=tuple(said), **asdict(summary)
     )
 
 

@@ -1,4 +1,4 @@
-"""Cut a region's tiles from strips of the source that are read once."""
+"""Tiles of a region, cut from strips of the source that are read once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Place, Plan, Region
 
 HIGHEST_BLOCK = 1024
-"""Rows of a source's blocks up to which strips end with a block, so that it is decoded once."""
+"""Largest rows of a source's blocks for which strips end with a block, to decode it once."""
 
 
 @dataclass(frozen=True)
 class TileRow:
-    """A row of tiles that begins: the validity of its output pixels, and what comes of it."""
+    """Start of a row of tiles: the validity of its output pixels, and the tiles to translate."""
 
     row: int
     valid: NDArray[np.bool_]
-    """Of the pixels `(tile, columns of all its tiles)` that are written."""
+    """Validity `(tile, columns of all its tiles)` of the pixels that are written."""
     wanted: tuple[int, ...]
-    """Columns of the tiles with a valid pixel: these come, the others are skipped."""
+    """Columns of the tiles with a valid pixel; the others are skipped."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ def read_tiles(
     reading: ReadOptions,
     batch_size: int,
 ) -> Iterator[TileRow | TileBatch]:
-    """Yield the tiles that count in a region of the output, in batches, top down from the left.
+    """Yield the tiles of a region of the output in batches, top down and from the left.
 
-    A row of tiles is announced before its first tile comes. Tiles without a valid pixel to write
-    are left out: no pixel that is written touches them.
+    A `TileRow` precedes the first tile of its row. Tiles without a valid pixel to write are
+    skipped.
 
     Args:
         source: The raster.
         plan: Its tiles.
-        region: What is written, in output pixels of the whole scene.
+        region: Region to write, in output pixels of the whole scene.
         reading: Value of invalid pixels, and the area outside of which all are invalid.
         batch_size: Tiles in a batch; the last one holds the rest.
     """
@@ -75,7 +75,7 @@ def read_tiles(
             if len(places) == batch_size:
                 yield TileBatch(places, np.stack(values))
                 places, values = [], []
-        # What waits for its batch would keep the whole strip in memory.
+        # Views of waiting tiles would keep the whole strip in memory.
         values = [value.copy() for value in values]
     if places:
         yield TileBatch(places, np.stack(values))
@@ -89,16 +89,16 @@ def read_strips(
     fill: float | Sequence[float],
     aoi: BaseGeometry | None,
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
-    """Yield each tile row's filled values and its validity; rows in common are carried over.
+    """Yield the number, filled values and validity of each tile row; shared rows are kept.
 
-    What is yielded is overwritten by the next row.
+    The next row overwrites the arrays.
     """
     rows, cols = plan.rows, plan.cols
     left, width = cols.starts[tile_cols[0]], cols.starts[tile_cols[-1]] + cols.tile
     width -= left
     block = source.dataset.block_shapes[0][0]
     block = block if block <= HIGHEST_BLOCK else 1
-    # One array for all strips, and small numbers as they are: half the memory of reading.
+    # One array for all strips, and small dtypes as they are, halve the memory for reading.
     small = np.dtype(source.dtype).itemsize < 4
     data = np.empty((source.bands, rows.tile + block, width), np.float32)
     valid = np.empty(data.shape[1:], bool)
@@ -127,7 +127,7 @@ def _inside(aoi: BaseGeometry, source: RasterReader, window: Window) -> NDArray[
 
 
 def _written(plan: Plan, region: Region, row: int, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which output pixels of a row of tiles are valid and written, here or by others."""
+    """Return the output pixels of a row of tiles that are valid and lie in the written region."""
     grown = plan.factor.numerator
     shrunk = plan.factor.denominator
     if shrunk > 1:

@@ -94,7 +94,7 @@ def translate_raster(
             by multiples of it shift the output alike. Only with both can tiles be cropped exactly.
             `any_shape = True`: tiles are no longer than the raster, rounded up to its `stride`.
             `needs_places = True`: it also gets `[(tile row, tile column), ...]`. A method
-            `prescan` sees the scene first, see `NeedsPrescan`.
+            `prescan` scans the scene first, see `NeedsPrescan`.
         bands_out: Bands that `apply` returns.
         bands: Bands of the source that it gets, by number from 1 or by name; all by default.
         aoi: Area to translate, in the source's CRS. Pixels with their center outside are invalid,

@@ -95,7 +95,7 @@ class RunOptions:
     identity: str | Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        checked: dict[str, Any] = {
+        checked: dict[str, object] = {
             "batch_size": whole_number("batch_size", self.batch_size, 1),
             "part": None if self.part is None else _share(self.part),
         }

@@ -1,4 +1,4 @@
-"""Does a translated raster show its tiles? The measures of it, from its file or from an array."""
+"""Measures of seams: at tile edges, by frequency and by place in the tile."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ Spectrum = Mapping[str, tuple[float, ...] | None]
 
 @dataclass(frozen=True, repr=False)
 class Seams:
-    """How far a translated raster shows its tiles.
+    """Measures of seams in a translated raster.
 
-    The error is translation minus target, or the translation itself where no target was given.
+    The error is translation minus target, or the translation itself without a target.
     """
 
     seam_index: float | None = None
-    """Mean absolute difference of neighbouring pixels of the error across borders of tiles, by that
-    near them: 1 without seams; None where no tiles meet, or the error is the same everywhere."""
+    """Mean absolute difference of neighboring pixels of the error across tile edges, divided by the
+    mean near them: 1 without seams; None if no tiles meet or the error is constant."""
     spectrum: Spectrum = field(default_factory=lambda: {"rows": None, "cols": None})
-    """Energy of the error at the tiles' frequency and its harmonics by that at frequencies beside
-    them, for the tile rows (down the scene) and the tile columns: about 1 where nothing repeats;
-    None with fewer than 4 strides."""
+    """Energy of the error at the tiles' frequency and its harmonics, divided by the energy at
+    frequencies beside them, for tile rows (down the scene) and tile columns: about 1 without
+    periodicity; None with fewer than 4 strides."""
     position_bias: float | None = None
     """Root mean square of the mean error by place in the tile, beyond chance and each tile's own
     mean, in the raster's units; None with fewer than 4 whole tiles."""
     position_chance: float | None = None
-    """What chance alone leaves of it in so few tiles: a much smaller bias says nothing."""
+    """Bias expected by chance from so few tiles: a much smaller `position_bias` is meaningless."""
     mismatch: float | None = None
-    """Mean difference of tiles where they overlap, of the file's own report; None if unknown."""
+    """Mean absolute difference of overlapping tiles, from the file's tag; None if unknown."""
     position_map: NDArray[np.float64] | None = field(default=None, compare=False)
-    """Mean error by place in the tile `(stride, stride)`, mean of the bands."""
+    """Mean error of all bands by place in the tile, `(stride, stride)`."""
 
     @property
     def peak(self) -> float | None:
@@ -85,20 +85,20 @@ class Seams:
 
 
 def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams:
-    """Measure whether a translated raster shows the tiles that it was made of.
+    """Measure seams between the tiles of a translated raster.
 
-    It is read in pieces, several times; memory does not grow with its height.
+    The raster is read in pieces, several times; memory does not grow with its height.
 
     Args:
         output: Raster that `predict_raster` or `translate_raster` wrote.
-        target: What it should be, on the same grid and with as many bands: the error is then
-            output minus target, where both are valid. Without one it is the output itself.
+        target: The true raster, on the same grid and with as many bands. The error is output minus
+            target where both are valid; without a target, it is the output itself.
 
     Raises:
         RasterFileError: A raster cannot be read.
         GridMismatchError: The target lies on another grid.
-        InvalidInputError: The output does not tell how its tiles lie, or the target has another
-            number of bands.
+        InvalidInputError: The output has no tag with its tiles, or the target has another number
+            of bands.
     """
     with ExitStack() as stack:
         made = stack.enter_context(RasterReader(output))
@@ -148,18 +148,19 @@ def measure(
 
 
 def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, WrittenAxis]:
-    """Return how the tiles of a written raster lie."""
+    """Return the rows and columns of a written raster with their tiles, from its tags."""
     if TILING_TAG not in tags:
         raise InvalidInputError(
-            f"{made.name} does not tell how its tiles lie: it was not written by geotranslate, or "
-            "by an older version. Give a raster that predict_raster or translate_raster wrote."
+            f"{made.name} has no tag with the places of its tiles: it was not written by "
+            "geotranslate, or by an older version. Give a raster that predict_raster or "
+            "translate_raster wrote."
         )
     try:
         rows, cols = written_axes(tags[TILING_TAG])
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(
-            f"The tag {TILING_TAG} of {made.name} is damaged, so nobody knows how its tiles lie; "
-            "translate it again."
+            f"The tag {TILING_TAG} of {made.name} is damaged, so the places of its tiles are "
+            "unknown; translate it again."
         ) from error
     if (len(rows), len(cols)) != (made.grid.height, made.grid.width):
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""What repeats from tile to tile: a spectrum at the tiles' frequency, and the mean tile."""
+"""Periodicity at the stride of the tiles: energy at their frequency, and the mean tile."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from geotranslate.raster.seams.tile_edges import SIDE, Read, pieces
 from geotranslate.raster.tiling import WrittenAxis
 
 LEAST = 4
-"""Cells without which there is nothing to say: along an axis for a spectrum, in all for a bias."""
+"""Least number of cells: along an axis for a spectrum, in all for a bias."""
 
 SEGMENTS = (8, 4)
-"""Strides of a segment, the first that the axis has. What repeats gives a ratio that grows with it,
-so it is not as long as it could be: scenes of any size are alike."""
+"""Strides of a segment: the first number that the axis has. Ratios grow with it, so long axes do
+not use longer segments, and scenes of any size are comparable."""
 
 HARMONICS = 8
 
@@ -25,14 +25,13 @@ ROUNDING = 2.0**-24
 
 
 def tile_spectrum(read: Read, others: WrittenAxis, along: WrittenAxis) -> tuple[float, ...] | None:
-    """Return the energy at the frequency of the tiles and its harmonics, by that beside it.
+    """Return the energy at the tiles' frequency and its harmonics, relative to that beside them.
 
-    Power is the mean over the bands and the lines along the axis, each cut into segments of 8
-    strides (4 where there are fewer than 8) under a Hann window, of which neighbours share half:
-    Welch's method. In a line the mean of a segment's valid pixels stands for its invalid ones; one
-    with more invalid than valid pixels is left out. What would be there without tiles is
-    interpolated, in logarithms of frequency and power as the spectra of scenes are lines in them,
-    between the means of the frequencies on both sides, 2 bins and more from any harmonic.
+    Power is the mean over bands and lines by Welch's method: segments of 8 strides (4 on shorter
+    axes) under a Hann window, half overlapping. Invalid pixels of a segment get the mean of its
+    valid ones; segments with more invalid than valid pixels are left out. The power without tiles
+    is interpolated between the means of the frequencies on both sides, 2 bins and more from any
+    harmonic, in logarithms of frequency and power, in which spectra of scenes are lines.
 
     Args:
         read: Reads the pixels, lines along the last axis.
@@ -40,8 +39,8 @@ def tile_spectrum(read: Read, others: WrittenAxis, along: WrittenAxis) -> tuple[
         along: The axis.
 
     Returns:
-        The ratio of each harmonic, the first of which is one over the stride: 8, or those below
-        the Nyquist frequency; None with fewer than 4 strides, or where nothing differs.
+        The ratio of each harmonic, of which the first is one over the stride: 8 ratios, or those
+        below the Nyquist frequency; None with fewer than 4 strides, or for a constant raster.
     """
     cells = along.cells
     if len(cells) < LEAST:
@@ -67,14 +66,14 @@ def _power(data: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.fl
         values = band[enough]
         apart = np.where(valid, values - values.sum(axis=1, keepdims=True) / seen, 0)
         power += (np.abs(np.fft.rfft(apart * window)) ** 2).sum(axis=0)
-        # As much as rounding makes of noise: it keeps differences that are none from having ratios.
+        # The noise of rounding is added, so that constant rasters give no meaningless ratios.
         power += ROUNDING**2 * (window**2).mean() * (values**2).sum()
     return power
 
 
 def _ratios(power: NDArray[np.float64], length: int) -> tuple[float, ...] | None:
-    """Return power at the harmonics, multiples of bin `length`, over what it is between them."""
-    # Beyond the last one there have to be others below the Nyquist frequency.
+    """Return the power at the harmonics, multiples of bin `length`, over the power beside them."""
+    # There have to be frequencies between the last harmonic and the Nyquist frequency.
     highest = min(len(power) // length - 1, HARMONICS)
     if highest < 1:
         return None
@@ -92,18 +91,18 @@ class PositionBias:
     bias: float
     """Its root mean square beyond chance, in the units of the pixels."""
     chance: float
-    """What tiles that have nothing in common would leave there."""
+    """Root mean square expected from tiles with independent errors."""
     map: NDArray[np.float64]
-    """Mean of the bands `(stride, stride)` from the first pixel of a tile on, NaN where fewer than
-    4 tiles show it."""
+    """Mean of the bands `(stride, stride)` from the first pixel of a tile on, NaN with fewer than
+    4 tiles."""
 
 
 def position_bias(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> PositionBias | None:
-    """Return how large the mean error at a place in the tile is; None with fewer than 4 cells.
+    """Return the size of the mean error by place in the tile; None with fewer than 4 cells.
 
-    The pixels are cut into cells of one stride, and each is taken without its own mean, where half
-    of it is valid. The root mean square is that over places and bands of the mean over cells, and
-    chance the variance among cells by their number: what is beyond it is the bias.
+    The pixels are cut into cells of one stride. Cells of which half is valid count, less their own
+    mean. The bias is the root mean square, over places and bands, of the mean over cells, beyond
+    the value expected by chance from the variance among cells.
     """
     strides = rows.axis.stride, cols.axis.stride
     sums = squares = np.zeros(())
@@ -128,7 +127,7 @@ def position_bias(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> PositionB
 
 
 def _together(written: WrittenAxis) -> list[range]:
-    """Return the pixels of whole cells, as many at a time as are read together."""
+    """Return the pixels of whole cells, in pieces that are read together."""
     stride, cells = written.axis.stride, written.cells
     several = max(SIDE // stride, 1) * stride
     return [
@@ -140,7 +139,7 @@ def _together(written: WrittenAxis) -> list[range]:
 def _cells(
     data: NDArray[np.float64], valid: NDArray[np.bool_], height: int, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return `(bands, cells down, cells across, height, width)` less means, 0 where not used."""
+    """Return `(bands, cells down, cells across, height, width)` less means, and the used pixels."""
     down, across = valid.shape[0] // height, valid.shape[1] // width
     used = valid.reshape(down, height, across, width).swapaxes(1, 2)
     cells = data.reshape(-1, down, height, across, width).swapaxes(2, 3)

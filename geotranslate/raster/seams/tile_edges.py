@@ -1,4 +1,4 @@
-"""Where tiles meet in a written raster, and how much the pixels change there."""
+"""Differences of neighboring pixels across the edges of tiles."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from geotranslate.raster.tiling import WrittenAxis
 
 SIDE = 512
-"""Pixels along a side of what is read at a time, the block of outputs."""
+"""Side of the pieces that are read at a time, px: the block of outputs."""
 
 Pixels: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]
 """Values `(bands, rows, cols)`, 0 where they are invalid, and validity `(rows, cols)`."""
 
 Read: TypeAlias = Callable[[range, range], Pixels]
-"""Reads some rows and columns."""
+"""Returns the pixels of some rows and columns."""
 
 
 def pieces(size: int, side: int = SIDE) -> list[range]:
@@ -27,15 +27,15 @@ def pieces(size: int, side: int = SIDE) -> list[range]:
 
 
 def seam_index(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> float | None:
-    """Return how much more neighbouring pixels differ across borders than elsewhere.
+    """Return the ratio of differences of neighboring pixels across tile edges and elsewhere.
 
-    Every border is held against the pairs of pixels that are nearer to it than to any other: what
-    the scene shows there, and in which direction, is the same on both sides of the comparison.
+    Every edge is compared with the pairs of pixels that are nearer to it than to any other edge, so
+    that both show the same part of the scene in the same direction.
 
     Returns:
-        The sum of absolute differences over all pairs across borders, by what it would be with the
-        mean of the others: 1 without seams, infinity where there are differences across borders
-        alone; None where no tiles meet or nothing differs anywhere.
+        The sum of absolute differences over all pairs across edges, divided by the sum expected
+        from the mean of the other pairs: 1 without seams, infinity if only pairs across edges
+        differ, None if no tiles meet or no pairs differ.
     """
     down, across = _TileEdges(rows.edges), _TileEdges(cols.edges)
     for ys in pieces(len(rows)):
@@ -52,17 +52,17 @@ def seam_index(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> float | None
 
 
 class _TileEdges:
-    """Sums of absolute differences of neighbouring pixels along one axis, border by border."""
+    """Sums of absolute differences of neighboring pixels along one axis, by tile edge."""
 
     def __init__(self, edges: NDArray[np.int64]) -> None:
         self.edges = edges
         self._middles = (edges[1:] + edges[:-1]) / 2
-        # Of the pairs near each border, and of those across it.
+        # Columns: pairs near each edge, and pairs across it.
         self.sums = np.zeros((len(edges), 2))
         self.counts = np.zeros((len(edges), 2), np.int64)
 
     def add(self, first: int, data: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:
-        """Count the differences down `(bands, pixels, lines)`, from the axis' pixel `first` on."""
+        """Add the differences along axis 1 of `(bands, pixels, lines)`, which begin at `first`."""
         if not len(self.edges):
             return
         both = valid[1:] & valid[:-1]
@@ -74,7 +74,7 @@ class _TileEdges:
         np.add.at(self.counts, (nearest, across), both.sum(axis=1))
 
     def compared(self) -> tuple[float, float]:
-        """Return the sum across borders, and what it would be with the mean near each of them."""
+        """Return the sum across edges, and the sum expected from the means near each edge."""
         known = (self.counts > 0).all(axis=1)
         sums, counts = self.sums[known], self.counts[known]
         return float(sums[:, 1].sum()), float((counts[:, 1] * sums[:, 0] / counts[:, 0]).sum())

@@ -1,4 +1,4 @@
-"""Where tiles lie on an axis and how they share the pixels they have in common."""
+"""Tiles along one axis of a raster: their positions, and the weights where they overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +15,18 @@ from geotranslate.errors import InvalidInputError
 
 
 def hann_ramp(length: int) -> NDArray[np.float64]:
-    """Return the rising half of a Hann window, sampled at pixel centres: never 0, never 1."""
+    """Return the rising half of a Hann window, sampled at pixel centers: never 0, never 1."""
     return np.sin(np.pi * (np.arange(length) + 0.5) / (2 * length)) ** 2
 
 
 @dataclass(frozen=True)
 class TileJoin:
-    """How a tile joins the tiles before it, along one axis.
+    """The join of a tile with the tiles before it, along one axis.
 
-    Of its pixels, the first `keep` stay those of the earlier tiles, the next `len(shares)` become
-    `mean + share * (tile - mean)`, the others are its own. Tiles joined in order so end as the
-    mean weighted by `Axis.window`, and where they agree the result is their value to the last bit.
+    The first `keep` pixels stay those of the earlier tiles, the next `len(shares)` become
+    `mean + share * (tile - mean)`, and the others are the tile's own. Tiles joined in order give
+    the mean weighted by `Axis.window`. Where tiles agree, the result is their value to the last
+    bit.
     """
 
     keep: int
@@ -34,12 +34,12 @@ class TileJoin:
 
     @property
     def own(self) -> int:
-        """First of the pixels that are the tile's alone."""
+        """First pixel that belongs to the tile alone."""
         return self.keep + len(self.shares)
 
     @property
     def compared(self) -> tuple[int, int]:
-        """Pixels where this tile and the earlier ones are compared: the ramp, or before its own."""
+        """Pixels where tiles are compared: the ramp, or the last pixel before the tile's own."""
         if len(self.shares):
             return self.keep, self.own
         return max(self.keep - 1, 0), self.keep
@@ -49,11 +49,10 @@ class TileJoin:
 class Axis:
     """The tiles along one axis of a raster.
 
-    Neighbours reach `overlap` pixels into each other, the last pair further where the size asks
-    for it. Of every tile the outer `padding` pixels are thrown away, but for those at the ends of
-    the axis; what is left of the overlap is a ramp. Without a ramp a pixel belongs to the first
-    tile that has it. Tiles start at multiples of `step`: a last tile, or the only one, may reach
-    beyond the axis.
+    Neighbors overlap by `overlap` pixels; the last pair may overlap by more. The outer `padding`
+    pixels of every tile are thrown away, except at the ends of the axis; the rest of the overlap
+    is a ramp. Without a ramp, a pixel belongs to the first tile that holds it. Tiles start at
+    multiples of `step`, so the last or only tile may extend beyond the axis.
     """
 
     size: int
@@ -91,7 +90,7 @@ class Axis:
 
     @property
     def ramp(self) -> int:
-        """Pixels over which neighbours are blended."""
+        """Pixels over which neighbors are blended."""
         return self.overlap - 2 * self.padding
 
     @cached_property
@@ -102,7 +101,7 @@ class Axis:
 
     @property
     def padded(self) -> int:
-        """Pixels that the tiles cover together: the size or more."""
+        """Pixels that all tiles cover together: the size or more."""
         return max(self.size, self.starts[-1] + self.tile)
 
     def __len__(self) -> int:
@@ -112,7 +111,7 @@ class Axis:
         """Return the axis of the output where every pixel becomes `factor` pixels.
 
         Raises:
-            InvalidInputError: Tiles, overlap, padding or step would not be whole.
+            InvalidInputError: Tile, overlap, padding or step would not be whole numbers.
         """
         if factor == 1:
             return self
@@ -138,7 +137,7 @@ class Axis:
 
     @cached_property
     def joins(self) -> tuple[TileJoin, ...]:
-        """How every tile joins those before it."""
+        """The join of every tile with the tiles before it."""
         total = np.zeros(self.padded)
         joins = []
         covered = 0
@@ -149,7 +148,7 @@ class Axis:
             if not self.ramp:
                 weights[:lead][before > 0] = 0
             both = before + weights[:lead]
-            # Where neither counts, a later tile will.
+            # Pixels without weight get it from a later tile.
             shares = np.divide(weights[:lead], both, out=np.ones(lead), where=both > 0)
             total[start : start + self.tile] += weights
             covered = start + self.tile
@@ -160,10 +159,10 @@ class Axis:
 
     @cached_property
     def extents(self) -> tuple[tuple[int, int], ...]:
-        """For every tile, the first pixel that it counts for and the one after the last.
+        """First pixel that every tile contributes to, and the pixel after the last.
 
-        Without a ramp it counts for the one pixel more where it is compared: whoever has a pixel
-        that is compared has both tiles.
+        Without a ramp, a tile also counts for the one pixel where it is compared, so that regions
+        which hold a compared pixel get both tiles.
         """
         ends = [
             start + join.own for start, join in zip(self.starts[1:], self.joins[1:], strict=True)
@@ -174,25 +173,25 @@ class Axis:
         )
 
     def touching(self, begin: int, end: int) -> range:
-        """Return which tiles count for the pixels from `begin` to before `end`."""
+        """Return the tiles that contribute to the pixels from `begin` to before `end`."""
         firsts, stops = self._bounds
         return range(
             int(np.searchsorted(stops, begin, side="right")), int(np.searchsorted(firsts, end))
         )
 
     def beginning(self, begin: int, end: int) -> range:
-        """Return which tiles begin to count from `begin` to before `end`."""
+        """Return the tiles whose contribution starts from `begin` to before `end`."""
         first, stop = np.searchsorted(self._bounds[0], [begin, end]).tolist()
         return range(first, stop)
 
     @cached_property
     def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First pixels that tiles count for, and those after the last; both rise."""
+        """First pixels of the extents, and the pixels after the last; both ascend."""
         firsts, stops = np.array(self.extents, np.int64).T
         return firsts, stops
 
-    def __getstate__(self) -> dict[str, Any]:
-        # What is cached is larger than all else, and soon made anew.
+    def __getstate__(self) -> dict[str, object]:
+        # Cached values are larger than the fields, and quickly computed again.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 

@@ -1,4 +1,4 @@
-"""Blend tiles into finished rows, in memory that does not grow with the raster's height."""
+"""Blending of tiles into rows, in memory that does not grow with the raster's height."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ Mask = NDArray[np.bool_]
 
 
 class RowBuffer:
-    """Tiles in, finished rows out, top down.
+    """Merges tiles and returns finished rows, top down.
 
-    The blend is separable, so each row of tiles is first merged sideways into a strip, and the
-    strip then downwards into the band. Both are running weighted means (`TileJoin`): where tiles
-    agree the result is their value to the last bit, and as the order of the tiles is fixed, so is
-    every sum.
+    The blend is separable: each row of tiles is merged sideways into a strip, and the strip then
+    downwards into the buffer. Both are running weighted means (`TileJoin`). Where tiles agree, the
+    result is their value to the last bit; the order of the tiles is fixed, so every sum is too.
 
     Args:
         bands: Bands of the tiles.
         rows: Tiles down the scene.
         cols: Tiles across it.
-        region: What is wanted of the scene; its tiles have to come and no others.
-        part_of: Number of the part that a row of the scene is in, for the mismatch.
+        region: Region of the output; exactly its tiles have to be added.
+        part_of: Returns the part of a row of the scene, to count the mismatch by part.
     """
 
     def __init__(
@@ -50,19 +49,19 @@ class RowBuffer:
         self.strip = np.zeros((bands, rows.tile, width), np.float32)
         self.valid = np.zeros((rows.tile, width), bool)
         height = min(rows.tile + BLOCK, region.height)
-        self.band = np.zeros((bands, height, region.width), np.float32)
+        self.values = np.zeros((bands, height, region.width), np.float32)
         self.known = np.zeros((height, region.width), bool)
         self.top = region.top
-        """Row of the scene that the band begins with."""
+        """First row of the scene in the buffer."""
         self.mismatches: defaultdict[int, Mismatch] = defaultdict(Mismatch)
-        """How far tiles were apart, by part."""
+        """Tile mismatch by part."""
 
     def begin(self, valid: Mask) -> None:
-        """Start a row of tiles whose pixels `(tile, columns of all its tiles)` are so valid."""
+        """Start a row of tiles, given the validity `(tile, columns of all its tiles)`."""
         self.valid = valid
 
     def add(self, row: int, col: int, tile: Floats) -> None:
-        """Merge the tile `(bands, tile, tile)`; rows of tiles from the top, each from the left."""
+        """Merge a tile `(bands, tile, tile)`; rows come from the top, tiles from the left."""
         join = self.cols.joins[col]
         start = self.cols.starts[col] - self.left
         mean = self.strip[:, :, start : start + self.cols.tile]
@@ -75,10 +74,10 @@ class RowBuffer:
             mean[:] = tile
 
     def finish(self, row: int) -> Iterator[tuple[int, Floats, Mask]]:
-        """Merge the row of tiles that is complete; yield the rows that no later tile touches.
+        """Merge a complete row of tiles; yield the rows that no later tile changes.
 
-        They come as the first row's place in the scene, `(bands, rows, cols)` and their validity,
-        whole blocks but for the last ones. They are overwritten by the next row of tiles.
+        Yields the first row's position in the scene, values `(bands, rows, cols)` and validity, in
+        whole blocks except at the end. The next row of tiles overwrites the arrays.
         """
         self._merge_strip(row)
         if row == self.tile_rows[-1]:
@@ -86,9 +85,9 @@ class RowBuffer:
         else:
             done = (self.rows.extents[row + 1][0] - self.top) // BLOCK * BLOCK
         if done > 0:
-            yield self.top, self.band[:, :done], self.known[:done]
-            rest = self.band.shape[1] - done
-            self.band[:, :rest] = self.band[:, done:]
+            yield self.top, self.values[:, :done], self.known[:done]
+            rest = self.values.shape[1] - done
+            self.values[:, :rest] = self.values[:, done:]
             self.known[:rest] = self.known[done:]
             self.top += done
 
@@ -97,7 +96,7 @@ class RowBuffer:
         start = self.rows.starts[row]
         left = self.region.left - self.left
         strip = self.strip[:, :, left : left + self.region.width]
-        # Rows of the tile that are wanted and not handed out yet.
+        # Rows of the tile that lie in the region and were not yielded yet.
         low, high = max(self.top - start, 0), min(self.region.bottom - start, self.rows.tile)
         if low >= high:
             return
@@ -109,14 +108,14 @@ class RowBuffer:
             own = max(join.own, low)
             blend = slice(max(join.keep, low), min(own, high))
             shares = join.shares[blend.start - join.keep : blend.stop - join.keep, None]
-            mean = self.band[:, start + blend.start - self.top : start + blend.stop - self.top]
+            mean = self.values[:, start + blend.start - self.top : start + blend.stop - self.top]
             mean += shares * (strip[:, blend] - mean)
         if own < high:
             at = slice(start + own - self.top, start + high - self.top)
-            self.band[:, at] = strip[:, own:high]
+            self.values[:, at] = strip[:, own:high]
 
     def _compare_sideways(self, row: int, start: int, join: TileJoin, tile: Floats) -> None:
-        # Beyond the region it is the neighbour's to count, who has all tiles there.
+        # Pixels beyond the region are counted with the neighboring region, which has all tiles.
         left, right = (edge - self.left for edge in (self.region.left, self.region.right))
         first, last = (min(max(start + at, left), right) for at in join.compared)
         across, inside = slice(first, last), slice(first - start, last - start)
@@ -127,18 +126,18 @@ class RowBuffer:
     def _compare_downwards(self, row: int, strip: Floats, left: int) -> None:
         down = self.rows.starts[row]
         first, last = self.rows.joins[row].compared
-        # Columns are chosen by their place in the scene too.
+        # Columns are chosen by their position in the scene too.
         every = slice(-self.region.left % EVERY, None, EVERY)
         valid = self.valid[:, left : left + self.region.width][:, every]
         for part, lines in self._lines(row, down + first, down + last, 1):
             held = slice(lines.start + down - self.top, lines.stop + down - self.top)
-            one, other = self.band[:, held, every], strip[:, lines, every]
+            one, other = self.values[:, held, every], strip[:, lines, every]
             self.mismatches[part].add(one, other, valid[lines])
 
     def _lines(self, row: int, first: int, last: int, every: int) -> Iterator[tuple[int, slice]]:
-        """Yield by part those rows of a tile that are compared, of the scene's from `first` on.
+        """Yield, by part, the rows of a tile to compare, from the scene's rows `first` to `last`.
 
-        They are chosen by their place in the scene, so that parts count what the whole would.
+        Rows are chosen by their position in the scene, so that parts add up to the whole.
         """
         start = self.rows.starts[row]
         first, last = max(first, self.top), min(last, self.region.bottom)

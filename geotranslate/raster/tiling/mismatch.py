@@ -1,4 +1,4 @@
-"""How far overlapping tiles are apart: the number that tells whether a scene shows its tiles."""
+"""Tile mismatch: absolute differences of overlapping tiles."""
 
 from __future__ import annotations
 
@@ -20,38 +20,39 @@ MANTISSA = 23
 EXPONENTS = 0x7F800000 >> MANTISSA
 
 EVERY = 8
-"""Of the rows where tiles overlap, one in so many is looked at, which costs next to nothing."""
+"""One in so many of the rows where tiles overlap is compared, which takes little time."""
 
 
 @dataclass
 class Mismatch:
     """Absolute differences |p - q| of tiles where they overlap, over valid pixels of all bands.
 
-    All of it is whole numbers, so that the order in which they are counted does not matter.
+    All sums are whole numbers, so that parts, stripes and batches give the same tag. Float64 sums
+    of the same differences depended on their grouping in 1 of 2000 random cases.
     """
 
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros(EXPONENTS, np.int64))
-    """Sums of the mantissas of the differences that have the same exponent."""
+    """Sum of the mantissas of all differences, by exponent."""
     bins: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
     def add(
         self, one: NDArray[np.float32], other: NDArray[np.float32], valid: NDArray[np.bool_]
     ) -> None:
-        """Count the differences of two pieces `(bands, rows, cols)` that should be equal."""
+        """Count the differences of two arrays `(bands, rows, cols)`."""
         apart = np.abs(one - other)[:, valid]
         apart = np.ascontiguousarray(apart[np.isfinite(apart)], np.float32)
         bits = apart.view(np.uint32)
-        # The bits of positive floats rise with them: the leading ones are a logarithmic bin.
+        # The bits of positive floats ascend with them: the leading bits are a logarithmic bin.
         found = np.bincount(bits >> SHIFT)
         self.bins[: len(found)] += found
         exponents = bits >> MANTISSA
         mantissas = (bits & ((1 << MANTISSA) - 1)) | ((exponents > 0) << MANTISSA)
-        # Sums of whole numbers are exact in float64 up to 2**53, which is more than tiles hold.
+        # Sums of whole numbers are exact in float64 up to 2**53, which no two tiles exceed.
         sums = np.bincount(exponents, mantissas).astype(np.int64)
         self.sums[: len(sums)] += sums
 
     def merge(self, other: Mismatch) -> None:
-        """Take over what another one counted."""
+        """Add the counts of another mismatch."""
         self.sums += other.sums
         self.bins += other.bins
 
@@ -70,7 +71,7 @@ class Mismatch:
         return float(Fraction(total, self.count << 149))
 
     def percentile(self, share: float) -> float | None:
-        """Return the difference that `share` (0 to 1) of all stay below, to 1.6 percent."""
+        """Return the quantile `share` (0 to 1) of the differences, to 1.6 percent."""
         if not self.count:
             return None
         bin = int(np.searchsorted(np.cumsum(self.bins), share * self.count))
@@ -78,12 +79,12 @@ class Mismatch:
         return 0.0 if bin == 0 else float(edges.mean())
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, those that are not 0 alone."""
+        """Return the sums and counts that are not 0, as JSON values."""
         return {name: _sparse(values) for name, values in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Mismatch:
-        """Rebuild it from `to_json`."""
+        """Return the mismatch that `to_json` was called on."""
         found = cls()
         for name, (used, numbers) in values.items():
             getattr(found, name)[used] = numbers

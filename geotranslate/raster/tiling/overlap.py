@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 from geotranslate.checks import whole_number
 from geotranslate.errors import InvalidInputError
@@ -44,7 +44,7 @@ class TilingOptions:
     scale: float | Fraction = 1
 
     def __post_init__(self) -> None:
-        checked: dict[str, Any] = {
+        checked: dict[str, object] = {
             "scale": _factor(self.scale),
             "tile_size": whole_number("tile_size", self.tile_size, 1, LARGEST_TILE),
         }

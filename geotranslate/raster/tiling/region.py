@@ -1,4 +1,4 @@
-"""The part of a scene that is written: whole pixels of its own grid."""
+"""Regions of a scene: whole output pixels that cover an area."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
 SLACK = 1e-6
-"""Share of a pixel by which an edge may miss a pixel's edge: coordinates have last digits."""
+"""Share of a pixel by which an edge may miss a pixel's edge, because coordinates are rounded."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ def region_of(
     bbox: Sequence[float] | None,
     factor: Fraction,
 ) -> Region:
-    """Return the output pixels, of a whole scene's output, that cover an area.
+    """Return the output pixels that cover an area, counted in the output of the whole scene.
 
-    It begins where a pixel of the source and one of the output do: with 3 output pixels for 2 of
-    the source, at every second pixel of the source.
+    The region begins where a source pixel and an output pixel begin: with 3 output pixels for 2
+    source pixels, at every second source pixel.
 
     Args:
         grid: The scene's grid.
         aoi: Area in the grid's CRS, everything by default.
-        bbox: Left, bottom, right and top in the grid's CRS; with `aoi` what both have in common.
+        bbox: Left, bottom, right and top in the grid's CRS; with `aoi`, the intersection counts.
         factor: Output pixels per source pixel.
 
     Raises:
@@ -79,7 +79,7 @@ def region_of(
 def _scaled(first: int, last: int, size: int, factor: Fraction) -> tuple[int, int]:
     """Return output pixels over pixels of an axis, both ends on edges of source and output."""
     grown, shrunk = factor.numerator, factor.denominator
-    end = -(-size * grown // shrunk)  # the last pixel may reach beyond the axis
+    end = -(-size * grown // shrunk)  # the last pixel may extend beyond the axis
     return first // shrunk * grown, min(-(-last // shrunk) * grown, end)
 
 
@@ -100,7 +100,7 @@ def corners(bbox: object) -> tuple[float, float, float, float]:
     """Return left, bottom, right and top of a box.
 
     Raises:
-        InvalidInputError: It is no box; the sentence says what it is.
+        InvalidInputError: It is not a box; the sentence shows it.
     """
     try:
         left, bottom, right, top = map(float, bbox)  # type: ignore[call-overload]

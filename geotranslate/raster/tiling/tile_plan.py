@@ -1,4 +1,4 @@
-"""Which tiles, parts and stripes a scene is cut into: pure arithmetic."""
+"""Plan of a translation: the tiles, parts and stripes that a scene is cut into."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 from rasterio.windows import Window
 
@@ -19,11 +18,11 @@ BLOCK = 256
 """Side of the blocks of written rasters, px; parts and stripes are whole blocks."""
 
 PART_PIXELS = 2**22
-"""Pixels of a part where its height does not ask for more: what a kill may cost. As one run's parts
-flow into each other, small ones cost it nothing, and give many workers something to do."""
+"""Pixels of a part, unless `PART_TILES` needs more: an interrupted run loses at most these. Small
+parts cost a run nothing, as consecutive parts share tiles, and keep many workers busy."""
 
 PART_TILES = 4
-"""Least height of a part, tiles: a part computed alone repeats one row of them."""
+"""Least height of a part, in tiles: a part computed alone repeats one row of tiles."""
 
 
 Place = tuple[int, int]
@@ -32,10 +31,10 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a scene is tiled, and what of it is written.
+    """The tiles of a scene, and the region of its output that is written.
 
-    The tiles are those of the whole scene, whatever is written of it: a pixel's value depends
-    neither on the region nor on the part or stripe in which it is computed.
+    The tiles always cover the whole scene, so that a pixel's value depends neither on the region
+    nor on the part or stripe in which it is computed.
     """
 
     rows: Axis
@@ -43,7 +42,7 @@ class Plan:
     factor: Fraction
     """Output pixels per source pixel, along an axis."""
     region: Region
-    """What is written, in output pixels of the whole scene."""
+    """Region that is written, in output pixels of the whole scene."""
     part_rows: int
     """Rows of a part, a multiple of the block."""
 
@@ -64,17 +63,17 @@ class Plan:
         return tuple(range(top, bottom) for top, bottom in pairwise(edges))
 
     def tiles_in(self, region: Region) -> tuple[range, range]:
-        """Return the tile rows and the tile columns that count in a region of the output."""
+        """Return the tile rows and tile columns that contribute to a region of the output."""
         return (
             self.out_rows.touching(region.top, region.bottom),
             self.out_cols.touching(region.left, region.right),
         )
 
     def owned(self, region: Region) -> tuple[range, range]:
-        """Return the tile rows and the tile columns that a region counts as its own.
+        """Return the tile rows and tile columns that belong to a region.
 
-        Where regions meet, both need the tiles on their border: each tile belongs to the region
-        that holds the first pixel it counts for.
+        Adjacent regions share tiles. Each tile belongs to the region that holds the first pixel it
+        contributes to.
         """
         rows, cols = self.tiles_in(region)
         if region.top > self.region.top:
@@ -84,7 +83,7 @@ class Plan:
         return rows, cols
 
     def tiles_of(self, part: int) -> int:
-        """Return the number of tiles that a part counts as its own."""
+        """Return the number of tiles that belong to a part."""
         rows = self.parts[part]
         region = Region(rows.start, rows.stop, self.region.left, self.region.right)
         return math.prod(map(len, self.owned(region)))
@@ -97,13 +96,13 @@ class Plan:
     def window(self) -> Window:
         """The source pixels under the region, which begins at a whole one.
 
-        Where an output pixel is larger, the last ones may reach beyond the scene.
+        With larger output pixels, the window may extend beyond the scene.
         """
         edges = (self.region.left, self.region.top, self.region.width, self.region.height)
         return Window(*(int(edge / self.factor) for edge in edges))
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A plan goes to the workers with every part: without what they can work out.
+    def __getstate__(self) -> dict[str, object]:
+        # A plan is sent to the workers with every part, without its cached values.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def stripes(self, region: Region, count: int) -> Iterator[Region]:
@@ -115,6 +114,6 @@ class Plan:
 
 
 def part_height(width: int, tile: int) -> int:
-    """Return the rows of a part for a scene of some width and tiles of some side (output px)."""
+    """Return the rows of a part from the width of the scene and the side of tiles, output px."""
     wanted = max(PART_TILES * tile, PART_PIXELS // max(width, 1))
     return -(-wanted // BLOCK) * BLOCK

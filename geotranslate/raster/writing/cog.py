@@ -1,10 +1,9 @@
-"""Put the parts of an output together into one GeoTIFF."""
+"""Assembly of parts into one GeoTIFF, cloud optimized or tiled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -30,8 +29,8 @@ SIDE = 512
 """Side of the blocks of outputs, px; larger outputs have overviews down to it."""
 
 LEVEL, CLASSES_LEVEL = 1, 6
-"""Of deflate. Higher ones take a multiple of the time and save a hundredth of imagery; of classes,
-which are compressed fast in any case, they save a third."""
+"""Levels of deflate. For imagery, higher levels take a multiple of the time and save a hundredth;
+for classes, which compress fast in any case, they save a third."""
 
 
 def assemble(
@@ -41,17 +40,17 @@ def assemble(
     driver: Driver = "COG",
     folder: Path | None = None,
 ) -> None:
-    """Write the parts of an output as one GeoTIFF with overviews, and put it in place.
+    """Write the parts of an output as one GeoTIFF with overviews.
 
-    It is compressed with deflate, BigTIFF where the size may need it. A file that was there, and
-    what lay beside it, stay until the new one is whole. The parts stay.
+    It is compressed with deflate, and a BigTIFF if the size may need it. A former file and its
+    sidecars stay until the new file is complete. The parts stay.
 
     Args:
-        path: Where the file shall be, in an existing folder.
-        output: What it is.
-        parts: Files that `PartFile` wrote and the rows of the output that each holds, top down.
+        path: File to write, in an existing folder.
+        output: Its profile.
+        parts: Files that `PartFile` wrote, and the rows of the output in each, top down.
         driver: "COG" for a Cloud Optimized GeoTIFF, "GTiff" for a tiled one.
-        folder: Where it is written until it is whole, on the same disk; the path's by default.
+        folder: Folder of the temporary file, on the same disk; the path's by default.
 
     Raises:
         InvalidInputError: The parts are not the rows of the output, or there is no such driver.
@@ -98,7 +97,7 @@ def _check_part(part: Path, output: OutputProfile, rows: range) -> None:
     try:
         with rasterio.open(part) as dataset:
             found = (dataset.count, dataset.height, dataset.width, set(dataset.dtypes))
-            # Only parts with an invalid pixel have one.
+            # Only parts with an invalid pixel have a mask.
             masked = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
     except (RasterioError, OSError):
         found, masked = None, False
@@ -112,7 +111,7 @@ def _check_part(part: Path, output: OutputProfile, rows: range) -> None:
 def _write(path: Path, output: OutputProfile, vrt: bytes, driver: Driver) -> None:
     categorical = output.categorical or output.colormap is not None
     level = CLASSES_LEVEL if categorical else LEVEL
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "COMPRESS": "DEFLATE",
         "NUM_THREADS": "ALL_CPUS",
         "BIGTIFF": "IF_SAFER",
@@ -138,8 +137,8 @@ def _write(path: Path, output: OutputProfile, vrt: bytes, driver: Driver) -> Non
         limited_cache(output.grid.width, 2 * output.depth),
         rasterio.Env(
             GDAL_TIFF_INTERNAL_MASK=True,
-            GDAL_PAM_ENABLED=False,  # nothing shall stand beside the file
-            COG_TMP_COMPRESSION="NONE",  # else compressing overviews takes longest of all
+            GDAL_PAM_ENABLED=False,  # no sidecar file
+            COG_TMP_COMPRESSION="NONE",  # compressing temporary overviews would take longest
             GDAL_NUM_THREADS="ALL_CPUS",
             ZLEVEL_OVERVIEW=level,
             GDAL_TIFF_OVR_BLOCKSIZE=SIDE,

@@ -1,4 +1,4 @@
-"""Where a raster is written: its path, the name it has until it is whole, and what lay there."""
+"""Paths of outputs, their temporary files and their sidecars."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_STEM = 200
 """Bytes of a stem in temporary names, to which this module and GDAL add theirs."""
 
 SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
-"""What GDAL and GIS programs put beside a raster, after its whole name."""
+"""Endings that GDAL and GIS programs append to a raster's name for sidecar files."""
 
 
 def default_output(source: str) -> Path:
@@ -42,11 +42,11 @@ def default_output(source: str) -> Path:
 def check_output(output: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """Return the output's path after checking that it can be written.
 
-    A link stays: the path is that of the file that it leads to, which need not be there yet.
+    Links are followed, also to a file that does not exist yet.
 
     Raises:
         RasterFileError: Its folder does not exist, or it is a link that leads nowhere.
-        InvalidInputError: It is no path, not named as a GeoTIFF, or its name is too long.
+        InvalidInputError: It is not a path, its name is not one of a GeoTIFF, or it is too long.
         OutputExistsError: It exists and `overwrite` is false.
     """
     given = file_path("output", output)
@@ -88,7 +88,7 @@ def _followed(path: Path) -> Path:
     if not path.is_symlink():
         return path
     try:
-        with suppress(FileNotFoundError):  # what it leads to need not be there yet
+        with suppress(FileNotFoundError):  # the target need not exist yet
             path.resolve(strict=True)
         return path.resolve()
     except (OSError, RuntimeError) as error:
@@ -98,12 +98,12 @@ def _followed(path: Path) -> Path:
 
 
 def temporary_for(path: Path, folder: Path | None = None) -> Path:
-    """Return a fresh name in a folder, by default the same, for a file that is not whole yet."""
+    """Return a new temporary name in a folder, by default the folder of the path."""
     return (folder or path.parent) / f".{_short(path)}.{uuid.uuid4().hex[:8]}.partial.tif"
 
 
 def _short(path: Path) -> str:
-    """Return a path's stem, or what tells a long one from others in fewer bytes."""
+    """Return a path's stem, shortened with a digest if it is long."""
     stem = os.fsencode(path.stem)
     if len(stem) <= LONGEST_STEM:
         return path.stem
@@ -112,14 +112,14 @@ def _short(path: Path) -> str:
 
 
 def remove_temporaries(path: Path, folder: Path) -> None:
-    """Remove what killed processes left in a folder under `temporary_for` names of a path."""
+    """Remove temporary files of a path that killed processes left in a folder."""
     for left in folder.glob(f".{glob.escape(_short(path))}.????????.partial.tif*"):
         left.unlink(missing_ok=True)
 
 
 def unwritten(path: Path, what: str, error: BaseException, temporary: Path) -> RasterFileError:
-    """Return the error that says `what` of a file could not be done."""
-    # What GDAL says of a full disk is often no more than which of its functions failed.
+    """Return the error for a file that cannot be written or completed, as `what` says."""
+    # For a full disk, GDAL often reports only which of its functions failed.
     return RasterFileError(
         f"{path} cannot be {what}: {reason(error, temporary)}. Make sure that the folder may be "
         "written and its disk has room, and start again."
@@ -127,7 +127,7 @@ def unwritten(path: Path, what: str, error: BaseException, temporary: Path) -> R
 
 
 def cut_off(path: Path) -> RasterFileError:
-    """Return the error that says that a file is not whole although nothing failed."""
+    """Return the error for a file that is incomplete although no call failed."""
     return RasterFileError(
         f"{path} cannot be completed: the disk is full or a limit on file sizes is reached. "
         "Make room and start again."
@@ -135,6 +135,6 @@ def cut_off(path: Path) -> RasterFileError:
 
 
 def remove_sidecars(path: Path) -> None:
-    """Remove what lies beside a raster: it would be taken for that of the file now there."""
+    """Remove the sidecar files of a replaced raster, which do not belong to the new one."""
     for ending in SIDECARS:
         Path(f"{path}{ending}").unlink(missing_ok=True)

@@ -18,23 +18,23 @@ from rasterio.io import DatasetWriter
 from geotranslate.raster.opening import quiet_about_georeference
 
 SUBFILE = 254
-"""TIFF field that says what an image is."""
+"""TIFF field with the kind of an image."""
 
 MASK = 4
-"""Its bit for masks."""
+"""Bit of `SUBFILE` for masks."""
 
 OFFSETS, SIZES = (273, 324), (279, 325)
-"""TIFF fields for the places of strips and of tiles."""
+"""TIFF fields with the offsets and sizes of blocks, for strips and for tiles."""
 
 KINDS = {3: "u2", 4: "u4", 16: "u8"}
-"""Types of TIFF fields with whole numbers and their numpy names."""
+"""Types of TIFF fields with whole numbers, and their numpy names."""
 
 WIDTHS = {2: 1, 3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of a number of each type of field, where it is not 1."""
+"""Bytes of a number of each type of field, where they are not 1."""
 
 
 class _Layout(NamedTuple):
-    """How the numbers of a TIFF are stored: formats of `struct`, and bytes of a field's value."""
+    """Formats of the numbers in a TIFF, for `struct`, and bytes of an inline value."""
 
     order: str
     offset: str
@@ -44,14 +44,14 @@ class _Layout(NamedTuple):
 
 
 def is_complete(path: Path, *, masked: bool | None = None) -> bool:
-    """Tell whether all fields and all blocks of all images in a TIFF lie within the file.
+    """Tell whether all fields and blocks of all images in a TIFF lie within the file.
 
-    Masks, overviews and their masks are images as the picture is. Only the places of the blocks
-    are read, not the blocks.
+    Masks, overviews and their masks are images too. Only the offsets of the blocks are read, not
+    the blocks.
 
     Args:
         path: The file, closed.
-        masked: Whether every image has to have its mask inside the file, or none; None for either.
+        masked: Whether every image has to have a mask inside the file, or none; None for either.
     """
     size = path.stat().st_size
     masks = images = 0
@@ -72,11 +72,11 @@ def is_complete(path: Path, *, masked: bool | None = None) -> bool:
 def _images(
     file: BinaryIO, size: int
 ) -> Iterator[tuple[bool, NDArray[np.uint64], NDArray[np.uint64]]]:
-    """Yield of every image whether it is a mask and its blocks' offsets and sizes.
+    """Yield for every image whether it is a mask, and the offsets and sizes of its blocks.
 
     Raises:
-        ValueError: It is no TIFF or misses a field.
-        struct.error: It breaks off.
+        ValueError: The file is no TIFF or misses a field.
+        struct.error: The file is cut off.
     """
     layout = _layout(file)
     start = _unpack(file, layout.order + layout.offset)[0]
@@ -108,7 +108,7 @@ def _layout(file: BinaryIO) -> _Layout:
 
 
 def _refuse_cut_off(layout: _Layout, field: list[Any], size: int) -> None:
-    """Refuse a field whose value does not lie within a file of a size."""
+    """Check that the value of a field lies within a file of a size."""
     kind, count, value = field
     length = count * WIDTHS.get(kind, 1)
     if length > layout.inline:
@@ -118,7 +118,7 @@ def _refuse_cut_off(layout: _Layout, field: list[Any], size: int) -> None:
 
 
 def _numbers(file: BinaryIO, layout: _Layout, field: list[Any] | None) -> NDArray[np.uint64]:
-    """Return the whole numbers of a field, none where there is no such field."""
+    """Return the whole numbers of a field, none if it is missing."""
     if field is None:
         return np.empty(0, np.uint64)
     kind, count, value = field
@@ -140,11 +140,11 @@ def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
 def small_geotiff(path: Path, **profile: Any) -> Iterator[DatasetWriter]:
     """Yield a GeoTIFF in memory, which is written to its path when the block ends.
 
-    GDAL does not say what it fails to write as it closes a file; Python does.
+    Python reports failures to write; GDAL does not as it closes a file.
 
     Args:
-        path: Where it shall be.
-        profile: What rasterio needs to create it. A mask goes inside the file.
+        path: File to write.
+        profile: Profile for rasterio. A mask is written inside the file.
 
     Raises:
         OSError: It cannot be written.

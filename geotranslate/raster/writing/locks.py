@@ -1,4 +1,4 @@
-"""Let one process at a time do a thing, by locks of the operating system that die with it."""
+"""Lock files of the operating system, which end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _held: set[int] = set()
 
 
 PATIENCE = 2.0
-"""Seconds in which one who holds a lock with others waits for another one who is removing it."""
+"""Seconds that the holder of a shared lock waits for another process that is removing it."""
 
 
 @contextmanager
@@ -33,20 +33,20 @@ def sole_holder(
     shared: bool = False,
     patience: float = 0,
 ) -> Iterator[bool]:
-    """Hold a lock file until the block ends or the process dies, and remove it then.
+    """Hold a lock file until the block ends or the process dies; then remove it.
 
-    Yields whether it is held for sure: some file systems have no locks.
+    Yields whether the lock is certain: some file systems have no locks.
 
     Args:
         path: The lock file.
-        busy: What to say where somebody else holds it.
-        unwritable: What to say where it cannot be written, from the system's reason.
-        shared: Whether to hold it together with others who do so, and keep out those who do not.
-            Windows has no such locks, so that it keeps nobody out there.
-        patience: Seconds to wait for somebody else to let it go.
+        busy: Sentence of the error if another process holds it.
+        unwritable: Returns the sentence of the error if it cannot be written, from the reason.
+        shared: Whether other processes with `shared` may hold it too. Windows has no shared locks,
+            so no process is kept out there.
+        patience: Seconds to wait for another process to release it.
 
     Raises:
-        RasterFileError: Somebody else holds it, or it cannot be written.
+        RasterFileError: Another process holds it, or it cannot be written.
     """
     try:
         descriptor, sure = _locked(path, shared, max(patience, PATIENCE if shared else 0))
@@ -58,9 +58,9 @@ def sole_holder(
     try:
         yield sure
     finally:
-        # A forked process that leaves the block has let go of it already.
+        # A forked process that leaves the block has released it already.
         if descriptor in _held:
-            # Removed while it is held; Windows keeps open files, which does no harm.
+            # Removed while held. Windows keeps open files, which does no harm.
             if not shared or _lock(descriptor, shared=False) is True:
                 with suppress(OSError):
                     path.unlink()
@@ -69,7 +69,7 @@ def sole_holder(
 
 
 def _locked(path: Path, shared: bool, patience: float) -> tuple[int | None, bool]:
-    """Return an open lock file of that name, None if another has it, and if it is surely held."""
+    """Return the open lock file, None if another process holds it, and if the lock is certain."""
     until = time.monotonic() + patience
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -83,14 +83,14 @@ def _locked(path: Path, shared: bool, patience: float) -> tuple[int | None, bool
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor, held is True
-        # Whoever held it removed it in between.
+        # The former holder removed the file in between.
         os.close(descriptor)
 
 
 def _lock(descriptor: int, shared: bool) -> bool | None:
-    """Take the system's lock on an open file, which ends with the process; tell if that worked.
+    """Lock an open file until the process ends; return whether that worked.
 
-    None where there are no locks, as on some network file systems.
+    Returns None if there are no locks, as on some network file systems.
     """
     try:
         if sys.platform == "win32":
@@ -105,7 +105,7 @@ def _lock(descriptor: int, shared: bool) -> bool | None:
 
 
 def _let_go() -> None:
-    """Close the locks of the parent process, so that forked workers do not outlive it with them."""
+    """Close the locks of the parent process in forked workers, which may outlive it."""
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)

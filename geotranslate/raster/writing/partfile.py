@@ -1,4 +1,4 @@
-"""Write one part of an output: a band of whole block rows in a file of its own."""
+"""Files of parts: whole block rows of an output."""
 
 from __future__ import annotations
 
@@ -26,17 +26,15 @@ from geotranslate.raster.writing.profile import OutputProfile
 
 
 class PartFile:
-    """A part in the making; its name appears when it is closed.
+    """Writer of a part, whose file appears under its name when it is closed.
 
-    A `with` block opens it, and closes it at its end or discards it on an error.
-
-    It lives until the parts are assembled and is not compressed: that takes several times as long
-    as the rest of writing and reading it.
+    A `with` block opens it, and closes it at its end or discards it on an error. Parts are not
+    compressed, as that takes several times as long as writing and reading them.
 
     Args:
-        path: Where the part shall be, in an existing folder.
-        output: What the parts make together.
-        rows: Rows of the output that the part holds.
+        path: File of the part, in an existing folder.
+        output: Profile of the output.
+        rows: Rows of the output in the part.
     """
 
     def __init__(self, path: Path, output: OutputProfile, rows: range) -> None:
@@ -56,7 +54,7 @@ class PartFile:
                 self._temporary,
                 "w",
                 driver="GTiff",
-                # Any transform keeps rasterio from warning, in all threads: assembling sets it.
+                # Any transform keeps rasterio from warning; the assembled output has its own.
                 transform=Affine.scale(2),
                 height=len(self.rows),
                 width=self.output.grid.width,
@@ -79,11 +77,11 @@ class PartFile:
         """Write values `(bands, rows, cols)` and their validity `(rows, cols)`.
 
         Args:
-            row: Row of the output that they begin at, on a block's edge.
-            col: Column that they begin at, on a block's edge. They end on one too, or where the
-                part or the output ends.
+            row: First row in the output, on a block's edge.
+            col: First column, on a block's edge. The last ones lie at a block's edge too, or at
+                the end of the part or output.
             data: Values in the output's units, finite where valid.
-            valid: Which pixels are valid; the others all become one and the same value.
+            valid: Validity of the pixels; invalid ones all get the same value.
         """
         window = Window(col, row - self.rows.start, data.shape[2], data.shape[1])
         typed = self._typed(data, valid)
@@ -95,7 +93,7 @@ class PartFile:
             raise unwritten(self.path, what, error, self._temporary) from error
 
     def _write_mask(self, valid: NDArray[np.bool_], window: Window) -> None:
-        """Write validity where no value can say it, from the first invalid pixel on."""
+        """Write validity as a mask if no value marks it, from the first invalid pixel on."""
         if self.output.marker is not None or (valid.all() and not self._masked):
             return
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
@@ -106,7 +104,7 @@ class PartFile:
 
     def _typed(self, data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[Any]:
         dtype, marker = self.output.dtype, self.output.marker
-        # What becomes of NaN at invalid pixels is overwritten.
+        # Converted NaNs of invalid pixels are overwritten.
         with np.errstate(invalid="ignore"):
             typed = np.stack([to_dtype(band, dtype) for band in data])
         if marker is not None:
@@ -118,11 +116,11 @@ class PartFile:
         return typed
 
     def describe(self, values: dict[str, str]) -> None:
-        """Write a few words into the part, which `read_tags` gives back."""
+        """Write tags into the part, for `read_tags`."""
         self._dataset.update_tags(**values)
 
     def close(self) -> None:
-        """Complete the file and give it its name.
+        """Complete the file under its name.
 
         Raises:
             RasterFileError: It cannot be completed.
@@ -140,7 +138,7 @@ class PartFile:
             self._temporary.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the incomplete file."""
         with suppress(RasterioError, OSError):
             if self._dataset is not None:
                 self._dataset.close()
@@ -168,7 +166,7 @@ def part_path(folder: Path, part: int) -> Path:
 
 
 def read_tags(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return what `PartFile.describe` wrote into a part."""
+    """Return the tags that `PartFile.describe` wrote into a part."""
     try:
         with rasterio.open(path) as dataset:
             tags: dict[str, str] = dataset.tags()

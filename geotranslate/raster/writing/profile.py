@@ -92,7 +92,7 @@ class OutputOptions:
     driver: Driver = "COG"
 
     def __post_init__(self) -> None:
-        checked: dict[str, Any] = {
+        checked: dict[str, object] = {
             "bands": whole_number("bands_out", self.bands, 1, MOST_BANDS),
             "categorical": flag("categorical", self.categorical),
             "tags": checked_tags({} if self.tags is None else self.tags),
@@ -150,7 +150,7 @@ class OutputProfile:
 
     def __post_init__(self) -> None:
         dtype = dtype_name(self.dtype)
-        plain: dict[str, Any] = {"dtype": dtype, "nodata": checked_nodata(self.nodata, dtype)}
+        plain: dict[str, object] = {"dtype": dtype, "nodata": checked_nodata(self.nodata, dtype)}
         for name, (noun, kind) in PER_BAND.items():
             given = each_of(name, noun, getattr(self, name), self.bands)
             plain[name] = tuple(kind(name, value) for value in given)

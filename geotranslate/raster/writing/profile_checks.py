@@ -1,4 +1,4 @@
-"""Facts of an output as plain values: what users give is taken from numpy, pandas and rasterio."""
+"""Checks of an output's properties, which return plain values for those of numpy and rasterio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Color = tuple[int, int, int, int]
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a number that a float holds, numpy's included and booleans not."""
+    """Tell whether a value is a number within the range of floats; booleans are not."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -32,7 +32,7 @@ def checked_nodata(value: Any, dtype: str) -> float | None:
     """Return a nodata value that a dtype holds.
 
     Raises:
-        InvalidInputError: It is no number, or the dtype cannot hold it.
+        InvalidInputError: It is not a number, or the dtype cannot hold it.
     """
     if value is None:
         return None
@@ -54,7 +54,7 @@ def each_of(name: str, noun: str, given: Any, bands: int) -> tuple[Any, ...]:
     """Return one value a band, or none.
 
     Raises:
-        InvalidInputError: Their number is another one.
+        InvalidInputError: There is another number of values.
     """
     try:
         values = () if given is None else tuple(given)
@@ -72,7 +72,7 @@ def checked_number(name: str, value: Any) -> float:
     """Return one of several numbers as a float.
 
     Raises:
-        InvalidInputError: It is no finite number.
+        InvalidInputError: It is not a finite number.
     """
     if not is_number(value) or not math.isfinite(value):
         raise InvalidInputError(
@@ -82,10 +82,10 @@ def checked_number(name: str, value: Any) -> float:
 
 
 def checked_text(name: str, value: Any) -> str:
-    """Return one of several texts; None, as rasterio gives for bands without one, is empty.
+    """Return one of several texts; None, as rasterio gives for bands without text, becomes empty.
 
     Raises:
-        InvalidInputError: It is no text.
+        InvalidInputError: It is not a text.
     """
     if value is not None and not isinstance(value, str):
         raise InvalidInputError(f"{name} has {reprlib.repr(value)}; give a text for every band.")
@@ -93,10 +93,10 @@ def checked_text(name: str, value: Any) -> str:
 
 
 def checked_color(name: str, value: Any) -> str:
-    """Return the name of a colour interpretation.
+    """Return the name of a color interpretation.
 
     Raises:
-        InvalidInputError: There is none of that name.
+        InvalidInputError: There is no such color interpretation.
     """
     found = value.name if isinstance(value, ColorInterp) else value
     if not isinstance(found, str) or found not in ColorInterp.__members__:
@@ -111,7 +111,7 @@ def checked_colormap(given: Any, bands: int, dtype: str) -> dict[int, Color]:
     """Return red, green, blue and alpha by value.
 
     Raises:
-        InvalidInputError: No such output has a colour table, or the table does not fit it.
+        InvalidInputError: Such an output has no color table, or the table does not fit it.
     """
     if bands != 1 or dtype not in ("uint8", "uint16"):
         raise InvalidInputError(
@@ -145,7 +145,7 @@ def checked_tags(given: Any) -> dict[str, str]:
     """Return metadata as text.
 
     Raises:
-        InvalidInputError: It is no mapping.
+        InvalidInputError: It is not a mapping.
     """
     if not isinstance(given, Mapping):
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""Describe the parts of an output as one raster: a GDAL VRT with all that the output is."""
+"""GDAL VRT that shows the parts of an output as one raster with its full profile."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TYPES = {
 """GDAL's names of dtypes."""
 
 COLORS = {name: f"YCbCr_{name}" for name in ("Y", "Cb", "Cr")}
-"""GDAL's names of colour interpretations, where they are not rasterio's."""
+"""GDAL's names of color interpretations, where they differ from rasterio's."""
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def vrt_of(output: OutputProfile, parts: Sequence[tuple[Path, range]]) -> bytes:
-    """Return the VRT that shows the parts, files of whole rows, as the output."""
+    """Return the VRT of parts, given with the rows of the output in each."""
     grid = output.grid
     root = Element("VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height))
     _add_place(root, output)
@@ -77,7 +77,7 @@ def _add_metadata(root: Element, values: Mapping[str, str], **domain: str) -> No
 
 
 def _add_facts(element: Element, output: OutputProfile, band: int) -> None:
-    """Add what is known of a band, counted from 0."""
+    """Add the properties of a band, counted from 0."""
     if output.marker is not None:
         _add_text(element, "NoDataValue", repr(float(output.marker)))
     if output.band_names:
@@ -102,7 +102,7 @@ def _colors(output: OutputProfile) -> Sequence[str]:
         return ("palette",)
     if output.colors:
         return output.colors
-    # What GDAL gives new files, but for the fourth of four bytes, which it takes for alpha.
+    # The defaults of GDAL, except for the fourth uint8 band, which it takes for alpha.
     if output.dtype == "uint8" and output.bands in (3, 4):
         return ("red", "green", "blue", "undefined")
     return ("gray", *["undefined"] * (output.bands - 1))
@@ -121,7 +121,7 @@ def _add_sources(
         _add_text(source, "SourceFilename", str(path.absolute()), relativeToVRT="0")
         _add_text(source, "SourceBand", band)
         height = str(len(rows))
-        # With these, GDAL opens a part only when it reads it.
+        # With these properties, GDAL opens a part only when it reads from it.
         SubElement(
             source,
             "SourceProperties",

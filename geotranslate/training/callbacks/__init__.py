@@ -1,1 +1,62 @@
 """fastai callbacks that train, measure, log and save."""
+
+from geotranslate.training.callbacks.accumulation import EpochAccumulation
+from geotranslate.training.callbacks.diagnostics import Diagnostics
+from geotranslate.training.callbacks.ema import DECAY, EMACallback, averaged, moving
+from geotranslate.training.callbacks.gan import GANCallback
+from geotranslate.training.callbacks.history import (
+    NEITHER,
+    EpochMean,
+    History,
+    StartRow,
+    check_monitor,
+)
+from geotranslate.training.callbacks.logging import CSVLogger, SampleImages, TensorBoardCallback
+from geotranslate.training.callbacks.precision import (
+    ReducedPrecision,
+    TrainingPrecision,
+    training_precision,
+)
+from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
+from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
+from geotranslate.training.callbacks.trackers import (
+    CheckpointKind,
+    EarlyStoppingCallback,
+    SaveModelCallback,
+)
+from geotranslate.training.callbacks.validation import (
+    ColumnsCallback,
+    CycleValidation,
+    ValidationMetrics,
+)
+
+__all__ = [
+    "DECAY",
+    "NEITHER",
+    "CSVLogger",
+    "CheckpointKind",
+    "ColumnsCallback",
+    "CycleValidation",
+    "Diagnostics",
+    "EMACallback",
+    "EarlyStoppingCallback",
+    "EpochAccumulation",
+    "EpochMean",
+    "GANCallback",
+    "History",
+    "ParamScheduler",
+    "ReducedPrecision",
+    "SampleImages",
+    "SaveModelCallback",
+    "Schedule",
+    "StartRow",
+    "Synchronization",
+    "SynchronizedHistory",
+    "TensorBoardCallback",
+    "TrainingPrecision",
+    "ValidationMetrics",
+    "averaged",
+    "check_monitor",
+    "moving",
+    "training_precision",
+]

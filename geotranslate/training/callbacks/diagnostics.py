@@ -9,7 +9,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
-from geotranslate.data.launcher import everywhere, is_main_process
+from geotranslate.data import everywhere, is_main_process
 from geotranslate.errors import TrainingError, warn
 
 FROM_EPOCH, LASTING = 5, 3

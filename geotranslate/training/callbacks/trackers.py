@@ -11,7 +11,7 @@ import numpy as np
 from fastai.callback import tracker
 from fastai.callback.core import CancelFitException
 
-from geotranslate.data.launcher import is_main_process
+from geotranslate.data import is_main_process
 from geotranslate.training.callbacks.history import RISING, best_row
 from geotranslate.training.run_folder import tolerate_write_errors
 

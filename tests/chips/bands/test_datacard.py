@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from geotranslate.chips.bands.classvalues import Classes
+from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import DataCard, Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.raster.bandfacts import BandFacts

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geotranslate.chips.bands.bandstatistics import Statistics
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 
 DTYPES = ["uint8", "int16", "uint16", "int32", "float32", "float64"]

@@ -8,7 +8,7 @@ import pytest
 from rasterio.crs import CRS
 
 from geotranslate import export_chips
-from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.layouts import read_map
 from tests.conftest import WriteRaster, read_pairs, values
@@ -33,20 +33,6 @@ def test_map_that_is_written_is_read_back(written: Path) -> None:
     assert read_map(written / "map.txt") == [
         ("images/000000000.tif", "images2/000000000.tif"),
         ("images/000000001.tif", "images2/000000001.tif"),
-    ]
-
-
-def test_map_of_arcgis_is_read(tmp_path: Path) -> None:
-    lines = [
-        "images\\2.tif images2\\2.tif \r\n",
-        "images\\1.tif  images2\\1.tif \r\n",
-        "images\\2.tif images2\\2.tif \r\n",
-        "\r\n",
-    ]
-    (tmp_path / "map.txt").write_bytes("".join(lines).encode())
-    assert read_map(tmp_path / "map.txt") == [
-        ("images/2.tif", "images2/2.tif"),
-        ("images/1.tif", "images2/1.tif"),
     ]
 
 
@@ -128,9 +114,3 @@ def test_next_index_follows_the_highest_number(tmp_path: Path) -> None:
         )
         state = json.loads((tmp_path / "esri_accumulated_stats.json").read_text())
         assert (state["NumTiles"], state["NextTileIndex"]) == (2, following)
-
-
-def test_real_map_is_read(shared_data: Path) -> None:
-    pairs = read_map(shared_data / "esri_export_tiles" / "map.txt")
-    assert len(pairs) == 12
-    assert pairs[2] == ("images/000000000002.tif", "images2/000000000002.tif")

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from shapely.geometry import Polygon, box
 
 from geotranslate import export_chips, prepare_data
-from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.chips.export.scene_sides import turned
 from geotranslate.errors import (
     GeotranslateWarning,
@@ -365,7 +365,7 @@ def test_classes_of_a_colour_table_are_the_same_on_both_ways_whatever_the_dtype(
             prepare_data(export).card,
             prepare_data(source, target, chip_size=32).card,
         ]
-    known = [{row[0]: row[1:] for row in card.target.classes.colours} for card in cards]
+    known = [{row[0]: row[1:] for row in card.target.classes.colors} for card in cards]
     for value, colour in table.items():
         assert known[0][value] == known[1][value] == colour
     assert cards[0].target.dtype == cards[1].target.dtype == dtype

@@ -40,7 +40,7 @@ def divided(
 
 @pytest.fixture
 def chips(write_raster: WriteRaster, tmp_path: Path) -> PairSet:
-    """Return 8 x 8 pairs of 32 px, 64 m, side by side, labelled in two halves with 2 columns."""
+    """Return 8 x 8 pairs of 32 px, 64 m, side by side, labeled in two halves with 2 columns."""
     rasters = [write_raster(f"{n}.tif", values((1, 256, 256), "uint8", n)) for n in (1, 2)]
     export = export_chips(*rasters, tmp_path / "chips", tile_size=32, progress=False)
     frame = gpd.read_file(export.folder / "chips.gpkg")

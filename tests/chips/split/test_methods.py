@@ -103,7 +103,7 @@ def test_ground_grows_by_the_distance_and_hardly_more() -> None:
     assert box(0, 0, 10, 10).buffer(4 * 1.002, 200).covers(ground)
 
 
-def test_block_takes_neighbours() -> None:
+def test_block_takes_neighbors() -> None:
     split = split_pairs(100, 0.09, 3, chips(10, 10, 10, 10), method="block")
     places = [divmod(i, 10) for i in split.validation]
     for axis in zip(*places, strict=True):

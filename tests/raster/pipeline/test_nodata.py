@@ -167,7 +167,7 @@ def test_nothing_of_an_invalid_pixel_reaches_a_valid_one(
         np.testing.assert_array_equal(after.read()[:, valid], before.read()[:, valid])
 
 
-def test_black_in_some_bands_of_a_picture_is_a_colour(
+def test_black_in_some_bands_of_a_picture_is_a_color(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     data = values((3, 90, 70), "uint8") % 3

@@ -20,7 +20,7 @@ from geotranslate.raster.pipeline import job
 from geotranslate.raster.pipeline.translate import translate_raster
 from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
 
-# 448 is two tiles that share 64 px, 641 a prime number that reaches into a third block.
+# 448 is two tiles that share 64 px, 641 a prime number that extends into a third block.
 SIZES = [(1, 1), (1, 300), (300, 1), (100, 90), (255, 256), (257, 448), (641, 255)]
 Batch = NDArray[np.float32]
 
@@ -153,7 +153,7 @@ def test_weights_of_the_tiles_sum_to_one_at_every_pixel(
         assert set(np.unique(weights)) <= {0, 1}
 
 
-def test_interior_tiles_see_the_real_neighbouring_pixels(
+def test_interior_tiles_see_the_real_neighboring_pixels(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     data = values((1, 100, 120), "uint8")

@@ -233,7 +233,7 @@ def test_dtype_that_is_not_written_has_to_be_chosen(
 ) -> None:
     path = write_raster("a.tif", np.arange(6, dtype="uint64").reshape(1, 2, 3))
     with pytest.raises(
-        InvalidInputError, match=r"a\.tif holds uint64, which is not written; give a dtype"
+        InvalidInputError, match=r"a\.tif holds uint64, which cannot be written; give a dtype"
     ):
         translate_raster(path, tmp_path / "b.tif", identity, bands_out=1, progress=False)
     translate_raster(

@@ -48,12 +48,12 @@ def seams_of(error: Array, rows: Axis, cols: Axis, valid: Array | None = None) -
     return measure(read, WrittenAxis(rows, 0, rows.size), WrittenAxis(cols, 0, cols.size))
 
 
-def plainly(error: Array, valid: Array, borders: tuple[Array, Array]) -> float | None:
+def plainly(error: Array, valid: Array, tile_edges: tuple[Array, Array]) -> float | None:
     """Return the seam index, pair by pair and border by border."""
     found = expected = 0.0
     for data, seen, edges in (
-        (error, valid, borders[0]),
-        (error.swapaxes(1, 2), valid.T, borders[1]),
+        (error, valid, tile_edges[0]),
+        (error.swapaxes(1, 2), valid.T, tile_edges[1]),
     ):
         pairs: dict[tuple[int, bool], list[float]] = {}
         for at in range(1, data.shape[1]) if len(edges) else ():
@@ -147,7 +147,7 @@ def test_offset_of_a_tile_by_hand() -> None:
     across = np.tile(line, (1, 4, 1))
     # Steps of 1 in a tile, and of 5 from tile to tile.
     assert seams_of(across, one_tile, Axis(6, 3, 0)).seam_index == 5
-    # Downwards steps of 2, and of 4; 4 pairs across borders sideways and 6 downwards.
+    # Downwards steps of 2, and of 4; 4 pairs across tile edges sideways and 6 downwards.
     both = across + column[:, None]
     expected = (4 * 5 + 6 * 4) / (4 * 1 + 6 * 2)
     assert seams_of(both, two_tiles, Axis(6, 3, 0)).seam_index == expected
@@ -161,8 +161,8 @@ def test_offset_of_a_tile_by_hand() -> None:
 def test_index_is_what_it_is_said_to_be(rows: Axis, cols: Axis, seed: int, share: float) -> None:
     error = noise(1, rows.size, cols.size, seed=seed)
     valid = np.random.default_rng(seed).random((rows.size, cols.size)) <= share
-    borders = WrittenAxis(rows, 0, rows.size).edges, WrittenAxis(cols, 0, cols.size).edges
-    expected = plainly(error, valid, borders)
+    tile_edges = WrittenAxis(rows, 0, rows.size).edges, WrittenAxis(cols, 0, cols.size).edges
+    expected = plainly(error, valid, tile_edges)
     found = seams_of(error, rows, cols, valid).seam_index
     assert found == (None if expected is None else pytest.approx(expected))
 
@@ -172,8 +172,8 @@ def test_index_does_not_depend_on_pieces() -> None:
     rows, cols = Axis(1100, 100, 20), Axis(1030, 100, 20)
     error = noise(2, 1100, 1030)
     valid = noise(1100, 1030, seed=1) > -1
-    borders = WrittenAxis(rows, 0, 1100).edges, WrittenAxis(cols, 0, 1030).edges
-    expected = plainly(error, valid, borders)
+    tile_edges = WrittenAxis(rows, 0, 1100).edges, WrittenAxis(cols, 0, 1030).edges
+    expected = plainly(error, valid, tile_edges)
     assert seams_of(error, rows, cols, valid).seam_index == pytest.approx(expected)
 
 
@@ -482,7 +482,7 @@ def test_target_of_another_place_or_kind_is_refused(write_raster: WriteRaster) -
 
 def test_raster_that_does_not_tell_its_tiles_is_refused(write_raster: WriteRaster) -> None:
     source, data = scene(write_raster)
-    with pytest.raises(InvalidInputError, match=r"scene\.tif does not tell how its tiles lie"):
+    with pytest.raises(InvalidInputError, match=r"scene\.tif has no tag with the places"):
         measure_seams(source)
     with pytest.raises(RasterFileError, match=r"none\.tif cannot be opened as a raster"):
         measure_seams("none.tif")

@@ -35,14 +35,14 @@ def test_tiles_agree_where_they_overlap(size: int, tile: int, overlap: float, st
 
 
 @pytest.mark.parametrize(
-    ("size", "reach"), [(64, 0), (50, 0), (64 + 48, 1), (64 + 5 * 48, 1), (64 + 5 * 48 + 9, 2)]
+    ("size", "radius"), [(64, 0), (50, 0), (64 + 48, 1), (64 + 5 * 48, 1), (64 + 5 * 48 + 9, 2)]
 )
-def test_neighbours_in_reach_are_few(size: int, reach: int) -> None:
+def test_neighbors_in_radius_are_few(size: int, radius: int) -> None:
     centers = InterpolationGrid(Axis(size, 64, 16), 64)
-    assert centers.radius == reach
+    assert centers.radius == radius
     last = len(centers.axis) - 1
     assert centers.neighbors(last).tolist()[-1] == last
-    assert centers.weights(last, 4).shape == (4, 2 * reach + 1)
+    assert centers.weights(last, 4).shape == (4, 2 * radius + 1)
 
 
 def test_deep_overlap_of_cropped_tiles_reaches_further() -> None:

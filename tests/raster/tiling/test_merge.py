@@ -178,4 +178,4 @@ def test_invalid_pixels_have_no_mismatch() -> None:
 def test_memory_does_not_grow_with_the_height() -> None:
     axes = [(Axis(size, 64, 16), Axis(500, 64, 16)) for size in (1_000, 100_000)]
     low, high = (RowBuffer(3, *both, whole(*both)) for both in axes)
-    assert low.band.nbytes + low.strip.nbytes == high.band.nbytes + high.strip.nbytes
+    assert low.values.nbytes + low.strip.nbytes == high.values.nbytes + high.strip.nbytes

@@ -23,7 +23,7 @@ FACTORS = [Fraction(text) for text in ("1", "2", "3", "1/2", "1/3", "3/2", "2/3"
 
 
 def resized(factor: Fraction) -> Any:
-    """Return nearest neighbours, `factor` times as many."""
+    """Return nearest neighbors, `factor` times as many."""
     grown, shrunk = factor.numerator, factor.denominator
 
     def apply(batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -104,7 +104,7 @@ def test_dtype_that_is_not_written_is_refused(dtype: str) -> None:
     ("name", "noun"),
     [
         ("band_names", "name"),
-        ("colors", "colour interpretation"),
+        ("colors", "color interpretation"),
         ("scales", "scale"),
         ("offsets", "offset"),
         ("units", "unit"),
@@ -117,7 +117,7 @@ def test_facts_for_another_number_of_bands_are_refused(name: str, noun: str, giv
         output(bands=2, **{name: given})
 
 
-def test_unknown_colour_is_refused() -> None:
+def test_unknown_color_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="colors has 'pink'; give names of rasterio's"):
         output(colors=("pink",))
 

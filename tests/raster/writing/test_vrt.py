@@ -149,7 +149,7 @@ def test_no_band_is_alpha_unasked(out: Path, driver: Driver, dtype: str, bands: 
     ],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_colours_are_kept(out: Path, driver: Driver, colors: tuple[str, ...], dtype: str) -> None:
+def test_colors_are_kept(out: Path, driver: Driver, colors: tuple[str, ...], dtype: str) -> None:
     write(out, output(bands=4, colors=colors, dtype=dtype), driver=driver)
     with rasterio.open(out) as dataset:
         assert tuple(color.name for color in dataset.colorinterp) == colors

@@ -275,9 +275,9 @@ def test_discriminator_sees_the_same_on_invalid_pixels_of_real_and_fake(
     data.train = [(source, target)]
     seen: list[Tensor] = []
     discriminator = model.pair.discriminator
-    judge = discriminator.features
+    features = discriminator.features
     monkeypatch.setattr(
-        discriminator, "features", lambda s, t: seen.append(t.detach().clone()) or judge(s, t)
+        discriminator, "features", lambda s, t: seen.append(t.detach().clone()) or features(s, t)
     )
     model.fit(1, checkpoint=False, progress=False)
     real, fake, again = seen

@@ -12,6 +12,7 @@ import pytest
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training.callbacks.history import best_row
+from geotranslate.translators.trainingrun import resume_from
 
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
 
@@ -56,5 +57,5 @@ def test_measures_of_former_weights_are_not_saved(
     assert not model.metrics
     assert not Pix2Pix.from_model(model.save(tmp_path / "saved")).metrics
     model.compute_metrics()
-    model._resume(tmp_path)
+    resume_from(model, tmp_path)
     assert not model.metrics

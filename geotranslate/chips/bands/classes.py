@@ -1,4 +1,4 @@
-"""Whether the values of a side are classes: said, shown by a colour table, or guessed."""
+"""Classes: values of a side that are no quantities, by option, color table or guess."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SURE_CLASSES = 4
 """Different values up to which no quantity is that coarse."""
 TAG = "GEOTRANSLATE_CLASSES"
 """Metadata of a chip: "yes" or "no", as whoever exported it said."""
-COLOURS_TAG = "GEOTRANSLATE_COLOURS"
-"""Metadata of a chip: its colour table as JSON, where a TIFF of its dtype holds none."""
+COLORS_TAG = "GEOTRANSLATE_COLOURS"
+"""Metadata of a chip: its color table as JSON, where a TIFF of its dtype holds none."""
 LOOKS, LOOK = 6, 256
 """Windows in each direction, and their side in px, by which a raster is judged."""
 
-Colours = tuple[tuple[int, ...], ...]
+Colors = tuple[tuple[int, ...], ...]
 """Rows of value, red, green, blue and opacity, 0 to 255; black and opaque ones left out, which
 GDAL fills tables with."""
 
@@ -43,7 +43,7 @@ class Codes:
 
     values: tuple[int, ...] | None
     """Sorted; None for more than `MOST_CLASSES`, several bands or no integers."""
-    neighbours: int = 0
+    neighbors: int = 0
     """Pairs of valid pixels side by side."""
     different: int = 0
     """Those of two values."""
@@ -73,7 +73,7 @@ class Codes:
             values = tuple(sorted({*self.values, *other.values}))
         return Codes(
             values if values is None or len(values) <= MOST_CLASSES else None,
-            self.neighbours + other.neighbours,
+            self.neighbors + other.neighbors,
             self.different + other.different,
             self.by_one + other.by_one,
         )
@@ -89,16 +89,16 @@ class Codes:
         """
         if not self.values or len(self.values) <= SURE_CLASSES:
             return bool(self.values)
-        return 2 * self.different <= self.neighbours and self.by_one < 0.9 * self.different
+        return 2 * self.different <= self.neighbors and self.by_one < 0.9 * self.different
 
 
-def colours_of(table: Mapping[int, tuple[int, ...]]) -> Colours:
-    """Return a colour table as rows."""
+def colors_of(table: Mapping[int, tuple[int, ...]]) -> Colors:
+    """Return a color table as rows."""
     rows = ((value, *table[value]) for value in table)
     return tuple(row for row in rows if row[1:] != (0, 0, 0, 255))
 
 
-def _colours_in(text: str | None) -> Colours | None:
+def _colors_in(text: str | None) -> Colors | None:
     try:
         return None if text is None else tuple(tuple(map(int, row)) for row in json.loads(text))
     except (ValueError, TypeError):
@@ -107,38 +107,38 @@ def _colours_in(text: str | None) -> Colours | None:
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """All that a file tells of whether its values are classes."""
+    """Facts of a file by which its values are classes or quantities."""
 
     codes: Codes
-    colours: Colours | None
-    """Its colour table."""
+    colors: Colors | None
+    """Its color table."""
     said: bool | None
-    """What was said when it was exported."""
+    """The option `source_classes` or `target_classes` of its export."""
 
     @classmethod
     def of(cls, source: RasterReader, codes: Codes) -> ClassFacts:
         """Read the header of a file whose values are known."""
         table, tags = color_table(source.dataset), source.dataset.tags()
-        colours = _colours_in(tags.get(COLOURS_TAG)) if table is None else colours_of(table)
+        colors = _colors_in(tags.get(COLORS_TAG)) if table is None else colors_of(table)
         said = {"yes": True, "no": False}.get(tags.get(TAG, ""))
-        return cls(codes, colours, said)
+        return cls(codes, colors, said)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""
         codes = self.codes
         return {
             "values": codes.values,
-            "neighbours": [codes.neighbours, codes.different, codes.by_one],
-            "colours": self.colours,
+            "neighbours": [codes.neighbors, codes.different, codes.by_one],
+            "colours": self.colors,
             "said": self.said,
         }
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> ClassFacts:
         """Rebuild facts from `to_json`."""
-        values, colours = facts["values"], facts["colours"]
+        values, colors = facts["values"], facts["colours"]
         codes = Codes(None if values is None else tuple(values), *facts["neighbours"])
-        return cls(codes, None if colours is None else tuple(map(tuple, colours)), facts["said"])
+        return cls(codes, None if colors is None else tuple(map(tuple, colors)), facts["said"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +147,19 @@ class Classes:
 
     values: tuple[int, ...]
     """Their numbers, sorted; none where there are more than `MOST_CLASSES`."""
-    colours: Colours | None
-    """Their colour table."""
+    colors: Colors | None
+    """Their color table."""
 
     @property
     def count(self) -> str:
-        """How many there are, as sentences say it."""
+        """Their number, as sentences say it."""
         if not self.values:
             return "classes"
         return f"{len(self.values)} class{'es' if len(self.values) != 1 else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a JSON file."""
-        return {"values": self.values, "colours": self.colours}
+        return {"values": self.values, "colours": self.colors}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], name: str = "classes") -> Classes:
@@ -170,16 +170,17 @@ class Classes:
             name: What sentences call them.
 
         Raises:
-            InvalidInputError: A class is no whole number, they are not sorted, or a colour is not
+            InvalidInputError: A class is no whole number, they are not sorted, or a color is not
                 four numbers from 0 to 255.
         """
-        classes = cls(**record(CLASSES)(name, values))
+        fields = record(CLASSES)(name, values)
+        classes = cls(fields["values"], fields["colours"])
         if any(one >= next_one for one, next_one in pairwise(classes.values)):
             raise InvalidInputError(f"{name}.values is not sorted.")
         return classes
 
 
-def _colour_row(name: str, value: Any) -> tuple[int, ...]:
+def _color_row(name: str, value: Any) -> tuple[int, ...]:
     row = several(NUMBER, 5, 5)(name, value)
     return row[0], *several(whole(0, 255))(name, row[1:])
 
@@ -187,9 +188,9 @@ def _colour_row(name: str, value: Any) -> tuple[int, ...]:
 NUMBER = whole(-(2**63), 2**64 - 1)
 CLASSES: Fields = {
     "values": several(NUMBER, most=MOST_CLASSES),
-    "colours": optional(several(_colour_row)),
+    "colours": optional(several(_color_row)),
 }
-"""What classes are in JSON."""
+"""Fields of classes in JSON, which keep the spelling of earlier versions."""
 
 
 def classes_of(
@@ -198,7 +199,7 @@ def classes_of(
     """Return the classes of a side, or None if its values are quantities.
 
     What the caller wants stands; else what all files say; else they are classes if there is a
-    colour table or `Codes.are_classes` of all files together. Where tables differ in a colour,
+    color table or `Codes.are_classes` of all files together. Where tables differ in a color,
     that of the first file stands.
 
     Args:
@@ -220,7 +221,7 @@ def classes_of(
             f"{side}_classes is True but the {side} has {bands} bands; give one band of class "
             f"numbers, or leave {side}_classes out."
         )
-    tables = [fact.colours for fact in facts if fact.colours is not None]
+    tables = [fact.colors for fact in facts if fact.colors is not None]
     codes = _total(fact.codes for fact in facts)
     said = {fact.said for fact in facts}
     if wanted is None and len(said) == 1:
@@ -258,7 +259,7 @@ def resampling_for(
         with RasterReader(raster, bands) as source:
             count = max(count, source.bands)
             known = ClassFacts.of(source, Codes(None))
-            if wanted is None and known.said is None and known.colours is None:
+            if wanted is None and known.said is None and known.colors is None:
                 known = ClassFacts.of(source, _seen(source))
             facts.append(known)
     classes = classes_of(side, wanted, facts, count)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.chips.bands.bandstatistics import Statistics
+from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from tests.conftest import values
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from geotranslate import export_chips, prepare_data
-from geotranslate.chips.bands.classvalues import (
+from geotranslate.chips.bands.classes import (
     MOST_CLASSES,
     TAG,
     Classes,
@@ -98,7 +98,7 @@ def test_invalid_pixels_are_not_looked_at() -> None:
     valid[1::2] = True
     assert Codes.of(data, valid).values == (3, 5, 9, 11, 14)
     assert Codes.of(data, valid).are_classes
-    assert Codes.of(data, valid).neighbours == 48 * 95
+    assert Codes.of(data, valid).neighbors == 48 * 95
 
 
 @given(st.integers(0, 99), st.integers(1, 95))
@@ -130,7 +130,7 @@ def test_wishes_stand_before_what_files_say_before_what_they_show(
     expected = wanted if wanted is not None else said if said is not None else shown
     assert (found is not None) == expected
     if found is not None:
-        assert found.colours == colours
+        assert found.colors == colours
         assert found.values == (codes.values or ())
 
 
@@ -146,8 +146,8 @@ def test_colour_tables_are_joined_and_the_first_stands() -> None:
     facts = [ClassFacts(CLASSES, table, None) for table in tables]
     found = classes_of("target", None, facts, 1)
     assert found is not None
-    assert found.colours is not None
-    assert sorted(found.colours) == [(1, 255, 0, 0, 255), (4, 1, 2, 3, 255)]
+    assert found.colors is not None
+    assert sorted(found.colors) == [(1, 255, 0, 0, 255), (4, 1, 2, 3, 255)]
 
 
 @pytest.mark.parametrize("wanted", ["yes", 1, [True]])
@@ -255,7 +255,7 @@ def test_colour_tables_reach_the_card_from_chips_and_from_rasters(
         with pytest.warns(GeotranslateWarning, match="values are taken for [56] classes"):
             target = prepare_data(*arguments, chip_size=30).card.target
         assert target.classes is not None
-        assert target.classes.colours == expected
+        assert target.classes.colors == expected
         assert Side.from_json(target.to_json()) == target
         assert set(target.classes.values) <= {0, *CODES}
 

@@ -1,0 +1,264 @@
+"""One call of `fit`: callbacks, averages, the files that it writes, and how it goes on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from fastai.callback.core import Callback
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from torch import Tensor
+
+from geotranslate.chips.bands import DataCard
+from geotranslate.data.launcher import is_main_process
+from geotranslate.data.loaders import validates_pairs
+from geotranslate.errors import ModelFileError, warn
+from geotranslate.metrics.scores import Metrics
+from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.baselines import START, baseline_errors
+from geotranslate.training.callbacks.diagnostics import Diagnostics
+from geotranslate.training.callbacks.ema import EMACallback
+from geotranslate.training.callbacks.history import StartRow
+from geotranslate.training.callbacks.logging import (
+    CSVLogger,
+    SampleImages,
+    TensorBoardCallback,
+)
+from geotranslate.training.callbacks.trackers import SaveModelCallback
+from geotranslate.training.checkpoints import Checkpoint, facts_in
+from geotranslate.training.contexts import compiled, fit_context, memory_errors
+from geotranslate.training.distributed import Processes
+from geotranslate.training.fitting import FitOptions
+from geotranslate.training.run_folder import sole_training
+from geotranslate.translators.card import Card, card_in
+from geotranslate.translators.config import FitDefaults, TranslatorConfig
+
+
+class Trainable(Protocol):
+    """A model as its training sees it."""
+
+    learn: Learner
+    pair: AdversarialPair
+    card: DataCard
+    history: list[dict[str, float]]
+    metrics: Metrics
+    baselines: dict[str, float]
+    fits_start: bool
+    fit_defaults: FitDefaults
+    config_class: ClassVar[type[TranslatorConfig]]
+
+    @property
+    def name(self) -> str:
+        """Name of its class."""
+
+    def saved_card(self) -> Card:
+        """Return its card."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it into a folder."""
+
+    def _fit_start(self, progress: bool) -> None:
+        """Fit the start of the generator, where that is still to be done."""
+
+    def _average(self, decay: float | None) -> None:
+        """Translate with an average of the generator's weights; None for without."""
+
+    def show_results(self, rows: int = 2) -> Any:
+        """Return a figure of validation chips."""
+
+
+def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
+    """Train a model, or go on with its training, in one process or several.
+
+    Args:
+        model: The model.
+        data: Its loaders.
+        options: Options of the training.
+
+    Raises:
+        TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
+        ModelFileError: The checkpoint is that of another training, or damaged.
+        RasterFileError: Nothing can be written to the folder.
+    """
+    processes = Processes.join(data.device)
+    if not model.history:
+        torch.manual_seed(model.card.seed)
+    with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
+        done = processes.agreed(resume_from(model, options.folder) if options.resume else 0)
+        if not options.is_over(done, model.history):
+            _train(model, data, options, done, processes)
+            processes.wait()
+
+
+def checkpoint_in(
+    folder: Path, translator: str, config: type[TranslatorConfig]
+) -> tuple[Card, dict[str, Tensor]]:
+    """Return the card and the weights of the last checkpoint in a folder.
+
+    Args:
+        folder: Folder of a training.
+        translator: Name of the class that is expected.
+        config: Its configuration.
+
+    Raises:
+        ModelFileError: There is no checkpoint, it is damaged, or that of another class.
+    """
+    found = Checkpoint.newest(folder)
+    if found is None:
+        raise ModelFileError(f"There is no checkpoint in {folder}; give the folder of a fit.")
+    card = card_in(found.facts, folder, translator, config)
+    if card.translator != translator:
+        raise ModelFileError(
+            f"The checkpoint in {folder} is that of a {card.translator}; load it with "
+            f"{card.translator}.from_checkpoint."
+        )
+    return card, found.weights
+
+
+def resume_from(model: Trainable, folder: Path, *, as_begun: bool = True) -> int:
+    """Put a model into the state of the last checkpoint; return the epochs that are done.
+
+    Args:
+        model: The model.
+        folder: Folder of the training; without a checkpoint there, none is done.
+        as_begun: Whether batches and augmentation have to be those of the checkpoint.
+
+    Raises:
+        ModelFileError: The checkpoint is that of another training, or damaged.
+    """
+    found = Checkpoint.newest(folder)
+    if found is None:
+        return 0
+    card = card_in(found.facts, folder, model.name, model.config_class)
+    other = card.differences(model.saved_card())
+    if as_begun:
+        other += found.other_batches(model.learn)
+    if other:
+        raise ModelFileError(
+            f"The checkpoint in {folder} is that of another training: another "
+            f"{' and another '.join(other)}. Give what it was begun with, or another folder."
+        )
+    model._average(found.facts.get("ema", 0.0) if found.has_average else None)
+    found.restore(model.learn)
+    model.history[:], model.metrics = card.history, Metrics()
+    model.baselines, model.fits_start = dict(card.baselines), False
+    return int(found.facts["epochs"])
+
+
+def _train(
+    model: Trainable, data: DataLoaders, options: FitOptions, done: int, processes: Processes
+) -> None:
+    """Train the epochs that are not done.
+
+    Raises:
+        TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
+    """
+    progress = options.progress and is_main_process()
+    extra = [*options.callbacks]
+    if done == 0 and not model.history:
+        extra += _begin(model, data, progress=progress)
+    diagnostics = Diagnostics(model.history, model.baselines)
+    extra += [*options.training_callbacks(model.learn, done, model.history), diagnostics]
+    extra += processes.callbacks(model.history)
+    extra += _recorders(model, options, done)
+    extra += _ema_callbacks(model, options.ema)
+    model.metrics = Metrics()
+    faster = compiled(model.pair.generator) if options.compile else nullcontext()
+    with fit_context(model.learn, extra, progress), processes.sharing(data), faster:
+        model.learn.fit(options.epochs - done, options.rates(model.learn)[0], cbs=extra)
+    if diagnostics.error is not None:
+        raise diagnostics.error
+
+
+def _ema_callbacks(model: Trainable, decay: float | None) -> list[Callback]:
+    """Start, continue or drop the average of the weights, None for the one there is."""
+    if decay is None:
+        decay = model.pair.decay if model.history else model.fit_defaults.ema
+    model._average(decay or None)
+    if not decay or model.pair.average is None:
+        return []
+    return [EMACallback(model.pair.average, model.pair.generator, decay)]
+
+
+def _begin(model: Trainable, data: DataLoaders, *, progress: bool) -> list[Callback]:
+    """Fit the start of the generator, and measure translations simpler than the model's."""
+    model._fit_start(progress)
+    if not validates_pairs(data):
+        return []
+    with memory_errors(data.valid.bs):
+        model.baselines = baseline_errors(data.valid, model.card.target, model.pair.generator)
+    if START not in model.baselines:
+        return []
+    return [StartRow({"mae": model.baselines[START]})]
+
+
+def _recorders(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
+    """Return the callbacks that write pictures, logs and checkpoints, in the main process alone.
+
+    Args:
+        model: The model.
+        options: Options of the training, whose folder exists.
+        done: Epochs of the training that are in the history.
+
+    Raises:
+        MissingPackageError: TensorBoard is not installed.
+    """
+    found: list[Callback] = []
+    if not is_main_process():
+        return found
+    folder, rows = options.folder, model.history
+    if options.sample_every:
+        draw, pictures = model.show_results, folder / "samples"
+        found.append(SampleImages(draw, pictures, options.sample_every, rows))
+    if options.tensorboard:
+        found.append(TensorBoardCallback(folder / "tensorboard", rows))
+    if options.checkpoint:
+        found += _savers(model, options, done)
+    return found
+
+
+def _savers(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
+    folder, monitor, rows = options.folder, options.monitor, model.history
+    best = _judged_from(folder, model, monitor, done), monitor
+    # Where nothing can be mistaken for this training's, it begins anew without a state too.
+    begin = not done and (bool(rows) or facts_in(folder) is not None)
+
+    def write_state(epochs: int) -> None:
+        Checkpoint.of(model.learn, epochs, model.saved_card().to_json(), best).write(folder)
+
+    first, kind = len(rows) - done, options.checkpoint
+    saver = SaveModelCallback(write_state, model.save, folder, kind, rows, first, best, begin)
+    return [CSVLogger(rows, folder / "history.csv"), saver]
+
+
+def _judged_from(folder: Path, model: Trainable, monitor: str, done: int) -> int:
+    """Return the row of the history from which on the best model in a folder is judged.
+
+    A model that is trained again in its folder replaces its best one by a better one alone. Warns
+    where the folder holds another training, which is lost.
+
+    Args:
+        folder: Where the training shall write.
+        model: What is trained, with its history.
+        monitor: Column that the best model is judged by.
+        done: Epochs of the training that are in the history.
+    """
+    card, facts = model.saved_card(), facts_in(folder)
+    first = len(card.history) - done
+    if facts is None:
+        return first
+    held = card_in(facts, folder, model.name, model.config_class)
+    # As text, because NaN is not equal to itself.
+    if held.differences(card) or repr(held.history) != repr(card.history[: len(held.history)]):
+        warn(
+            f"The folder {folder} holds a training of {len(held.history)} epochs that this one "
+            "does not go on from; its checkpoint, best model and history are replaced. To go on "
+            "with it, stop and give resume=True; to keep it, give another folder.",
+        )
+        return first
+    begun, column = facts["best"]
+    return int(begun) if column == monitor else first

@@ -8,15 +8,18 @@ with warnings.catch_warnings():
     import fastai.layers  # noqa: F401
 
 from geotranslate.data.datasets import PairDataset
-from geotranslate.data.launcher import (
+from geotranslate.data.loaders import (
     RANKS,
+    TrainDL,
+    data_card,
     everywhere,
     is_main_process,
     launched,
     own_device,
+    paired_card,
     told,
+    validates_pairs,
 )
-from geotranslate.data.loaders import TrainDL, data_card, paired_card, validates_pairs
 from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.data.preparation import prepare_data
 

@@ -15,8 +15,8 @@ from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
-from geotranslate.data.augmentation import Augmentation
-from geotranslate.data.tensors import TensorSource, TensorTarget
+from geotranslate.data.dataoptions import Augmentation
+from geotranslate.data.plotting import TensorSource, TensorTarget
 from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"

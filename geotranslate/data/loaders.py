@@ -1,29 +1,72 @@
-"""fastai loaders of training and validation chips, with their summary and maps."""
+"""Loaders of pairs, and the process that they belong to."""
 
 from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from fastai.data.core import DataLoaders, TfmdDL
 from fastai.torch_basics import subplots
-from torch import Tensor
+from fastai.torch_core import default_device
+from torch import Tensor, distributed
 
 from geotranslate.checks import flag, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split, ground_of
 from geotranslate.chips.summary import summarize
-from geotranslate.data.augmentation import Augmentation
-from geotranslate.data.dataoptions import DataOptions
+from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
-from geotranslate.data.launcher import own_device
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
+
+# Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same.
+SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
+
+def launched() -> int:
+    """Return how many processes a launcher (`accelerate launch`, `torchrun`) started, else 1."""
+    return max(1, told(SIZES) or 1)
+
+
+def told(names: Sequence[str]) -> int | None:
+    """Return the first environment variable of some names as a number."""
+    return next((int(os.environ[name]) for name in names if os.environ.get(name)), None)
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the first of a launcher's processes, or the only one.
+
+    Of a script that a launcher starts in several processes, the code after `fit` is for
+    the first one.
+    """
+    return launched() == 1 or not told(RANKS)
+
+
+def own_device() -> torch.device:
+    """Return fastai's device, under a launcher the GPU of this process."""
+    if launched() > 1:
+        if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
+            return torch.device("cpu")
+        if torch.cuda.is_available():
+            torch.cuda.set_device((told(["LOCAL_RANK"]) or 0) % torch.cuda.device_count())
+    return default_device()
+
+
+def everywhere(fact: bool) -> bool:
+    """Tell whether a fact holds in all processes that train together; all have to call."""
+    if not distributed.is_initialized():
+        return fact
+    facts: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(facts, fact)
+    return all(facts)
 
 
 class TrainDL(TfmdDL):

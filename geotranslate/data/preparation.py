@@ -13,8 +13,7 @@ from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.augmentation import PairTransform
-from geotranslate.data.dataoptions import DataOptions
+from geotranslate.data.dataoptions import DataOptions, PairTransform
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.errors import InvalidInputError
 

@@ -1,9 +1,14 @@
-"""Normalization layers."""
+"""Normalization layers and the statistics of scenes and tiles."""
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -110,3 +115,252 @@ def textured(images: Tensor) -> Tensor:
     ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
     flat = ranges.amax(1, keepdim=True) < FAINT
     return torch.where(flat, images + FAINT * torch.randn_like(images), images)
+
+
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+
+
+@dataclass(frozen=True)
+class Around:
+    """Statistics of the tiles around a batch, and their interpolation weights at every pixel."""
+
+    values: Tensor
+    """`(n, rows of tiles, columns of tiles, statistics)`."""
+    down: Callable[[int], Tensor]
+    """Returns the weights `(n, rows, rows of tiles)` for the rows of an image."""
+    across: Callable[[int], Tensor]
+    """Returns the weights `(n, columns, columns of tiles)` for the columns of an image."""
+
+
+# Context variables, because several threads may use a network.
+_validity: ContextVar[Tensor] = ContextVar("validity")
+_around: ContextVar[Around | None] = ContextVar("around", default=None)
+
+
+def lacking(network: nn.Module) -> list[str]:
+    """Return the kinds of the normalizations without running statistics, such as GroupNorm."""
+    without = {
+        type(layer).__name__
+        for layer in network.modules()
+        if isinstance(layer, NORMS) and getattr(layer, "running_mean", None) is None
+    }
+    return sorted(without)
+
+
+def normalizes(network: nn.Module) -> bool:
+    """Return whether a network has normalizations with statistics of more than a pixel."""
+    return any(isinstance(layer, NORMS) for layer in network.modules())
+
+
+def by_tile(network: nn.Module) -> nn.Module:
+    """Return a copy that normalizes every image by its own statistics."""
+
+    def alone(layer: nn.Module) -> nn.Module:
+        # One group a channel: instance normalization that takes single pixels as well.
+        norm = nn.GroupNorm(_groups(layer), _channels(layer), _eps(layer), device=_device(layer))
+        return _with_affine(norm, layer)
+
+    return _replaced(network, alone)
+
+
+def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
+    """Return a copy with fixed statistics.
+
+    Args:
+        network: The network.
+        statistics: Vector of them; means of 0 and deviations of 1 by default.
+    """
+    taken = 0
+
+    def still(layer: nn.Module) -> nn.Module:
+        nonlocal taken
+        channels, groups = _channels(layer), _groups(layer)
+        norm = nn.BatchNorm2d(channels, _eps(layer), device=_device(layer))
+        if statistics is not None:
+            mean, deviation = (
+                statistics[taken : taken + 2 * groups].to(_device(layer)).split(groups)
+            )
+            norm.running_mean = mean.float().repeat_interleave(channels // groups)
+            norm.running_var = deviation.float().square().repeat_interleave(channels // groups)
+        taken += 2 * groups
+        return _with_affine(norm, layer)
+
+    return _replaced(network, still)
+
+
+def between_tiles(network: nn.Module) -> nn.Module:
+    """Return a copy with statistics that are interpolated between tiles; see `around`."""
+    taken = 0
+
+    def smooth(layer: nn.Module) -> nn.Module:
+        nonlocal taken
+        taken += 2 * _groups(layer)
+        return _Between(layer, taken - 2 * _groups(layer))
+
+    return _replaced(network, smooth)
+
+
+def measuring(network: nn.Module, *, together: bool) -> nn.Module:
+    """Return a copy for `measure`.
+
+    Args:
+        network: The network.
+        together: Whether the images of a batch have statistics in common, as in the training of
+            batch normalization, or each its own.
+    """
+    return _replaced(network, lambda layer: _Measuring(layer, together=together))
+
+
+def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
+    """Return the statistics of images, each layer's with the layers before normalized by theirs.
+
+    Args:
+        network: What `measuring` returned.
+        images: `(n, bands, rows, cols)`, filled where invalid, their sides multiples of what the
+            network pads them to.
+        valid: `(n, 1, rows, cols)`, 1 where pixels count; every image has some. A pixel of a layer
+            counts by the share of those under it.
+
+    Returns:
+        `(n, statistics)`, or `(1, statistics)` of all together, on the CPU.
+    """
+    token = _validity.set(valid)
+    try:
+        with torch.inference_mode():
+            network(images)
+    finally:
+        _validity.reset(token)
+    return torch.cat([m.found.cpu() for m in network.modules() if isinstance(m, _Measuring)], dim=1)
+
+
+def size_of(network: nn.Module) -> int:
+    """Return the number of a network's statistics."""
+    return sum(2 * _groups(layer) for layer in network.modules() if isinstance(layer, NORMS))
+
+
+@contextmanager
+def around(known: Around | None) -> Iterator[None]:
+    """Interpolate between these statistics inside the block; between zeros and ones for None."""
+    token = _around.set(known)
+    try:
+        yield
+    finally:
+        _around.reset(token)
+
+
+class _Affine(nn.Module):
+    """Scale, shift and groups of a normalization."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.groups, self.channels = _groups(layer), _channels(layer)
+        self.eps = _eps(layer)
+        self.weight = nn.Parameter(torch.ones(self.channels, device=_device(layer)))
+        self.bias = nn.Parameter(torch.zeros(self.channels, device=_device(layer)))
+        _with_affine(self, layer)
+
+    def normalized(self, image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Normalize in float32 by `(n or 1, groups, rows or 1, cols or 1)`."""
+        each = self.channels // self.groups
+        mean, deviation = (value.repeat_interleave(each, 1) for value in (mean, deviation))
+        scale = self.weight[:, None, None] * (deviation.square() + self.eps).rsqrt()
+        values = (image.float() - mean).mul_(scale).add_(self.bias[:, None, None])
+        return values.to(image.dtype)
+
+
+class _Between(_Affine):
+    """Normalize every pixel by statistics that are interpolated between those of tiles."""
+
+    def __init__(self, layer: nn.Module, first: int) -> None:
+        super().__init__(layer)
+        self.own = slice(first, first + 2 * self.groups)
+
+    def forward(self, image: Tensor) -> Tensor:
+        known = _around.get()
+        if known is None:
+            zeros = image.new_zeros(1, self.groups, 1, 1, dtype=torch.float32)
+            return self.normalized(image, zeros, zeros + 1)
+        rows, cols = image.shape[-2:]
+        # Under autocast, means would be products in bfloat16.
+        with torch.autocast(image.device.type, enabled=False):
+            mean, deviation = known.values[..., self.own].split(self.groups, dim=-1)
+            values = torch.cat([mean, mean.square() + deviation.square()], dim=-1)
+            values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), values)
+            values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
+        # Channels are last, as in the image.
+        mean, squares = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
+        return self.normalized(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
+
+
+class _Measuring(_Affine):
+    """Normalize by the statistics of the valid pixels, and record them."""
+
+    def __init__(self, layer: nn.Module, *, together: bool) -> None:
+        super().__init__(layer)
+        self.together = together
+        self.found = torch.tensor([[0.0] * self.groups + [1.0] * self.groups])
+
+    def forward(self, images: Tensor) -> Tensor:
+        # MPS has no float64.
+        wide = torch.float32 if images.device.type == "mps" else torch.float64
+        rows, cols = images.shape[-2:]
+        shares = F.adaptive_avg_pool2d(_validity.get(), (rows, cols)).to(wide)
+        weights = shares.sum((1, 2, 3)) * (self.channels // self.groups)
+        mean = self._mean(images, shares, weights, None)
+        variance = self._mean(images, shares, weights, mean)
+        deviation = variance.sqrt()
+        self.found = torch.cat([mean, deviation], dim=1).float()
+        return self.normalized(images, *(v[..., None, None].float() for v in (mean, deviation)))
+
+    def _mean(self, images: Tensor, shares: Tensor, weights: Tensor, less: Tensor | None) -> Tensor:
+        """Return the weighted means of the groups, or of squared differences from `less`."""
+        sums = []
+        # One at a time: all in float64 would take twice the memory that the layer does.
+        for number, (image, share) in enumerate(zip(images, shares, strict=True)):
+            values = image.to(shares.dtype).reshape(self.groups, -1, *image.shape[-2:])
+            if less is not None:
+                mean = less[0 if self.together else number]
+                values = (values - mean[:, None, None, None]).square()
+            sums.append((values * share).sum((1, 2, 3)))
+        total = torch.stack(sums)
+        if self.together:
+            return total.sum(0, keepdim=True) / weights.sum()
+        return total / weights[:, None]
+
+
+def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a copy in eval mode with every normalization replaced."""
+    copied = copy.deepcopy(network)
+    for name, layer in list(copied.named_modules()):
+        if name and isinstance(layer, NORMS):
+            # timm has layers that normalize and activate.
+            after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
+            parent, _, own = name.rpartition(".")
+            new = nn.Sequential(made(layer), *after) if after else made(layer)
+            setattr(copied.get_submodule(parent), own, new)
+    return copied.eval()
+
+
+def _eps(layer: Any) -> float:
+    return float(layer.eps)
+
+
+def _channels(layer: Any) -> int:
+    return int(layer.num_channels if isinstance(layer, nn.GroupNorm) else layer.num_features)
+
+
+def _groups(layer: Any) -> int:
+    return int(layer.num_groups) if isinstance(layer, nn.GroupNorm) else _channels(layer)
+
+
+def _device(layer: nn.Module) -> torch.device | None:
+    return next((tensor.device for tensor in layer.state_dict().values()), None)
+
+
+def _with_affine(norm: nn.Module, layer: nn.Module) -> nn.Module:
+    """Return a normalization with the scale and shift of another, if that has them."""
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            if (value := getattr(layer, name, None)) is not None:
+                getattr(norm, name).copy_(value)
+    return norm

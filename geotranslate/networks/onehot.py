@@ -1,4 +1,4 @@
-"""One-hot encoding of class sources: one band of 0 and 1 for each class."""
+"""Networks around others: one-hot classes and two directions."""
 
 from __future__ import annotations
 
@@ -80,3 +80,20 @@ def unwrapped(network: nn.Module) -> nn.Module:
     while isinstance(network, OneHot | Started):
         network = network.network
     return network
+
+
+class TwoWay(nn.Module):
+    """A generator from source to target and one back; called, it is the first."""
+
+    def __init__(self, forth: nn.Module, back: nn.Module) -> None:
+        super().__init__()
+        self.forth, self.back = forth, back
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate `(n, bands, rows, cols)` from source to target."""
+        return self.forth(source)
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Compile both networks (`torch.compile`)."""
+        self.forth.compile(*args, **options)
+        self.back.compile(*args, **options)

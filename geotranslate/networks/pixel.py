@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.receptive_field import Span, block_radius
+from geotranslate.networks.layers import Span, block_radius, pad_to_multiple
 
 LEVELS = (1, 2, 3, 5)
 """Halvings whose blurred images are features: means over about 3, 6, 12 and 50 px."""

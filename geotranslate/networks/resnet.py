@@ -1,24 +1,29 @@
-"""The generator of residual blocks between convolutions that halve and double the image."""
+"""ResNets, alone and as the coarse-to-fine generator of pix2pixHD."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import (
     AnySizeConv2d,
+    Generator,
+    Halve,
     Padding,
     ResizeConv2d,
+    Span,
     Upsample,
     in_blocks,
     in_own_dtype,
     init_weights,
     last_activation,
+    read_span,
 )
 from geotranslate.networks.normalization import Norm, has_bias, make_norm
-from geotranslate.networks.receptive_field import Generator, Span, read_span
 
 
 class ResNet(Generator):
@@ -154,3 +159,143 @@ def read_through(layer: nn.Module, span: Span) -> Span:
     for part in reversed(layer):
         span = read_through(part, span)
     return span
+
+
+class LocalEnhancer(Generator):
+    """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
+
+    The global generator, a `ResNet` without its output layers, gets the image averaged down, to
+    half the sides for every level around it. A level adds to its features those of the image at
+    twice that size, and has residual blocks and a doubling of the sides (Wang et al. 2018, G2).
+    Images whose sides are no multiple of `stride` are extended by reflection and the result is cut
+    back.
+
+    Args:
+        bands_in: Bands of the source.
+        bands_out: Bands of the target.
+        n_local_enhancers: Number of levels around the coarse part.
+        n_blocks_local: Number of residual blocks of a level.
+        n_downsample_global: How often the coarse part halves the sides, at least 1.
+        n_blocks_global: Number of residual blocks of the coarse part.
+        ngf: Filters of the coarse part, as of the `ResNet` alone; a level outwards has half as
+            many, at least 1. The published code counts those of the outermost level.
+        norm: Normalization after every convolution but the last.
+        upsample: How the sides are doubled, see `ResNet`.
+        padding: What convolutions see beyond the edge.
+        dropout: Probability between the convolutions of a block, when training.
+        bounded: Whether translations lie in -1..1.
+    """
+
+    def __init__(
+        self,
+        bands_in: int,
+        bands_out: int,
+        *,
+        n_local_enhancers: int = 1,
+        n_blocks_local: int = 3,
+        n_downsample_global: int = 4,
+        n_blocks_global: int = 9,
+        ngf: int = 64,
+        norm: Norm = "instance",
+        upsample: Upsample = "transposed",
+        padding: Padding = "reflect",
+        dropout: float = 0.0,
+        bounded: bool = True,
+    ) -> None:
+        super().__init__(2 ** (n_downsample_global + n_local_enhancers), norm)
+        self.halve = Halve()
+        self.coarse = ResNet(
+            bands_in,
+            bands_out,
+            downsamplings=n_downsample_global,
+            blocks=n_blocks_global,
+            ngf=ngf,
+            norm=norm,
+            upsample=upsample,
+            padding=padding,
+            dropout=dropout,
+        ).layers
+        widths = [max(1, ngf // 2**level) for level in range(n_local_enhancers + 1)]
+        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
+        for inner, outer in pairwise(widths):
+            first = convolve(bands_in, outer, 7, 1, norm=norm, padding=padding)
+            second = convolve(outer, inner, 3, 2, norm=norm, padding=padding)
+            self.downs.append(nn.Sequential(*first, *second))
+            blocks = [ResidualBlock(inner, norm, padding, dropout) for _ in range(n_blocks_local)]
+            doubled = double(inner, outer, norm=norm, upsample=upsample, padding=padding)
+            self.ups.append(nn.Sequential(*blocks, *doubled))
+        self.head = output_layers(widths[-1], bands_out, padding, bounded)
+        for part in (self.downs, self.ups, self.head):
+            part.apply(init_weights)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate; sides of more than half of `stride` px."""
+        rows, cols = source.shape[-2:]
+        source = self._with_texture(source)
+        sizes = [in_blocks(source, self, self.stride)]
+        for _ in self.downs:
+            sizes.append(self.halve(sizes[-1]))
+        hidden = self.coarse(sizes.pop())
+        for down, up in zip(self.downs, self.ups, strict=True):
+            hidden = up(down(sizes.pop()) + hidden)
+        return in_own_dtype(self.head, hidden)[..., :rows, :cols]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights and statistics of the coarse part are frozen."""
+        return not any(weight.requires_grad for weight in self.coarse.parameters())
+
+    def freeze(self) -> None:
+        """Freeze the coarse part: its weights, and its running statistics in training."""
+        self.coarse.requires_grad_(False)
+        self.coarse.eval()
+
+    def unfreeze(self) -> None:
+        """Make the coarse part trainable."""
+        self.coarse.requires_grad_(True)
+        self.coarse.train(self.training)
+
+    def train(self, mode: bool = True) -> LocalEnhancer:
+        """Switch to training, or eval mode; a frozen coarse part stays in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            self.coarse.eval()
+        return self
+
+    def load_coarse(self, weights: Mapping[str, Tensor]) -> None:
+        """Put the weights of such a `ResNet` into the coarse part, its output layers aside.
+
+        Raises:
+            InvalidInputError: They are of another network: some are missing, too many or of other
+                shapes.
+        """
+        found = {
+            name.removeprefix("layers."): value
+            for name, value in weights.items()
+            if not name.startswith("head.")
+        }
+        own = self.coarse.state_dict()
+        for name in [*own, *found]:
+            if _shape(found.get(name)) != _shape(own.get(name)):
+                raise InvalidInputError(
+                    f"layers.{name} is {_shape(found.get(name))} where the coarse part's is "
+                    f"{_shape(own.get(name))}; give the weights of a ResNet of the same "
+                    "bands_in, downsamplings, blocks, ngf, norm and upsample."
+                )
+        self.coarse.load_state_dict(found)
+
+    def reads(self, span: Span) -> Span:
+        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        span = read_span(self.head, span)
+        for up in reversed(self.ups):
+            span = read_through(up, span)
+        # The 7 x 7 convolution at half the size, or further inside, reads all that a level's own
+        # layers read.
+        span = read_through(self.coarse, span)
+        for _ in self.downs:
+            span = read_span(self.halve, span)
+        return span
+
+
+def _shape(value: Tensor | None) -> str:
+    return "missing" if value is None else " x ".join(map(str, value.shape)) or "a number"

@@ -16,7 +16,7 @@ from torch import nn
 from geotranslate.checks import choice
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.files import sha256_of
-from geotranslate.networks.norm_statistics import Around, lacking, normalizes
+from geotranslate.networks.normalization import Around, lacking, normalizes
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
 NormStats = Literal["auto", "running", "tile", "scene", "smooth"]

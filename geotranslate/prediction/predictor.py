@@ -16,9 +16,8 @@ from geotranslate.checks import choice, file_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.inference import Inference, Precision
+from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
-from geotranslate.prediction.options import PredictOptions, TileSize
 from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
@@ -27,8 +26,8 @@ from geotranslate.prediction.scenefiles import (
     several,
     translate_each,
 )
+from geotranslate.prediction.tilesize import PredictOptions, TileSize
 from geotranslate.prediction.translation import Translation
-from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike

@@ -11,9 +11,8 @@ from importlib.metadata import version
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.bands import Direction
-from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.options import PredictOptions
-from geotranslate.prediction.tta import Tta
+from geotranslate.prediction.inference import Inference, Tta
+from geotranslate.prediction.tilesize import PredictOptions
 
 PREFIX = "GEOTRANSLATE_"
 

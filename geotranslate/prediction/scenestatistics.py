@@ -15,10 +15,9 @@ from torch import nn
 from geotranslate.errors import GeotranslateError
 from geotranslate.files import sha256_of
 from geotranslate.networks.layers import pad_to_multiple
-from geotranslate.networks.norm_statistics import measure, measuring, size_of
-from geotranslate.prediction.inference import Inference
+from geotranslate.networks.normalization import measure, measuring, size_of
+from geotranslate.prediction.inference import Inference, TileFunction
 from geotranslate.prediction.normstats import SceneStatistics
-from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 

@@ -11,12 +11,10 @@ from geotranslate.chips.bands import Side
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.drift import warn_if_unlike
-from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.options import PredictOptions
+from geotranslate.prediction.inference import Inference, TileFunction
 from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, Prescan
-from geotranslate.prediction.tilesize import fitting_tile, largest_tile
-from geotranslate.prediction.tta import TileFunction
+from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster

@@ -35,8 +35,7 @@ from geotranslate.schema import (
 )
 from geotranslate.training.objectives import objectives_of
 from geotranslate.training.reproducibility import draw_first_pair, random_state, set_random_state
-from geotranslate.training.run_folder import whole_file
-from geotranslate.training.weightfile import opened
+from geotranslate.training.run_folder import opened, whole_file
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
 OBJECTIVE = "game."

@@ -1,4 +1,4 @@
-"""The fastai learner of a translator."""
+"""The networks, the optimizer and the fastai Learner of a training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,118 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Importing these gives learners their progress bar, lr_find and the fit_... methods.
 import fastai.callback.progress
 import fastai.callback.schedule  # noqa: F401
+import torch
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
+from fastai.optimizer import OptimWrapper
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.callbacks import EpochMean, History
+from geotranslate.training.callbacks import EpochMean, History, averaged, moving
 from geotranslate.training.objectives import masked_l1
-from geotranslate.training.optimizer import BETAS, LEARNING_RATE, make_optimizer
+
+
+class AdversarialPair(nn.Module):
+    """A generator and its discriminator; called, it is the generator.
+
+    So whatever fastai does with a model (predict, validate, hook, save) it does with the
+    generator, while one optimizer with two parameter groups holds both networks. Where there is an
+    average of the generator's weights, that translates outside of training. Either may be made of
+    several networks.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.average: AveragedModel | None = None
+        self.decay: float | None = None
+        """Share of the average that a step leaves; None where there is no average."""
+
+    @property
+    def translating(self) -> nn.Module:
+        """The network that translates outside of training."""
+        return self.generator if self.average is None else self.average.module
+
+    def average_with(self, decay: float | None) -> None:
+        """Average the generator's weights from now on, or go on with the average there is.
+
+        Args:
+            decay: Share of the average that a step leaves; None to drop the average.
+        """
+        self.decay = decay
+        if decay is None:
+            self.average = None
+            return
+        if self.average is None:
+            self.average = averaged(self.generator, decay)
+        self.average.multi_avg_fn = moving(decay)
+
+    def forward(self, source: Tensor) -> Tensor:
+        """Translate `(n, bands, rows, cols)`."""
+        return (self.generator if self.training else self.translating)(source)
+
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """Return the generator's parameters and, if there is one, the discriminator's."""
+        networks = [self.generator, self.discriminator]
+        return [list(network.parameters()) for network in networks if network is not None]
+
+
+LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
+"""Learning rate and betas of Isola et al. 2017."""
+
+
+class Adam(torch.optim.Adam):
+    """torch's fused Adam for weights of any memory format.
+
+    On a CPU torch's fused step walks through the memory of a weight, its gradient and its moments
+    together: where their layouts differ it pairs the wrong numbers without an error, and it copies
+    all four where channels are last. Here they get one layout, and are passed as permuted views
+    that need no copy.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state of any memory format."""
+        super().load_state_dict(state_dict)
+        for weight, state in self.state.items():
+            for name, value in state.items():
+                if value.shape == weight.shape:
+                    state[name] = _laid_like(weight, value)
+
+    # There is no public place between torch's lists and its step. A plain `step` that sets the
+    # layout of the gradients alone gives the same weights, but takes 0.14 s in place of 0.06 s for
+    # 13.6 million weights with channels last (one core), some 5 % of a training.
+    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> Any:
+        try:
+            found = super()._init_group(group, *lists)
+        except BaseException:
+            # Where memory ran out between two moments, torch would not begin them anew.
+            for weight in [one for one, state in self.state.items() if "exp_avg_sq" not in state]:
+                del self.state[weight]
+            raise
+        weights, gradients, *moments = lists[:4]
+        gradients[:] = map(_laid_like, weights, gradients)
+        for number, weight in enumerate(weights):
+            if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+                for tensors in (gradients, *moments, weights):
+                    tensors[number] = tensors[number].permute(0, 2, 3, 1)
+        return found
+
+
+def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
+    return tensor if tensor.stride() == weight.stride() else torch.empty_like(weight).copy_(tensor)
+
+
+def make_optimizer(
+    parameters: list[list[Tensor]], *, betas: tuple[float, float] = BETAS, **options: Any
+) -> OptimWrapper:
+    """Return the optimizer of groups of parameters, with the signature of fastai's `opt_func`.
+
+    fastai's own Adam has other defaults and a Python loop over the parameters.
+    """
+    return OptimWrapper(parameters, opt=partial(Adam, betas=betas, fused=True), **options)
 
 
 def make_learner(

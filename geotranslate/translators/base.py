@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard, Direction
-from geotranslate.data.launcher import launched, own_device
-from geotranslate.data.loaders import data_card, validates_pairs
+from geotranslate.data.loaders import data_card, launched, own_device, validates_pairs
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
@@ -25,19 +24,17 @@ from geotranslate.networks.weightless import Shapes, is_weightless, shapes_of
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
-from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.baselines import start_of
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
 from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
-from geotranslate.training.contexts import fit_context, restored
 from geotranslate.training.fitting import FitOptions
-from geotranslate.training.learner import make_learner
+from geotranslate.training.learner import AdversarialPair, make_learner
 from geotranslate.training.objectives import Objective
-from geotranslate.training.start import fit_start
+from geotranslate.training.reproducibility import fit_context, restored
+from geotranslate.training.start import fit_start, start_of
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs

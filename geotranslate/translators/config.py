@@ -10,7 +10,7 @@ from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.normalization import Norm
 from geotranslate.schema import Check, Fields, Later, one_of, real, record, whole
 from geotranslate.training.callbacks import DECAY, Schedule
-from geotranslate.training.optimizer import BETAS, LEARNING_RATE
+from geotranslate.training.learner import BETAS, LEARNING_RATE
 
 if TYPE_CHECKING:
     from typing_extensions import Self

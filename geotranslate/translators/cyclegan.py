@@ -17,14 +17,14 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics, Palette
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
+from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.twoway import TwoWay
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import real, truth, whole
-from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.callbacks import CycleValidation
+from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.objectives import CycleObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (

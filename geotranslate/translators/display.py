@@ -13,11 +13,10 @@ from geotranslate.checks import whole_number
 from geotranslate.chips.bands import Side
 from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.onehot import unwrapped
-from geotranslate.networks.twoway import TwoWay
+from geotranslate.networks.onehot import TwoWay, unwrapped
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.tables import Summary
-from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.learner import AdversarialPair
 from geotranslate.translators.card import Card
 
 

@@ -16,8 +16,8 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.training.baselines import baseline_errors
 from geotranslate.training.objectives import filled
+from geotranslate.training.start import baseline_errors
 
 FID = "fid"
 PREFIX = "cycle_"

@@ -37,7 +37,7 @@ from geotranslate.schema import (
     table,
     whole,
 )
-from geotranslate.training.weightfile import shapes_in
+from geotranslate.training.run_folder import shapes_in
 from geotranslate.translators.card import FORMAT, FORMAT_VERSION, Card, class_name, sha256_text
 
 CARD_FILE = "card.json"

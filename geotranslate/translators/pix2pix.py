@@ -17,9 +17,8 @@ from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.resunet import ResUNet
-from geotranslate.networks.unet import UNet
-from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.networks.unet import ResUNet, UNet
+from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.objectives import GanMode, PairDiscriminator, PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.encoding import encoded, source_channels

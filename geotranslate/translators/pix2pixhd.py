@@ -11,14 +11,13 @@ from fastai.data.core import DataLoaders
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
-from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
-from geotranslate.training.adversarial_pair import AdversarialPair
+from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.objectives import PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (

@@ -17,10 +17,10 @@ from geotranslate.checks import class_list, file_path
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError, ModelFileError, said, warn
 from geotranslate.networks.backbone import BackboneUNet
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
-from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.weightfile import shapes_in
+from geotranslate.networks.resnet import LocalEnhancer
+from geotranslate.training.learner import AdversarialPair
+from geotranslate.training.run_folder import shapes_in
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import TranslatorConfig
 from geotranslate.translators.modelfolder import CARD_FILE, read_model

@@ -14,26 +14,25 @@ from fastai.learner import Learner
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard
-from geotranslate.data.launcher import is_main_process
-from geotranslate.data.loaders import validates_pairs
+from geotranslate.data.loaders import is_main_process, validates_pairs
 from geotranslate.errors import ModelFileError, warn
 from geotranslate.metrics.scores import Metrics
-from geotranslate.training.adversarial_pair import AdversarialPair
-from geotranslate.training.baselines import START, baseline_errors
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import EMACallback
-from geotranslate.training.callbacks.history import StartRow
-from geotranslate.training.callbacks.logging import (
+from geotranslate.training.callbacks.history import (
     CSVLogger,
     SampleImages,
+    StartRow,
     TensorBoardCallback,
 )
 from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
-from geotranslate.training.contexts import compiled, fit_context, memory_errors
 from geotranslate.training.distributed import Processes
 from geotranslate.training.fitting import FitOptions
+from geotranslate.training.learner import AdversarialPair
+from geotranslate.training.reproducibility import compiled, fit_context, memory_errors
 from geotranslate.training.run_folder import sole_training
+from geotranslate.training.start import START, baseline_errors
 from geotranslate.translators.card import Card, card_in
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 

@@ -28,7 +28,7 @@ from training_speed import Recipe, as_written  # noqa: E402
 
 from geotranslate import Pix2Pix, prepare_data  # noqa: E402
 from geotranslate.data.loaders import PairLoaders  # noqa: E402
-from geotranslate.training.objectives.losses import masked_l1  # noqa: E402
+from geotranslate.training.objectives.base import masked_l1  # noqa: E402
 
 WAYS = ("plain", "fit", "fit in float32")
 SIZE, CROP, BATCH_SIZE, LOOKS = 300, 128, 4, 10

@@ -41,9 +41,9 @@ from training_speed import Recipe, as_written  # noqa: E402
 
 from geotranslate import Pix2Pix, export_chips, prepare_data  # noqa: E402
 from geotranslate.data.loaders import PairLoaders  # noqa: E402
-from geotranslate.data.tensors import draw_table  # noqa: E402
+from geotranslate.data.plotting import draw_table  # noqa: E402
 from geotranslate.raster.grid import Grid  # noqa: E402
-from geotranslate.training.objectives.losses import masked_l1  # noqa: E402
+from geotranslate.training.objectives.base import masked_l1  # noqa: E402
 
 CHIP_SIZE, STRIDE, CROP, FILTERS, BATCH_SIZE = 256, 128, 128, 32, 4
 DECAY = 0.999

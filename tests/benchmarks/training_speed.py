@@ -37,9 +37,8 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.memory import reused_memory
 from geotranslate.networks.layers import ResizeConv2d
-from geotranslate.training.adversarial_pair import AdversarialPair
 from geotranslate.training.callbacks.precision import training_precision
-from geotranslate.training.optimizer import Adam
+from geotranslate.training.learner import Adam, AdversarialPair
 
 Batch = tuple[Tensor, Tensor]
 

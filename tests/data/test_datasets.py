@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from geotranslate import prepare_data
-from geotranslate.data.augmentation import Augmentation, PairTransform, turn
+from geotranslate.data.dataoptions import Augmentation, PairTransform, turn
 from geotranslate.data.datasets import ChipCache, decoded_bytes, resize
 from geotranslate.errors import InvalidInputError
 from tests.conftest import read_pairs

@@ -8,7 +8,7 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
-from geotranslate.networks.norm_statistics import (
+from geotranslate.networks.normalization import (
     Around,
     around,
     between_tiles,

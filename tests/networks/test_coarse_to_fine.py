@@ -10,19 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
-from geotranslate.networks.norm_statistics import (
+from geotranslate.networks.normalization import (
     Around,
     around,
     between_tiles,
     by_tile,
     fixed,
+    has_image_norm,
     measure,
     measuring,
     size_of,
 )
-from geotranslate.networks.normalization import has_image_norm
-from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.prediction.inference import frozen
 
 NORMS = ("batch", "renorm", "instance", "group", "channel", "none")

@@ -12,11 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.pixel import PixelNetwork, Started
-from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.resunet import ResUNet
-from geotranslate.networks.unet import UNet
+from geotranslate.networks.resnet import LocalEnhancer, ResNet
+from geotranslate.networks.unet import ResUNet, UNet
 from geotranslate.raster.pipeline import translate_raster
 
 FREE = ("batch", "channel")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate.networks.norm_statistics import (
+from geotranslate.networks.normalization import (
     Around,
     around,
     between_tiles,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate.networks.norm_statistics import between_tiles, by_tile, fixed, measure, measuring
+from geotranslate.networks.normalization import between_tiles, by_tile, fixed, measure, measuring
 from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet

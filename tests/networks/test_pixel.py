@@ -10,8 +10,7 @@ from torch import nn
 
 from geotranslate.networks.pixel import FEATURES, PixelNetwork, Pyramid, Started
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.resunet import ResUNet
-from geotranslate.networks.unet import UNet
+from geotranslate.networks.unet import ResUNet, UNet
 
 GENERATORS: list[Any] = [
     lambda: UNet(5, 2, depth=3, ngf=4, bounded=False),

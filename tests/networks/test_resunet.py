@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from geotranslate.networks.resunet import ResUNet
+from geotranslate.networks.unet import ResUNet
 from tests.networks.test_pixel import drawn, images
 
 NORMS = ["batch", "renorm", "instance", "group", "channel", "none"]

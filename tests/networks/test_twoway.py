@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.errors import TrainingError
+from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.resnet import ResNet
-from geotranslate.networks.twoway import TwoWay
-from geotranslate.training.contexts import compiled
+from geotranslate.training.reproducibility import compiled
 
 
 @pytest.fixture

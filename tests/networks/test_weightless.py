@@ -8,10 +8,9 @@ from torch import nn
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.backbone import BackboneUNet
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.patchgan import PatchGAN
-from geotranslate.networks.resnet import ResNet
+from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.networks.weightless import (
     assign,

@@ -13,7 +13,7 @@ from fastai.callback.core import Callback
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, TrainingError
-from geotranslate.training.contexts import memory_errors
+from geotranslate.training.reproducibility import memory_errors
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"progress": False, "checkpoint": False}

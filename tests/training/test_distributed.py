@@ -23,13 +23,12 @@ from safetensors.torch import load_file
 
 import geotranslate
 from geotranslate import Pix2Pix, is_main_process, prepare_data
-from geotranslate.data.launcher import RANKS, SIZES, everywhere, told
-from geotranslate.data.loaders import TrainDL
+from geotranslate.data.loaders import RANKS, SIZES, TrainDL, everywhere, told
 from geotranslate.errors import InvalidInputError, MissingPackageError
-from geotranslate.training.baselines import start_of
 from geotranslate.training.callbacks import synchronization
 from geotranslate.training.distributed import Processes
 from geotranslate.training.run_folder import sole_training
+from geotranslate.training.start import start_of
 
 WriteChips = Callable[..., Path]
 # So few steps leave a network that gives one color.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate.training.optimizer import BETAS, make_optimizer
+from geotranslate.training.learner import BETAS, make_optimizer
 
 LAST = torch.channels_last
 

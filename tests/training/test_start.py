@@ -14,8 +14,8 @@ import torch
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training import start as starting
-from geotranslate.training.baselines import CONSTANT, START, start_of
 from geotranslate.training.callbacks.diagnostics import ENOUGH, Diagnostics
+from geotranslate.training.start import CONSTANT, START, start_of
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.translators.conftest import patches
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
-from geotranslate.networks.coarse_to_fine import LocalEnhancer
 from geotranslate.networks.onehot import unwrapped
+from geotranslate.networks.resnet import LocalEnhancer
 from geotranslate.prediction import translation
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, WriteRaster, values

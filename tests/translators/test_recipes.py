@@ -18,7 +18,7 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.raster.pipeline import assemble_parts
-from geotranslate.training.baselines import start_of
+from geotranslate.training.start import start_of
 from tests.conftest import WriteRaster, values
 from tests.networks.test_pixel import drawn
 from tests.translators.conftest import WriteMaps, patches

@@ -1,17 +1,18 @@
 """fastai callbacks that train, measure, log and save."""
 
-from geotranslate.training.callbacks.accumulation import EpochAccumulation
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import DECAY, EMACallback, averaged, moving
-from geotranslate.training.callbacks.gan import GANCallback
+from geotranslate.training.callbacks.gan import EpochAccumulation, GANCallback
 from geotranslate.training.callbacks.history import (
     NEITHER,
+    CSVLogger,
     EpochMean,
     History,
+    SampleImages,
     StartRow,
+    TensorBoardCallback,
     check_monitor,
 )
-from geotranslate.training.callbacks.logging import CSVLogger, SampleImages, TensorBoardCallback
 from geotranslate.training.callbacks.precision import (
     ReducedPrecision,
     TrainingPrecision,

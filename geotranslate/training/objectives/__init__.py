@@ -1,16 +1,16 @@
 """Objectives: the losses of generators and discriminators over one batch."""
 
-from geotranslate.training.objectives.base import Objective, objectives_of
-from geotranslate.training.objectives.cycle import CycleObjective, filled
-from geotranslate.training.objectives.image_pool import ImagePool
-from geotranslate.training.objectives.losses import (
+from geotranslate.training.objectives.base import (
     GanMode,
+    Objective,
     discriminator_loss,
     feature_loss,
     fill_invalid,
     generator_loss,
     masked_l1,
+    objectives_of,
 )
+from geotranslate.training.objectives.cycle import CycleObjective, ImagePool, filled
 from geotranslate.training.objectives.paired import PairDiscriminator, PairedObjective
 
 __all__ = [

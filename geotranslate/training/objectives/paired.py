@@ -7,8 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from geotranslate.training.objectives.base import Objective
-from geotranslate.training.objectives.losses import GanMode, feature_loss, fill_invalid
+from geotranslate.training.objectives.base import GanMode, Objective, feature_loss, fill_invalid
 
 
 class PairDiscriminator(Protocol):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from geotranslate import Pix2Pix, prepare_data
-from geotranslate.training.callbacks.accumulation import EpochAccumulation
+from geotranslate.training.callbacks.gan import EpochAccumulation
 
 
 @pytest.mark.parametrize("lambda_gan", [0.0, 1.0])

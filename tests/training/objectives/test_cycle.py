@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate.networks.twoway import TwoWay
+from geotranslate.networks.onehot import TwoWay
 from geotranslate.training.objectives import CycleObjective, filled
 
 NAN = math.nan

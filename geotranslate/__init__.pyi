@@ -1,6 +1,5 @@
 from .chips.export import export_chips
-from .data.launcher import is_main_process
-from .data.preparation import prepare_data
+from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,8 +12,64 @@ from typing import Any, TextIO
 
 import click
 
-from geotranslate.cli.streams import broken_streams, flush_streams, open_closed_streams, sentence
 from geotranslate.errors import GeotranslateError, GeotranslateWarning
+
+NAMES = {"stdout": "standard output", "stderr": "standard error"}
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that the caller has closed, so that what is written there is lost.
+
+    A raster would get the number of a closed one, and messages of GDAL would be written into it.
+    """
+    for number, name in enumerate(("stdin", *NAMES)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The system gives the lowest number that is free, which is this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+
+
+def flush_streams() -> None:
+    """Write what is still in memory, before Python ends and can say no more than that it failed.
+
+    Raises:
+        OSError: A stream cannot be written.
+    """
+    for name in NAMES:
+        getattr(sys, name).flush()
+
+
+def broken_streams() -> dict[str, OSError]:
+    """Return the streams that cannot be written, by name, and lead them nowhere from now on."""
+    # What could not be written is still there to be flushed, unless nothing is buffered.
+    return _failing("") or _failing("\n")
+
+
+def _failing(text: str) -> dict[str, OSError]:
+    broken = {}
+    for name in NAMES:
+        stream = getattr(sys, name)
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError as error:
+            broken[name] = error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return broken
+
+
+def sentence(broken: dict[str, OSError]) -> str | None:
+    """Return what to say of streams that cannot be written, None where nobody reads them."""
+    error = broken.get("stdout")
+    if error is None or "stderr" in broken or error.errno == errno.EPIPE:
+        return None
+    return (
+        f"Standard output cannot be written: {error.strerror}. Files that are complete stay; make "
+        "room, or send the output elsewhere, and start again."
+    )
 
 
 class Commands(click.Group):

@@ -10,7 +10,6 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, Polygon
 
-from geotranslate.demo.cover import Cover
 from geotranslate.demo.geometry import (
     along,
     blob,
@@ -24,6 +23,7 @@ from geotranslate.demo.layout import (
     FLAT_ROOFS,
     ROOFS,
     VERGE,
+    Cover,
     District,
     Layout,
     Patch,

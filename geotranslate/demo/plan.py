@@ -15,7 +15,6 @@ from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import polygonize
 
-from geotranslate.demo.cover import Cover
 from geotranslate.demo.districts import DISTRICTS
 from geotranslate.demo.geometry import meander, partition, scatter
 from geotranslate.demo.layout import (
@@ -23,6 +22,7 @@ from geotranslate.demo.layout import (
     MAIN_WIDTH,
     SIDEWALK_WIDTH,
     STREET_WIDTH,
+    Cover,
     District,
     Layout,
     Patch,

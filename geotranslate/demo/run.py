@@ -19,7 +19,7 @@ from shapely.geometry import box
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
 from geotranslate.data import draw_table, prepare_data
-from geotranslate.demo.cover import MAP_COLOURS
+from geotranslate.demo.layout import MAP_COLOURS
 from geotranslate.demo.town import PIXEL_METRES, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.metrics import errors_between

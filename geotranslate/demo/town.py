@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from geotranslate.demo.cover import MAP_COLOURS, MATERIALS, Cover
-from geotranslate.demo.layout import Layout, Patch, Solid
+from geotranslate.demo.layout import MAP_COLOURS, MATERIALS, Cover, Layout, Patch, Solid
 from geotranslate.demo.plan import plan_town
 
 PIXEL_METRES = 0.5

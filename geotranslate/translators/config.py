@@ -1,16 +1,32 @@
-"""Configurations of translators: their arguments, checked, as a card holds them."""
+"""Configurations of the translators, and the recipes of Pix2Pix."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from geotranslate.checks import choice, number, whole_number
+from geotranslate.chips.bands import DataCard, Side
+from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
 from geotranslate.networks.normalization import Norm
-from geotranslate.schema import Check, Fields, Later, one_of, real, record, whole
+from geotranslate.networks.unet import depth_for
+from geotranslate.schema import (
+    Check,
+    Fields,
+    Later,
+    anything,
+    one_of,
+    optional,
+    real,
+    record,
+    text,
+    whole,
+)
 from geotranslate.training.callbacks import DECAY, Schedule
 from geotranslate.training.learner import BETAS, LEARNING_RATE
+from geotranslate.training.objectives import GanMode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -106,3 +122,140 @@ class FitDefaults:
     schedule: Schedule = "constant"
     ema: float = DECAY
     monitor: str = "valid_l1"
+
+
+Network = Literal["unet", "resunet", "resnet9", "resnet6"]
+RecipeName = Literal["auto", "measurement", "picture", "seamless", "paper"]
+Start = Literal["auto", "pixel", "none"]
+
+PAPER = FitDefaults()
+FAST = FitDefaults(5e-4, (0.9, 0.99), "cosine", 0.995)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Values of the arguments of a Pix2Pix, and of its `fit`, that are not given."""
+
+    fit: FitDefaults
+    generator: Network = "unet"
+    start: Start = "none"
+    norm: Norm = "batch"
+    upsample: Upsample = "resize"
+    padding: Padding = "zeros"
+    lambda_gan: float = 1.0
+    gan_after: float = 0.0
+
+
+RECIPES = {
+    "measurement": Recipe(FAST, "resunet", "pixel", lambda_gan=0.0),
+    "picture": Recipe(FAST, gan_after=0.8),
+    "seamless": Recipe(PAPER),
+    "paper": Recipe(PAPER, upsample="transposed"),
+}
+"""See docs/measured.md for the errors that they were chosen by."""
+
+RESIDUAL_DEPTH = 3
+"""Levels of a ResUNet by default."""
+
+FEATURE_WEIGHT = 10.0
+"""Weight of `perceptual_loss=True`, as in pix2pixHD."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2PixConfig(TranslatorConfig):
+    """Arguments that rebuild a Pix2Pix, all decided.
+
+    Raises:
+        InvalidInputError: An argument is impossible, or does not go with another one.
+    """
+
+    recipe: str = option(one_of(RECIPES))
+    start: Start = option(one_of(("pixel", "none")), before="none")
+    backbone: str | None = option(optional(text))
+    generator: Network = option(one_of(Network))
+    # Its bounds depend on the chips, see `for_chips`.
+    depth: int | None = option(anything)
+    lambda_l1: float = option(weight)
+    lambda_gan: float = option(weight)
+    gan_after: float = option(share, before=0.0)
+    gan_mode: GanMode = option(one_of(GanMode))
+    perceptual_loss: float = option(weight)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.lambda_l1 or self.lambda_gan):
+            raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
+        if self.perceptual_loss and not self.lambda_gan:
+            raise InvalidInputError(
+                "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
+                "out; give lambda_gan above 0, or no perceptual_loss."
+            )
+        if self.label_smoothing and self.gan_mode == "hinge":
+            raise InvalidInputError(
+                f"label_smoothing is {self.label_smoothing} but gan_mode='hinge' has a margin "
+                "and no labels; give label_smoothing=0 or another gan_mode."
+            )
+
+    def for_chips(self, card: DataCard, *, single: bool) -> Pix2PixConfig:
+        """Return the configuration with the levels of the U-Net decided.
+
+        Args:
+            card: The data.
+            single: Whether batches are of one pair.
+
+        Raises:
+            InvalidInputError: There is no such depth, or there are two encoders.
+        """
+        return replace(self, depth=self._depth(card.chip_size, single=single))
+
+    def _depth(self, chip_size: int, *, single: bool) -> int | None:
+        """Return the levels of the U-Net; None for generators that have no levels to choose."""
+        given, most = self.depth, depth_for(chip_size)
+        if self.backbone is not None and self.generator != "unet":
+            raise InvalidInputError(
+                f"backbone is {self.backbone!r}, which is the encoder of a U-Net, but generator "
+                f"is {self.generator!r}; give one of the two."
+            )
+        if self.generator == "resunet":
+            most = chip_size.bit_length() - 3
+            own = min(RESIDUAL_DEPTH, most)
+            return own if given is None else whole_number("depth", given, 1, most)
+        if self.backbone is None and self.generator == "unet":
+            if given is not None:
+                return whole_number("depth", given, 2, most)
+            return most - (chip_size == 2**most and self._loses_a_pixel(single=single))
+        if given is not None:
+            raise InvalidInputError(
+                f"depth is {given!r}, but only a U-Net without backbone has levels to choose; "
+                "leave it out."
+            )
+        return None
+
+    def _loses_a_pixel(self, *, single: bool) -> bool:
+        """Tell whether a decoder that begins with a single pixel normalizes it away.
+
+        Repeated, and padded with itself, it is one color: where an image's mean is subtracted, the
+        innermost level has no effect and no gradient, and running deviations become 0.
+        """
+        repeats = self.upsample == "resize" and self.padding != "zeros"
+        norms = ("instance", "group", *(("batch", "renorm") if single else ()))
+        return repeats and self.norm in norms
+
+
+def recipe_name(given: RecipeName, target: Side) -> str:
+    """Return the name of a recipe, "auto" as the kind of the target decides.
+
+    Raises:
+        InvalidInputError: There is no such recipe.
+    """
+    choice("recipe", given, get_args(RecipeName))
+    if given != "auto":
+        return given
+    return "picture" if target.is_picture else "measurement"
+
+
+def feature_weight(perceptual_loss: bool | float) -> float:
+    """Return the weight that `perceptual_loss` stands for."""
+    if isinstance(perceptual_loss, bool):
+        return FEATURE_WEIGHT if perceptual_loss else 0.0
+    return number("perceptual_loss", perceptual_loss, least=0)

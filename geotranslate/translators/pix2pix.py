@@ -21,9 +21,7 @@ from geotranslate.networks.unet import ResUNet, UNet
 from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.objectives import GanMode, PairDiscriminator, PairedObjective
 from geotranslate.translators.base import Translator
-from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.pretrained import holds_encoder, start_from
-from geotranslate.translators.recipes import (
+from geotranslate.translators.config import (
     RECIPES,
     Network,
     Pix2PixConfig,
@@ -32,6 +30,8 @@ from geotranslate.translators.recipes import (
     feature_weight,
     recipe_name,
 )
+from geotranslate.translators.encoding import encoded, source_channels
+from geotranslate.translators.pretrained import holds_encoder, start_from
 from geotranslate.translators.registry import register
 
 T = TypeVar("T")

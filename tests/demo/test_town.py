@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geotranslate.demo import cover
+from geotranslate.demo import layout
 from geotranslate.demo.town import Town, make_town
 
 KINDS = {
-    "building": cover.BUILDING_COLOUR,
-    "field": cover.FIELD_COLOUR,
-    "main road": cover.MAIN_COLOUR,
-    "park": cover.PARK_COLOUR,
-    "street": cover.STREET_COLOUR,
-    "water": cover.WATER_COLOUR,
-    "wood": cover.WOOD_COLOUR,
-    "yard": cover.YARD_COLOUR,
+    "building": layout.BUILDING_COLOUR,
+    "field": layout.FIELD_COLOUR,
+    "main road": layout.MAIN_COLOUR,
+    "park": layout.PARK_COLOUR,
+    "street": layout.STREET_COLOUR,
+    "water": layout.WATER_COLOUR,
+    "wood": layout.WOOD_COLOUR,
+    "yard": layout.YARD_COLOUR,
 }
 
 
-def mask(town: Town, colour: cover.RGB) -> NDArray[np.bool_]:
+def mask(town: Town, colour: layout.RGB) -> NDArray[np.bool_]:
     """Return where the map has a colour."""
     found: NDArray[np.bool_] = np.all(town.map == np.array(colour)[:, None, None], axis=0)
     return found
@@ -50,8 +50,8 @@ def test_pictures_are_square_rgb_bytes(size: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_smallest_town_has_roads_and_buildings(seed: int) -> None:
     small = make_town(256, seed)
-    assert mask(small, cover.BUILDING_COLOUR).any()
-    assert mask(small, cover.MAIN_COLOUR).any()
+    assert mask(small, layout.BUILDING_COLOUR).any()
+    assert mask(small, layout.MAIN_COLOUR).any()
 
 
 def test_too_small_a_town_is_refused() -> None:
@@ -69,7 +69,7 @@ def test_seed_decides_the_town() -> None:
 
 def test_map_has_only_its_flat_colours(town: Town) -> None:
     colours = {tuple(colour) for colour in np.unique(town.map.reshape(3, -1), axis=1).T.tolist()}
-    assert colours <= set(cover.MAP_COLOURS.values())
+    assert colours <= set(layout.MAP_COLOURS.values())
     assert len(colours) <= 12
 
 
@@ -102,8 +102,8 @@ def test_aerial_is_well_exposed(town: Town) -> None:
 
 
 def test_buildings_cast_shadows_away_from_the_sun(town: Town) -> None:
-    building = mask(town, cover.BUILDING_COLOUR)
-    land = mask(town, cover.LAND_COLOUR) | mask(town, cover.YARD_COLOUR)
+    building = mask(town, layout.BUILDING_COLOUR)
+    land = mask(town, layout.LAND_COLOUR) | mask(town, layout.YARD_COLOUR)
     brightness = town.aerial.mean(axis=0)
     shady = np.roll(building, (-8, -5), axis=(0, 1)) & land
     sunny = np.roll(building, (8, 5), axis=(0, 1)) & land

@@ -14,7 +14,7 @@ from rasterio.rpc import RPC
 from rasterio.transform import RPCTransformer
 from rasterio.windows import Window
 
-from geotranslate.raster.gcps import GroundControlPoints, gcps_and_rpcs
+from geotranslate.raster.opening import GroundControlPoints, gcps_and_rpcs
 from tests.conftest import GCPS, RPCS, WriteRaster, values
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.bandfacts import DTYPES
-from geotranslate.raster.gcps import gcps_and_rpcs
+from geotranslate.raster.opening import gcps_and_rpcs
 from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import (

@@ -16,8 +16,12 @@ from rasterio.errors import RasterioError
 
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.files import put_in_place
-from geotranslate.raster.gcps import GroundControlPoints, crs_text
-from geotranslate.raster.opening import limited_cache, quiet_about_georeference
+from geotranslate.raster.opening import (
+    GroundControlPoints,
+    crs_text,
+    limited_cache,
+    quiet_about_georeference,
+)
 from geotranslate.raster.tiling import BLOCK
 from geotranslate.raster.writing.destination import (
     cut_off,

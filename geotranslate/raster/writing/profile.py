@@ -17,8 +17,8 @@ from rasterio.enums import ColorInterp
 from geotranslate.checks import flag, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import dtype_name, fits
-from geotranslate.raster.gcps import GroundControlPoints, crs_text
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import GroundControlPoints, crs_text
 
 Color = tuple[int, int, int, int]
 

@@ -22,7 +22,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from geotranslate.errors import GeotranslateError
-from geotranslate.raster.gcps import gcps_and_rpcs
+from geotranslate.raster.opening import gcps_and_rpcs
 from geotranslate.raster.pipeline import translate_raster
 
 GUARD = 4 * 2**30

@@ -13,8 +13,8 @@ from rasterio.enums import ColorInterp
 
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import DTYPES
-from geotranslate.raster.gcps import GroundControlPoints
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import GroundControlPoints
 from geotranslate.raster.writing.profile import OutputProfile
 from tests.conftest import GRIDS
 from tests.raster.writing.written import output

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
-from geotranslate.raster.gcps import gcps_and_rpcs
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.opening import gcps_and_rpcs
 from geotranslate.raster.writing.cog import Driver
 from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
 from tests.raster.writing.test_partfile import names

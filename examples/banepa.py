@@ -6,7 +6,7 @@ Two rasters of one place are enough:
 
 Chips are cut from the northern three quarters. The whole scene is translated, and the southern
 quarter, which the model never saw, is compared with the true map, next to an untrained network and
-to a map that is the mean colour everywhere. Give any image and a map with a plain background.
+to a map that is the mean color everywhere. Give any image and a map with a plain background.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def read(path: str | os.PathLike[str], window: Window) -> Picture:
 
 
 def building_threshold(known: Picture) -> float:
-    """Return the grey value halfway between the two most common colours of the map."""
-    colours, counts = np.unique(known.reshape(len(known), -1), axis=1, return_counts=True)
-    common = colours[:, np.argsort(counts)[-2:]]
+    """Return the gray value halfway between the two most common colors of the map."""
+    colors, counts = np.unique(known.reshape(len(known), -1), axis=1, return_counts=True)
+    common = colors[:, np.argsort(counts)[-2:]]
     return float(common.mean())
 
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 from geotranslate.checks import choice, flag, number, whole_number
 from geotranslate.errors import InvalidInputError, said
 
+Json: TypeAlias = dict[str, Any]
+"""An object of a JSON text, as `to_json` gives and `from_json` takes it."""
 Check = Callable[[str, Any], Any]
 Fields = Mapping[str, Check]
 """The check of each entry of a record, by name."""

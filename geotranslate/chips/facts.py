@@ -21,6 +21,7 @@ from geotranslate.chips.layouts import ChipFile, ChipPlace, RasterWindow
 from geotranslate.files import replaced_when_whole
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid
+from geotranslate.schema import Json
 
 CACHE_FILE = ".geotranslate-chips.json"
 VERSION = 4
@@ -58,8 +59,8 @@ class FactsCache:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / CACHE_FILE
-        self._facts: dict[str, dict[str, Any]] = {}
-        self._fresh: dict[str, dict[str, Any]] = {}
+        self._facts: dict[str, Json] = {}
+        self._fresh: dict[str, Json] = {}
         try:
             values = json.loads(self._read())
             if values["version"] == VERSION:
@@ -104,7 +105,7 @@ class FactsCache:
         return json.dumps([place, file.half, chosen])
 
 
-def _check(facts: dict[str, Any]) -> int:
+def _check(facts: Json) -> int:
     return zlib.crc32(json.dumps(facts).encode())
 
 
@@ -135,7 +136,7 @@ def _state(file: str) -> list[int] | None:
     return [state.st_size, state.st_mtime_ns]
 
 
-def _chip_to_json(chip: Chip) -> dict[str, Any]:
+def _chip_to_json(chip: Chip) -> Json:
     grid = chip.grid
     nodata = "nan" if chip.nodata is not None and math.isnan(chip.nodata) else chip.nodata
     return {
@@ -162,7 +163,7 @@ def _shortest(crs: CRS) -> str:
     return code if code and CRS.from_user_input(code) == crs else str(crs.to_wkt())
 
 
-def _chip_from_json(file: ChipFile, values: dict[str, Any]) -> Chip:
+def _chip_from_json(file: ChipFile, values: Json) -> Chip:
     crs, nodata = values["crs"], values["nodata"]
     grid = Grid(
         None if crs is None else CRS.from_user_input(crs),

@@ -27,7 +27,7 @@ from geotranslate.cli.console import sentences
 @click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
 @click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")
 @click.option("--tile-size", type=int, help="Side of the tiles, px; by default it is chosen.")
-@click.option("--overlap", type=int, help="Pixels that neighbouring tiles share.")
+@click.option("--overlap", type=int, help="Pixels that neighboring tiles share.")
 @click.option("--padding", type=int, help="Pixels at the edge of cropped tiles to throw away.")
 @click.option("--blend", type=click.Choice(["auto", "hann", "crop"]), default="auto")
 @click.option("--batch-size", type=int, help="Tiles at once; what the machine takes by default.")
@@ -36,7 +36,7 @@ from geotranslate.cli.console import sentences
     "--norm-stats",
     type=click.Choice(["auto", "running", "tile", "scene", "smooth"]),
     default="auto",
-    help="Statistics that normalise: of training, each tile, the scene, or between tiles.",
+    help="Statistics that normalize: of training, each tile, the scene, or between tiles.",
 )
 @click.option("--dtype", help="Output dtype; the training targets' by default.")
 @click.option("--nodata", type=float, help="Nodata value; the training targets' by default.")
@@ -45,7 +45,7 @@ from geotranslate.cli.console import sentences
     type=click.Choice(["COG", "GTiff"], case_sensitive=False),
     default="COG",
     show_default=True,
-    help="Cloud optimised GeoTIFF or a tiled one; both end in .tif.",
+    help="Cloud optimized GeoTIFF or a tiled one; both end in .tif.",
 )
 @click.option("--tta", type=click.Choice(["mean", "std"]), help="Average eight turned tiles.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")

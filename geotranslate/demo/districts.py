@@ -65,10 +65,10 @@ def _lay_hall(layout: Layout, lot: Polygon, hall: Solid, rng: np.random.Generato
             return
     layout.buildings.append(hall)
     for x, y in scatter(hall.footprint.buffer(-9), 26, rng):
-        grey = int(rng.choice([96, 150, 236]))
+        gray = int(rng.choice([96, 150, 236]))
         length, width = rng.uniform(4, 11), rng.uniform(3, 5)
         layout.details.append(
-            Solid(x, y, hall.angle, length, width, hall.eaves + 3, (grey, grey, grey))
+            Solid(x, y, hall.angle, length, width, hall.eaves + 3, (gray, gray, gray))
         )
 
 
@@ -153,12 +153,12 @@ def lay_homes(layout: Layout, plot: Polygon, rng: np.random.Generator) -> None:
 def _lay_lot(layout: Layout, lot: Polygon, garden: Polygon, rng: np.random.Generator) -> None:
     """Build a house that faces the street, its drive, its shed and its garden."""
     layout.patches.append(Patch(lot, Cover.GARDEN))
-    centre = np.array(lot.centroid.coords[0])
+    center = np.array(lot.centroid.coords[0])
     gate = shapely.get_coordinates(shapely.shortest_line(lot.centroid, garden.exterior))[1]
-    depth = math.dist(centre, gate)
-    facing = (gate - centre) / max(depth, 1e-6)
+    depth = math.dist(center, gate)
+    facing = (gate - center) / max(depth, 1e-6)
     angle = math.atan2(facing[1], facing[0]) + math.pi / 2 + rng.normal(0, 0.03)
-    house = _house(lot, centre + facing * max(depth - 19, 0) * 0.8, angle, rng)
+    house = _house(lot, center + facing * max(depth - 19, 0) * 0.8, angle, rng)
     if house is None:
         layout.trees.append(grown(scatter(lot, 14, rng), (4, 7), (8, 16), rng))
         return
@@ -186,11 +186,11 @@ def _house(
     if rng.uniform() < 0.25:
         angle += math.pi / 2
     eaves, pitch = rng.uniform(7, 12), 0.0 if flat else rng.uniform(0.55, 0.95)
-    colour = weathered(FLAT_ROOFS if flat else ROOFS, rng)
+    color = weathered(FLAT_ROOFS if flat else ROOFS, rng)
     room = lot.buffer(-1.5)
     for scale in (1.0, 0.88, 0.76):
         house = Solid(
-            place[0], place[1], angle, length * scale, width * scale, eaves, colour, pitch, hipped
+            place[0], place[1], angle, length * scale, width * scale, eaves, color, pitch, hipped
         )
         if room.contains(house.footprint):
             return house
@@ -209,9 +209,9 @@ def _lay_wing(
     shift = np.array([-facing[1], facing[0]]) * rng.uniform(-0.25, 0.25) * house.length
     x, y = back + shift
     flat = bool(rng.uniform() < 0.4)
-    colour = weathered(FLAT_ROOFS, rng) if flat else house.colour
+    color = weathered(FLAT_ROOFS, rng) if flat else house.color
     pitch = 0.0 if flat else house.pitch * 0.8
-    wing = Solid(x, y, house.angle + math.pi / 2, 14, 10, 5, colour, pitch)
+    wing = Solid(x, y, house.angle + math.pi / 2, 14, 10, 5, color, pitch)
     if lot.contains(wing.footprint):
         layout.buildings.append(wing)
 
@@ -222,8 +222,8 @@ def _lay_flats(layout: Layout, garden: Polygon, rng: np.random.Generator) -> Non
     for lot in partition(garden, 120, 60, rng):
         (x, y), angle, length, width = oriented_box(lot)
         pitch = float(rng.choice([0.0, 0.5]))
-        colour = weathered(ROOFS if pitch else FLAT_ROOFS, rng)
-        flats = Solid(x, y, angle, length - 22, min(25.0, width - 16), 22, colour, pitch, True)
+        color = weathered(ROOFS if pitch else FLAT_ROOFS, rng)
+        flats = Solid(x, y, angle, length - 22, min(25.0, width - 16), 22, color, pitch, True)
         if flats.width > 14 and garden.contains(flats.footprint):
             layout.buildings.append(flats)
     layout.trees.append(grown(scatter(garden, 19, rng), (3, 7.5), (6, 17), rng))

@@ -21,7 +21,7 @@ def rectangle(x: float, y: float, angle: float, length: float, width: float) -> 
 
 
 def oriented_box(shape: BaseGeometry) -> tuple[NDArray[np.float64], float, float, float]:
-    """Return the centre, angle, length and width of the tightest rectangle around a shape."""
+    """Return the center, angle, length and width of the tightest rectangle around a shape."""
     corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(shape))
     sides = np.diff(corners[:3], axis=0)
     lengths = np.hypot(sides[:, 0], sides[:, 1])
@@ -40,7 +40,7 @@ def partition(
         piece = pending.pop()
         if piece.area < 0.1 * longest * widest:
             continue
-        centre, angle, length, width = oriented_box(piece)
+        center, angle, length, width = oriented_box(piece)
         if length <= longest:
             if width <= widest:
                 pieces.append(piece)
@@ -48,7 +48,7 @@ def partition(
             angle, length = angle + math.pi / 2, width
         angle += rng.normal(0, 0.03)
         step = np.array([math.cos(angle), math.sin(angle)])
-        middle = centre + step * length * rng.uniform(-0.12, 0.12)
+        middle = center + step * length * rng.uniform(-0.12, 0.12)
         reach = np.array([-step[1], step[0]]) * 4 * longest
         halves = list(split(piece, LineString([middle - 4 * reach, middle + 4 * reach])).geoms)
         (pending if len(halves) > 1 else pieces).extend(halves)

@@ -17,7 +17,7 @@ RGB = tuple[int, int, int]
 
 
 class Cover(Enum):
-    """The kinds of ground; several may share a colour on the map."""
+    """The kinds of ground; several may share a color on the map."""
 
     LAND = auto()
     GARDEN = auto()
@@ -32,7 +32,7 @@ class Cover(Enum):
     PARKING = auto()
     BANK = auto()
     WATER = auto()
-    KERB = auto()
+    CURB = auto()
     STREET = auto()
     MAIN = auto()
     MARKING = auto()
@@ -44,7 +44,7 @@ class Cover(Enum):
 class Material:
     """The look of a cover from the air.
 
-    `palette` holds the RGB colours a patch draws one from, `mottle` and `grain` are the relative
+    `palette` holds the RGB colors a patch draws one from, `mottle` and `grain` are the relative
     strengths of coarse and fine texture, `rows` that of parallel furrows, `variety` the relative
     spread of brightness between patches.
     """
@@ -56,39 +56,39 @@ class Material:
     variety: float = 0.03
 
 
-LAND_COLOUR: RGB = (242, 238, 230)
-FIELD_COLOUR: RGB = (239, 235, 196)
-ORCHARD_COLOUR: RGB = (205, 226, 170)
-WOOD_COLOUR: RGB = (158, 199, 143)
-PARK_COLOUR: RGB = (200, 236, 190)
-YARD_COLOUR: RGB = (226, 219, 232)
-WATER_COLOUR: RGB = (150, 199, 228)
-CASING_COLOUR: RGB = (176, 172, 166)
-STREET_COLOUR: RGB = (255, 255, 255)
-MAIN_COLOUR: RGB = (252, 214, 112)
-BUILDING_COLOUR: RGB = (206, 186, 168)
-OUTLINE_COLOUR: RGB = (160, 136, 118)
+LAND_COLOR: RGB = (242, 238, 230)
+FIELD_COLOR: RGB = (239, 235, 196)
+ORCHARD_COLOR: RGB = (205, 226, 170)
+WOOD_COLOR: RGB = (158, 199, 143)
+PARK_COLOR: RGB = (200, 236, 190)
+YARD_COLOR: RGB = (226, 219, 232)
+WATER_COLOR: RGB = (150, 199, 228)
+CASING_COLOR: RGB = (176, 172, 166)
+STREET_COLOR: RGB = (255, 255, 255)
+MAIN_COLOR: RGB = (252, 214, 112)
+BUILDING_COLOR: RGB = (206, 186, 168)
+OUTLINE_COLOR: RGB = (160, 136, 118)
 
-MAP_COLOURS: dict[Cover, RGB] = {
-    Cover.LAND: LAND_COLOUR,
-    Cover.GARDEN: LAND_COLOUR,
-    Cover.PAVEMENT: LAND_COLOUR,
-    Cover.FIELD: FIELD_COLOUR,
-    Cover.ORCHARD: ORCHARD_COLOUR,
-    Cover.WOOD: WOOD_COLOUR,
-    Cover.PARK: PARK_COLOUR,
-    Cover.PITCH: PARK_COLOUR,
-    Cover.PATH: PARK_COLOUR,
-    Cover.YARD: YARD_COLOUR,
-    Cover.PARKING: YARD_COLOUR,
-    Cover.BANK: LAND_COLOUR,
-    Cover.WATER: WATER_COLOUR,
-    Cover.KERB: CASING_COLOUR,
-    Cover.STREET: STREET_COLOUR,
-    Cover.MAIN: MAIN_COLOUR,
-    Cover.MARKING: MAIN_COLOUR,
-    Cover.BUILDING: BUILDING_COLOUR,
-    Cover.OUTLINE: OUTLINE_COLOUR,
+MAP_COLORS: dict[Cover, RGB] = {
+    Cover.LAND: LAND_COLOR,
+    Cover.GARDEN: LAND_COLOR,
+    Cover.PAVEMENT: LAND_COLOR,
+    Cover.FIELD: FIELD_COLOR,
+    Cover.ORCHARD: ORCHARD_COLOR,
+    Cover.WOOD: WOOD_COLOR,
+    Cover.PARK: PARK_COLOR,
+    Cover.PITCH: PARK_COLOR,
+    Cover.PATH: PARK_COLOR,
+    Cover.YARD: YARD_COLOR,
+    Cover.PARKING: YARD_COLOR,
+    Cover.BANK: LAND_COLOR,
+    Cover.WATER: WATER_COLOR,
+    Cover.CURB: CASING_COLOR,
+    Cover.STREET: STREET_COLOR,
+    Cover.MAIN: MAIN_COLOR,
+    Cover.MARKING: MAIN_COLOR,
+    Cover.BUILDING: BUILDING_COLOR,
+    Cover.OUTLINE: OUTLINE_COLOR,
 }
 
 _CROPS: tuple[RGB, ...] = (
@@ -118,7 +118,7 @@ MATERIALS: dict[Cover, Material] = {
     Cover.PARKING: Material(((104, 104, 108), (116, 116, 118)), 0.05, 0.04),
     Cover.BANK: Material(((112, 120, 80),), 0.10, 0.09),
     Cover.WATER: Material(((50, 76, 84),), 0.05, 0.02),
-    Cover.KERB: Material(((150, 148, 144),), 0.04, 0.04),
+    Cover.CURB: Material(((150, 148, 144),), 0.04, 0.04),
     Cover.STREET: Material(((112, 112, 114),), 0.05, 0.04),
     Cover.MAIN: Material(((96, 97, 101),), 0.04, 0.04),
     Cover.MARKING: Material(((206, 206, 200),), 0.02, 0.05),
@@ -129,9 +129,9 @@ MATERIALS: dict[Cover, Material] = {
 
 STREET_WIDTH = 12.0
 MAIN_WIDTH = 20.0
-KERB_WIDTH = 1.5
+CURB_WIDTH = 1.5
 SIDEWALK_WIDTH = 3.5
-VERGE = STREET_WIDTH / 2 + KERB_WIDTH + SIDEWALK_WIDTH
+VERGE = STREET_WIDTH / 2 + CURB_WIDTH + SIDEWALK_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Solid:
     length: float
     width: float
     eaves: float
-    colour: RGB
+    color: RGB
     pitch: float = 0.0
     hipped: bool = False
 
@@ -223,11 +223,11 @@ class Solid:
 
 
 def weathered(palette: tuple[RGB, ...], rng: np.random.Generator) -> RGB:
-    """Draw a colour and let it weather a little."""
+    """Draw a color and let it weather a little."""
     red, green, blue = np.array(palette[rng.integers(len(palette))]) * rng.normal(1, 0.07)
     return int(red), int(green), int(blue)
 
 
 def car(x: float, y: float, angle: float, rng: np.random.Generator) -> Solid:
-    """Return a car of any colour."""
+    """Return a car of any color."""
     return Solid(x, y, angle, 8.5, 4.0, 2.6, weathered(CARS, rng))

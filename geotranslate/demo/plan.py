@@ -18,7 +18,7 @@ from shapely.ops import polygonize
 from geotranslate.demo.districts import DISTRICTS
 from geotranslate.demo.geometry import meander, partition, scatter
 from geotranslate.demo.layout import (
-    KERB_WIDTH,
+    CURB_WIDTH,
     MAIN_WIDTH,
     SIDEWALK_WIDTH,
     STREET_WIDTH,
@@ -122,29 +122,29 @@ def _bend(rng: np.random.Generator) -> Callable[[_Shape], _Shape]:
 def _uses(plots: list[Polygon], rng: np.random.Generator) -> list[District]:
     """Give every plot a use, each use spread evenly over the whole town."""
     fills = list(DISTRICTS)
-    centres = np.array([plot.centroid.coords[0] for plot in plots])
+    centers = np.array([plot.centroid.coords[0] for plot in plots])
     nearest = np.full((len(plots), len(fills)), 1e4)
     weight = np.sqrt([DISTRICTS[fill] for fill in fills])
     chosen = np.zeros(len(plots), dtype=int)
     for plot in rng.permutation(len(plots)):
         # A use that is far from here, for its share of the ground, is the one missing here.
         chosen[plot] = int((nearest[plot] * weight).argmax())
-        distance = np.hypot(*(centres - centres[plot]).T)
+        distance = np.hypot(*(centers - centers[plot]).T)
         nearest[:, chosen[plot]] = np.minimum(nearest[:, chosen[plot]], distance)
     return [fills[index] for index in chosen]
 
 
 def _pave(layout: Layout, streets: BaseGeometry, network: BaseGeometry) -> None:
     """Lay streets and, over them, the network of main roads."""
-    # Neighbouring blocks repeat each other's edges: many lines are quicker to widen one by one.
+    # Neighboring blocks repeat each other's edges: many lines are quicker to widen one by one.
     carriageway = shapely.union_all(
         shapely.buffer(shapely.get_parts(streets.simplify(0.3)), STREET_WIDTH / 2)
     )
     artery = network.buffer(MAIN_WIDTH / 2)
-    casing = carriageway.union(artery).buffer(KERB_WIDTH)
+    casing = carriageway.union(artery).buffer(CURB_WIDTH)
     layout.patches += [
         Patch(network.buffer(MAIN_WIDTH / 2 + SIDEWALK_WIDTH), Cover.PAVEMENT),
-        Patch(casing, Cover.KERB),
+        Patch(casing, Cover.CURB),
         Patch(carriageway, Cover.STREET),
         Patch(artery, Cover.MAIN),
         Patch(_dashes(network, 7, 16), Cover.MARKING),
@@ -180,7 +180,7 @@ def _dashes(lines: BaseGeometry, dash: float, period: float) -> BaseGeometry:
 
 def _settle(layout: Layout, frame: Polygon) -> None:
     """Take away what would stand in the water or on a road, and put buildings on the ground."""
-    barred = _ground(layout, Cover.BANK, Cover.WATER, Cover.KERB)
+    barred = _ground(layout, Cover.BANK, Cover.WATER, Cover.CURB)
     shapely.prepare(barred)
     footprints = np.array([building.footprint for building in layout.buildings])
     free = frame.contains(footprints) & ~shapely.intersects(barred, footprints)
@@ -190,7 +190,7 @@ def _settle(layout: Layout, frame: Polygon) -> None:
     layout.details = [d for d in layout.details if not shapely.contains_xy(gone, d.x, d.y)]
     homes = shapely.union_all(footprints[free])
     layout.patches += [Patch(homes, Cover.BUILDING), Patch(homes.boundary, Cover.OUTLINE)]
-    treeless = _ground(layout, Cover.WATER, Cover.KERB, Cover.PATH, Cover.PITCH)
+    treeless = _ground(layout, Cover.WATER, Cover.CURB, Cover.PATH, Cover.PITCH)
     closed = treeless.union(homes.buffer(3))
     shapely.prepare(closed)
     trees = np.concatenate(layout.trees)

@@ -19,8 +19,8 @@ from shapely.geometry import box
 from geotranslate.checks import folder_path
 from geotranslate.chips.export import export_chips
 from geotranslate.data import draw_table, prepare_data
-from geotranslate.demo.layout import MAP_COLOURS
-from geotranslate.demo.town import PIXEL_METRES, make_town
+from geotranslate.demo.layout import MAP_COLORS
+from geotranslate.demo.town import PIXEL_METERS, make_town
 from geotranslate.errors import OutputExistsError, RasterFileError, said
 from geotranslate.metrics import errors_between
 from geotranslate.raster.grid import Grid
@@ -47,15 +47,15 @@ def run_demo(
 
     Args:
         folder: Folder for the results; made if it is missing.
-        size: Side of the town, px of half a metre.
+        size: Side of the town, px of half a meter.
         seed: Seed of the town and of the training.
         epochs: Passes over the training pairs, at least 1.
         overwrite: Whether to go on in a folder that holds something.
         say: Gets a line before each step, and at the end what to open.
 
     Returns:
-        `mae` and `psnr` of the translation in grey values, `mae_mean_colour` of a map that is the
-        mean map colour everywhere, and `agreement`, the share of pixels whose colour is nearest
+        `mae` and `psnr` of the translation in gray values, `mae_mean_colour` of a map that is the
+        mean map color everywhere, and `agreement`, the share of pixels whose color is nearest
         to the right one on the map.
 
     Raises:
@@ -72,9 +72,9 @@ def _run(
     place: Path, size: int, seed: int, epochs: int, overwrite: bool, say: Callable[[str], object]
 ) -> dict[str, float]:
     began = time.perf_counter()
-    say(f"1/5 Building a town of {size * PIXEL_METRES / 1000:.1f} km a side")
+    say(f"1/5 Building a town of {size * PIXEL_METERS / 1000:.1f} km a side")
     town = make_town(size, seed)
-    grid = Grid(CRS, TOP_LEFT @ Affine.scale(PIXEL_METRES, -PIXEL_METRES), size, size)
+    grid = Grid(CRS, TOP_LEFT @ Affine.scale(PIXEL_METERS, -PIXEL_METERS), size, size)
     seen = Window(0, 0, size * 3 // 4, size)
     unseen = Window(size * 3 // 4, 0, size - size * 3 // 4, size)
     for name, picture in (("aerial", town.aerial), ("map", town.map)):
@@ -109,8 +109,8 @@ def _run(
         partial.write_text(json.dumps(numbers, indent=2), encoding="utf-8")
     _draw(place / "comparison.png", _cut(town.aerial, unseen), result, truth)
     say(
-        f"    mean error {numbers['mae']:.1f} of 255 (the mean map colour everywhere: "
-        f"{numbers['mae_mean_colour']:.1f}), PSNR {numbers['psnr']:.1f} dB, right map colour on "
+        f"    mean error {numbers['mae']:.1f} of 255 (the mean map color everywhere: "
+        f"{numbers['mae_mean_colour']:.1f}), PSNR {numbers['psnr']:.1f} dB, right map color on "
         f"{numbers['agreement']:.0%} of the ground"
     )
     say(f"Done in {time.perf_counter() - began:.0f} s. Open {place / 'comparison.png'}, and")
@@ -170,19 +170,19 @@ def _write(path: Path, picture: NDArray[np.uint8], grid: Grid) -> None:
 
 def _compare(result: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
     found = errors_between(result, truth, 255)
-    mean_colour = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True), truth.shape)
+    mean_color = np.broadcast_to(truth.mean(axis=(1, 2), keepdims=True), truth.shape)
     return {
         "mae": found["mae"],
         "psnr": found["psnr"],
-        "mae_mean_colour": errors_between(mean_colour, truth, 255)["mae"],
-        "agreement": float((_nearest_colour(result) == _nearest_colour(truth)).mean()),
+        "mae_mean_colour": errors_between(mean_color, truth, 255)["mae"],
+        "agreement": float((_nearest_color(result) == _nearest_color(truth)).mean()),
     }
 
 
-def _nearest_colour(picture: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Return for every pixel the number of the map colour that is nearest to its own."""
-    colours = np.array(sorted(set(MAP_COLOURS.values())), np.float32)
-    away = [((picture - colour[:, None, None]) ** 2).sum(axis=0) for colour in colours]
+def _nearest_color(picture: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return for every pixel the number of the map color that is nearest to its own."""
+    colors = np.array(sorted(set(MAP_COLORS.values())), np.float32)
+    away = [((picture - color[:, None, None]) ** 2).sum(axis=0) for color in colors]
     return np.argmin(away, axis=0)
 
 

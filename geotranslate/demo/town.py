@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from geotranslate.demo.layout import MAP_COLOURS, MATERIALS, Cover, Layout, Patch, Solid
+from geotranslate.demo.layout import MAP_COLORS, MATERIALS, Cover, Layout, Patch, Solid
 from geotranslate.demo.plan import plan_town
 
-PIXEL_METRES = 0.5
+PIXEL_METERS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
     """Two pictures of one town, pixel for pixel, north up.
 
-    `aerial` and `map` are (3, rows, cols) RGB; the map has flat colours without blended edges.
+    `aerial` and `map` are (3, rows, cols) RGB; the map has flat colors without blended edges.
     """
 
     aerial: NDArray[np.uint8]
@@ -30,7 +30,7 @@ def make_town(size: int = 2048, seed: int = 0) -> Town:
     """Invent a town.
 
     Args:
-        size: rows and columns of the pictures, at least 256; a pixel is half a metre wide.
+        size: rows and columns of the pictures, at least 256; a pixel is half a meter wide.
         seed: the same seed and size give the same town.
 
     Returns:
@@ -42,8 +42,8 @@ def make_town(size: int = 2048, seed: int = 0) -> Town:
     layout = plan_town(size, rng)
     shapes = [(patch.shape, index) for index, patch in enumerate(layout.patches)]
     patch_ids = rasterize(shapes, (size, size), transform=Affine.identity(), dtype="int32")
-    colours = np.array([MAP_COLOURS[patch.cover] for patch in layout.patches], dtype=np.uint8)
-    street_map = np.ascontiguousarray(np.moveaxis(colours[patch_ids], -1, 0))
+    colors = np.array([MAP_COLORS[patch.cover] for patch in layout.patches], dtype=np.uint8)
+    street_map = np.ascontiguousarray(np.moveaxis(colors[patch_ids], -1, 0))
     return Town(aerial=photograph(layout, patch_ids, rng), map=street_map)
 
 
@@ -73,15 +73,15 @@ def photograph(
     size = len(patch_ids)
     mottle = fractal_noise(rng, size, roughness=1.3, coarsest=90)
     grain = fractal_noise(rng, size, roughness=0.4, coarsest=8)
-    colour = _ground(layout.patches, patch_ids, mottle, grain, rng)
+    color = _ground(layout.patches, patch_ids, mottle, grain, rng)
     height = np.zeros((size, size), dtype=np.float32)
-    _raise_solids(layout.buildings + layout.details, height, colour, grain)
-    _raise_trees(np.concatenate(layout.trees), height, colour, grain, rng)
+    _raise_solids(layout.buildings + layout.details, height, color, grain)
+    _raise_trees(np.concatenate(layout.trees), height, color, grain, rng)
     relief = fractal_noise(rng, size, roughness=2.2, coarsest=420)
     light = _lambert(height + 4.5 * relief) * (1 - _shadow(height))
     for band in range(3):
-        colour[band] *= SUNLIGHT[band] * light + SKYLIGHT[band]
-    return _develop(colour, rng)
+        color[band] *= SUNLIGHT[band] * light + SKYLIGHT[band]
+    return _develop(color, rng)
 
 
 def _ground(
@@ -91,7 +91,7 @@ def _ground(
     grain: Field,
     rng: np.random.Generator,
 ) -> Field:
-    """Return the (3, size, size) colours of the bare ground in even light."""
+    """Return the (3, size, size) colors of the bare ground in even light."""
     materials = [MATERIALS[patch.cover] for patch in patches]
     base = np.array([m.palette[rng.integers(len(m.palette))] for m in materials], np.float32)
     base *= rng.normal(1, [m.variety for m in materials])[:, None]
@@ -111,7 +111,7 @@ def _ground(
     )
 
 
-def _raise_solids(solids: list[Solid], height: Field, colour: Field, grain: Field) -> None:
+def _raise_solids(solids: list[Solid], height: Field, color: Field, grain: Field) -> None:
     """Put boxes with roofs onto the ground."""
     solids = sorted(solids, key=lambda solid: solid.eaves)
     shapes = [(solid.footprint, index + 1) for index, solid in enumerate(solids)]
@@ -129,14 +129,14 @@ def _raise_solids(solids: list[Solid], height: Field, colour: Field, grain: Fiel
     tiles = 0.05 * np.sin(2.2 * run) * (pitch > 0.3)
     rim = 0.14 * ((pitch < 0.3) & (np.minimum(inset_u, inset_v) < 1.5))
     shade = 1 + tiles - rim + 0.045 * grain[rows, columns]
-    paint = np.array([solid.colour for solid in solids], np.float32)[owner]
-    colour[:, rows, columns] = (paint * shade[:, None]).T
+    paint = np.array([solid.color for solid in solids], np.float32)[owner]
+    color[:, rows, columns] = (paint * shade[:, None]).T
 
 
 def _raise_trees(
     trees: NDArray[np.float64],
     height: Field,
-    colour: Field,
+    color: Field,
     grain: Field,
     rng: np.random.Generator,
 ) -> None:
@@ -168,7 +168,7 @@ def _raise_trees(
     height.ravel()[pixel] = top[order]
     leaf = LEAVES[rng.integers(len(LEAVES), size=len(trees))] * rng.normal(1, 0.1, (len(trees), 1))
     shade = 1 + 0.08 * grain.ravel()[pixel]
-    colour.reshape(3, -1)[:, pixel] = (leaf[owner] * shade[:, None]).T
+    color.reshape(3, -1)[:, pixel] = (leaf[owner] * shade[:, None]).T
 
 
 def _lambert(surface: Field) -> Field:
@@ -187,7 +187,7 @@ def _lambert(surface: Field) -> Field:
 
 
 def _shadow(height: Field) -> Field:
-    """Return how much of the sun the neighbours hide, 0 to 1."""
+    """Return how much of the sun the neighbors hide, 0 to 1."""
     horizon = np.full_like(height, -1)
     for distance in range(1, int(height.max() / SUN_SLOPE) + 1):
         right, down = np.rint(distance * SUN).astype(int)
@@ -197,11 +197,11 @@ def _shadow(height: Field) -> Field:
     return np.clip((horizon - height) / 1.5, 0, 1)
 
 
-def _develop(colour: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _develop(color: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Pass light through hazy air, a soft lens and a noisy sensor."""
-    picture = np.empty(colour.shape, dtype=np.uint8)
+    picture = np.empty(color.shape, dtype=np.uint8)
     for band, veil in enumerate(HAZE):
-        sharp = np.pad(colour[band] + veil, 1, mode="edge")
+        sharp = np.pad(color[band] + veil, 1, mode="edge")
         soft = 0.17 * (sharp[:-2] + sharp[2:]) + 0.66 * sharp[1:-1]
         soft = 0.17 * (soft[:, :-2] + soft[:, 2:]) + 0.66 * soft[:, 1:-1]
         noise = rng.standard_normal(soft.shape, dtype=np.float32)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import (
     Fields,
+    Json,
     Later,
     any_number,
     anything,
@@ -83,7 +84,7 @@ class Metrics(Mapping[str, float]):
         }
         return replace(self, overall=self.overall | skills)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values: the measures of all bands, and tables of bands and classes."""
         extra = {
             "per_band": self.per_band,
@@ -93,7 +94,7 @@ class Metrics(Mapping[str, float]):
         return self.overall | {name: value for name, value in extra.items() if value}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], name: str = "metrics") -> Metrics:
+    def from_json(cls, values: Json, name: str = "metrics") -> Metrics:
         """Rebuild metrics from `to_json`; numbers may be strings, as infinity has to be in JSON.
 
         Args:

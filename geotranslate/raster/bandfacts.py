@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Fields, any_number, one_of, record, several, text
+from geotranslate.schema import Fields, Json, any_number, one_of, record, several, text
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
@@ -115,12 +115,12 @@ class BandFacts:
             (*self.colors, "undefined") if self.colors else (),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], bands: int, name: str = "band_facts") -> BandFacts:
+    def from_json(cls, values: Json, bands: int, name: str = "band_facts") -> BandFacts:
         """Return the facts that `to_json` was called on.
 
         Args:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import rasterio
 from rasterio.crs import CRS
@@ -28,6 +28,7 @@ from rasterio.windows import Window
 
 from geotranslate.checks import is_unicode
 from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.schema import Json
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
 LARGEST_CACHE = 64 * 2**20
@@ -264,7 +265,7 @@ class GroundControlPoints:
         )
         return GroundControlPoints(points, self.crs)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the points as JSON values."""
         return {
             "points": [list(point) for point in self.points],
@@ -272,7 +273,7 @@ class GroundControlPoints:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> GroundControlPoints:
+    def from_json(cls, values: Json) -> GroundControlPoints:
         """Return the points that `to_json` was called on."""
         points = tuple((row, col, x, y, z) for row, col, x, y, z in values["points"])
         return cls(points, values["crs"] and CRS.from_string(values["crs"]))

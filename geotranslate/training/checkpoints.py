@@ -21,6 +21,7 @@ from geotranslate.errors import ModelFileError, said, warn
 from geotranslate.networks.weightless import compare, shapes_of
 from geotranslate.schema import (
     Fields,
+    Json,
     Later,
     anything,
     one_of,
@@ -56,12 +57,10 @@ class Checkpoint:
     """
 
     tensors: dict[str, Tensor]
-    facts: dict[str, Any]
+    facts: Json
 
     @classmethod
-    def of(
-        cls, learn: Learner, epochs: int, card: dict[str, Any], best: tuple[int, str]
-    ) -> Checkpoint:
+    def of(cls, learn: Learner, epochs: int, card: Json, best: tuple[int, str]) -> Checkpoint:
         """Return the state of a learner between two epochs.
 
         Args:
@@ -230,7 +229,7 @@ class Checkpoint:
             return cls({name: content.get_tensor(name) for name in content.keys()}, facts)
 
 
-def facts_in(folder: Path) -> dict[str, Any] | None:
+def facts_in(folder: Path) -> Json | None:
     """Return the facts of a folder's newest whole checkpoint without its tensors, or None."""
     for file in (folder / LAST, folder / BEFORE):
         with suppress(OSError, SafetensorError, ValueError), opened(file) as content:
@@ -238,13 +237,13 @@ def facts_in(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _facts(content: Any) -> dict[str, Any]:
+def _facts(content: Any) -> Json:
     """Return the facts of an opened checkpoint.
 
     Raises:
         InvalidInputError: A value is missing, of another type or out of its range.
     """
-    facts: dict[str, Any] = record(FACTS)(
+    facts: Json = record(FACTS)(
         "checkpoint", parse_json((content.metadata() or {}).get("facts", ""))
     )
     return facts
@@ -303,7 +302,7 @@ def _damage(part: str) -> Iterator[None]:
         ) from error
 
 
-def _batches(learn: Learner) -> dict[str, Any]:
+def _batches(learn: Learner) -> Json:
     """Return batch size and augmentation by the arguments of `prepare_data`."""
     augmentation = learn.dls.train.dataset.augmentation
     return {

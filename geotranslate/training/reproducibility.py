@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from geotranslate.errors import InvalidInputError, TrainingError
 from geotranslate.memory import reused_memory
+from geotranslate.schema import Json
 from geotranslate.training.callbacks import ReducedPrecision
 from geotranslate.training.objectives import objectives_of
 
@@ -31,7 +31,7 @@ def draw_first_pair(data: DataLoaders) -> None:
     _ = [loader.n_inp for loader in data.loaders]
 
 
-def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], Json]:
     """Return the states of all random number generators, as tensors and JSON values."""
     tensors = {"random.torch": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -39,7 +39,7 @@ def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors[f"random.cuda.{number}"] = state
     kind, keys, *rest = np.random.get_state(legacy=True)
     tensors["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
-    facts: dict[str, Any] = {"numpy": [kind, *map(float, rest)]}
+    facts: Json = {"numpy": [kind, *map(float, rest)]}
     for name, generator in (("python", random), ("order", data.train.rng)):
         version, words, gauss = generator.getstate()
         tensors[f"random.{name}"] = torch.tensor(words, dtype=torch.int64)
@@ -47,7 +47,7 @@ def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def set_random_state(data: DataLoaders, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+def set_random_state(data: DataLoaders, tensors: dict[str, Tensor], facts: Json) -> None:
     """Restore the states of all random number generators."""
     torch.set_rng_state(tensors["random.torch"])
     states = [tensors[name] for name in sorted(tensors) if name.startswith("random.cuda.")]

@@ -15,6 +15,7 @@ from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics import Metrics
 from geotranslate.schema import (
     Fields,
+    Json,
     Later,
     any_number,
     anything,
@@ -47,7 +48,7 @@ class Card:
     baselines: dict[str, float] = field(default_factory=dict)
     """Mean absolute errors of simpler translations of the validation pairs."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values, with the versions of what wrote them."""
         return {
             "format": FORMAT,
@@ -62,7 +63,7 @@ class Card:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Card:
+    def from_json(cls, values: Json) -> Card:
         """Rebuild a card from `to_json`.
 
         Raises:
@@ -82,9 +83,7 @@ class Card:
         return [name for name, mine, theirs in compared if mine != theirs]
 
 
-def card_in(
-    facts: dict[str, Any], folder: Path, translator: str, config: type[TranslatorConfig]
-) -> Card:
+def card_in(facts: Json, folder: Path, translator: str, config: type[TranslatorConfig]) -> Card:
     """Return the card in the facts of a checkpoint.
 
     Args:

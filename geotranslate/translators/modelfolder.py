@@ -31,12 +31,7 @@ from geotranslate.networks.weightless import (
     without_weights,
 )
 from geotranslate.raster.writing import sole_holder
-from geotranslate.schema import (
-    MOST_BYTES,
-    parse_json,
-    table,
-    whole,
-)
+from geotranslate.schema import MOST_BYTES, Json, parse_json, table, whole
 from geotranslate.training.run_folder import shapes_in
 from geotranslate.translators.card import FORMAT, FORMAT_VERSION, Card, class_name, sha256_text
 
@@ -217,7 +212,7 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _values(folder: Path) -> dict[str, Any]:
+def _values(folder: Path) -> Json:
     with (folder / CARD_FILE).open("rb") as file:
         values = parse_json(file.read(MOST_BYTES + 1))
     if not isinstance(values, dict) or values.get("format") != FORMAT:

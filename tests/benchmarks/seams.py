@@ -10,7 +10,7 @@ measured yet, in every way that it has, and writes OUT/measured.csv; `table` pri
 the seeds as Markdown. The places:
 
 - banepa: drone image to map, northern three quarters to southern quarter;
-- naip: colours to near infrared, years to 2016 to 2019;
+- naip: colors to near infrared, years to 2016 to 2019;
 - maps: aerial photographs to maps at half their size, 160 pairs to 20 scenes.
 
 Small networks have ngf = ndf = 16 and train on crops of 128 px; full ones 64 and 256 px. Both have
@@ -226,8 +226,8 @@ def measure(out: Path, only: str, ways: list[str]) -> None:
 
 def possible(model: Any, way: dict[str, Any]) -> bool:
     """Return whether a model has the statistics that a way asks for."""
-    normalised = model.config.norm not in ("channel", "none")
-    return "norm_stats" not in way or normalised
+    normalized = model.config.norm not in ("channel", "none")
+    return "norm_stats" not in way or normalized
 
 
 def measured(model: Any, folder: Path, way: dict[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ unseen pairs by the plain loop's last weights, the model that `fit` kept as the 
 training pairs, its last one, and its last weights without the average. The places:
 
 - banepa: drone image to map, northern three quarters to southern quarter;
-- naip: colours to near infrared, years to 2016 to 2019;
+- naip: colors to near infrared, years to 2016 to 2019;
 - maps: aerial photographs to maps, 160 pairs to 40;
 
 and pictures of them go into OUT.
@@ -66,7 +66,7 @@ def banepa(data: Path, out: Path) -> tuple[PairLoaders, PairLoaders]:
 
 
 def naip(data: Path, out: Path) -> tuple[PairLoaders, PairLoaders]:
-    """Cut every year into chips of colours and near infrared."""
+    """Cut every year into chips of colors and near infrared."""
     bands = {"source_bands": [1, 2, 3], "target_bands": [4]}
     cut = {"tile_size": CHIP_SIZE, "progress": False, "overwrite": True}
     early = []

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/translators.py TASK DATA OUT [--minutes M] [--only NAME ...]
 
-Prints the mean absolute error of validation pairs, in grey levels, and draws sample sheets into
+Prints the mean absolute error of validation pairs, in gray levels, and draws sample sheets into
 OUT. The tasks:
 
 - map: drone image of Banepa to its map, northern three quarters to southern quarter;

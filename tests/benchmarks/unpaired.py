@@ -1,4 +1,4 @@
-"""Train a CycleGAN on colours of one year and false colours of another, and compare it with pairs.
+"""Train a CycleGAN on colors of one year and false colors of another, and compare it with pairs.
 
 The sources are red, green and blue of NAIP 2019 in the southern half of a scene, the targets near
 infrared, red and green of 2017 in the northern half: nothing shows the same place, and no pair is
@@ -28,7 +28,7 @@ from rasterio.windows import Window  # noqa: E402
 
 from geotranslate import CycleGAN, prepare_data  # noqa: E402
 
-COLOURS, FALSE_COLOURS = [1, 2, 3], [4, 1, 2]
+COLORS, FALSE_COLORS = [1, 2, 3], [4, 1, 2]
 SOURCE_YEAR, TARGET_YEAR = "2019", "2017"
 
 
@@ -72,10 +72,10 @@ def half(naip: Path, out: Path, year: str, name: str) -> Path:
 
 
 def error(truth: Path, found: Path | None) -> float:
-    """Return the mean absolute error of false colours; of the source itself without a raster."""
+    """Return the mean absolute error of false colors; of the source itself without a raster."""
     with rasterio.open(truth) as scene:
-        wanted = scene.read(FALSE_COLOURS).astype(float)
-        source = scene.read(COLOURS).astype(float)
+        wanted = scene.read(FALSE_COLORS).astype(float)
+        source = scene.read(COLORS).astype(float)
         valid = scene.dataset_mask() > 0
     if found is not None:
         with rasterio.open(found) as scene:
@@ -105,8 +105,8 @@ def main() -> None:
         paired=False,
         chip_size=given.crop,
         stride=given.crop // 4,
-        source_bands=COLOURS,
-        target_bands=FALSE_COLOURS,
+        source_bands=COLORS,
+        target_bands=FALSE_COLORS,
         batch_size=1,
     )
     print(data.summary())
@@ -131,7 +131,7 @@ def main() -> None:
     )
     with rasterio.open(scene) as first, rasterio.open(back.path) as last:
         assert (first.transform, first.crs, first.shape) == (last.transform, last.crs, last.shape)
-        apart = np.abs(first.read(COLOURS).astype(float) - last.read())
+        apart = np.abs(first.read(COLORS).astype(float) - last.read())
     print(f"there and back: {apart.mean():.1f}; mismatch {there.mismatch} {back.mismatch}")
 
 

@@ -10,25 +10,25 @@ from geotranslate.demo import layout
 from geotranslate.demo.town import Town, make_town
 
 KINDS = {
-    "building": layout.BUILDING_COLOUR,
-    "field": layout.FIELD_COLOUR,
-    "main road": layout.MAIN_COLOUR,
-    "park": layout.PARK_COLOUR,
-    "street": layout.STREET_COLOUR,
-    "water": layout.WATER_COLOUR,
-    "wood": layout.WOOD_COLOUR,
-    "yard": layout.YARD_COLOUR,
+    "building": layout.BUILDING_COLOR,
+    "field": layout.FIELD_COLOR,
+    "main road": layout.MAIN_COLOR,
+    "park": layout.PARK_COLOR,
+    "street": layout.STREET_COLOR,
+    "water": layout.WATER_COLOR,
+    "wood": layout.WOOD_COLOR,
+    "yard": layout.YARD_COLOR,
 }
 
 
-def mask(town: Town, colour: layout.RGB) -> NDArray[np.bool_]:
-    """Return where the map has a colour."""
-    found: NDArray[np.bool_] = np.all(town.map == np.array(colour)[:, None, None], axis=0)
+def mask(town: Town, color: layout.RGB) -> NDArray[np.bool_]:
+    """Return where the map has a color."""
+    found: NDArray[np.bool_] = np.all(town.map == np.array(color)[:, None, None], axis=0)
     return found
 
 
 def mean_look(town: Town, kind: str) -> NDArray[np.float64]:
-    """Return the mean aerial colour of a kind of ground."""
+    """Return the mean aerial color of a kind of ground."""
     look: NDArray[np.float64] = town.aerial[:, mask(town, KINDS[kind])].mean(axis=1)
     return look
 
@@ -50,8 +50,8 @@ def test_pictures_are_square_rgb_bytes(size: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_smallest_town_has_roads_and_buildings(seed: int) -> None:
     small = make_town(256, seed)
-    assert mask(small, layout.BUILDING_COLOUR).any()
-    assert mask(small, layout.MAIN_COLOUR).any()
+    assert mask(small, layout.BUILDING_COLOR).any()
+    assert mask(small, layout.MAIN_COLOR).any()
 
 
 def test_too_small_a_town_is_refused() -> None:
@@ -67,10 +67,10 @@ def test_seed_decides_the_town() -> None:
     assert (first.aerial != other.aerial).any(axis=0).mean() > 0.9
 
 
-def test_map_has_only_its_flat_colours(town: Town) -> None:
-    colours = {tuple(colour) for colour in np.unique(town.map.reshape(3, -1), axis=1).T.tolist()}
-    assert colours <= set(layout.MAP_COLOURS.values())
-    assert len(colours) <= 12
+def test_map_has_only_its_flat_colors(town: Town) -> None:
+    colors = {tuple(color) for color in np.unique(town.map.reshape(3, -1), axis=1).T.tolist()}
+    assert colors <= set(layout.MAP_COLORS.values())
+    assert len(colors) <= 12
 
 
 @pytest.mark.parametrize("kind", ["building", "field", "main road", "street", "water", "wood"])
@@ -102,8 +102,8 @@ def test_aerial_is_well_exposed(town: Town) -> None:
 
 
 def test_buildings_cast_shadows_away_from_the_sun(town: Town) -> None:
-    building = mask(town, layout.BUILDING_COLOUR)
-    land = mask(town, layout.LAND_COLOUR) | mask(town, layout.YARD_COLOUR)
+    building = mask(town, layout.BUILDING_COLOR)
+    land = mask(town, layout.LAND_COLOR) | mask(town, layout.YARD_COLOR)
     brightness = town.aerial.mean(axis=0)
     shady = np.roll(building, (-8, -5), axis=(0, 1)) & land
     sunny = np.roll(building, (8, 5), axis=(0, 1)) & land

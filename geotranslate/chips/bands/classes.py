@@ -19,7 +19,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import color_table
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
-from geotranslate.schema import Fields, optional, record, several, whole
+from geotranslate.schema import Fields, Json, optional, record, several, whole
 
 MOST_CLASSES = 64
 """Different values up to which a band can be guessed to hold classes."""
@@ -123,7 +123,7 @@ class ClassFacts:
         said = {"yes": True, "no": False}.get(tags.get(TAG, ""))
         return cls(codes, colors, said)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values for a JSON file."""
         codes = self.codes
         return {
@@ -134,7 +134,7 @@ class ClassFacts:
         }
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> ClassFacts:
+    def from_json(cls, facts: Json) -> ClassFacts:
         """Rebuild facts from `to_json`."""
         values, colors = facts["values"], facts["colours"]
         codes = Codes(None if values is None else tuple(values), *facts["neighbours"])
@@ -157,12 +157,12 @@ class Classes:
             return "classes"
         return f"{len(self.values)} class{'es' if len(self.values) != 1 else ''}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values for a JSON file."""
         return {"values": self.values, "colours": self.colors}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], name: str = "classes") -> Classes:
+    def from_json(cls, values: Json, name: str = "classes") -> Classes:
         """Rebuild classes from `to_json`.
 
         Args:

@@ -18,6 +18,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.schema import (
     Fields,
+    Json,
     Later,
     any_number,
     anything,
@@ -144,7 +145,7 @@ class Side:
         beyond = itertools.count(self.class_numbers[-1] + 1)
         return (float(next(number for number in beyond if number not in taken)),)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
         return asdict(self) | {
@@ -155,7 +156,7 @@ class Side:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], name: str = "side") -> Side:
+    def from_json(cls, values: Json, name: str = "side") -> Side:
         """Rebuild a side from `to_json`.
 
         Args:
@@ -249,12 +250,12 @@ class DataCard:
             validation_pairs=_turned(self.validation_pairs),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values for a JSON file."""
         return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], name: str = "data") -> DataCard:
+    def from_json(cls, values: Json, name: str = "data") -> DataCard:
         """Rebuild a data card from `to_json`.
 
         Args:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Fields, Later, optional, real, record, several, truth
+from geotranslate.schema import Fields, Json, Later, optional, real, record, several, truth
 
 ScalingKind = Literal[
     "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db", "none"
@@ -126,7 +126,7 @@ class Scaling:
             lambda band, values: self._in_units(_follow(values, self.levels, self.knots[band])),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values for a strict JSON file."""
         return {
             "knots": [list(band) for band in self.knots],
@@ -136,7 +136,7 @@ class Scaling:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], name: str = "scaling") -> Scaling:
+    def from_json(cls, values: Json, name: str = "scaling") -> Scaling:
         """Rebuild a scaling from `to_json`.
 
         Args:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotranslate.errors import InvalidInputError
+from geotranslate.schema import Json
 
 SAMPLE_SIZE = 509
 """Pixels kept of one measured array: few, as they are remembered for every chip, and a prime,
@@ -115,7 +116,7 @@ class Statistics:
         at = np.asarray(qs)[:, None]
         return np.where(at <= 0, self.minimum, np.where(at >= 100, self.maximum, found))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return plain values for a strict JSON file; the sample as zlib in base64."""
         if not self.count:
             return {"count": 0, "bands": len(self.mean)}
@@ -132,7 +133,7 @@ class Statistics:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Statistics:
+    def from_json(cls, values: Json) -> Statistics:
         """Rebuild statistics from `to_json`, to the last bit."""
         count, bands = int(values["count"]), int(values["bands"])
         if not count:

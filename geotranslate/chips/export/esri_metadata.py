@@ -10,12 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rasterio.crs import CRS
 
 from geotranslate.chips.bands import Statistics
 from geotranslate.chips.layouts import MAP_FILE, SOURCE_FOLDER, TARGET_FOLDER
+from geotranslate.schema import Json
 
 MODEL_FILE = "esri_model_definition.emd"
 STATISTICS_FILE = "esri_accumulated_stats.json"
@@ -135,7 +135,7 @@ def write_metadata(
     )
 
 
-def _spatial_reference(crs: CRS | None) -> dict[str, Any] | None:
+def _spatial_reference(crs: CRS | None) -> Json | None:
     if crs is None:
         return None
     code = crs.to_epsg()
@@ -145,11 +145,11 @@ def _spatial_reference(crs: CRS | None) -> dict[str, Any] | None:
     return {"wkid": 102100 if code == 3857 else code, "latestWkid": code}
 
 
-def _raster_properties(side: ExportSide) -> dict[str, Any]:
+def _raster_properties(side: ExportSide) -> Json:
     return {"RasterCount": 1, "SensorName": "Undefined", "BandNames": list(side.band_names)}
 
 
-def _tile_statistics(side: ExportSide) -> list[dict[str, Any]]:
+def _tile_statistics(side: ExportSide) -> list[Json]:
     found = side.statistics
     columns = (side.band_names, found.minimum, found.maximum, found.mean, found.std)
     return [
@@ -164,7 +164,7 @@ def _tile_statistics(side: ExportSide) -> list[dict[str, Any]]:
     ]
 
 
-def _statistics_state(side: ExportSide) -> list[dict[str, Any]]:
+def _statistics_state(side: ExportSide) -> list[Json]:
     found = side.statistics
     columns = (found.minimum, found.maximum, found.mean, found.m2)
     # Mean and StdDev are 0 in real exports too: readers take them from M1, M2 and Num.

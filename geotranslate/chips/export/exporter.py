@@ -1,4 +1,4 @@
-"""Cut two rasters of one place into a folder of training pairs."""
+"""`export_chips`: the tiles of two rasters as a folder of training pairs."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from geotranslate.errors import InvalidInputError
 
 @dataclass(frozen=True)
 class ChipExport(os.PathLike[str]):
-    """A written chip folder, which is a path and counts the tiles that were left out."""
+    """Path of a written chip folder, with the numbers of written and omitted tiles."""
 
     folder: Path
     pairs: int
     """Pairs written."""
     outside_aoi: int
-    """Tiles not written because too little of them lies in the area of interest."""
+    """Tiles omitted because too little of them lies in the area of interest."""
     mostly_invalid: int
-    """Tiles not written because a side has too few valid pixels."""
+    """Tiles omitted because a side has too few valid pixels."""
     target_warped: bool
-    """Whether a side lay on another grid than its scene and was resampled."""
+    """Whether a side was resampled, as its grid differs from the grid of its scene."""
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -70,50 +70,51 @@ def export_chips(
     append: bool = False,
     progress: bool = True,
 ) -> ChipExport:
-    """Write the tiles that two rasters have in common as pairs that `prepare_data` reads.
+    """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
     The folder has the layout of ArcGIS Pro's "Export Tiles": `images/` with the source chips,
     `images2/` with the target chips of the same names, the Esri metadata with the statistics of
     both, and `chips.gpkg` with the footprint, scene, window, valid shares and split of every
-    pair. The chips are GeoTIFFs on the source's grid, in the dtypes, with the nodata values, band
-    names, scales, offsets, units and colors of their rasters. The folder changes when all is
-    complete.
+    pair. The chips are GeoTIFFs on the source's grid and keep the dtypes, nodata values, band
+    names, scales, offsets, units and colors of their rasters. The folder is changed only after the
+    export is complete.
 
     Args:
         source: Raster to translate from: path, URL, VRT or open dataset; or a vector file or
-            GeoDataFrame, which is burnt into the target's grid. A list for several scenes.
-        target: Raster or vector layer to translate to, warped or burnt where it is not on the
-            source's grid. As many as sources.
-        folder: Folder to write; what is above it has to exist.
+            GeoDataFrame, which is rasterized onto the target's grid. A list for several scenes.
+        target: Raster or vector layer to translate to, warped or rasterized onto the source's grid
+            if needed. Give as many targets as sources.
+        folder: Folder to write; its parent folder must exist.
         tile_size: Side of the chips, px.
         stride: Step from chip to chip, px; `tile_size` (no overlap) by default. Only whole tiles
-            are written, so up to a tile is left over at the right and lower edges.
+            are written, so a margin of up to one tile at the right and bottom edges is not used.
         aoi: Area of interest: vector file or GeoDataFrame in any CRS, or a geometry in the
             scene's.
-        min_cover: Least share of a chip, 0 to 1, that lies in the area.
-        min_valid: Least share of valid pixels, 0 to 1, that each side of a pair needs.
-        rotation_angle: Degrees, 1 or more; each tile is also written turned by every multiple
-            below 360. 0 writes it as it is. Turned chips are resampled, and their corners may
-            reach out of the scene and be invalid.
-        burn: Column of the vector layer whose numbers are burnt; 1 for every shape by default.
+        min_cover: Smallest share of a chip, 0 to 1, that must lie in the area.
+        min_valid: Smallest share of valid pixels, 0 to 1, that each side of a pair needs.
+        rotation_angle: Degrees, 1 or more; every tile is also written rotated by each multiple
+            below 360; 0 for none. Rotated chips are resampled, and their corners may extend beyond
+            the scene and be invalid.
+        burn: Column of the vector layer whose numbers are written; by default 1 for every shape.
             Not for two rasters.
-        resampling: GDAL's name of the method for warping; nearest for classes, else bilinear.
+        resampling: GDAL name of the warping method; by default nearest for classes and bilinear
+            otherwise.
         source_classes: Whether the source's values are classes, which the chips then tell
             `prepare_data`. By default they are if it has a color table, or is one band of
             integers with at most 4 different values, or with at most 64 that form patches and do
             not change in steps of 1, as heights do.
         target_classes: The same for the target.
-        overwrite: Whether to replace the chips that are in the folder.
-        append: Whether to add to the chips that are in the folder, whose labels stay.
+        overwrite: Whether to replace the chips in the folder.
+        append: Whether to add to the chips in the folder. Existing chips keep their labels.
         progress: Whether to show a progress bar.
 
     Raises:
-        RasterFileError: A side cannot be read, the folder not written, or another export is
-            writing it.
+        RasterFileError: A side cannot be read, or the folder cannot be written, for example
+            because another export is writing it.
         OutputExistsError: The folder is not empty, and neither `overwrite` nor `append` is true.
         GridMismatchError: The sides do not overlap, or one of them has no CRS.
-        InvalidInputError: No tile is left to write, scenes differ in bands or dtype, or an
-            argument is impossible.
+        InvalidInputError: No tile can be written, scenes differ in bands or dtype, or an argument
+            is invalid.
     """
     options = ExportOptions(
         tile_size=tile_size,
@@ -145,7 +146,7 @@ def export_chips(
 
 
 def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> ChipExport:
-    """Write the pairs of scenes into a temporary folder, and put them in place."""
+    """Write the pairs of scenes into a temporary folder, and move them into place."""
     tiles = [tile for scene in scenes for tile in candidates(scene, options)]
     inside = tiles if options.aoi is None else in_area(tiles, options.aoi, options.min_cover)
     with ExitStack() as stack:
@@ -187,7 +188,7 @@ def _write(
 
 @contextmanager
 def _temporary_for(folder: Path) -> Iterator[Path]:
-    """Make a folder beside a folder, and remove it with all that is in it."""
+    """Make a temporary folder beside a folder, and remove it when the block ends."""
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent
     ) as name:

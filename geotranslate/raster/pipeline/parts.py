@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from geotranslate.errors import (
     GeotranslateError,
@@ -33,6 +32,7 @@ from geotranslate.raster.writing import (
     sole_holder,
     unwritten,
 )
+from geotranslate.schema import Json
 
 PLAN_FILE = "plan.json"
 
@@ -152,7 +152,7 @@ class PartsFolder:
             partial.unlink(missing_ok=True)
         return file
 
-    def _refuse_other_parts(self, plan: dict[str, Any]) -> None:
+    def _refuse_other_parts(self, plan: Json) -> None:
         found, wanted = plan["recipe"], self.recipe
         other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         if "area" in other and "raster" in other:
@@ -321,9 +321,9 @@ def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -
     return path
 
 
-def _load(folder: Path) -> dict[str, Any]:
+def _load(folder: Path) -> Json:
     try:
-        values: dict[str, Any] = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        values: Json = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
         return values
     except FileNotFoundError as error:
         raise RasterFileError(

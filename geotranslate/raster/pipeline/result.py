@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -19,6 +18,7 @@ from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
 from geotranslate.raster.seams import Seams, measure_seams
 from geotranslate.raster.tiling import Mismatch
+from geotranslate.schema import Json
 from geotranslate.tables import as_html
 
 THUMBNAIL = 256
@@ -35,12 +35,12 @@ class PartReport:
     """Valid pixels whose translation was NaN or infinite."""
     mismatch: Mismatch = field(default_factory=Mismatch)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return JSON values."""
         return {**vars(self), "mismatch": self.mismatch.to_json()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> PartReport:
+    def from_json(cls, values: Json) -> PartReport:
         """Return the report that `to_json` was called on."""
         return cls(**{**values, "mismatch": Mismatch.from_json(values["mismatch"])})
 

@@ -1,4 +1,4 @@
-"""`translate_raster`: translation of a raster of any size by a function of tiles."""
+"""`translate_raster`: translation of a raster of any size, tile by tile."""
 
 from __future__ import annotations
 
@@ -77,75 +77,79 @@ def translate_raster(
 ) -> TranslatedRaster:
     """Run `apply` over a raster tile by tile and write the merged result on the same grid.
 
-    The raster is read once, a strip of tiles at a time, by a thread that works ahead; another
-    thread merges and writes. Memory does not grow with the raster's height. The output is computed
-    in parts of whole block rows, which are kept in `<output>.parts` until they are assembled; an
-    interrupted run goes on with `resume`. The written pixels depend neither on `batch_size`,
-    `max_memory`, `executor` and `part` nor on an interruption, as far as the pixels that `apply`
-    returns do not. Pixels pass as float32: values that it holds (integers up to 2**24, float32)
-    come back from an identity to the last bit. Ground control points and RPCs are carried over. An
-    existing output survives any failure.
+    The raster is read once, a strip of tiles at a time, by a prefetching thread; another thread
+    merges and writes. Memory does not grow with the raster's height. The output is computed in
+    parts of whole block rows, which are kept in `<output>.parts` until they are assembled; `resume`
+    continues an interrupted run. If the output of `apply` does not depend on batching, the written
+    pixels do not depend on `batch_size`, `max_memory`, `executor`, `part` or interruptions. Pixels
+    are processed as float32, so an identity reproduces float32 values and integers up to 2**24
+    exactly. Ground control points and RPCs are copied to the output. An existing output survives
+    any failure.
 
     Args:
         source: Raster to read: path, URL, GDAL name, `MemoryFile` or open dataset.
         output: GeoTIFF to write (.tif or .tiff), in an existing folder.
-        apply: Function from a batch of tiles to as many translated ones, `scale` times as large.
-            Its attributes, all optional, declare what it needs. `radius`: distance of the farthest
-            source pixel that an output pixel depends on, None for the whole tile; `stride`: shifts
-            by multiples of it shift the output alike. Only with both can tiles be cropped exactly.
-            `any_shape = True`: tiles are no longer than the raster, rounded up to its `stride`.
-            `needs_places = True`: it also gets `[(tile row, tile column), ...]`. A method
-            `prescan` scans the scene first, see `NeedsPrescan`.
-        bands_out: Bands that `apply` returns.
-        bands: Bands of the source that it gets, by number from 1 or by name; all by default.
+        apply: Function from a batch of tiles `(tiles, bands, rows, cols)` to the same number of
+            translated tiles, `scale` times as large. It may declare its needs by attributes.
+            `radius`: distance of the farthest source pixel that an output pixel depends on, None
+            for the whole tile. `stride`: shifting the input by a multiple of it shifts the output
+            by the same amount. Tiles can be cropped exactly only if both are given. `any_shape =
+            True`: tiles may be smaller than `tile_size` and are then no larger than the raster,
+            rounded up to its `stride`. `needs_places = True`: a second argument lists the tiles of
+            the batch as `[(tile row, tile column), ...]`. A method `prescan` scans the scene
+            first, see `NeedsPrescan`.
+        bands_out: Number of bands that `apply` returns.
+        bands: Source bands passed to `apply`, by number from 1 or by name; all by default.
         aoi: Area to translate, in the source's CRS. Pixels with their center outside are invalid,
             and the output is cut to whole pixels around it. Pixels inside do not depend on it.
         bbox: Left, bottom, right and top to cut the output to, in the source's CRS.
         tile_size: Side of the tiles, px.
         overlap: Pixels that neighboring tiles share, at most half a tile and the padding.
-        padding: Pixels of every tile's edge that are thrown away.
+        padding: Pixels that are discarded at every edge of a tile.
         blend: `hann` blends overlapping tiles by Hann ramps. `crop` cuts them without a ramp, at
-            half the overlap. `auto` crops classes, and where cropping is exact by the `stride` and
-            `radius` of `apply`; it blends otherwise.
-        scale: Output pixels per source pixel along an axis: 2, 1/2, 3/2 and the like, 1/64 to 64.
-            A region begins where pixels of both begin, at 3/2 at every second one of the source.
-        batch_size: Tiles per call of `apply`; the last call gets the rest.
+            half the overlap. `auto` crops classes, and also where the `stride` and `radius` of
+            `apply` make cropping exact; it blends otherwise.
+        scale: Output pixels per source pixel along an axis, such as 2, 1/2 or 3/2, from 1/64 to 64.
+            Regions start where source and output pixels coincide: at 3/2, at every second source
+            pixel.
+        batch_size: Tiles per call of `apply`; a last call may get fewer.
         dtype: Output dtype, the source's by default; integers are rounded half to even and
             clipped.
         nodata: Output nodata value. Without one, invalid pixels are NaN in a float output and
-            marked by a mask inside the file in an integer one.
-        band_names: Descriptions of the output's bands, one a band; none by default.
-        colors: Color interpretations of the bands, by rasterio's names.
-        scales: Factors from stored values to measured ones, one a band.
-        offsets: Measured values of stored zeros, one a band.
-        units: Units of the bands.
-        colormap: Colors of an output of classes, red, green, blue and alpha by value.
-        categorical: Whether the output is classes, which are never mixed.
+            marked by an internal mask in an integer output.
+        band_names: Descriptions of the output's bands, one per band; none by default.
+        colors: Color interpretations of the bands, by rasterio's names, one per band.
+        scales: Factors from stored values to measured values, one per band.
+        offsets: Measured values of a stored zero, one per band.
+        units: Units of the bands, one per band.
+        colormap: Colors of an output of classes, as red, green, blue and alpha by value.
+        categorical: Whether the output holds classes, which are never blended.
         tags: Further metadata of the output, written as text.
-        fill: Value that `apply` gets where the source is invalid, in source units, one or one a
+        fill: Value passed to `apply` for invalid pixels, in source units; one value, or one per
             band.
         driver: `COG` for a cloud optimized GeoTIFF, `GTiff` for a tiled one, both with overviews.
         overwrite: Whether an existing output may be replaced.
-        resume: Whether to go on with the parts of an interrupted run.
+        resume: Whether to continue with the parts of an interrupted run.
         executor: `concurrent.futures` executor or `dask.distributed.Client` that computes the
-            parts. Its workers need to read the source by its path and write to the output's folder.
-        part: "i/n" computes the i-th of n shares of the parts and leaves them for
-            `assemble_parts`, also on another machine.
+            parts. Its workers must be able to read the source by its path and to write to the
+            output's folder.
+        part: "i/n" computes only the i-th of n shares of the parts, for example one on each of n
+            machines, and leaves them for `assemble_parts`.
         part_rows: Rows of a part, by default about 4 million pixels and at least 4 tiles.
         max_memory: Bytes for strips and row buffers, a quarter of the free memory by default;
-            wider scenes are computed in stripes.
+            scenes too wide for it are computed in stripes.
         progress: Whether to show a progress bar.
-        identity: Text that identifies this `apply`, for `resume`; or texts by name, of which a
-            refusal names those that changed.
+        identity: Text that identifies this `apply` for `resume`, or texts by name, so that an error
+            can name what changed.
 
     Raises:
         RasterFileError: A raster cannot be read or written, parts are missing, or another run
             writes the output.
         OutputExistsError: The output exists and `overwrite` is false.
-        InvalidInputError: An argument is impossible, the output is the source or a file that it
-            reads, the parts in the folder belong to another output, or `apply` returns a wrong
-            shape.
-        TranslationError: `apply` failed; the sentence names the tile.
+        InvalidInputError: An argument is invalid, the output is the source or a file that the
+            source reads, the parts in the folder belong to another output, or `apply` returns an
+            array of the wrong shape.
+        TranslationError: `apply` failed; the message names the tile.
     """
     reading = ReadOptions(bands, aoi, bbox, fill)
     tiling = TilingOptions(tile_size, overlap, padding, blend, scale)

@@ -1,4 +1,4 @@
-"""Measures of seams: how far a translated raster shows the tiles it was made of."""
+"""Measures of visible tiles in a translated raster."""
 
 from __future__ import annotations
 

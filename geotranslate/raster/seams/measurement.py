@@ -1,4 +1,4 @@
-"""Measures of seams: at tile edges, by frequency and by place in the tile."""
+"""`measure_seams`: artifacts at tile edges, by frequency and by position in the tile."""
 
 from __future__ import annotations
 
@@ -32,36 +32,37 @@ Spectrum = Mapping[str, tuple[float, ...] | None]
 class Seams:
     """Measures of seams in a translated raster.
 
-    The error is translation minus target, or the translation itself without a target.
+    The error is the translation minus the target, or without a target the translation itself.
     """
 
     seam_index: float | None = None
-    """Mean absolute difference of neighboring pixels of the error across tile edges, divided by the
-    mean near them: 1 without seams; None if no tiles meet or the error is constant."""
+    """Mean absolute difference of the error between neighboring pixels across tile edges, divided
+    by its mean between neighboring pixels near the edges: 1 without seams; None if no tiles meet or
+    the error is constant."""
     spectrum: Spectrum = field(default_factory=lambda: {"rows": None, "cols": None})
-    """Energy of the error at the tiles' frequency and its harmonics, divided by the energy at
-    frequencies beside them, for tile rows (down the scene) and tile columns: about 1 without
+    """Energy of the error at the frequency of the tiles and its harmonics, divided by the energy at
+    adjacent frequencies, for tile rows (down the scene) and tile columns: about 1 without
     periodicity; None with fewer than 4 strides."""
     position_bias: float | None = None
-    """Root mean square of the mean error by place in the tile, beyond chance and each tile's own
-    mean, in the raster's units; None with fewer than 4 whole tiles."""
+    """Root mean square of the mean error by position in the tile, less each tile's own mean and the
+    bias expected by chance, in the raster's units; None with fewer than 4 whole tiles."""
     position_chance: float | None = None
-    """Bias expected by chance from so few tiles: a much smaller `position_bias` is meaningless."""
+    """Bias expected by chance from so many tiles; a much smaller `position_bias` means nothing."""
     mismatch: float | None = None
-    """Mean absolute difference of overlapping tiles, from the file's tag; None if unknown."""
+    """Mean absolute difference of overlapping tiles, from a tag of the file; None if unknown."""
     position_map: NDArray[np.float64] | None = field(default=None, compare=False)
-    """Mean error of all bands by place in the tile, `(stride, stride)`."""
+    """Mean error of all bands by position in the tile, `(stride, stride)`."""
 
     @property
     def peak(self) -> float | None:
-        """Largest ratio of the spectrum."""
+        """Largest ratio in the spectrum."""
         return max(
             (ratio for found in self.spectrum.values() for ratio in found or ()), default=None
         )
 
     @property
     def tile_peak(self) -> float | None:
-        """Ratio at the tiles' own frequency, the larger one of both directions."""
+        """Ratio at the frequency of the tiles, the larger of both directions."""
         return max((found[0] for found in self.spectrum.values() if found), default=None)
 
     def _facts(self) -> dict[str, str]:
@@ -92,18 +93,18 @@ class Seams:
 def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams:
     """Measure seams between the tiles of a translated raster.
 
-    The raster is read in pieces, several times; memory does not grow with its height.
+    The raster is read in blocks, several times; memory does not grow with its height.
 
     Args:
         output: Raster that `predict_raster` or `translate_raster` wrote.
-        target: The true raster, on the same grid and with as many bands. The error is output minus
-            target where both are valid; without a target, it is the output itself.
+        target: True raster, on the same grid and with the same number of bands. The error is output
+            minus target where both are valid; without a target, the output itself is measured.
 
     Raises:
         RasterFileError: A raster cannot be read.
         GridMismatchError: The target lies on another grid.
-        InvalidInputError: The output has no tag with its tiles, or the target has another number
-            of bands.
+        InvalidInputError: The output has no tag that describes its tiles, or the target has another
+            number of bands.
     """
     with ExitStack() as stack:
         made = stack.enter_context(RasterReader(output))
@@ -132,7 +133,7 @@ def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams
 def measure(
     read: Read, rows: WrittenAxis, cols: WrittenAxis, mismatch: float | None = None
 ) -> Seams:
-    """Measure pixels of an error that lie on two axes; `mismatch` is passed on."""
+    """Measure the error that `read` returns for ranges of rows and columns of two axes."""
 
     def turned(some: range, others: range) -> Pixels:
         data, valid = read(others, some)
@@ -153,7 +154,7 @@ def measure(
 
 
 def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, WrittenAxis]:
-    """Return the rows and columns of a written raster with their tiles, from its tags."""
+    """Return the axes of a written raster, with the tiles along them, from its tags."""
     if TILING_TAG not in tags:
         raise InvalidInputError(
             f"{made.name} has no tag with the places of its tiles: it was not written by "

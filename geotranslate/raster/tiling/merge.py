@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from geotranslate.raster.tiling.axis import Axis, TileJoin
 from geotranslate.raster.tiling.region import Region
 from geotranslate.raster.tiling.tile_plan import BLOCK
+from geotranslate.schema import Json
 
 SHIFT = 17
 """Bits of a float32 that a bin of the histogram leaves out: 64 bins for each power of two."""
@@ -85,12 +85,12 @@ class Mismatch:
         edges = np.array([bin << SHIFT, (bin + 1) << SHIFT], np.uint32).view(np.float32)
         return 0.0 if bin == 0 else float(edges.mean())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return the sums and counts that are not 0, as JSON values."""
         return {name: _sparse(values) for name, values in vars(self).items()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Mismatch:
+    def from_json(cls, values: Json) -> Mismatch:
         """Return the mismatch that `to_json` was called on."""
         found = cls()
         for name, (used, numbers) in values.items():

@@ -19,6 +19,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import dtype_name, fits
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import GroundControlPoints, crs_text
+from geotranslate.schema import Json
 
 Color = tuple[int, int, int, int]
 
@@ -315,7 +316,7 @@ class OutputProfile:
         """Whether a mask inside the file says which pixels are valid."""
         return self.masked and self.marker is None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Return all properties as JSON values; compare these, as NaN never equals itself."""
         grid = self.grid
         return {
@@ -338,7 +339,7 @@ class OutputProfile:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> OutputProfile:
+    def from_json(cls, values: Json) -> OutputProfile:
         """Return the profile that `to_json` was called on."""
         rest = dict(values)
         crs, transform, height, width = (

@@ -1,4 +1,4 @@
-"""Preparation of training data: from chips on disk to fastai DataLoaders."""
+"""Preparation of training data: fastai DataLoaders from chips on disk."""
 
 from __future__ import annotations
 
@@ -46,77 +46,82 @@ def prepare_data(
     memory_mb: int = 2048,
     num_workers: int | None = None,
 ) -> PairLoaders:
-    """Return training and validation loaders of a chip folder, or of two rasters.
+    """Create training and validation loaders from a chip folder or two rasters.
 
     Batches are `TensorSource` and `TensorTarget`, float32 `(n, bands, rows, cols)`, each band
-    scaled from its units to -1..1. Training pairs are flipped and turned by quarters, both chips
-    alike. Invalid pixels are the band's mean in the source (of classes, a number that is
-    none) and NaN in the target, which losses and metrics ignore. `summary()` says what was found,
-    `plot_split()` draws the split, `show_batch()` pairs.
+    scaled from its units to -1..1. Both chips of a training pair are flipped and rotated by
+    multiples of 90 degrees together. Invalid pixels are the band's mean in the source (for classes,
+    a number that is no class) and NaN in the target, which losses and metrics ignore. `summary()`
+    describes the data, `plot_split()` draws the split, `show_batch()` draws pairs.
 
-    Without pairs every side is checked, divided and scaled for itself. An epoch is as long as the
-    larger side; sources begin again where they end, and in training each gets a random target,
-    cropped, flipped and turned apart from it. Validation chips are cropped in the middle where
-    they differ in size.
+    Unpaired sides are checked, split and scaled separately. An epoch is as long as the larger side;
+    if there are fewer sources, they repeat. In training, each source gets a random target, and the
+    two are cropped, flipped and rotated independently. Validation chips of different sizes are
+    cropped in the middle.
 
     Args:
-        path: Folder in one of the known layouts, or several; or a raster, whose windows are then
-            read as they are needed.
-        target: The raster to translate to, where `path` is a raster; laid onto the grid of the
-            source where its own is another one, which `summary()` says.
-        paired: Whether chips are pairs; by default as the layout says, and two rasters are. False
-            with a folder of pairs draws the targets of training pairs at random, while validation
-            pairs stay pairs; False with two rasters cuts each on its own grid, so that they may
-            differ in place, CRS, pixel size and bands.
-        chip_size: Side of the tensors, px; the chips' own by default. Where it is smaller,
-            training pairs are cropped at random places; validation pairs stay whole, unless they
-            differ in size. With two rasters the side of the windows, 256 by default.
+        path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
+            demand.
+        target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
+            it has another; `summary()` reports this.
+        paired: Whether chips are pairs; by default the layout decides; two rasters are paired.
+            False with a folder of pairs draws the targets of training pairs at random, while
+            validation pairs stay pairs; False with two rasters cuts each on its own grid, so that
+            they may differ in place, CRS, pixel size and bands.
+        chip_size: Side of the tensors, px; the chips' own by default. If it is smaller, training
+            pairs are cropped at random places; validation pairs stay whole unless they differ in
+            size. For two rasters, the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
-        batch_size: Pairs per batch, of each process where a launcher starts several.
-        val_split_pct: Share of the pairs, or of the chips of either side, to validate on, 0 to 1.
-        seed: Seed of the split, the order of the batches, the first weights of a translator and
-            whatever its training draws: two trainings on a CPU are alike, unless they differ in it.
-        split: `random`; `block`, where the validation pairs form one patch; `folder`, the parts
-            train and val that the folder itself has (sub-folders, or the column `split` of its
-            `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. `auto` is
-            `folder` where there is a sub-folder for validation, `block` where chips overlap on
-            the ground, else `random`; pairs in test/ are used for neither. Of validation ground
-            no target pixel is learned from: it is NaN in the targets of training pairs, and a
-            pair is left out if less than 5 % of its pixels are valid then. Their sources show it.
-            Without pairs both sides are learned from, so chips that reach into validation ground
-            of their side are left out, with a warning. Beside trainA/ and trainB/ the sub-folders
-            for validation are valA/ and valB/.
-        split_column: Column of the polygons that says "train" or "val". Pairs wholly in those for
-            validation validate; the ground of these polygons is hidden in training pairs too.
-        buffer: Least distance between training and validation ground, whatever the split, in CRS
-            units; in meters where the chips differ in CRS or reach over the 180th meridian.
-        source_scaling: `auto | dtype | minmax | percentile | zscore | db | none`, see
-            `make_scaling`; from the training chips alone. `auto` is the range of the values for
-            classes, 0..255 for other uint8, else a robust range that clips nothing.
+        batch_size: Pairs per batch, for each process if a launcher starts several.
+        val_split_pct: Share of the pairs, or of the chips of each side, to validate on, 0 to 1.
+        seed: Seed of the split, the order of the batches, the initial weights of a translator and
+            all random draws of its training: two trainings with the same seed on a CPU give the
+            same model.
+        split: "random"; "block", which validates on pairs that form one patch; "folder", the parts
+            train and val of the folder itself (sub-folders, or the column `split` of its
+            `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. "auto" is
+            "folder" if there is a sub-folder for validation, "block" if chips overlap on the
+            ground, else "random"; pairs in test/ are not used. No target pixel of validation ground
+            is learned from: such pixels are NaN in the targets of training pairs, and pairs with
+            less than 5% valid pixels left are dropped. Their sources still show this ground.
+            Without pairs, both sides are learned from, so chips that reach into validation ground
+            of their side are dropped with a warning. The validation sub-folders of trainA/ and
+            trainB/ are valA/ and valB/.
+        split_column: Column of the polygons with the values "train" and "val". Pairs wholly inside
+            "val" polygons are used for validation; the ground of these polygons is hidden in
+            training pairs.
+        buffer: Smallest distance between training and validation ground, for every split, in CRS
+            units; in meters if the chips differ in CRS or cross the 180th meridian.
+        source_scaling: "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db"
+            or "none", see `make_scaling`; computed from the training chips only. "auto" uses the
+            range of values for classes, 0..255 for other uint8, "asinh" for other sources and
+            "robust" for other targets; it clips nothing.
         target_scaling: The same for the target.
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.
-        source_classes: Whether the source's values are classes, which are resampled to the
-            nearest, drawn in a color each and one-hot for a translator. By default as
-            `export_chips` was told; else they are if a chip has a color table, or if all chips
-            together are one band of integers with at most 4 different values, or with at most 64
-            that form patches and do not change in steps of 1, as heights do.
+        source_classes: Whether the source's values are classes, which are resampled by nearest
+            neighbor, drawn in one color per class, and one-hot encoded for translators. The default
+            is the argument given to `export_chips`; without it, values are classes if a chip has a
+            color table, or if all chips together are one band of integers with at most 4 different
+            values, or with at most 64 that form patches and do not change in steps of 1, as heights
+            do.
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
-        transforms: False for no flips and turns; a function from source and target tensors
-            `(bands, rows, cols)` in -1..1 to new ones for training pairs, after flips and turns.
+        transforms: False for no flips and rotations; or a function that takes source and target
+            tensors `(bands, rows, cols)` in -1..1 and returns new ones, called for training pairs
+            after flips and rotations.
         jitter: Largest random change of the source's brightness and contrast in training, as a
             share of its range; 0 for classes.
-        memory_mb: Where the decoded chips fit into so much memory, they are decoded once.
-        num_workers: Processes that read chips; by default none where the chips fit into memory,
-            else one less than there are cores.
+        memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
+        num_workers: Processes that read chips; by default none if the chips fit in memory, else one
+            less than there are cores.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
         InvalidInputError: There are no pairs, they do not fit each other, or an argument is
-            impossible.
+            invalid.
         GridMismatchError: The two sides lie on different ground.
     """
     options = DataOptions(

@@ -1,4 +1,4 @@
-"""Translate images and scenes with a trained generator."""
+"""Predictor that translates images and scenes with a trained generator."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ R = TypeVar("R")
 
 
 class Predictor:
-    """Translate arrays, rasters and lists of scenes with a trained generator.
+    """Translator of arrays, rasters and lists of scenes with a trained generator.
 
     Args:
         inference: The generator and the data that it was trained on.
-        model: The model that it is of: its name, and where workers find it.
+        model: The model of the generator: its name, and the folder from which workers load it.
         direction: "AtoB" from source to target; "BtoA" from target to source.
-        norm_stats: What `norm_stats="auto"` of `predict_raster` is.
+        norm_stats: Value used for `norm_stats="auto"` of `predict_raster`.
     """
 
     def __init__(
@@ -60,33 +60,33 @@ class Predictor:
         self.inference, self.model = inference, model
         self.direction, self.norm_stats = direction, norm_stats
         self.opposite: Predictor | None = None
-        """The predictor of the other direction, of models that are trained in both."""
+        """The predictor of the other direction, for models trained in both."""
 
     @property
     def card(self) -> DataCard:
-        """The data that the generator was trained on, in the direction that it translates."""
+        """Card of the training data, with source and target in this direction."""
         return self.inference.card
 
     @property
     def name(self) -> str:
-        """Name of the class that was trained."""
+        """Name of the model's class."""
         return self.model.name
 
     def digest(self) -> str:
-        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
+        """Return the SHA-256 of the weights, as in the `card.json` of a saved model."""
         return self.model.digest()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the model with all its directions into a folder; return the folder."""
+        """Save the model with all its directions in a folder and return the folder."""
         return self.model.save(path)
 
     def renew(self, generator: nn.Module) -> None:
-        """Translate with another generator of the same kind from now on."""
+        """Replace the generator by another one of the same kind."""
         now = self.inference
         self.inference = Inference(generator, now.card, now.stride, now.radius)
 
     def towards(self, direction: Direction) -> Predictor:
-        """Return the predictor of a direction: "AtoB" is from source to target.
+        """Return the predictor of a direction; "AtoB" is from source to target.
 
         Raises:
             InvalidInputError: There is no such direction, or it was not trained.
@@ -105,21 +105,21 @@ class Predictor:
     def predict(
         self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
     ) -> NDArray[Any]:
-        """Translate a chip or another image that fits into memory at once, in float32.
+        """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
         Args:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
-            direction: "AtoB" from source to target; "BtoA" back, for models that are trained both
-                ways. By default "AtoB", or the direction of `towards`.
+            direction: "AtoB" from source to target; "BtoA" back, for models trained in both
+                directions. By default "AtoB", or the direction of `towards`.
 
         Returns:
-            `(bands, rows, cols)` in the target's units and dtype. Invalid pixels hold NaN in
-            floats and the target's nodata value, if it has one, in integers.
+            `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
+            and the target's nodata value, if it has one, in integers.
 
         Raises:
             RasterFileError: The raster cannot be read.
-            InvalidInputError: It has another number of bands than the model translates, or the
-                array holds no pixels or no numbers.
+            InvalidInputError: The image has another number of bands than the model translates, or
+                the array is empty or not numeric.
         """
         inference = self.towards(self.direction if direction is None else direction).inference
         if isinstance(image, np.ndarray):
@@ -161,66 +161,69 @@ class Predictor:
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
-        Where a raster is invalid (by its nodata value, NaN in floats, or a mask), so is the output.
-        Band names, scales, offsets, units and colors are those of the training targets. Warns if a
-        scene differs from the training chips: no CRS, other pixel sizes, another dtype, or values
-        far outside of theirs.
+        The output is invalid wherever the source is, marked by the nodata value, NaN for floats, or
+        a mask. Band names, scales, offsets, units and colors come from the training targets. Warns
+        if a scene differs from the training chips: no CRS, another pixel size or dtype, values far
+        outside the training range, or unknown classes.
 
         Args:
-            path: Raster to translate: path, URL, GDAL name or open dataset. For several: a folder,
-                a glob pattern, a list, or a GeoDataFrame with a column `path` or `location`. In
-                folders and patterns, translations of other files are left out, by their names.
-            output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, in the
-                working directory for a remote one. For several scenes, the folder of the outputs.
-            direction: "AtoB" from source to target; "BtoA" back, for models that are trained both
-                ways. By default "AtoB", or the direction of `towards`.
+            path: Raster to translate: path, URL, GDAL name or open dataset. For several scenes: a
+                folder, a glob pattern, a list, or a GeoDataFrame with a column `path` or
+                `location`. In folders and patterns, files named as translations of other files are
+                skipped.
+            output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, or in
+                the working directory for a remote one. For several scenes, the folder for these
+                files.
+            direction: "AtoB" from source to target; "BtoA" back, for models trained in both
+                directions. By default "AtoB", or the direction of `towards`.
             aoi: Area of interest: vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry
-                in the raster's. The output is cut to its bounds, and invalid outside of it.
+                in the raster's CRS. The output is cut to its bounds and invalid outside of it.
             bbox: Left, bottom, right and top in the raster's CRS, to which the output is cut.
-            tile_size: Side of the tiles, px. "auto" takes tiles that can be cropped exactly, where
-                one fits in a quarter of the memory, else tiles of four chips; and tiles of a chip
-                where each is normalized by itself.
+            tile_size: Side of the tiles, px. "auto" uses tiles large enough to be cropped exactly
+                if one fits in a quarter of the machine's memory; otherwise tiles of four chips, or
+                of one chip ("tile") or two ("smooth") if `norm_stats` uses statistics of each tile.
             overlap: Pixels that neighboring tiles share.
-            padding: Pixels at the edges of tiles that cropping throws away.
-            batch_size: Tiles per batch; by default as many pixels as 8 chips have on a CPU, and on
-                a GPU the largest power of two that fits, up to 64 chips. It is halved where a
-                batch does not fit in the memory of a GPU.
-            blend: Merging of tiles where they overlap: "hann" mixes them, "crop" takes each pixel
-                from the tile in which it lies farther inside, "auto" chooses.
+            padding: Pixels cropped at the edges of tiles.
+            batch_size: Tiles translated at once. By default as many pixels as 8 chips on a CPU; on
+                a GPU, the largest power of two that fits, up to 64 chips. Halved if it does not fit
+                in GPU memory.
+            blend: How overlapping pixels are combined: "hann" blends them, "crop" takes each pixel
+                from the tile whose edge is farther away; "auto" chooses.
             precision: "float32"; "bfloat16", which is faster and differs in about the third digit;
-                or "auto" for bfloat16 where the machine multiplies it. In float32 on a CPU the file
+                or "auto" for bfloat16 if the hardware supports it. In float32 on a CPU, the file
                 is the same, byte for byte, for every batch size.
             norm_stats: Statistics of normalization layers: "running", learned in training; "tile",
-                of each tile, which changes its brightness; "scene", of tiles sampled all over the
-                scene; "smooth", of each tile, interpolated between tile centers, which reads the
-                scene twice. "auto" is "running" where batch normalization has learned them, else
-                "scene". Models without normalization ignore it.
-            dtype: Output dtype; by default that of the training targets.
-            nodata: Output nodata value; by default that of the training targets.
-            driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; the name of the
-                output is the same.
+                of each tile on its own, which gives each tile its own brightness; "scene", of tiles
+                sampled all over the scene; "smooth", of each tile, interpolated between tile
+                centers, which reads the scene twice. "auto" is "running" if batch normalization has
+                learned them, else "scene". A model without normalization gives the same result with
+                all.
+            dtype: Output dtype; by default the dtype of the training targets.
+            nodata: Output nodata value; by default the value of the training targets.
+            driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; both are named
+                .tif.
             overwrite: Whether an existing output may be replaced.
-            resume: Whether to continue an interrupted run with the same arguments, and to keep
-                outputs that it finished.
+            resume: Whether to continue an interrupted run with the same arguments; finished outputs
+                are kept.
             executor: A `concurrent.futures` executor or a `dask.distributed.Client` whose workers
                 translate the parts. Other processes load the model from the folder that it was
                 loaded from, else from a temporary one beside the output.
-            part: Share of the parts to translate, "2/8" or (2, 8), to be assembled later.
-            max_memory: Bytes for rows that wait to be written.
+            part: Translate only one part, "2/8" or (2, 8); assemble the parts later.
+            max_memory: Maximum memory for rows waiting to be written, bytes.
             progress: Whether to show a progress bar.
-            tta: Whether to average the translations of every tile in its eight positions, turned
+            tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
 
         Returns:
-            The written raster, a `TranslatedRaster` that can be used as a path; for several scenes
-            a list of them.
+            The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
+            several scenes.
 
         Raises:
-            RasterFileError: A raster cannot be read or an output not written.
+            RasterFileError: A raster cannot be read or an output cannot be written.
             OutputExistsError: An output exists and `overwrite` is false.
             InvalidInputError: A raster has another number of bands than the model translates, the
-                aoi is empty or elsewhere, or an argument is impossible.
+                aoi is empty or elsewhere, or an argument is invalid.
         """
         way = self.towards(self.direction if direction is None else direction)
         target = way.card.target
@@ -261,7 +264,7 @@ class Predictor:
         tta: Tta,
         options: PredictOptions,
     ) -> Any:
-        """Translate a scene, or each of several."""
+        """Translate one scene, or each of several."""
         scenes = several(path)
         if scenes is None:
             given = default_output(scene_name(path)) if output is None else output
@@ -288,7 +291,7 @@ class HasPredictor(Protocol):
 def by_predictor(
     method: Callable[Concatenate[Predictor, P], R],
 ) -> Callable[Concatenate[HasPredictor, P], R]:
-    """Return a method of predictors as one of the models that have them."""
+    """Return a method of `Predictor` as a method of models that have a predictor."""
 
     @functools.wraps(method)
     def call(model: HasPredictor, /, *args: P.args, **options: P.kwargs) -> R:

@@ -1,6 +1,6 @@
-"""Translators, which are trained, measured and saved, and which translate: Pix2Pix and others."""
+"""Translators: Pix2Pix, CycleGAN and Pix2PixHD, their base class and `load_model`."""
 
-# Before anything else here imports fastai: that room does it quietly.
+# Imported first, because it silences the warnings of fastai's own imports.
 import geotranslate.training  # noqa: F401
 from geotranslate.translators.base import Translator
 from geotranslate.translators.cyclegan import CycleGAN

@@ -1,4 +1,4 @@
-"""The base of all translators: networks that are trained, measured, saved and that translate."""
+"""Base class of all translators, with training, measuring, saving and loading."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ if TYPE_CHECKING:
 
 
 class Translator:
-    """A model that is trained, measured and saved, and that translates.
+    """Base class of models that translate rasters and can be trained, measured and saved.
 
-    It has a `Predictor`, which translates; a fastai `Learner`, which trains and is public as
-    `learn`; and the card of its data. Subclasses build the networks and their objective.
+    A translator has a `Predictor`, which translates; a fastai `Learner`, public as `learn`, which
+    trains; and the card of its data. Subclasses build the networks and their objective.
 
     Args:
-        data: Loaders from `prepare_data`; a data card alone for a model that only translates.
+        data: Loaders from `prepare_data`, or a data card for a model that only translates.
         pair: The networks.
         config: Arguments that rebuild the translator.
-        objective: Losses of the networks; None to train by the L1 alone.
-        checks: Further callbacks with columns of the progress table.
-        gan_after: Share of a training before which the discriminator rests.
+        objective: Losses of the networks; None to train with the L1 loss alone.
+        checks: Additional callbacks with columns of the progress table.
+        gan_after: Share of the training after which the discriminator is used.
         defaults: Defaults of `fit`, and the betas of Adam.
     """
 
     config_class: ClassVar[type[TranslatorConfig]]
-    """The class of its configuration."""
+    """Class of the configuration."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class Translator:
         self.history: list[dict[str, float]] = []
         self.metrics = Metrics()
         self.baselines: dict[str, float] = {}
-        """Mean absolute errors of simpler translations of the validation pairs, by name."""
+        """Mean absolute errors of baselines on the validation pairs, by name."""
         self.fits_start = start_of(pair.generator) is not None
-        """Whether the start is fitted before the first step."""
+        """Whether the start has to be fitted before the first step."""
         self._folder: Path | None = None
         if not is_weightless(pair):
             self._place()
@@ -134,50 +134,55 @@ class Translator:
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Train the model and return it.
+        """Train for a number of epochs and return the model.
 
-        Shows a progress bar, and a row of losses and measures per epoch, which `history` keeps.
-        Called again, training continues with the same weights and optimizer state.
+        Shows a progress bar and, for each epoch, a row of losses and metrics, which `history`
+        keeps. Another call continues with the same weights and optimizer state.
 
-        Under `accelerate launch` or `torchrun`, processes train together: each on its own GPU, or
-        on the CPU, with its share of the pairs and the mean of all gradients. Each of them measures
-        all validation pairs; the first one writes and shows.
+        If `accelerate launch` or `torchrun` starts several processes, they train together: each
+        process uses its own GPU, or the CPU, and its share of the pairs, and gradients are
+        averaged. Every process measures all validation pairs; only the first writes and shows.
 
         Args:
             epochs: Passes over the training pairs.
-            lr: Learning rate, or those of generator and discriminator; by default that of the
-                recipe, or of the paper, 2e-4.
+            lr: Learning rate, or a pair of rates for generator and discriminator; by default set by
+                the recipe or the paper (2e-4).
             schedule: "constant", "linear_decay" to 0 over the second half, "cosine" to 0 after a
-                short rise, or "one_cycle"; by default as the recipe or the paper.
-            early_stopping: Epochs without improvement of `monitor` after which to stop; True is 5.
-            checkpoint: True to keep in `folder` all that `resume` needs (`last.safetensors`, and
-                the one before) and the best model by `monitor` (`best`); "all" for the model of
-                every epoch as well, a number for that of every so many; False for nothing.
+                short warm-up, or "one_cycle"; by default set by the recipe or the paper.
+            early_stopping: True to stop if `monitor` has not improved for 5 epochs, or that number
+                of epochs.
+            checkpoint: True keeps in `folder` everything that `resume` needs (`last.safetensors`
+                and the previous one) and the best model by `monitor` (`best`); "all" also keeps the
+                model of every epoch; a number n keeps the model of every n-th epoch; False keeps
+                nothing.
             monitor: One of `available_metrics`; by default `valid_l1`, or without validation pairs
-                `valid_cycle`.
+                the cycle error `valid_cycle`.
             precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
-                fastest of the machine.
-            accumulate: Batches whose gradients make one step; the last of an epoch may be fewer.
+                fastest one that the hardware supports.
+            accumulate: Number of batches per optimizer step; the last step of an epoch may have
+                fewer.
             clip: Largest norm of the generator's gradients.
-            ema: Decay of a moving average of the generator's weights, which translates, validates
-                and is saved beside the generator; 0 for none. By default as the model was trained
-                before, else that of the recipe or 0.999.
+            ema: Decay of the exponential moving average of the generator's weights, which is used
+                for translation and validation and is saved with the generator. 0 turns it off and
+                drops an existing average. By default the decay of the previous training, if any,
+                else the recipe's or 0.999.
             compile: Whether to compile the generator first (torch.compile), which takes a minute.
             sample_every: Epochs between pictures of validation pairs in `folder/samples`; 0 for
                 none.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
-            callbacks: Further fastai callbacks, in every process.
-            folder: Folder of checkpoints, `history.csv`, pictures and logs, for one training.
-            resume: Whether to continue the interrupted training in `folder`, which then ends as it
-                would have. Without a checkpoint there, training begins.
+            callbacks: Additional fastai callbacks, used in every process.
+            folder: Folder for checkpoints, `history.csv`, pictures and logs; only one training can
+                use it at a time.
+            resume: Whether to continue an interrupted training in `folder`; the result is the same
+                as without the interruption. Starts from the beginning if there is no checkpoint.
             progress: Whether to show the bar and the rows.
 
         Raises:
-            InvalidInputError: The model was loaded without data, an argument is impossible, or
-                a batch does not fit in memory.
+            InvalidInputError: The model was loaded without data, an argument is invalid, or a batch
+                does not fit in memory.
             MissingPackageError: Accelerate or TensorBoard is needed and not installed.
             RasterFileError: Nothing can be written to `folder`, or another training writes to it.
-            ModelFileError: The checkpoint is that of another model, data or batches, or damaged.
+            ModelFileError: The checkpoint belongs to another model, data or batches, or is damaged.
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         """
         data = self._loaders()
@@ -211,14 +216,14 @@ class Translator:
 
     @property
     def available_metrics(self) -> list[str]:
-        """Columns of the progress table that `monitor` of `fit` can be."""
+        """Columns of the progress table that can be the `monitor` of `fit`."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
     def lr_find(self) -> float:
-        """Draw the loss over rising learning rates; return the rate where it falls steepest.
+        """Plot the loss over increasing learning rates and return the rate of steepest descent.
 
-        The weights stay as they are, also after an interruption. In adversarial training this is
-        a rough guide: both networks get the rate, and the loss is the generator's.
+        The weights do not change, even if it is interrupted. In adversarial training the result is
+        a rough guide: both networks use the rate, and the loss is the generator's.
 
         Raises:
             InvalidInputError: The model was loaded without data, a launcher started several
@@ -244,13 +249,13 @@ class Translator:
         """Draw source, translation and target of the first validation pairs; return the figure.
 
         Args:
-            rows: How many pairs.
+            rows: Number of pairs.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `rows` is no number of pairs, or
-                no side has the bands.
+            InvalidInputError: The model was loaded without data, `rows` is not a number of pairs,
+                or no side has the bands.
         """
         return draw_pairs(self.predictor, self._loaders().valid_ds, rows, rgb_bands)
 
@@ -270,32 +275,35 @@ class Translator:
         palette: Palette | None = None,
         direction: Direction = "AtoB",
     ) -> Metrics:
-        """Measure the translations of validation pairs against their targets.
+        """Compare translations of the validation pairs with their targets.
 
-        Values are compared in the target's units, with translations rounded and clipped to its
-        dtype, where both are valid. See `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
-        `Photographs` for the measures. `skill_over_constant` and, where the generator has a start,
-        `skill_over_start` are 1 for no error, 0 for the mean absolute error of the training median
-        or of the start, and negative where the model is worse.
+        Values are compared in the target's units at pixels where both are valid; translations are
+        rounded and clipped to the target's dtype. See `Errors`, `Structure`, `Spectra`,
+        `ClassAgreement` and `Photographs` for the measures. The result also contains
+        `skill_over_constant` and, if the generator has a start, `skill_over_start`: 1 means no
+        error, 0 the mean absolute error of the training median or the start, and negative values
+        are worse.
 
-        The result is kept in `metrics` and saved with the model until it is trained further, unless
-        it is of other data or of the other direction.
+        Unless `data` is given, the result is kept in `metrics` and saved with the model until it is
+        trained again.
 
         Args:
-            metrics: Names of measures; by default all that the target has, except `lpips` and
-                `fid`, whose networks have to be installed: nothing is downloaded.
-            data: Loaders whose validation pairs are measured; by default those of the training.
+            metrics: Names of measures; by default all that the target has except `lpips` and `fid`,
+                whose weights must be installed; geotranslate downloads nothing.
+            data: Loaders whose validation pairs are measured; by default the loaders of the
+                training.
             palette: Colors of the classes in all bands, in the target's units; pixels belong to
                 the nearest one.
-            direction: "BtoA" to compare translations of targets with sources.
+            direction: "BtoA" to compare translations of targets with sources, for models trained in
+                both directions; this result is not kept.
 
         Returns:
             The measures by name, and `count`, the number of values compared.
 
         Raises:
-            InvalidInputError: The model was loaded without data and none is given, the data is
-                unlike that of the training, the target has no such measure, or packages or
-                weights are missing.
+            InvalidInputError: The model was loaded without data and none is given, the data differs
+                from the training data, the target has no such measure, or packages or weights are
+                missing.
         """
         way = self.towards(direction)
         found = measure(way, self._loaders() if data is None else data, metrics, palette)
@@ -304,10 +312,10 @@ class Translator:
         return found
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the model into a folder: `model.safetensors` and `card.json`; return the folder.
+        """Save the model as `model.safetensors` and `card.json` in a folder and return the folder.
 
         Raises:
-            InvalidInputError: `path` is no path of a folder.
+            InvalidInputError: `path` is not the path of a folder.
             RasterFileError: The folder cannot be written.
         """
         folder = folder_path("path", path)
@@ -315,23 +323,23 @@ class Translator:
         return folder
 
     def digest(self) -> str:
-        """Return the SHA-256 of the weights, as it stands in the `card.json` of a saved model."""
+        """Return the SHA-256 of the weights, as in the `card.json` of a saved model."""
         return weights_sha256(self._weights())
 
     def saved_folder(self, digest: str) -> Path | None:
-        """Return the folder that the model was loaded from, if it holds the same model still."""
+        """Return the folder that the model was loaded from, if it still holds the same model."""
         if self._folder is not None and holds(self._folder, digest, self.saved_card()):
             return self._folder
         return None
 
     @property
     def loader(self) -> Loader:
-        """A function that workers load the model by."""
+        """Function by which workers load the model."""
         return self.load_inference
 
     @classmethod
     def load_inference(cls, folder: Path, digest: str, direction: Direction) -> Inference:
-        """Load the inference of a saved model, if its weights have the digest.
+        """Return the inference of a saved model whose weights have the digest.
 
         Raises:
             ModelFileError: The folder cannot be read, or holds other weights.
@@ -351,11 +359,12 @@ class Translator:
 
     @classmethod
     def from_model(cls, path: str | os.PathLike[str]) -> Self:
-        """Load a saved model to translate with; nothing in its files is run.
+        """Load a saved model for translation; no code from its files is executed.
 
         Raises:
-            InvalidInputError: `path` is no path of a folder.
-            ModelFileError: It is missing, damaged, no model of geotranslate or of another class.
+            InvalidInputError: `path` is not the path of a folder.
+            ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has
+                another class.
         """
         saved = SavedFolder.open(path)
         card = saved.card
@@ -378,7 +387,7 @@ class Translator:
         read: Callable[[], dict[str, Tensor]],
         path: object,
     ) -> Self:
-        """Return the model of a card with saved weights; see `with_weights`."""
+        """Rebuild a model from its card and saved weights; see `with_weights`."""
         average = any(name.startswith("average.") for name in shapes)
         make: Callable[[], Self] = partial(cls._made, data, card, average)
         model = with_weights(make, shapes, read, path)
@@ -393,25 +402,25 @@ class Translator:
         return model
 
     def _place(self) -> None:
-        """Bring the networks to the device of the data."""
+        """Move the networks to the device of the data."""
         device = own_device() if self.data is None else self.data.device
-        # Channels beside each other: what convolutions are fastest with.
+        # Convolutions are fastest with channels last.
         self.pair.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
-        """Return the model of the last checkpoint in a folder of `fit`, to train it further.
+        """Load the last checkpoint from a folder of `fit`, to continue training.
 
-        `fit(..., resume=True)` then continues the interrupted training; without `resume` a new
-        one begins, which may have other batches and augmentation.
+        `fit(..., resume=True)` then continues the interrupted training; without `resume`, a new
+        training begins, which may use other batches and augmentation.
 
         Args:
             folder: The `folder` of the training.
             data: Loaders of the same data.
 
         Raises:
-            ModelFileError: There is no checkpoint, it is damaged, or that of other data or another
-                class.
+            ModelFileError: There is no checkpoint, it is damaged, or it belongs to other data or
+                another class.
         """
         path = folder_path("folder", folder)
         data_card(data)
@@ -424,18 +433,18 @@ class Translator:
         return self.pair.state_dict()
 
     def _average(self, decay: float | None) -> None:
-        """Translate with an average of the generator's weights from now on; None for without."""
+        """Translate with an average of the generator's weights from now on; without one if None."""
         self.pair.average_with(decay)
         if not is_weightless(self.pair):
             self.pair.to(self.predictor.inference.device)
         self._renew()
 
     def _renew(self) -> None:
-        """Tell the predictors which networks translate."""
+        """Give the predictors the network that translates."""
         self.predictor.renew(self._network())
 
     def _network(self) -> nn.Module:
-        """Return what translates from source to target outside of training."""
+        """Return the network that translates from source to target outside of training."""
         return self.pair.translating
 
     def _loaders(self) -> DataLoaders:

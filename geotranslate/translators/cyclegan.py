@@ -54,36 +54,36 @@ class CycleGANConfig(TranslatorConfig):
 
 @register
 class CycleGAN(Translator):
-    """Translate between rasters without pairs, both ways.
+    """Translate between two kinds of rasters in both directions, without pairs.
 
-    Two ResNets translate, from source to target and back, and two PatchGANs tell images of each
-    side from translations. It learns the look of the other side, and that translating there and
-    back restores an image. Where there are pairs, `Pix2Pix` makes better use of them. Its first
-    weights follow from the `seed` of the data.
+    Two ResNets translate, one from source to target and one back, and two PatchGANs discriminate
+    real and translated images of each side. The cycle consistency loss requires that translating an
+    image there and back restores it. If you have pairs, `Pix2Pix` makes better use of them. The
+    `seed` of the data determines the initial weights.
 
     Args:
         data: Loaders from `prepare_data`, of unpaired chips or of pairs.
         pretrained_path: Weights to start from: the folder of a saved CycleGAN with the same
             networks. Nothing is downloaded.
-        gen_blocks: Residual blocks of the generators, in the paper 9, or 6 for chips of 128 px.
-        lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
-        lambda_cycle: Weight of the difference in -1..1 between an image and its way there and back.
-        lambda_identity: Weight, as a share of `lambda_cycle`, of what a generator changes in images
-            that are of its target's kind already; not used, and 0 in `config`, where the sides
-            differ in their bands.
-        pool_size: Former translations that each discriminator sees again; 0 for none.
+        gen_blocks: Residual blocks of each generator. The paper uses 9, or 6 for chips of 128 px.
+        lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        lambda_cycle: Weight of the L1 difference, in -1..1, between an image and its round trip.
+        lambda_identity: Weight of the identity loss, as a share of `lambda_cycle`: the change that
+            a generator makes to images that already belong to its target side. Not used, and 0 in
+            `config`, if the sides have different bands.
+        pool_size: Number of former translations kept for each discriminator; 0 for none.
         ngf: Filters of the generators' first convolution.
         ndf: Filters of the discriminators' first layer.
         n_layers: Layers of the discriminators that halve the image, see `Pix2Pix`.
-        norm: Normalization of all networks, see `Pix2Pix`.
-        upsample: How the generators double the sides, see `Pix2Pix`.
-        padding: What the generators' convolutions see beyond the edge of a tile.
-        dropout: Probability in the residual blocks, when training.
-        label_smoothing: What the discriminators' label of real images is below 1.
+        norm: Normalization of all networks, see `Pix2Pix`; "renorm" and "channel" are experimental.
+        upsample: Layers that double the sides in the generators, see `Pix2Pix`.
+        padding: Padding of the generators' convolutions at tile edges, see `Pix2Pix`.
+        dropout: Dropout probability in the residual blocks.
+        label_smoothing: Amount by which the discriminators' labels of real images are below 1.
 
     Raises:
         InvalidInputError: The chips are smaller than 16 px or than the discriminators need, or an
-            argument is impossible.
+            argument is invalid.
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
@@ -169,13 +169,13 @@ class CycleGAN(Translator):
         """Draw validation chips of both sides, translated and back again; return the figure.
 
         Args:
-            rows: How many of each side.
+            rows: Number of chips of each side.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `rows` is no number of chips, or
-                no side has the bands.
+            InvalidInputError: The model was loaded without data, `rows` is not a number of chips,
+                or no side has the bands.
         """
         dataset = self._loaders().valid_ds
         shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
@@ -199,20 +199,20 @@ class CycleGAN(Translator):
     ) -> Metrics:
         """Measure the translations of validation chips.
 
-        Pairs are measured as by `Pix2Pix`. Without pairs there is no truth but the chip itself: the
-        measures are of its way there and back, in its own units, with `cycle_` before their names;
-        and `fid`, if asked for, tells how unlike the translations are to chips of the other side.
+        Pairs are measured as by `Pix2Pix`. Unpaired chips are translated there and back and
+        compared with themselves, in their own units; these measures have the prefix `cycle_`.
+        `fid`, if asked for, compares the translations with chips of the other side.
 
         Args:
             metrics: Names of measures; by default all but `lpips` and `fid`.
-            data: Loaders of `prepare_data`, to measure on their validation chips; by default those
-                of the training.
-            palette: For a side that shows classes in colors, those of each class in all bands.
-            direction: "BtoA" to translate from target to source; that answer is not kept.
+            data: Loaders from `prepare_data` whose validation chips are measured; by default the
+                loaders of the training.
+            palette: Colors of the classes in all bands, for sides that show classes in colors.
+            direction: "BtoA" to translate from target to source; this result is not kept.
 
         Raises:
-            InvalidInputError: The model was loaded without data and none is given, the data is
-                unlike that of the training, there is no such measure, or packages or weights are
+            InvalidInputError: The model was loaded without data and none is given, the data differs
+                from the training data, there is no such measure, or packages or weights are
                 missing.
         """
         loaders = self._loaders() if data is None else data

@@ -1,4 +1,4 @@
-"""Pix2Pix: a U-Net trained on pairs against a PatchGAN (Isola et al. 2017, arXiv:1611.07004)."""
+"""Pix2Pix: U-Nets trained on pairs (Isola et al. 2017, arXiv:1611.07004)."""
 
 from __future__ import annotations
 
@@ -39,66 +39,71 @@ T = TypeVar("T")
 
 @register
 class Pix2Pix(Translator):
-    """Translate paired rasters with a U-Net, trained by L1 and a PatchGAN.
+    """Translate paired rasters with a U-Net, trained with an L1 loss and usually a PatchGAN.
 
-    Its first weights follow from the `seed` of the data. Of a source of classes the networks see a
-    band for each class.
+    The `recipe` decides whether there is a PatchGAN. The `seed` of the data determines the initial
+    weights. Source classes are one-hot encoded.
 
     Args:
         data: Loaders from `prepare_data`.
-        recipe: Decides on all that is not given here or to `fit`. "auto" is "picture" for targets
-            of three bands of uint8 and for classes, else "measurement". "measurement" adds a
-            `ResUNet` to a fitted start and learns by L1 alone, as what an adversarial loss invents
-            is an error there. "picture" is a U-Net that has a discriminator in the last fifth of
-            a training. Both have a rate of 5e-4 that falls to 0 by a cosine. "seamless" is a U-Net
-            and PatchGAN without checkerboards at a constant rate; "paper" is that of Isola et al.,
-            and translates scenes as they do, every tile normalized by itself, unless `norm_stats`
-            says otherwise.
+        recipe: Sets the defaults of all other arguments, here and of `fit`. "auto" is "picture" for
+            targets of three bands of uint8 and for classes, else "measurement". "measurement" adds
+            a `ResUNet` to a fitted start and uses the L1 loss alone, because details added by an
+            adversarial loss would be errors. "picture" is a U-Net that has a discriminator in the
+            last fifth of the training. Both use a learning rate of 5e-4 with a cosine schedule.
+            "seamless" is a U-Net and PatchGAN without checkerboards at a constant rate; "paper" is
+            the model of Isola et al. (2017), which also translates scenes as they do, with each
+            tile normalized on its own, unless `norm_stats` is given.
         start: "pixel" for a small network over single pixels and their blurred neighbors, which is
-            fitted to a sample of the training pixels before the first step and to which the
-            generator adds; "none" for a generator alone; "auto" as the recipe says.
+            fitted to a sample of the training pixels before the first step and whose output the
+            generator refines; "none" for no start; "auto" for the recipe's.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
-            (the discriminator's if both have one), or, with a `backbone`, a local file with the
-            state dict of its encoder, by torch or safetensors. Such an encoder starts frozen, see
-            `unfreeze`; its first convolution is spread over the bands. Nothing is downloaded.
-        backbone: Encoder of the generator, one of `supported_backbones` or, with `tu-` before its
-            name, of timm; by default the U-Net's own. It starts with random weights.
+            (including the discriminator if both models have one), or, with a `backbone`, a local
+            file with the state dict of its encoder, saved by torch or safetensors. Such an encoder
+            starts frozen, see `unfreeze`; its first convolution is adapted to the number of bands.
+            Nothing is downloaded.
+        backbone: Encoder of the generator, one of `supported_backbones` or, with the prefix `tu-`,
+            of timm; by default the U-Net's own. It starts with random weights.
         generator: "unet"; "resunet", a U-Net of residual blocks, which has a tenth of the weights;
-            or "resnet9" or "resnet6" with so many residual blocks (Johnson et al. 2016), whose
-            receptive field is smaller and which take longer. By default as the recipe says.
-        depth: Levels of the U-Net; by default as many as halve a chip to a pixel, at most 8, or to
-            two pixels where single images are normalized (instance, group, batches of one pair)
-            and a repeated pixel would be alone. Of a "resunet" 3, or fewer for small chips. With
-            fewer, its receptive field is smaller.
+            or "resnet9" or "resnet6" with 9 or 6 residual blocks (Johnson et al. 2016), which have
+            a smaller receptive field and are slower. By default the recipe's.
+        depth: Levels of the U-Net. Fewer levels give a smaller receptive field. By default as many
+            as halve a chip to one pixel, at most 8. One level less is used if `norm` works on
+            single images and the innermost pixel would be normalized away. 3 for a "resunet", or
+            fewer for small chips.
         ngf: Filters of the generator's first level.
         ndf: Filters of the discriminator's first layer.
-        n_layers: Layers of the discriminator that halve the image, to 5, for patches of 16, 34, 70,
-            142 or 286 px; 0 for single pixels.
-        norm: Normalization of both networks: "batch"; "instance", by every image for itself;
-            "group" too, over 32 groups of channels (or as many as divide 32 and the channels);
-            "renorm", batch normalization that trains with nearly the statistics that it translates
-            with; "channel", every pixel by its own channels (with both the discriminator's is
-            "batch"); or "none". For scenes see `norm_stats` of `predict_raster`.
-        upsample: How the decoder doubles the sides: "transposed" convolutions as in the paper, or
-            "resize", repeated pixels and 3 x 3 convolutions, which draw no checkerboard.
-        padding: What the generator's convolutions see beyond the edge of a tile: "zeros",
-            "reflect" or "replicate".
-        dropout: Probability in the generator's three innermost decoder blocks, or in its residual
-            blocks, when training.
+        n_layers: Layers of the discriminator that halve the image, 1 to 5; its patches are 16, 34,
+            70, 142 or 286 px, or single pixels with 0.
+        norm: Normalization of both networks. "batch"; "instance" normalizes each image on its own;
+            "group" does so over 32 groups of channels (or the greatest common divisor of 32 and
+            the channels); "none". Two are experimental, with higher errors than "batch" in most
+            measurements (docs/seams.md): "renorm", batch normalization that trains with nearly the
+            same statistics as it uses for translation; and "channel", which normalizes each pixel
+            over its own channels. With these two, the discriminator uses "batch". For scenes see
+            `norm_stats` of `predict_raster`.
+        upsample: Layers that double the sides in the decoder: "transposed" convolutions as in the
+            paper, or "resize", repeated pixels and 3 x 3 convolutions, which draw no checkerboard.
+        padding: Padding of the generator's convolutions at tile edges: "zeros", "reflect" or
+            "replicate".
+        dropout: Dropout probability in the generator's three innermost decoder blocks, or in its
+            residual blocks.
         lambda_l1: Weight of the mean absolute difference in -1..1.
-        lambda_gan: Weight of the adversarial term; 0 is plain regression without a discriminator.
-            "auto" is that of the recipe.
-        gan_after: Share of a training, 0 to 1, before which the discriminator rests. By default
-            that of the recipe.
-        gan_mode: The adversarial loss: "vanilla" (cross-entropy), "lsgan" (squares) or "hinge".
-        label_smoothing: What the discriminator's label of real pairs is below 1; not in "hinge".
+        lambda_gan: Weight of the adversarial loss; 0 is plain regression without a discriminator.
+            "auto" is the recipe's.
+        gan_after: Share of the training, 0 to 1, after which the discriminator is used. By default
+            the recipe's.
+        gan_mode: The adversarial loss: "vanilla" (cross-entropy), "lsgan" (least squares) or
+            "hinge".
+        label_smoothing: Amount by which the discriminator's labels of real pairs are below 1; not
+            for "hinge".
         perceptual_loss: Weight of the difference between the discriminator's features of
             translation and target (feature matching of pix2pixHD, Wang et al. 2018); True is 10.
 
     Raises:
         InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, the
-            classes of the source are not known, or an argument is impossible.
-        MissingPackageError: A backbone is asked for without segmentation-models-pytorch.
+            classes of the source are not known, or an argument is invalid.
+        MissingPackageError: A backbone needs segmentation-models-pytorch, which is not installed.
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
@@ -173,12 +178,12 @@ class Pix2Pix(Translator):
             self.predictor.norm_stats = "tile"
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
-            # That of a saved model is fitted; beside an encoder from a file it has to be.
+            # The start of a saved model is fitted; next to a pretrained encoder it is not.
             self.fits_start = holds_encoder(pretrained_path)
 
     @staticmethod
     def supported_backbones() -> list[str]:
-        """Return what `backbone` takes, beside the encoders of timm (`tu-` and their names).
+        """Return the names that `backbone` takes besides timm encoders (with the prefix `tu-`).
 
         Raises:
             MissingPackageError: segmentation-models-pytorch is not installed.
@@ -186,7 +191,7 @@ class Pix2Pix(Translator):
         return supported_backbones()
 
     def unfreeze(self) -> None:
-        """Make the encoder trainable that started frozen, with weights of `pretrained_path`."""
+        """Unfreeze an encoder that was loaded, and frozen, by `pretrained_path`."""
         generator = unwrapped(self.pair.generator)
         if isinstance(generator, BackboneUNet):
             generator.unfreeze()

@@ -1,4 +1,4 @@
-"""Pix2PixHD: a generator from coarse to fine, and discriminators of several scales."""
+"""Pix2PixHD: a coarse-to-fine generator and discriminators at several scales."""
 
 from __future__ import annotations
 
@@ -52,45 +52,46 @@ class Pix2PixHDConfig(TranslatorConfig):
 
 @register
 class Pix2PixHD(Translator):
-    """Translate paired rasters with residual networks that go from coarse to fine.
+    """Translate paired rasters with coarse-to-fine residual networks.
 
-    Wang et al. 2018 (arXiv:1711.11585), for large chips and for class maps to imagery: of a source
-    of classes the networks see a band for each class. Several discriminators, each for half
-    the size of the one before, compare pairs; their features of translation and target are matched.
-    An L1 loss, for any number of bands, replaces the paper's loss of a network that was trained on
-    photographs. Its first weights follow from the `seed` of the data.
+    Wang et al. 2018 (arXiv:1711.11585), for large chips and for imagery from class maps. Source
+    classes are one-hot encoded. Several discriminators work at successive scales, and a feature
+    matching loss compares their features of translations and targets. An L1 loss replaces the
+    paper's perceptual loss, which needs three-band images. The `seed` of the data determines the
+    initial weights.
 
     The local network is trained in two stages: first a `Pix2PixHD(gen_network="global")` on chips
     of half the size (`prepare_data(resize_to=...)`), then a `Pix2PixHD(gen_network="local",
-    pretrained_path=...)` of the saved first one, whose part starts frozen, see `unfreeze`. Without
-    `pretrained_path` all of it is trained at once.
+    pretrained_path=...)` that loads the saved first model; this part starts frozen, see `unfreeze`.
+    Without `pretrained_path`, all parts are trained at once.
 
     Args:
         data: Loaders of pairs from `prepare_data`.
         pretrained_path: Weights to start from: the folder of a saved Pix2PixHD with the same
             networks, or for the local network with its global one. Nothing is downloaded.
         gen_network: "global", or "local": the global network at half the size inside a finer one.
-        n_downsample_global: How often the global network halves the sides.
-        n_blocks_global: Its residual blocks.
+        n_downsample_global: Number of times that the global network halves the sides.
+        n_blocks_global: Residual blocks of the global network.
         n_local_enhancers: Finer networks around it, each twice as large as the one inside.
-        n_blocks_local: Residual blocks of each.
-        lsgan: Whether the adversarial loss is that of squares, else cross-entropy.
-        n_dscr: Discriminators, each for half the size of the one before.
-        feat_loss: Whether the discriminators' features shall be alike.
-        lambda_feat: Weight of that.
+        n_blocks_local: Residual blocks of each finer network.
+        lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        n_dscr: Number of discriminators; each works at half the size of the previous one.
+        feat_loss: Whether to use the feature matching loss.
+        lambda_feat: Weight of the feature matching loss.
         lambda_l1: Weight of the mean absolute difference in -1..1.
         ngf: Filters of the global network's first convolution; finer networks have half as many.
         ndf: Filters of each discriminator's first layer.
-        n_layers: Layers of each that halve the image, see `Pix2Pix`.
-        norm: Normalization of all networks, see `Pix2Pix`; the paper's is "instance".
-        upsample: How the generator doubles the sides, see `Pix2Pix`.
-        padding: What the generator's convolutions see beyond the edge of a tile.
-        dropout: Probability in the residual blocks, when training.
-        label_smoothing: What the discriminators' label of real pairs is below 1.
+        n_layers: Layers of each discriminator that halve the image, see `Pix2Pix`.
+        norm: Normalization of all networks, see `Pix2Pix`; the paper uses "instance"; "renorm" and
+            "channel" are experimental.
+        upsample: Layers that double the sides in the generator, see `Pix2Pix`.
+        padding: Padding of the generator's convolutions at tile edges, see `Pix2Pix`.
+        dropout: Dropout probability in the residual blocks.
+        label_smoothing: Amount by which the discriminators' labels of real pairs are below 1.
 
     Raises:
         InvalidInputError: The chips are too small for the networks, the data is unpaired, or an
-            argument is impossible.
+            argument is invalid.
         ModelFileError: The weights of `pretrained_path` cannot be read or do not fit.
     """
 
@@ -163,7 +164,7 @@ class Pix2PixHD(Translator):
             start_from(pretrained_path, self.pair, card, config)
 
     def unfreeze(self) -> None:
-        """Make the global network trainable that started frozen inside the local one."""
+        """Unfreeze a global network that was loaded, and frozen, by `pretrained_path`."""
         generator = unwrapped(self.pair.generator)
         if isinstance(generator, LocalEnhancer):
             generator.unfreeze()

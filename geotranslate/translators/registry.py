@@ -1,4 +1,4 @@
-"""Registry of the translators, by which `load_model` knows the class of a saved model."""
+"""Registry of translators, which `load_model` uses to find the class of a saved model."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ _REGISTERED: dict[str, type[Translator]] = {}
 
 
 def register(translator: TranslatorT) -> TranslatorT:
-    """Register a class of translators by its name; a decorator."""
+    """Register a translator class by its name; use as a decorator."""
     _REGISTERED[translator.__name__] = translator
     return translator
 
 
 def load_model(path: str | os.PathLike[str]) -> Translator:
-    """Load a saved model of any registered class; nothing in its files is run.
+    """Load a saved model of any registered class; no code from its files is executed.
 
     Args:
         path: Folder that `save` wrote, or the `card.json` in it.
 
     Raises:
-        InvalidInputError: `path` is no path of a folder.
-        ModelFileError: It is missing, damaged, no model of geotranslate or of an unknown class.
+        InvalidInputError: `path` is not the path of a folder.
+        ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has an
+            unknown class.
     """
     name = read_card(path).translator
     if name not in _REGISTERED:

@@ -274,7 +274,7 @@ def translated(inference: Inference, scene: Path, output: Path, **options: Any) 
         known.append(inference.knowing(statistics))
         return known[1]
 
-    apply = Prescan(inference, finish) if inference.looks_first else inference
+    apply = Prescan(inference, finish) if inference.needs_prescan else inference
     options = {"bands_out": 1, "dtype": "float32", "progress": False, **options}
     return translate_raster(scene, output, apply, **options), known[-1]
 

@@ -24,6 +24,12 @@ BESIDE_SUFFIXES = {
 MOST_FOLDERS = 10_000
 """Sub-folders in which chips are looked for."""
 
+MAP_FILE = "map.txt"
+LONGEST_LINE = 2**14
+"""Characters of a line of `map.txt`: systems take no longer paths than half of it."""
+_ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
+_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+)", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -194,14 +200,6 @@ def not_read(files: Sequence[str], place: str = "") -> str:
 def counted(things: Sequence[object], noun: str = "chip") -> str:
     """Return the number of things as sentences say it."""
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-MAP_FILE = "map.txt"
-LONGEST_LINE = 2**14
-"""Characters of a line of `map.txt`: systems take no longer paths than half of it."""
-
-_ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
-_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+)", re.IGNORECASE)
 
 
 def read_map(path: Path) -> list[tuple[str, str]]:

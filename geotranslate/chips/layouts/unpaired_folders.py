@@ -22,6 +22,9 @@ from geotranslate.chips.layouts.directory import Folder, counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import RasterReader
 
+SAMPLE = 3
+"""Pictures of a folder whose size is looked at."""
+
 
 @dataclass(frozen=True)
 class UnpairedFolders(SideFolders):
@@ -106,10 +109,6 @@ def _files(part: Folder | None) -> Sequence[ChipFile]:
         return []
     held = _held(part)
     return [ChipFile(held.path / chip) for chip in held.named_chips().values()]
-
-
-SAMPLE = 3
-"""Pictures of a folder whose size is looked at."""
 
 
 class SideBySidePictures(Layout):

@@ -29,6 +29,8 @@ rounded."""
 SIDES = (256, 64, 16, 4, 1)
 """Sides of blocks, px: only blocks that an outline crosses are divided further."""
 
+Bands = Sequence[int | str]
+
 
 @dataclass(frozen=True, slots=True)
 class Mask:
@@ -87,9 +89,6 @@ def _blocks(
     inside = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
     found = (corners[:, None] + inside).reshape(-1, 2)
     return found[(found < (height, width)).all(axis=1)]
-
-
-Bands = Sequence[int | str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ Colors = tuple[tuple[int, ...], ...]
 """Rows of value, red, green, blue and opacity, 0 to 255, without the opaque black rows with which
 GDAL fills tables."""
 
+NUMBER = whole(-(2**63), 2**64 - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Codes:
@@ -185,7 +187,6 @@ def _color_row(name: str, value: Any) -> tuple[int, ...]:
     return row[0], *several(whole(0, 255))(name, row[1:])
 
 
-NUMBER = whole(-(2**63), 2**64 - 1)
 CLASSES: Fields = {
     "values": several(NUMBER, most=MOST_CLASSES),
     "colours": optional(several(_color_row)),

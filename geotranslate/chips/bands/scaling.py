@@ -34,6 +34,14 @@ BLOCK = 2**16
 SMALLEST_STEP = 1e-300
 """Least distance of two knots: below it, slopes are no longer finite float64."""
 
+SCALING: Fields = {
+    "knots": several(several(real(), 2), 1),
+    "levels": several(real(), 2),
+    "floor": optional(several(real(above=0), 1)),
+    "bounded": Later(truth, True),
+}
+"""Fields of a scaling in JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
@@ -170,15 +178,6 @@ class Scaling:
                     at = (*index, slice(start, start + rows))
                     mapped[at] = function(index[-1], data[at].astype(np.float64))
         return mapped
-
-
-SCALING: Fields = {
-    "knots": several(several(real(), 2), 1),
-    "levels": several(real(), 2),
-    "floor": optional(several(real(above=0), 1)),
-    "bounded": Later(truth, True),
-}
-"""Fields of a scaling in JSON."""
 
 
 def make_scaling(

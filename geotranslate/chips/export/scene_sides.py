@@ -35,6 +35,11 @@ from geotranslate.raster.grid import Grid, align, color_table, warp
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
+ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
+SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+SceneSide: TypeAlias = "RasterSide | VectorSide"
+
 
 @dataclass(frozen=True, eq=False)
 class ExportOptions:
@@ -100,9 +105,6 @@ class ExportOptions:
     def adds_or_replaces(self) -> bool:
         """Whether the folder may already hold chips."""
         return self.overwrite or self.append
-
-
-ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
 
 
 def open_scenes(
@@ -201,10 +203,6 @@ def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
     if len(small) == len(scenes):
         raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
     warn(f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.")
-
-
-SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
-Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +306,6 @@ class VectorSide:
             return np.zeros((1, *size), self.dtype), valid
         burnt = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
         return burnt[None], valid
-
-
-SceneSide: TypeAlias = "RasterSide | VectorSide"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ from geotranslate.raster.grid import Grid
 
 DEGREES = CRS.from_epsg(4326)
 
+AreaLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry"
+EMPTY = "The aoi is empty; give a polygon that holds chips or pixels."
+
 
 def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
     """Return the outlines of grids in one CRS, in which equal ground has equal coordinates.
@@ -128,10 +131,6 @@ class Ground:
     def _found(self, outlines: NDArray[Any], predicate: str, distance: float | None) -> set[int]:
         found = self._tree.query(outlines, predicate=predicate, distance=distance)[1]
         return set(np.unique(found).tolist())
-
-
-AreaLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries | BaseGeometry"
-EMPTY = "The aoi is empty; give a polygon that holds chips or pixels."
 
 
 def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:

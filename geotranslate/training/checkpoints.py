@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training in one safetensors file."""
+"""Checkpoints, which hold the whole state of a training in one safetensors file."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from geotranslate.training.run_folder import opened, whole_file
 
 LAST, BEFORE = "last.safetensors", "previous.safetensors"
 OBJECTIVE = "game."
-"""Prefix of the tensors of the objective's state, as checkpoints have always had it."""
+"""Prefix of the tensors of the objective's state; fixed, so that old checkpoints load."""
 ADAM_STATE = {"step", "exp_avg", "exp_avg_sq"}
-"""Names of Adam's state of a weight."""
+"""Names of Adam's state tensors of a weight."""
 FORMAT = "geotranslate checkpoint 2"
 
 
@@ -52,7 +52,7 @@ class Checkpoint:
 
     Args:
         tensors: Weights and states of optimizer, objective and random generators, by name.
-        facts: JSON values: `epochs` that are done, `card` of the model, `best`, and the rest of the
+        facts: JSON values: finished `epochs`, `card` of the model, `best`, and the rest of the
             states.
     """
 
@@ -65,10 +65,10 @@ class Checkpoint:
 
         Args:
             learn: The learner.
-            epochs: Epochs of this training that are done.
+            epochs: Finished epochs of this training.
             card: Description of the model and its data.
-            best: Row of the history from which on the folder's best model is chosen, and the
-                column.
+            best: First row of the history that counts for the folder's best model, and the
+                monitored column.
         """
         optimizer = learn.opt.opt.state_dict()
         tensors = {f"model.{name}": value for name, value in learn.model.state_dict().items()}
@@ -100,11 +100,11 @@ class Checkpoint:
 
     @property
     def has_average(self) -> bool:
-        """Whether an average of the weights belongs to the networks."""
+        """Whether the networks include an average of the weights."""
         return any(name.startswith("average.") for name in self.weights)
 
     def other_batches(self, learn: Learner) -> list[str]:
-        """Return the arguments by which a learner's batches differ from the training's."""
+        """Return the names of the arguments in which a learner's batches differ."""
         there = self.facts["batches"]
         return [name for name, own in _batches(learn).items() if there.get(name) != own]
 
@@ -112,7 +112,7 @@ class Checkpoint:
         """Restore the state of a learner.
 
         Raises:
-            ModelFileError: The state is that of other networks, or damaged.
+            ModelFileError: The state belongs to other networks or is damaged.
         """
         try:
             compare(learn.model, shapes_of(self.weights))
@@ -132,23 +132,23 @@ class Checkpoint:
         frozen = self.facts["frozen"]
         for name, parameter in _generator_parameters(learn):
             parameter.requires_grad_(name not in frozen)
-        # `ReducedPrecision` makes the scaler when the training begins.
+        # The scaler does not exist yet; `ReducedPrecision` makes it when the training begins.
         learn.scaler_state = self.facts["scaler"]
         draw_first_pair(learn.dls)
         with _damage("its random numbers"):
             set_random_state(learn.dls, self.tensors, self.facts["random"])
 
     def _check_states(self, learn: Learner) -> None:
-        """Refuse a state of the optimizer that does not fit its weights.
+        """Check that the state of the optimizer fits its weights.
 
         Raises:
-            ValueError: It is not.
+            ValueError: It does not fit.
         """
         groups = learn.opt.opt.param_groups
         own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
         if [group["params"] for group in self.facts["groups"]] != own:
             raise ValueError("the optimizer has other weights")
-        # With other switches Adam expects states that are not saved.
+        # Other flags would make Adam expect states that are not saved.
         for group, known in zip(groups, self.facts["groups"], strict=True):
             if missing := sorted(group.keys() - known.keys()):
                 raise ValueError(f"{missing[0]} of its optimizer is missing")
@@ -174,17 +174,17 @@ class Checkpoint:
         return states
 
     def _groups(self) -> list[dict[str, Any]]:
-        # Adam wants its betas as a tuple, which JSON does not have.
+        # Adam requires its betas as a tuple, which JSON lacks.
         return [
             {k: tuple(v) if k == "betas" else v for k, v in group.items()}
             for group in self.facts["groups"]
         ]
 
     def write(self, folder: Path) -> None:
-        """Write it as the last checkpoint of a folder; the one before it stays beside it.
+        """Write the last checkpoint of a folder and keep the previous one beside it.
 
         Raises:
-            RasterFileError: It cannot be written; then the last one stays.
+            RasterFileError: The file cannot be written; the existing checkpoint stays.
         """
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
         with whole_file(folder / LAST) as partial:
@@ -196,9 +196,9 @@ class Checkpoint:
 
     @classmethod
     def newest(cls, folder: Path) -> Checkpoint | None:
-        """Return the last checkpoint of a folder that is whole, None where there is none.
+        """Return the last undamaged checkpoint of a folder, or None without checkpoints.
 
-        Warns where the last one is damaged and the one before it is taken.
+        Warns if the last one is damaged and the previous one is used.
 
         Raises:
             ModelFileError: There are checkpoints but all are damaged.
@@ -230,7 +230,7 @@ class Checkpoint:
 
 
 def facts_in(folder: Path) -> Json | None:
-    """Return the facts of a folder's newest whole checkpoint without its tensors, or None."""
+    """Return the facts of a folder's last undamaged checkpoint, or None; reads no tensors."""
     for file in (folder / LAST, folder / BEFORE):
         with suppress(OSError, SafetensorError, ValueError), opened(file) as content:
             return _facts(content)
@@ -268,7 +268,7 @@ SCALER: Fields = {
     "growth_interval": whole(1, 10**9),
     "_growth_tracker": whole(0, 10**9),
 }
-"""State of torch's scaler of gradients, empty where it is idle."""
+"""State of torch's gradient scaler, empty if it is disabled."""
 
 
 def _scaler(name: str, value: Any) -> Any:
@@ -287,12 +287,12 @@ FACTS: Fields = {
     "random": record({name: several(anything) for name in ("numpy", "python", "order")}),
     "scaler": optional(_scaler),
 }
-"""Check of each JSON value; the card is checked when a model is made of it."""
+"""Check of each JSON value; the card is checked when a model is made from it."""
 
 
 @contextmanager
 def _damage(part: str) -> Iterator[None]:
-    """Raise a `ModelFileError` where a damaged part cannot be restored."""
+    """Raise a `ModelFileError` if a part is damaged."""
     try:
         yield
     except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
@@ -303,10 +303,10 @@ def _damage(part: str) -> Iterator[None]:
 
 
 def _batches(learn: Learner) -> Json:
-    """Return batch size and augmentation by the arguments of `prepare_data`."""
+    """Return batch size and augmentation as arguments of `prepare_data`."""
     augmentation = learn.dls.train.dataset.augmentation
     return {
-        # Two processes can resume the training of one, each with half a batch.
+        # Two processes can resume the training of one process, each with half a batch.
         "batch_size": learn.dls.train.bs * launched(),
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
@@ -319,7 +319,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _generator_parameters(learn: Learner) -> Iterable[tuple[str, Parameter]]:
-    # The discriminator is frozen and thawed within every batch.
+    # The discriminator is frozen and unfrozen in every batch.
     return learn.model.generator.named_parameters()  # type: ignore[no-any-return]
 
 

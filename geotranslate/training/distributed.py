@@ -1,4 +1,4 @@
-"""Training in several processes, each on its share of every batch."""
+"""Training in several processes, each with its share of the pairs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Processes:
             device: Device of this process: GPUs communicate by NCCL, CPUs by Gloo.
 
         Raises:
-            MissingPackageError: There is a launcher, but no Accelerate.
+            MissingPackageError: A launcher is used, but Accelerate is not installed.
             InvalidInputError: The launcher did not number the processes.
         """
         if launched() == 1:
@@ -84,7 +84,7 @@ class Processes:
         )
 
     def agreed(self, done: int) -> int:
-        """Return the number of epochs that are done, the same for all.
+        """Return the number of finished epochs, which must be the same in all processes.
 
         Raises:
             ModelFileError: The processes see different checkpoints.
@@ -99,7 +99,7 @@ class Processes:
 
     @contextmanager
     def led(self, block: AbstractContextManager[object]) -> Iterator[None]:
-        """Enter a context in the first process alone; if that fails, all fail.
+        """Enter a context in the first process only; if that fails, all processes raise its error.
 
         Raises:
             GeotranslateError: The first process could not enter it.
@@ -111,7 +111,7 @@ class Processes:
                     stack.enter_context(block)
                 except GeotranslateError as error:
                     failed = error
-            # Others would wait for the first one, which is gone.
+            # Otherwise the others would wait for the first process forever.
             if failed := self._gathered(failed)[0]:
                 raise failed
             yield
@@ -132,7 +132,7 @@ class Processes:
         """Give each process its share of the training pairs inside the block.
 
         Raises:
-            InvalidInputError: There are too few pairs for one batch each.
+            InvalidInputError: There are too few pairs for one batch per process.
         """
         if self.count == 1:
             yield

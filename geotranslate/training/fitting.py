@@ -1,4 +1,4 @@
-"""Options of `fit`, and the fastai callbacks that they ask for."""
+"""Options of `fit` and the fastai callbacks that implement them."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ PATIENCE = 5
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """Arguments of `Translator.fit`, checked, with the translator's defaults in place of None.
+    """Checked arguments of `Translator.fit`, with the translator's defaults filled in.
 
     Raises:
-        InvalidInputError: An argument is impossible; the sentence names it.
+        InvalidInputError: An argument is invalid; the sentence names it.
     """
 
     epochs: int
     lr: float | Sequence[float]
     schedule: Schedule
     early_stopping: bool | int
-    """Epochs without progress after which to stop; 0 for never."""
+    """Epochs without improvement after which to stop; 0 for never."""
     checkpoint: CheckpointKind
     monitor: str
     precision: TrainingPrecision
@@ -67,7 +67,7 @@ class FitOptions:
 
         Args:
             learn: The learner.
-            columns: Columns of the progress table that `monitor` can be.
+            columns: Columns of the progress table that can be monitored.
 
         Raises:
             InvalidInputError: There is no such column, or there are too many or too few rates.
@@ -105,8 +105,8 @@ class FitOptions:
 
         Args:
             learn: The learner.
-            done: Epochs that an interrupted run did.
-            rows: Rows of the history, the last ones from that run.
+            done: Epochs finished by an interrupted run.
+            rows: Rows of the history, the last `done` of them from that run.
         """
         rates = self.rates(learn)
         found: list[Callback] = [ParamScheduler(rates, self.schedule, done, self.epochs)]
@@ -122,7 +122,7 @@ class FitOptions:
         return found
 
     def is_over(self, done: int, rows: Sequence[dict[str, float]]) -> bool:
-        """Tell whether an interrupted run, the last rows of the history, did all that is asked."""
+        """Tell whether an interrupted run, the last `done` rows, had finished."""
         stops = bool(self.early_stopping) and self._stopping(done, rows).is_over
         return done >= self.epochs or stops
 

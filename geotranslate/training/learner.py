@@ -24,12 +24,11 @@ LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
 
 
 class AdversarialPair(nn.Module):
-    """A generator and its discriminator; called, it is the generator.
+    """A generator and its discriminator; calling it calls the generator.
 
-    So whatever fastai does with a model (predict, validate, hook, save) it does with the
-    generator, while one optimizer with two parameter groups holds both networks. Where there is an
-    average of the generator's weights, that translates outside of training. Either may be made of
-    several networks.
+    So fastai predicts, validates, hooks and saves the generator, while one optimizer with two
+    parameter groups holds both networks. If there is an average of the generator's weights, it is
+    used outside of training. Generator and discriminator may consist of several networks.
     """
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module | None) -> None:
@@ -38,7 +37,7 @@ class AdversarialPair(nn.Module):
         self.discriminator = discriminator
         self.average: AveragedModel | None = None
         self.decay: float | None = None
-        """Share of the average that a step leaves; None where there is no average."""
+        """Decay of the average per step; None without an average."""
 
     @property
     def translating(self) -> nn.Module:
@@ -46,10 +45,10 @@ class AdversarialPair(nn.Module):
         return self.generator if self.average is None else self.average.module
 
     def average_with(self, decay: float | None) -> None:
-        """Average the generator's weights from now on, or go on with the average there is.
+        """Start averaging the generator's weights, or continue with the existing average.
 
         Args:
-            decay: Share of the average that a step leaves; None to drop the average.
+            decay: Decay of the average per step; None to drop the average.
         """
         self.decay = decay
         if decay is None:
@@ -72,10 +71,10 @@ class AdversarialPair(nn.Module):
 class Adam(torch.optim.Adam):
     """torch's fused Adam for weights of any memory format.
 
-    On a CPU torch's fused step walks through the memory of a weight, its gradient and its moments
-    together: where their layouts differ it pairs the wrong numbers without an error, and it copies
-    all four where channels are last. Here they get one layout, and are passed as permuted views
-    that need no copy.
+    On a CPU, torch's fused step assumes that a weight, its gradient and its moments have the same
+    memory layout: otherwise it combines wrong numbers without an error, and it copies all four if
+    they are channels last. Here they get one layout and are passed as permuted views that need no
+    copy.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -86,14 +85,14 @@ class Adam(torch.optim.Adam):
                 if value.shape == weight.shape:
                     state[name] = _laid_like(weight, value)
 
-    # There is no public place between torch's lists and its step. A plain `step` that sets the
+    # There is no public hook between torch's lists and its step. A plain `step` that sets the
     # layout of the gradients alone gives the same weights, but takes 0.14 s in place of 0.06 s for
     # 13.6 million weights with channels last (one core), some 5 % of a training.
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> Any:
         try:
             found = super()._init_group(group, *lists)
         except BaseException:
-            # Where memory ran out between two moments, torch would not begin them anew.
+            # If memory ran out between two moments, torch would not initialize them again.
             for weight in [one for one, state in self.state.items() if "exp_avg_sq" not in state]:
                 del self.state[weight]
             raise
@@ -113,9 +112,9 @@ def _laid_like(weight: Tensor, tensor: Tensor) -> Tensor:
 def make_optimizer(
     parameters: list[list[Tensor]], *, betas: tuple[float, float] = BETAS, **options: Any
 ) -> OptimWrapper:
-    """Return the optimizer of groups of parameters, with the signature of fastai's `opt_func`.
+    """Return the optimizer of parameter groups, with the signature of fastai's `opt_func`.
 
-    fastai's own Adam has other defaults and a Python loop over the parameters.
+    fastai's Adam has other defaults and a Python loop over the parameters.
     """
     return OptimWrapper(parameters, opt=partial(Adam, betas=betas, fused=True), **options)
 
@@ -127,15 +126,15 @@ def make_learner(
     rows: list[dict[str, float]],
     betas: tuple[float, float] = BETAS,
 ) -> Learner:
-    """Return the learner of a pair of networks, whose own loss is the L1.
+    """Return the learner of a pair of networks, with the L1 as its own loss.
 
     Args:
         data: The loaders; None for a model that only translates.
         pair: The networks.
-        callbacks: Callbacks of the objective and of the measures, each with its `columns` of the
+        callbacks: Callbacks of the objective and of the metrics, each with its `columns` of the
             progress table.
-        rows: List that the rows of the table are appended to.
-        betas: How much Adam keeps of its means of gradients and of their squares.
+        rows: List to which the rows of the table are appended.
+        betas: Betas of Adam.
     """
     learn = Learner(
         DataLoaders() if data is None else data,
@@ -147,7 +146,7 @@ def make_learner(
         moms=(betas[0],) * 3,
         metrics=[column for callback in callbacks for column in callback.columns],
         cbs=[*callbacks, History(rows)],
-        # Not beside the chips, which belong to the user.
+        # Not the folder of the chips, which belongs to the user.
         path=Path(),
     )
     learn.recorder.smooth_loss = EpochMean()

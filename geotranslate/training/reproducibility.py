@@ -1,4 +1,4 @@
-"""Random states, modes and other surroundings of a training."""
+"""Random states, memory errors, compilation and cleanup of a training."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ NO_MEMORY = (
 
 
 def draw_first_pair(data: DataLoaders) -> None:
-    """Let fastai draw the pair that it inspects before its first batch.
+    """Make fastai draw the pair that it inspects before its first batch.
 
-    Otherwise a resumed training would draw other numbers than an uninterrupted one.
+    Otherwise a resumed training would draw different random numbers.
     """
     _ = [loader.n_inp for loader in data.loaders]
 
@@ -77,7 +77,7 @@ def fit_context(
 
     Args:
         learn: The learner.
-        callbacks: Callbacks beside its own.
+        callbacks: Callbacks in addition to its own.
         shown: Whether to show a progress bar and the table.
 
     Raises:
@@ -92,7 +92,7 @@ def fit_context(
 
 
 def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
-    """Undo what callbacks undo in `after_fit`, which an error or an interruption skips."""
+    """Clean up what callbacks would in `after_fit`, which errors and interruptions skip."""
     for callback in callbacks:
         if isinstance(callback, ReducedPrecision):
             callback.leave()
@@ -119,7 +119,7 @@ def compiled(network: nn.Module) -> Iterator[None]:
     """Compile a network inside the block.
 
     Raises:
-        TrainingError: torch.compile cannot.
+        TrainingError: torch.compile cannot compile it.
     """
     network.compile()
     try:
@@ -133,14 +133,14 @@ def compiled(network: nn.Module) -> Iterator[None]:
             "needs, on a CPU a C++ compiler, or train without compile=True."
         ) from error
     finally:
-        # Module.compile sets it, and torch has no way to undo that.
+        # Module.compile sets it, and torch has no method to undo that.
         for module in network.modules():
             module._compiled_call_impl = None
 
 
 @contextmanager
 def memory_errors(batch_size: int) -> Iterator[None]:
-    """Raise an `InvalidInputError` where a batch does not fit in memory.
+    """Raise an `InvalidInputError` if a batch does not fit in memory.
 
     Raises:
         InvalidInputError: A batch does not fit.
@@ -167,12 +167,12 @@ def memory_errors(batch_size: int) -> Iterator[None]:
 
 @contextmanager
 def restored(learn: Learner) -> Iterator[None]:
-    """Restore weights, optimizer and objective at the end of the block, and leave no file."""
+    """Restore weights, optimizer and objective after the block, and leave no file behind."""
     weights = copy.deepcopy(learn.model.state_dict())
     optimizer = copy.deepcopy(learn.opt.opt.state_dict()) if learn.opt else None
-    played = [(each, each.state()) for each in objectives_of(learn)]
+    states = [(each, each.state()) for each in objectives_of(learn)]
     path = learn.path
-    # fastai keeps a copy too, in a file under this path.
+    # fastai also saves a copy in a file under this path.
     with TemporaryDirectory() as folder:
         learn.path = Path(folder)
         try:
@@ -180,7 +180,7 @@ def restored(learn: Learner) -> Iterator[None]:
         finally:
             learn.path = path
             learn.model.load_state_dict(weights)
-            for objective, state in played:
+            for objective, state in states:
                 objective.restore(state)
             if optimizer is None:
                 learn.opt = None

@@ -1,4 +1,4 @@
-"""The folder of a training and its files of weights."""
+"""The folder of a training: its lock, and reading and writing of its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geotranslate.networks.weightless import Shapes
 from geotranslate.raster.writing import sole_holder
 
 MOST_HEADER = 2**26
-"""Longest header that is read, bytes."""
+"""Longest header of a safetensors file that is read, bytes."""
 
 LOCK_FILE = ".geotranslate-training.lock"
 DTYPES = {
@@ -32,9 +32,9 @@ def opened(file: Path) -> Any:
     """Open a safetensors file whose header is of a bounded size.
 
     Raises:
-        InvalidInputError: The header is larger, or it is no regular file.
-        SafetensorError: It is damaged.
-        OSError: It cannot be read.
+        InvalidInputError: The header is larger, or it is not a regular file.
+        SafetensorError: The file is damaged.
+        OSError: The file cannot be read.
     """
     if not os.path.isfile(file):
         raise InvalidInputError(f"{file} is no file.")
@@ -63,9 +63,9 @@ def shapes_in(file: Path) -> Shapes:
 
 @contextmanager
 def sole_training(folder: Path) -> Iterator[None]:
-    """Make a folder, and lock it until the block ends or the process dies.
+    """Create a folder, and lock it until the block ends or the process dies.
 
-    On file systems without locks it is not locked.
+    File systems without locks are not locked.
 
     Raises:
         RasterFileError: Another training writes to it, or nothing can be written to it.
@@ -81,10 +81,10 @@ def sole_training(folder: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, unless it exists, and check that it is writable.
+    """Create a folder, unless it exists, and check that it is writable.
 
     Raises:
-        RasterFileError: It is not.
+        RasterFileError: The folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,12 +103,12 @@ def _unwritable(folder: Path, why: object) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside a file, which is replaced when the block ends.
+    """Yield a temporary path beside a file, and replace the file by it when the block ends.
 
-    The name is always the same, so that the next training overwrites what a killed one left.
+    The temporary name is fixed, so that the next training overwrites leftovers of a killed one.
 
     Raises:
-        RasterFileError: It cannot be written; then the file of before stays.
+        RasterFileError: The file cannot be written; an existing one stays.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -124,7 +124,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def tolerate_write_errors(lost: str) -> Iterator[None]:
-    """Warn where a file cannot be written, for example on a full disk; the training continues.
+    """Warn if a file cannot be written, for example on a full disk; the training continues.
 
     Args:
         lost: Consequence, as the end of the sentence.

@@ -1,4 +1,4 @@
-"""The fitted start of a generator, and simple translations to compare with."""
+"""The fitted start of a generator, and baselines to compare a model with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CONSTANT, START = "constant", "start"
 """Names of the baselines: the training median of every band, and the generator's start."""
 
 PIXELS = 400_000
-"""Most pixels of the sample."""
+"""Most pixels in the sample."""
 CHIPS = 1000
-"""Most chips that they are drawn from."""
+"""Most chips from which the sample is drawn."""
 PASSES, BATCH = 60, 4096
 RATE, BETAS = 2e-3, (0.9, 0.99)
 
@@ -32,11 +32,11 @@ RATE, BETAS = 2e-3, (0.9, 0.99)
 def baseline_errors(
     batches: Iterable[tuple[Tensor, Tensor]], target: Side, generator: nn.Module | None
 ) -> dict[str, float]:
-    """Return the mean absolute errors of a constant and of a generator's start, in target units.
+    """Return the mean absolute errors of the baselines, in target units.
 
     Args:
         batches: Sources and targets in -1..1.
-        target: What is known of the target; without a median there is no constant.
+        target: Description of the target; without a median there is no constant.
         generator: The generator, whose start is measured if it has one.
     """
     start = None if generator is None else start_of(generator)
@@ -56,14 +56,14 @@ def baseline_errors(
 
 
 def start_of(generator: nn.Module) -> PixelNetwork | None:
-    """Return the start that a generator adds to, None where it has none."""
+    """Return the start of a generator, or None."""
     inner = generator.network if isinstance(generator, OneHot) else generator
     start = getattr(inner, "start", None)
     return start if isinstance(start, PixelNetwork) else None
 
 
 def seen_by(generator: nn.Module, source: Tensor) -> Tensor:
-    """Return the input bands of a generator's network: one for each class, or the source."""
+    """Return the input of a generator's network: one-hot classes, or the source itself."""
     return generator.bands(source, torch.float32) if isinstance(generator, OneHot) else source
 
 
@@ -75,14 +75,14 @@ def _median(target: Side) -> Tensor | None:
 
 
 def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:
-    """Fit the start of a generator by the L1 over a sample of valid training pixels.
+    """Fit the start of a generator with the L1 over a sample of valid training pixels.
 
-    The same data and seed give the same start, whatever the machine draws besides.
+    The same data and seed give the same start, independent of torch's global random state.
 
     Args:
-        generator: The generator; without a start nothing is done.
+        generator: The generator; without a start, nothing happens.
         data: Loaders of pairs.
-        seed: Seed of the sample, of the first weights and of the batches.
+        seed: Seed of the sample, the initial weights and the batches.
         progress: Whether to show a bar.
     """
     start = start_of(generator)
@@ -131,9 +131,9 @@ def _fit(
     *,
     progress: bool,
 ) -> None:
-    # The layers give deviations of the target from its median, so that one learning rate suits all
-    # data; the last one then takes them on. Features stay as they are: brought to one deviation,
-    # faint textures weigh as much as values, and the error elsewhere was 1 to 2 % higher.
+    # The layers are fitted to standardized targets, so that one learning rate suits all data; the
+    # last layer then includes the standardization. Features are not standardized: faint textures
+    # would weigh as much as values, and validation errors were 1 to 2% higher.
     low, median, high = (targets.quantile(q, 0) for q in (0.005, 0.5, 0.995))
     size = (targets.clamp(low, high) - median).abs().mean(0).clamp(min=1e-6)
     layers = [layer for layer in start.layers if isinstance(layer, nn.Linear)]
@@ -153,7 +153,7 @@ def _fit(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    # Gradients that are left would make the training's own optimizer step once more.
+    # With gradients left, the optimizer of the training would step these weights too.
     optimizer.zero_grad()
     start.requires_grad_(False)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""fastai callbacks that train, measure, log and save."""
+"""fastai callbacks of a training: GAN steps, schedules, metrics, logs and checkpoints."""
 
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import DECAY, EMACallback, averaged, moving

@@ -1,4 +1,4 @@
-"""Warnings and errors of trainings that go wrong."""
+"""Warnings and errors about trainings that fail or diverge."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ BETTER = {
     "constant": "a constant, the median of the training targets",
     "start": "its start, which looks at single pixels and their blurred neighbors",
 }
-"""Simpler translations that a model should be better than, the worst first."""
+"""Baselines that a model should be better than, the worst first."""
 
 ENOUGH = 10
-"""Epochs before which a model need not be better than what is simpler."""
+"""Epochs after which a model should be better than the baselines."""
 
 CHECK_EVERY = 50
-"""Batches between checks of the loss; a check of each would make a GPU wait."""
+"""Batches between checks of the loss; checking each batch would stall a GPU."""
 
 
 class Diagnostics(Callback):
-    """Warn when a training goes wrong, and end it when losses or weights are not finite.
+    """Warn if a training fails, and end it if losses or weights are not finite.
 
-    fastai's `TerminateOnNaNCallback` looks at every loss but at no weight, and ends in silence.
+    fastai's `TerminateOnNaNCallback` checks every loss but no weights, and gives no reason.
 
     Args:
         rows: Rows of the history.
-        baselines: Mean absolute errors of simpler translations of the validation pairs.
+        baselines: Mean absolute errors of baselines on the validation pairs.
     """
 
     order = 62
@@ -84,7 +84,7 @@ class Diagnostics(Callback):
                 "train anew with label_smoothing=0.1 or less weight of the adversarial loss.",
             )
         ratios = [row.get("std_ratio", 1.0) for row in rows]
-        # A network that has hardly begun gives one color too, but less so with every epoch.
+        # An untrained network returns nearly one color too, but the ratio grows with every epoch.
         grows = ratios == sorted(set(ratios))
         if not grows and all(ratio < 0.01 for ratio in ratios):
             self._warn(
@@ -95,7 +95,7 @@ class Diagnostics(Callback):
             )
 
     def after_fit(self) -> None:
-        """Compare the best row with the simpler translations."""
+        """Compare the best row with the baselines."""
         errors = [row["mae"] for row in self.rows if not math.isnan(row.get("mae", math.nan))]
         if self.error is not None or len(self.rows) < ENOUGH or not errors:
             return

@@ -17,22 +17,22 @@ EVERY = 8
 
 
 def averaged(generator: nn.Module, decay: float) -> AveragedModel:
-    """Return an exponential moving average of a generator, statistics of its norms included.
+    """Return an exponential moving average of a generator, including running statistics.
 
     Args:
         generator: The network.
         decay: Share of the average that a step keeps, below 1. After n steps it is at most
-            `(1 + n) / (10 + n)`, so that the random first weights are forgotten soon.
+            `(1 + n) / (10 + n)`, so that the random initial weights are soon forgotten.
     """
     return AveragedModel(generator, multi_avg_fn=moving(decay), use_buffers=True)
 
 
 def moving(decay: float, steps: int = 1) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return the function by which `AveragedModel` updates an average for so many steps at once."""
+    """Return the update function of an `AveragedModel`, for a number of steps at once."""
 
     @torch.no_grad()
     def update(average: Tensors, current: Tensors, seen: Tensor | int) -> None:
-        # They come sorted by dtype; whole numbers count batches and have no mean.
+        # Tensors are grouped by dtype; integers count batches and are not averaged.
         if not average[0].is_floating_point():
             torch._foreach_copy_(average, current)
             return
@@ -75,5 +75,5 @@ class EMACallback(Callback):
         steps, self._steps = self._steps, 0
         self.average.multi_avg_fn = moving(self.decay, steps)
         self.average.update_parameters(self.generator)
-        # It has counted one.
+        # `update_parameters` has counted one step.
         self.average.n_averaged += steps - 1

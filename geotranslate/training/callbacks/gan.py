@@ -17,14 +17,13 @@ from geotranslate.training.objectives import Objective
 
 
 class EpochAccumulation(GradientAccumulation):
-    """fastai's accumulation of gradients, which ends with the epoch.
+    """fastai's gradient accumulation, but with a step at the end of every epoch.
 
-    The last batches of an epoch make a step by the mean of their own gradients, also where they
-    are fewer: what was carried into the next epoch would be in no checkpoint, and an epoch of too
-    few batches would train nothing.
+    The last step of an epoch may have fewer batches. Gradients carried into the next epoch would be
+    missing in checkpoints, and an epoch of too few batches would train nothing.
 
     Args:
-        batches: Batches whose gradients make one step.
+        batches: Number of batches per step.
     """
 
     def __init__(self, batches: int) -> None:
@@ -32,7 +31,7 @@ class EpochAccumulation(GradientAccumulation):
         self.batches = batches
 
     def before_batch(self) -> None:
-        """Count, at the first batch of a step, the pairs that it will be made of."""
+        """At the first batch of a step, compute the number of its pairs."""
         if self.count == 0:
             left = self.n_iter - self.iter
             self.n_acc = min(self.batches, left) * find_bs(self.yb)
@@ -41,19 +40,18 @@ class EpochAccumulation(GradientAccumulation):
 class GANCallback(Callback):
     """Step the discriminator, then add the adversarial loss to the generator's.
 
-    A batch takes one generator forward. After it the discriminator takes its step on half the sum
-    of its losses on real and fake; then the generator takes its own against the updated
-    discriminator, in fastai's usual way. One optimizer serves both because a network without
-    gradients is not stepped: the generator has none yet, the discriminator none any more.
+    The generator runs forward once per batch. Then the discriminator is stepped with half the sum
+    of its losses on real and fake images; then the generator with the updated discriminator, as
+    usual in fastai. One optimizer is enough because a network without gradients is not stepped:
+    the generator has none yet, and the discriminator none any more.
 
-    With fastai's `GradientAccumulation` both take their steps at the last of the batches that it
-    accumulates; in the ones before it the generator's loss is by the discriminator of the last
-    step.
+    With fastai's `GradientAccumulation`, both are stepped at the last accumulated batch; in the
+    batches before, the generator's loss uses the discriminator of the previous step.
 
     Args:
-        discriminator: Network that tells real from translated images.
+        discriminator: Network that discriminates real and translated images.
         objective: The losses of both networks.
-        begin: Share of a training, 0 to 1, before which the discriminator is idle and the
+        begin: Share of the training, 0 to 1, after which the discriminator is used; before, the
             generator minimizes the reconstruction losses alone.
     """
 
@@ -83,7 +81,7 @@ class GANCallback(Callback):
         return float(mean)
 
     def before_fit(self) -> None:
-        """Start without gradients, which an interrupted run may have left."""
+        """Remove gradients that an interrupted run may have left."""
         cbs = self.learn.cbs
         self.accumulation = next((cb for cb in cbs if isinstance(cb, GradientAccumulation)), None)
         found = (cb for cb in cbs if isinstance(cb, Synchronization))
@@ -92,16 +90,16 @@ class GANCallback(Callback):
             self.opt.zero_grad()
 
     def before_train(self) -> None:
-        """Forget the losses of the epoch before."""
+        """Reset the losses of the previous epoch."""
         self.losses = {name: [] for name in self.losses}
 
     @property
     def is_idle(self) -> bool:
-        """Whether the discriminator does not train yet."""
+        """Whether the discriminator is not used yet."""
         return float(getattr(self.learn, "share_done", 1.0)) < self.begin
 
     def after_pred(self) -> None:
-        """Take the discriminator's step."""
+        """Step the discriminator, or accumulate its gradients."""
         if self.is_idle:
             return
         self.discriminator.requires_grad_(True)
@@ -129,18 +127,18 @@ class GANCallback(Callback):
         self.learn.loss = self.learn.loss_grad.clone()
 
     def after_fit(self) -> None:
-        """Leave the discriminator trainable, as it was found."""
+        """Make the discriminator trainable again."""
         self.discriminator.requires_grad_(True)
         self._synchronization = None
 
     @property
     def _scale(self) -> float:
-        """Factor of float16 gradients, by the scaler of the generator's step."""
+        """Factor of float16 gradients, from the learner's gradient scaler."""
         scaler = getattr(self.learn, "scaler", None)
         return float(scaler.get_scale()) if scaler is not None and scaler.is_enabled() else 1.0
 
     def _step(self) -> None:
-        """Step the discriminator, but not with gradients that float16 could not hold."""
+        """Step the discriminator, unless float16 gradients have overflowed."""
         if self._synchronization is not None:
             self._synchronization.average_gradients(self.discriminator)
         if (scale := self._scale) != 1:
@@ -153,12 +151,12 @@ class GANCallback(Callback):
         self.opt.zero_grad()
 
     def _accumulate(self, loss: Tensor, accumulation: GradientAccumulation) -> None:
-        """Add to the discriminator's gradients and step it when the generator will be stepped."""
+        """Accumulate the discriminator's gradients; step it together with the generator."""
         given = find_bs(self.yb)
         (loss * given / accumulation.n_acc).backward()
         if accumulation.count + given < accumulation.n_acc:
             return
-        # The step must not move the generator, which has gradients of the batches before.
+        # The step must not change the generator, which has gradients of previous batches.
         own = {id(parameter) for parameter in self.discriminator.parameters()}
         others = [one for group in self.opt.param_lists for one in group if id(one) not in own]
         kept = [parameter.grad for parameter in others]

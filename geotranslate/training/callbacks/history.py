@@ -17,10 +17,10 @@ from geotranslate.errors import InvalidInputError, MissingPackageError
 from geotranslate.training.run_folder import tolerate_write_errors, whole_file
 
 RISING = ("psnr", "ssim", "ms_ssim", "r2", "accuracy", "f1", "iou")
-"""Measures of which more is better."""
+"""Metrics for which higher is better."""
 
 NEITHER = ("std_ratio",)
-"""Columns of which neither more nor less is better."""
+"""Columns for which neither higher nor lower is better."""
 
 
 class EpochMean(AvgLoss):
@@ -57,10 +57,10 @@ class History(Callback):
 
 
 class StartRow(Callback):
-    """Show the measures of a generator's start as the first row of the progress table.
+    """Show the metrics of a generator's start as the first row of the progress table.
 
     Args:
-        row: The measures by the names of their columns.
+        row: The metrics by column name.
     """
 
     # After fastai's ProgressCallback (50 and more), which shows the names of the columns.
@@ -93,7 +93,7 @@ def best_row(monitor: str, rows: Sequence[dict[str, float]]) -> int:
 
 
 def check_monitor(monitor: str, columns: Sequence[str]) -> None:
-    """Refuse a column that the table does not have.
+    """Raise an error if the table does not have a column.
 
     Raises:
         InvalidInputError: There is no such column; the sentence lists them.
@@ -125,7 +125,7 @@ class CSVLogger(progress.CSVLogger):
         """Leave the file as it is until the first epoch is done."""
 
     def after_epoch(self) -> None:
-        """Write the table anew, so that it is right after an interruption as well."""
+        """Rewrite the whole table, so that it is also right after an interruption."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with tolerate_write_errors("model.history has all rows"), whole_file(self.fname) as partial:
             with partial.open("w", newline="", encoding="utf-8") as file:
@@ -142,9 +142,9 @@ class SampleImages(Callback):
     """Draw source, translation and target of the same validation pairs every few epochs.
 
     Args:
-        draw: Returns the figure.
+        draw: Function that returns the figure.
         folder: Folder of the pictures, which are named by epoch.
-        every: Epochs between them.
+        every: Epochs between pictures.
         rows: Rows of the history, one for each epoch.
     """
 

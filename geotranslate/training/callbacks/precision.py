@@ -1,4 +1,4 @@
-"""Mixed precision on any device."""
+"""Mixed precision training on any device."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TrainingPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 
 
 def training_precision(precision: TrainingPrecision, device: torch.device) -> TrainingPrecision:
-    """Return the precision to train in, "auto" as the fastest that the device multiplies.
+    """Return the precision of a training; "auto" is the fastest that the hardware supports.
 
-    That is bfloat16 on CPUs with AVX512-BF16 or AMX and on GPUs from 2020 on, float16 with a
+    It is bfloat16 on CPUs with AVX512-BF16 or AMX and on GPUs from 2020 on, float16 with a
     gradient scaler on older GPUs, else float32.
 
     Raises:
@@ -45,7 +45,7 @@ class ReducedPrecision(MixedPrecision):
         self._dtype, self._device = getattr(torch, precision), device.type
 
     def before_fit(self) -> None:
-        """Make the scaler, idle in bfloat16, which has the range of float32."""
+        """Make the scaler, disabled for bfloat16, which has the range of float32."""
         self.autocast = torch.autocast(self._device, self._dtype)
         scaled = self._dtype == torch.float16
         self.learn.scaler, self.scales = torch.amp.GradScaler(self._device, enabled=scaled), L()
@@ -63,7 +63,7 @@ class ReducedPrecision(MixedPrecision):
         self.leave()
 
     def after_batch(self) -> None:
-        """End the autocast, also where the batch was canceled before its loss."""
+        """End the autocast, even if the batch was canceled before its loss."""
         self.leave()
 
     def leave(self) -> None:

@@ -15,17 +15,18 @@ Schedule = Literal["constant", "linear_decay", "cosine", "one_cycle"]
 WARM_UP = 0.02
 """Share of a cosine schedule in which the rate rises."""
 RISE = 0.25
-"""Share of a cycle in which the rate rises, from `FIRST` times its peak; it ends at `LAST`."""
+"""Share of a `one_cycle` schedule in which the rate rises."""
 FIRST, LAST = 1 / 25, 1e-5
+"""First rate of a rising schedule and last rate of `one_cycle`, as factors of the peak."""
 
 
 def rate_at(schedule: Schedule, share: float) -> float:
     """Return the factor of the learning rate when a share, 0 to 1, of the training is done.
 
-    `linear_decay` holds the rate for one half and brings it to 0 in the other (Isola et al.
-    2017); `cosine` rises for a fiftieth of the training and falls to 0 by a cosine (Loshchilov and
-    Hutter 2017, arXiv:1608.03983); `one_cycle` rises and falls by
-    cosines (Smith 2018, arXiv:1803.09820).
+    `linear_decay` is constant in the first half and falls linearly to 0 in the second (Isola et al.
+    2017); `cosine` rises for a fiftieth of the training and falls to 0 along a cosine (Loshchilov
+    and Hutter 2017, arXiv:1608.03983); `one_cycle` rises and falls along cosines (Smith 2018,
+    arXiv:1803.09820).
 
     Raises:
         InvalidInputError: There is no such schedule.
@@ -56,7 +57,7 @@ class ParamScheduler(fastai_schedule.ParamScheduler):
     Args:
         rates: Learning rate of each parameter group.
         schedule: Schedule of the rates.
-        done: Epochs that an interrupted run did.
+        done: Epochs finished by an interrupted run.
         total: Epochs of the whole training.
     """
 
@@ -66,7 +67,7 @@ class ParamScheduler(fastai_schedule.ParamScheduler):
         self.done, self.total = done, total
 
     def before_batch(self) -> None:
-        """Set the rates by the share of the whole training, where fastai takes that of one run."""
+        """Set the rates by the share of the whole training, not only of this run."""
         epochs = self.done + self.learn.epoch + self.iter / len(self.dl)
         self.learn.share_done = epochs / self.total
         self._update_val(self.learn.share_done)

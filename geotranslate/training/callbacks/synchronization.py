@@ -15,24 +15,24 @@ from torch import Tensor, distributed, nn
 from geotranslate.training.objectives import objectives_of
 
 BUCKET = 2**23
-"""Values of a message; one message for each parameter would be mostly waiting."""
+"""Values per message; one message per parameter would mostly wait."""
 
 
 class Synchronization(Callback):
     """Keep the networks of all processes the same.
 
-    They start from the first one's weights and step by the mean of all gradients, those of the
-    discriminator too, which `GANCallback` averages here; so they stay the same without a wrapper.
-    Batch normalization uses each process's own batch; its running statistics become the mean of
-    all at the end of an epoch.
+    They start from the weights of the first process and step with averaged gradients, including the
+    discriminator's, which `GANCallback` averages by this callback; no wrapper is needed. Batch
+    normalization uses each process's own batch; its running statistics are averaged at the end of
+    an epoch.
 
     Args:
         rank: Number of this process, from 0.
         count: Number of processes.
     """
 
-    # After GradientAccumulation (6), which puts steps off, and before MixedPrecision (10), so that
-    # what float16 cannot hold in one process is seen in all, and before GradientClip (11).
+    # After GradientAccumulation (6), which postpones steps, and before MixedPrecision (10), so that
+    # all processes see an overflow of float16, and before GradientClip (11).
     order = 8
 
     def __init__(self, rank: int, count: int) -> None:
@@ -43,7 +43,7 @@ class Synchronization(Callback):
         self._take_state()
 
     def after_fit(self) -> None:
-        """Take them again: whatever machines compute differently, all have one model."""
+        """Take them again, in case the machines have computed slightly different weights."""
         self._take_state()
 
     def _take_state(self) -> None:
@@ -51,11 +51,11 @@ class Synchronization(Callback):
         _in_buckets(state, lambda values: distributed.broadcast(values, 0))
 
     def before_epoch(self) -> None:
-        """Take the first one's order of the pairs, and seed each process differently.
+        """Take the first process's order of the pairs, and seed each process differently.
 
         The seeds follow from the random state of the first process, which a checkpoint holds, so
-        that a resumed training draws the same numbers. For the same reason all take the first
-        one's image pools.
+        that a resumed training draws the same numbers. For the same reason all use the image pools
+        of the first process.
         """
         seed = zlib.crc32(torch.get_rng_state().numpy().tobytes())
         objectives = objectives_of(self.learn)
@@ -76,7 +76,7 @@ class Synchronization(Callback):
         self.average_gradients(self.learn.model)
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Replace gradients, where there are any, by their means over all processes."""
+        """Replace existing gradients by their means over all processes."""
         self.average([one.grad for one in network.parameters() if one.grad is not None])
 
     def after_train(self) -> None:
@@ -94,7 +94,7 @@ class Synchronization(Callback):
 
 
 class SynchronizedHistory(Callback):
-    """Give every process the first one's rows of measures, so that all decide alike.
+    """Copy the history of the first process to all, so that all decide alike.
 
     Args:
         rows: Rows of the history.
@@ -115,7 +115,7 @@ class SynchronizedHistory(Callback):
 
 @torch.no_grad()
 def _in_buckets(tensors: list[Tensor], send: Callable[[Tensor], Any]) -> None:
-    """Change tensors in place by `send`, which gets many of them concatenated."""
+    """Change tensors in place by `send`, which gets them concatenated in large buckets."""
     for bucket in _buckets(tensors):
         flat = torch.cat([one.reshape(-1) for one in bucket])
         send(flat)

@@ -19,9 +19,9 @@ CheckpointKind = bool | Literal["all"] | int
 
 
 class EarlyStoppingCallback(tracker.EarlyStoppingCallback):
-    """fastai's early stopping over the rows of the history, those of an interrupted run included.
+    """fastai's early stopping over the rows of the history, including an interrupted run.
 
-    fastai's own counts the epochs of one run, and takes a column without a value for a bad epoch.
+    fastai's own counts the epochs of one run, and counts a missing value as a bad epoch.
 
     Args:
         rows: Rows of the history.
@@ -30,7 +30,7 @@ class EarlyStoppingCallback(tracker.EarlyStoppingCallback):
         patience: Epochs to wait.
     """
 
-    # After all that is written: the last epoch's checkpoint, model, picture and log are kept too.
+    # After all files of the last epoch are written: checkpoint, model, picture and log.
     order = 100
 
     def __init__(
@@ -42,9 +42,9 @@ class EarlyStoppingCallback(tracker.EarlyStoppingCallback):
 
     @property
     def is_over(self) -> bool:
-        """Whether the last row is so many epochs after the best one.
+        """Whether the last row is at least `patience` epochs after the best one.
 
-        Rows before the first value do not count: an idle discriminator has none.
+        Rows before the first value do not count; they come from an idle discriminator.
         """
         mine = self.rows[self.first :]
         values = [row.get(self.monitor, math.nan) for row in mine]
@@ -63,20 +63,20 @@ class EarlyStoppingCallback(tracker.EarlyStoppingCallback):
 
 
 class SaveModelCallback(tracker.SaveModelCallback):
-    """Save the state of the training after every epoch, the best model, and others if asked for.
+    """Save the state of the training after every epoch, the best model, and others on request.
 
-    fastai's own pickles the weights alone, loads the best ones when the training ends, and forgets
+    fastai's own pickles only the weights, loads the best ones when the training ends, and forgets
     the best value of an interrupted run.
 
     Args:
-        write_state: Writes the state after so many epochs of this training.
-        save_model: Saves the model into a folder.
+        write_state: Function that writes the state after a number of epochs of this training.
+        save_model: Function that saves the model in a folder.
         folder: Folder of checkpoints and models.
-        kind: True for state and best model, "all" for every epoch's model as well, a number for
-            that of every so many epochs.
+        kind: True for state and best model; "all" also for the model of every epoch, a number n
+            for the model of every n-th epoch.
         rows: Rows of the history.
         first: Position of this training's first row.
-        best: Position of the row from which on the best model is chosen, and the column.
+        best: Position of the first row that counts for the best model, and the monitored column.
         begin: Whether to write the state before the first epoch too.
     """
 
@@ -100,12 +100,12 @@ class SaveModelCallback(tracker.SaveModelCallback):
         self.best_from = best[0]
 
     def before_fit(self) -> None:
-        """Write the state that an interruption in the first epoch comes back to."""
+        """Write the initial state, for an interruption in the first epoch."""
         if self.begin:
             self._write(0)
 
     def after_epoch(self) -> None:
-        """Save models, then the state, which says that its models are there."""
+        """Save models, then the state, so that a saved state implies saved models."""
         done = len(self.rows) - self.first
         every = 1 if self.kind == "all" else 0 if self.kind is True else int(self.kind)
         rows = self.rows[self.best_from :]
@@ -116,7 +116,7 @@ class SaveModelCallback(tracker.SaveModelCallback):
         self._write(done)
 
     def after_fit(self) -> None:
-        """Keep the last weights."""
+        """Keep the last weights, where fastai loads the best ones."""
 
     def _save(self, name: str) -> None:
         with tolerate_write_errors("the model before it stays"):

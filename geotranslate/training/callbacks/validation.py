@@ -1,4 +1,4 @@
-"""Measures of the validation chips after every epoch."""
+"""Metrics of the validation chips after every epoch."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class ValidationMetrics(Callback):
     def columns(self) -> list[ValueMetric]:
         """Columns of the progress table: `valid_l1`, `ValidationMeasures` and `std_ratio`.
 
-        `std_ratio` is the standard deviation of the translations over that of the targets: near 0
-        where the generator returns a constant.
+        `std_ratio` is the standard deviation of the translations divided by the targets'; near 0 if
+        the generator returns a constant.
         """
         names = epoch_metrics(self.side)
         return [
@@ -75,7 +75,7 @@ class ValidationMetrics(Callback):
         self._found = self._measures.results()
 
     def _l1(self) -> float:
-        # Over all valid pixels: fastai's own mean is one of the batches' means.
+        # Over all valid pixels; fastai would average the means of the batches.
         count = float(self._moments[1, 0])
         return self._absolute / count if count else math.nan
 
@@ -95,7 +95,7 @@ class CycleValidation(Callback):
 
     Args:
         fill: `(bands, 1, 1)`: values that replace invalid target pixels, in -1..1.
-        paired: Whether validation chips are pairs, by whose L1 is `valid_loss` then.
+        paired: Whether validation chips are pairs; otherwise the cycle loss is `valid_loss`.
     """
 
     run_train = False

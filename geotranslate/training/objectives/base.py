@@ -1,4 +1,4 @@
-"""Objectives of a training and their losses."""
+"""Base class of objectives, and the losses of which they consist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GanMode = Literal["vanilla", "lsgan", "hinge"]
 
 
 def fill_invalid(target: Tensor, prediction: Tensor) -> Tensor:
-    """Return the target with the prediction, as a constant, where the target is NaN.
+    """Return the target with NaN replaced by the prediction, without gradients.
 
     Target and prediction agree there, so neither a loss nor a discriminator learns from it.
     """
@@ -53,7 +53,7 @@ def discriminator_loss(
 
 
 def generator_loss(logits: Tensor, *, mode: GanMode = "vanilla") -> Tensor:
-    """Return the generator's adversarial loss by a discriminator's logits of translations.
+    """Return the generator's adversarial loss for a discriminator's logits of translations.
 
     It is the discriminator's loss on real images, never smoothed; in "hinge" it is `-mean(logits)`.
     """
@@ -97,7 +97,7 @@ class Objective(ABC):
 
     @abstractmethod
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
-        """Take a batch and the generator's translation of its sources.
+        """Store a batch and the generator's translation of its sources.
 
         Args:
             source: `(n, bands, rows, cols)` in -1..1.

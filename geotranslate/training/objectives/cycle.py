@@ -15,11 +15,11 @@ SIDES = ("source", "target")
 
 
 class ImagePool:
-    """Replace half of the translations of a batch by those of former batches.
+    """Pool of former translations, which replace half of the translations of a batch.
 
-    It keeps a discriminator from forgetting the translations before the last ones (Shrivastava et
-    al. 2017, section 2.3). Until the pool is full it keeps and returns every image; then each new
-    image is, with even chances, returned itself or exchanged for a stored one.
+    It keeps a discriminator from forgetting earlier translations (Shrivastava et al. 2017, section
+    2.3). Until the pool is full, it stores and returns every image; then each new image is either
+    returned or exchanged for a stored one, with equal probability.
 
     Args:
         size: Number of images to store; 0 returns all images unchanged.
@@ -59,7 +59,7 @@ class CycleObjective(Objective):
         fill: `(bands, 1, 1)`: values that replace invalid target pixels, in -1..1.
         lambda_cycle: Weight of the cycle loss.
         lambda_identity: Weight of the identity loss as a share of `lambda_cycle`; 0 leaves it out.
-        pool_size: Former translations that each discriminator sees again.
+        pool_size: Number of former translations kept for each discriminator.
         gan_mode: Adversarial loss, see `discriminator_loss`.
         label_smoothing: Amount by which the discriminators' label of real images is below 1.
     """
@@ -88,7 +88,7 @@ class CycleObjective(Objective):
         self.generator_terms = ("g_gan", "g_cycle", *(["g_identity"] if lambda_identity else []))
 
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
-        """Take a batch, whose source and target need not show the same place."""
+        """Store a batch, whose source and target need not show the same place."""
         self.given = target
         self.real = {"source": source, "target": filled(target, self.fill)}
         back = self.generators.back(self.real["target"])

@@ -1,4 +1,4 @@
-"""Objective of paired translation with a discriminator that sees source and target together."""
+"""Objective of paired translation, with a discriminator of pairs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PairedObjective(Objective):
         self.generator_terms = ("g_gan", "g_l1", *(["g_features"] if lambda_features else []))
 
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
-        """Take a batch; invalid target pixels are replaced by the translation's."""
+        """Store a batch, with invalid target pixels replaced by the translation."""
         self.source, self.translation = source, translation
         self.real = fill_invalid(target, translation)
 
@@ -66,7 +66,7 @@ class PairedObjective(Objective):
         return found
 
     def reconstruction_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Return the L1 with the weight that it has beside the adversarial loss."""
+        """Return the L1 with the same weight as with the adversarial loss, or 1 if that is 0."""
         return {"g_l1": (self.lambda_l1 or 1.0, loss)}
 
     def generator_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:

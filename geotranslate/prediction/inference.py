@@ -33,6 +33,7 @@ from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
 
 Precision = Literal["float32", "bfloat16", "auto"]
+Tta: TypeAlias = "bool | Literal['std']"
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -322,9 +323,6 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
             if isinstance(module, nn.GroupNorm | ChannelNorm):
                 module.to(torch.bfloat16)
     return copied
-
-
-Tta: TypeAlias = "bool | Literal['std']"
 
 
 class TileFunction(Protocol):

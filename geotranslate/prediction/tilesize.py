@@ -25,6 +25,17 @@ TileSize: TypeAlias = "int | Literal['auto']"
 LARGEST_BATCH = 65_536
 """Most tiles at once."""
 
+HALOS = (8, 6, 5)
+"""Candidate tile sizes, in halos. With 8, about 1.8 times as many pixels are computed as are kept;
+with 5, the least for which "auto" crops, 2.8 times."""
+
+CHIPS = (4, 2, 1)
+"""Candidate tile sizes, in chips, if no cropped tile fits in memory; larger tiles are better."""
+
+COPIES = 4
+"""Peak memory of a network, in outputs of its largest layer (measured: 2.5 to 4.3 for U-Nets and
+ResNets)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
@@ -99,18 +110,6 @@ class PredictOptions:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-
-HALOS = (8, 6, 5)
-"""Candidate tile sizes, in halos. With 8, about 1.8 times as many pixels are computed as are kept;
-with 5, the least for which "auto" crops, 2.8 times."""
-
-CHIPS = (4, 2, 1)
-"""Candidate tile sizes, in chips, if no cropped tile fits in memory; larger tiles are better."""
-
-COPIES = 4
-"""Peak memory of a network, in outputs of its largest layer (measured: 2.5 to 4.3 for U-Nets and
-ResNets)."""
 
 
 def fitting_tile(

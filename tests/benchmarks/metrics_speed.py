@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def seconds(call: Callable[[], None], repeats: int = 10) -> float:
-    """Return the least time of several calls."""
+    """Return the shortest time of several calls."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

@@ -32,7 +32,7 @@ SOURCE_YEAR, TARGET_YEAR = "2019", "2017"
 
 
 class Stop(Callback):
-    """End a training after so much time, and let the rates fall to 0 until then."""
+    """Callback that ends a training after a time, and decreases the rates to 0 until then."""
 
     order = 100
 
@@ -45,7 +45,7 @@ class Stop(Callback):
         self.opt.set_hyper("lr", 2e-4 * max(min(1.0, 2 * (1 - share)), 0.0))
 
     def after_batch(self) -> None:
-        """Look at the clock."""
+        """Check the clock."""
         if self.training and time.perf_counter() - self.began > self.seconds:
             raise CancelFitException
 
@@ -71,7 +71,7 @@ def half(naip: Path, out: Path, year: str, name: str) -> Path:
 
 
 def error(truth: Path, found: Path | None) -> float:
-    """Return the mean absolute error of false colors; of the source itself without a raster."""
+    """Return the mean absolute error of false colors, or of the source itself without a raster."""
     with rasterio.open(truth) as scene:
         wanted = scene.read(FALSE_COLORS).astype(float)
         source = scene.read(COLORS).astype(float)

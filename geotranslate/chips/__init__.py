@@ -1,1 +1,1 @@
-"""Chips on disk: export, find, check, measure and divide them, without torch."""
+"""Training chips on disk: export, discovery, checks, statistics and splits, without torch."""

@@ -1,4 +1,4 @@
-"""Make the data card of chips, and warn of targets that a translator cannot reproduce."""
+"""The data card of training chips, and warnings about targets that cannot be reproduced."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_card(
     seed: int,
     paired: bool,
 ) -> DataCard:
-    """Return the data card of chips, which a model keeps.
+    """Make the data card of chips, which a model keeps.
 
     Args:
         chips: The chips.
@@ -48,7 +48,7 @@ def make_card(
     source = describe("source", chips.sources, splits[0].train, scalings[0], classes[0])
     target = describe("target", chips.targets, splits[1].train, scalings[1], classes[1])
     warn_of_target(target, scalings[1], [chips.targets[i] for i in splits[1].train])
-    # Of a pair either chip may be the one that knows where it lies.
+    # Either chip of a pair may be the georeferenced one.
     here, there = chips.grids
     return DataCard(
         source=source,
@@ -86,8 +86,8 @@ def describe(
 
     Args:
         name: "source" or "target".
-        chips: All chips of the side, which tell whether its values are classes.
-        training: Positions of those to train on, which alone give means and scaling.
+        chips: All chips of the side, which decide whether its values are classes.
+        training: Positions of the training chips, which alone decide means and scaling.
         scaling: Kind of scaling.
         classes: Whether the values are classes; None to find out.
 
@@ -123,8 +123,9 @@ def _extent(total: Statistics) -> tuple[tuple[float, float], ...] | None:
 
 
 def _nodata(name: str, chips: Sequence[Chip]) -> float | None:
-    """Return the first nodata value there is."""
-    # As text, because NaN is not equal to itself. Chips without any may have a mask instead.
+    """Return the first nodata value, or None."""
+    # Compared as text, because NaN is not equal to itself. Chips without a nodata value may have a
+    # mask.
     values = {f"{chip.nodata:.9g}": chip.nodata for chip in chips if chip.nodata is not None}
     if len(values) > 1:
         warn(
@@ -160,9 +161,9 @@ def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip])
     Args:
         target: The side.
         scaling: Kind of its scaling.
-        training: Its chips that are trained on.
+        training: Its training chips.
     """
-    # Between two classes there is no third one that a mixture could be taken for.
+    # With two classes, a mixture cannot be mistaken for a third one.
     if target.classes is not None and len(target.classes.values) not in (1, 2):
         warn(
             f"The target's values are taken for {target.classes.count}, which a translator mixes "

@@ -1,4 +1,4 @@
-"""Chips and what of them is hidden from training."""
+"""Chips, and masks of their pixels that are hidden from training."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
 
 EDGE = 1e-6
-"""Share of a pixel's side that may lie in an area without notice, as coordinates are rounded."""
+"""Share of a pixel's side by which areas may overlap a pixel unnoticed, as coordinates are
+rounded."""
 SIDES = (256, 64, 16, 4, 1)
-"""Of the blocks that are looked at, px: only blocks that an area cuts are looked into."""
+"""Sides of blocks, px: only blocks that an outline crosses are divided further."""
+
+Bands = Sequence[int | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Pixels `(rows, cols)` that are hidden, compressed: most chips have none or a rectangle."""
+    """Hidden pixels `(rows, cols)`, compressed: most chips have none or a rectangle."""
 
     height: int
     width: int
@@ -39,27 +42,27 @@ class Mask:
 
     @classmethod
     def of(cls, hidden: NDArray[np.bool_]) -> Mask:
-        """Keep which pixels are hidden."""
+        """Return the compressed mask of hidden pixels."""
         return cls(
             hidden.shape[0], hidden.shape[1], zlib.compress(np.packbits(hidden).tobytes(), 1)
         )
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """Which pixels are hidden, `(rows, cols)`."""
+        """Array `(rows, cols)` that is True for hidden pixels."""
         bits = np.frombuffer(zlib.decompress(self.packed), np.uint8)
         flat = np.unpackbits(bits, count=self.height * self.width)
         return flat.reshape(self.height, self.width).astype(bool)
 
 
 def covered(area: BaseGeometry, height: int, width: int) -> NDArray[np.bool_]:
-    """Return which pixels share ground with an area.
+    """Return the pixels `(rows, cols)` that share ground with an area.
 
-    GDAL's rasterization with `all_touched` is not used: it leaves out pixels that an area reaches
-    into by less than a hundredth, and takes or leaves those that it touches along an edge.
+    GDAL's rasterization with `all_touched` is not used: it omits pixels that an area covers by less
+    than a hundredth, and is inconsistent for pixels that the area only touches along an edge.
 
     Args:
-        area: In columns and rows of pixels, from the upper left corner.
+        area: Shape in columns and rows of pixels, from the upper left corner.
         height: Rows.
         width: Columns.
     """
@@ -81,27 +84,24 @@ def covered(area: BaseGeometry, height: int, width: int) -> NDArray[np.bool_]:
 def _blocks(
     corners: NDArray[np.int64], side: int, finer: int, height: int, width: int
 ) -> NDArray[np.int64]:
-    """Return the upper left corners `(n, 2)` of the finer blocks in blocks of a side."""
+    """Return the upper left corners `(n, 2)` of the smaller blocks within blocks."""
     steps = np.arange(0, side, finer)
     inside = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
     found = (corners[:, None] + inside).reshape(-1, 2)
     return found[(found < (height, width)).all(axis=1)]
 
 
-Bands = Sequence[int | str]
-
-
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A chip and its facts, which are known after it was read once."""
+    """A chip and its facts, collected when it is first read."""
 
     place: ChipPlace
     files: tuple[str, ...]
-    """Files that it was read from."""
+    """Files from which it was read."""
     indexes: tuple[int, ...]
-    """Bands that are used, by number from 1."""
+    """Bands in use, by number from 1."""
     file_bands: int
-    """Bands that the file has, alpha aside."""
+    """Number of bands in the file, without alpha."""
     grid: Grid
     dtype: str
     nodata: float | None
@@ -111,16 +111,16 @@ class Chip:
     statistics: Statistics
     valid_share: float
     digest: str
-    """Fingerprint of the pixels, equal for chips with equal ones."""
+    """Fingerprint of the pixels, the same for chips with equal pixels."""
     mask: Mask | None = None
-    """Pixels that are invalid for training, as they show ground of validation."""
+    """Pixels that are hidden from training, as they show validation ground."""
 
     @classmethod
     def of(cls, place: ChipPlace, bands: Bands | None = None) -> Chip:
-        """Read a chip whole.
+        """Read a whole chip and collect its facts.
 
         Raises:
-            RasterFileError: It cannot be read; the sentence names it.
+            RasterFileError: It cannot be read; the message names it.
             InvalidInputError: It does not have the bands.
         """
         with _opened(place, bands) as (file, source, extent):
@@ -144,32 +144,32 @@ class Chip:
             )
 
     def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
-        """Return its values `(bands, rows, cols)` in their own dtype, and their validity."""
+        """Return values `(bands, rows, cols)` in their own dtype, and validity `(rows, cols)`."""
         with _opened(self.place, self.indexes) as (_, source, extent):
             data, valid = source.read(extent, dtype=None)
         return data, valid if self.mask is None else valid & ~self.mask.hidden
 
     def masked(self, mask: Mask) -> Chip:
-        """Return the chip without the pixels that a mask hides, which its statistics leave out.
+        """Return the chip with a mask that hides pixels, also from its statistics.
 
-        What else is known of it stays, the share of valid pixels too.
+        Its other facts do not change, not even its share of valid pixels.
         """
         chip = replace(self, mask=mask)
         return replace(chip, statistics=Statistics.of(*chip.read()))
 
     @property
     def path(self) -> Path:
-        """The file that it is in."""
+        """The file that holds it."""
         return Path(self.place.path)
 
     @property
     def bands(self) -> int:
-        """Number of bands that are used."""
+        """Number of bands in use."""
         return len(self.indexes)
 
     @property
     def size(self) -> str:
-        """Its size as users write it."""
+        """Its size, in words for messages."""
         return f"{self.grid.width} x {self.grid.height}"
 
 
@@ -177,7 +177,7 @@ class Chip:
 def _opened(
     place: ChipPlace, bands: Bands | None
 ) -> Iterator[tuple[RasterReader, RasterReader, Window]]:
-    """Open what a chip is in; yield the file, it as it is laid, and the chip's window of that."""
+    """Yield the open file of a chip, its view on the chip's grid, and the chip's window."""
     with RasterReader(place.path, bands) as file:
         if isinstance(place, RasterWindow):
             with align(file.dataset, place.grid, place.resampling) as aligned:

@@ -1,4 +1,4 @@
-"""Chip sets, the chips of one side, and the checks that they share with pair sets."""
+"""Chip sets, which hold the chips of one side, and checks shared with pair sets."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.grid import Grid
 
 PROGRESS_FROM = 300
-"""Chips or pairs from which reading them takes long enough for a progress bar."""
+"""Number of chips or pairs from which a progress bar is shown."""
 
 
 class Member(ABC):
-    """A chip or a pair, as a set holds it."""
+    """Member of a set: a chip or a pair."""
 
     __slots__ = ()
     name: str
@@ -44,17 +44,17 @@ class Member(ABC):
 
     @property
     def grid(self) -> Grid:
-        """The grid of the chip that says best where it lies."""
+        """Grid of the chip with the best georeference; of equally good ones, the source's."""
         return _best([chip.grid for chip in self.chips])
 
     @property
     def target_grid(self) -> Grid:
-        """The same, but of two that are as good the one of the target."""
+        """Grid of the chip with the best georeference; of equally good ones, the target's."""
         return _best([chip.grid for chip in self.chips[::-1]])
 
     @property
     def valid_share(self) -> float:
-        """Share of valid pixels of the chip that has fewest."""
+        """Smallest share of valid pixels of its chips."""
         return min(chip.valid_share for chip in self.chips)
 
     def valid(self) -> NDArray[np.bool_]:
@@ -65,7 +65,7 @@ class Member(ABC):
 
 
 def _best(grids: Sequence[Grid]) -> Grid:
-    """Return the first grid with a CRS, else the first with a transform, else the first."""
+    """Return the first grid with a CRS, else the first with a transform, else the first one."""
     georeferenced = [grid for grid in grids if grid.crs is not None]
     placed = [grid for grid in grids if grid.transform != Affine.identity()]
     return (georeferenced or placed or list(grids))[0]
@@ -88,16 +88,16 @@ class NamedChip(Member):
 
 @dataclass(frozen=True)
 class MemberSet(ABC):
-    """Chips, or pairs of them, that are divided into training and validation."""
+    """Chips or pairs that are divided into training and validation."""
 
     path: Path | str
-    """The folder; of rasters the raster as it was given, which may be a URL."""
+    """The folder, or for rasters the path or URL as it was given."""
     layout: str
-    """Name of the layout; of two rasters also whether the target is warped."""
+    """Name of the layout; for two rasters also whether the target is warped."""
     side: str
     """`source` or `target`, or empty for pairs."""
     left_out: tuple[str, ...]
-    """A line for each thing that is not used, and why."""
+    """A line for each file or chip that is not used, with the reason."""
 
     @property
     @abstractmethod
@@ -106,7 +106,7 @@ class MemberSet(ABC):
 
     @property
     def noun(self) -> str:
-        """The word for one of them: pair, source chip or target chip."""
+        """Word for a member: pair, source chip or target chip."""
         return f"{self.side} chip" if self.side else "pair"
 
 
@@ -144,12 +144,12 @@ class ChipSet(MemberSet):
             side: `source` or `target`.
             read: Function that reads the facts of a chip.
             bands: Bands to use, by number from 1 or by name.
-            min_valid: Least share of valid pixels of a chip.
+            min_valid: Smallest share of valid pixels of a chip.
 
         Raises:
             RasterFileError: A chip cannot be read.
-            InvalidInputError: No chip has valid pixels, or bands or dtype of one differ from the
-                others.
+            InvalidInputError: No chip has valid pixels, or a chip differs from the others in bands
+                or dtype.
         """
 
         def look(number: int) -> NamedChip:
@@ -165,7 +165,7 @@ class ChipSet(MemberSet):
         return cls(listed.path, layout, side, tuple(left_out), tuple(kept))
 
     def masked(self, masks: Mapping[int, Mask]) -> ChipSet:
-        """Return the set without the pixels that masks hide, by the positions of the chips."""
+        """Return the set with masks, by the positions of the chips, hiding some pixels."""
         chips = masked(self.chips, masks)
         named = (replace(member, chip=chip) for member, chip in zip(self.named, chips, strict=True))
         return replace(self, named=tuple(named))
@@ -175,7 +175,7 @@ SomeMember = TypeVar("SomeMember", bound=Member)
 
 
 def looked_into(look: Callable[[int], SomeMember], count: int, noun: str) -> list[SomeMember]:
-    """Look into all members in parallel, with a progress bar where there are many."""
+    """Read all members in parallel, with a progress bar if there are many."""
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
         # In threads no one else can.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -185,7 +185,7 @@ def looked_into(look: Callable[[int], SomeMember], count: int, noun: str) -> lis
 
 
 def usable(members: Sequence[SomeMember], min_valid: float) -> tuple[list[SomeMember], list[str]]:
-    """Return the members with enough valid pixels, each once, and lines about the others."""
+    """Return the members with enough valid pixels, each once, and a line for each other one."""
     enough = [member for member in members if member.valid_share >= min_valid]
     few = len(members) - len(enough)
     lines = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
@@ -198,7 +198,7 @@ def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[st
     kept: list[SomeMember] = []
     known: dict[tuple[Any, ...], str] = {}
     for member in members:
-        # Equal pixels on other ground, of open water for example, are another member.
+        # Members with equal pixels on different ground, such as open water, are kept.
         ground = (member.grid.crs, member.grid.transform)
         pixels = (*(chip.digest for chip in member.chips), *ground)
         if not all(chip.statistics.count for chip in member.chips):
@@ -213,10 +213,10 @@ def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[st
 
 
 def check_alike(chips: Sequence[Chip]) -> None:
-    """Refuse chips of one side that differ from most in bands, their names or dtype.
+    """Refuse chips of one side that differ from most others in bands, band names or dtype.
 
     Raises:
-        InvalidInputError: One does; the sentence names it.
+        InvalidInputError: A chip differs; the message names it.
     """
     _refuse_odd(chips, "bands", lambda chip: chip.bands)
     _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
@@ -235,7 +235,7 @@ def _refuse_odd(chips: Sequence[Chip], what: str, value: Callable[[Chip], Any]) 
 
 
 def masked(chips: Sequence[Chip], masks: Mapping[int, Mask]) -> list[Chip]:
-    """Return chips without the pixels that masks hide, by their positions."""
+    """Return chips with the masks, given by position, hiding some of their pixels."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         hidden = threads.map(lambda i: chips[i].masked(masks[i]), masks)
         found = dict(zip(masks, hidden, strict=True))
@@ -243,12 +243,12 @@ def masked(chips: Sequence[Chip], masks: Mapping[int, Mask]) -> list[Chip]:
 
 
 def warn_of_left_out(used: str, path: Path | str, left_out: Sequence[str]) -> None:
-    """Warn of chips and files that are not used, if there are some.
+    """Warn of chips and files that are not used, if there are any.
 
     Args:
-        used: The members that are used, as sentences say it.
-        path: Where they are from.
-        left_out: A line for each thing that is not used.
+        used: The members that are used, in words.
+        path: Folder or raster that they are from.
+        left_out: A line for each file or chip that is not used.
     """
     if left_out:
         shown = "; ".join(left_out[:5])

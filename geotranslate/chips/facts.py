@@ -1,4 +1,4 @@
-"""The cache of the facts of chips, so that a folder is read through once."""
+"""Cache of the facts of chips, so that every chip is examined only once."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ VERSION = 4
 BESIDE = (".aux.xml", ".msk", "w")
 
 ReadChip: TypeAlias = Callable[[ChipPlace, Bands | None], Chip]
-"""From a place and the bands to use to the facts of a chip."""
+"""Function from a place and the bands to use to a chip with its facts."""
 
 
 @contextmanager
 def remembered(folder: Path | None) -> Iterator[ReadChip]:
-    """Yield a function that reads the facts of chips, from the cache of a folder if there is one.
+    """Yield a function that reads the facts of chips, from a folder's cache if possible.
 
     Args:
-        folder: The chip folder, whose cache is saved in the end; None for windows of rasters,
-            which are not remembered.
+        folder: The chip folder, whose cache is saved at the end; None for windows of rasters, which
+            are not cached.
     """
     if folder is None:
         yield Chip.of
@@ -48,10 +48,10 @@ def remembered(folder: Path | None) -> Iterator[ReadChip]:
 
 
 class FactsCache:
-    """Facts of the chips of a folder, in a hidden file in it.
+    """Cache of the facts of a folder's chips, in a hidden file in the folder.
 
-    A chip's facts hold as long as its file has the size and the time of change that it had. In a
-    folder that cannot be written nothing is remembered.
+    A chip's facts are valid while the size and modification time of its files do not change.
+    Nothing is cached in a folder that cannot be written.
 
     Args:
         folder: The chip folder.
@@ -68,15 +68,15 @@ class FactsCache:
                     key: facts for key, facts in values["chips"].items() if _whole(facts)
                 }
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # None yet, damaged, or written by another version: it is made anew.
+            # Missing, damaged, or written by another version: it is made anew.
             pass
 
     def _read(self) -> str:
-        # A pipe of this name might never end.
+        # Reading a named pipe might block forever.
         return self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
 
     def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
-        """Return a chip's facts, from the cache where its file has not changed."""
+        """Return a chip's facts, from the cache if its files have not changed."""
         if isinstance(place, RasterWindow):
             return Chip.of(place, bands)
         key = self._key(place, bands)
@@ -90,12 +90,12 @@ class FactsCache:
         return chip
 
     def save(self) -> None:
-        """Write the facts that were asked for, atomically."""
+        """Write the requested facts atomically."""
         if self._fresh == self._facts or (self._path.exists() and not self._path.is_file()):
             return
         partial = self._path.with_name(f"{CACHE_FILE}.{uuid.uuid4().hex[:8]}")
         content = {"version": VERSION, "chips": self._facts | self._fresh}
-        # Without the file the chips are looked at again, no more.
+        # Without the file, chips are only examined again.
         with suppress(OSError), replaced_when_whole(self._path, partial):
             partial.write_text(json.dumps(content), encoding="utf-8")
 
@@ -110,16 +110,16 @@ def _check(facts: Json) -> int:
 
 
 def _whole(facts: Any) -> bool:
-    """Tell whether a chip's facts are as they were written."""
+    """Tell whether a chip's cached facts are intact."""
     if not isinstance(facts, dict):
         return False
     return facts.get("check") == _check({k: v for k, v in facts.items() if k != "check"})
 
 
 def _mark(path: Path, files: Iterable[str]) -> list[list[int] | None]:
-    """Return size and time of change of all files that a chip's facts can come from.
+    """Return size and modification time of all files that a chip's facts can depend on.
 
-    These are those that it was read from, and those beside it that GDAL would look for.
+    These are the files that it was read from, and sidecar files that GDAL would look for.
     """
     name = os.fspath(path)
     stem, suffix = os.path.splitext(name)
@@ -158,7 +158,7 @@ def _chip_to_json(chip: Chip) -> Json:
 
 
 def _shortest(crs: CRS) -> str:
-    """Return the code of a CRS where it is exactly that one, else its WKT."""
+    """Return the code of a CRS if it defines the same CRS exactly, else its WKT."""
     code = ":".join(crs.to_authority() or ())
     return code if code and CRS.from_user_input(code) == crs else str(crs.to_wkt())
 

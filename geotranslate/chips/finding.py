@@ -1,4 +1,4 @@
-"""Find the chips that the arguments of `prepare_data` mean."""
+"""Discovery of the chips that the arguments of `prepare_data` describe."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from geotranslate.raster.reader import band_choice
 
 PathLike = str | os.PathLike[str]
 WINDOW = 256
-"""Side of the windows of two rasters where none is given, px."""
+"""Default side of the windows of two rasters, px."""
 MOST_PIXELS = 2**31 - 1
-"""On a side of the largest raster that GDAL knows."""
+"""Largest width or height of a raster in GDAL."""
 
 
 @dataclass(frozen=True)
 class ChipOptions:
-    """Options of `prepare_data` that say which chips to use.
+    """Options of `prepare_data` that choose the chips.
 
     Args:
-        paired: Whether chips are pairs; None to go by the layout.
+        paired: Whether chips are pairs; None to follow the layout.
         chip_size: Side of the tensors, px, and of the windows of two rasters; None for the chips'
             own, or 256 for rasters.
         stride: Step from window to window of two rasters, px; `chip_size` by default.
@@ -35,7 +35,7 @@ class ChipOptions:
         direction: "AtoB", or "BtoA" to translate from target to source.
 
     Raises:
-        InvalidInputError: One is impossible.
+        InvalidInputError: An option is invalid.
     """
 
     paired: bool | None = None
@@ -60,7 +60,7 @@ class ChipOptions:
 
     @property
     def swapped(self) -> bool:
-        """Whether the target is the source and the source the target."""
+        """Whether source and target are swapped."""
         return self.direction == "BtoA"
 
 
@@ -69,17 +69,17 @@ def find_chips(
 ) -> FoundChips:
     """Return the chips of a folder, of several, or of two rasters.
 
-    They are two sets where the layout is an unpaired one, or where two rasters are not paired.
+    The result is two sets for unpaired layouts and for two rasters that are not paired.
 
     Args:
         path: The folder, a list of folders, or the raster to translate from.
         target: The raster to translate to.
-        options: Which of their chips to use.
+        options: Choice of their chips.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
-        InvalidInputError: There are no chips, they do not fit each other, or an argument is
-            impossible.
+        InvalidInputError: There are no chips, they do not match each other, or an argument is
+            invalid.
         GridMismatchError: The two sides of pairs lie on different ground.
     """
     if not isinstance(path, str | os.PathLike | list | tuple):
@@ -134,21 +134,21 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
 
 
 def _chosen(bands: Bands | None) -> Bands | None:
-    """Return bands as a list, all as None."""
+    """Return bands as a list, or None for all."""
     return None if bands is None else band_choice(bands)
 
 
 def side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None) -> int:
-    """Return the side of the tensors of chips, px.
+    """Return the side of the tensors made from chips, px.
 
     Args:
         chips: The chips.
-        wanted: Side that the user wants; None for the side of the chips, the smaller one where
-            the squares of one side are smaller than those of the other.
+        wanted: Side that the user wants; None for the side of the chips, the smaller one if source
+            and target chips differ.
         resize_to: Side that chips are resampled to first, px.
 
     Raises:
-        InvalidInputError: The chips are smaller, or they differ in size.
+        InvalidInputError: The chips are smaller than `wanted`, or differ in size.
     """
     sides = [
         {(chip.grid.height, chip.grid.width) for chip in side}

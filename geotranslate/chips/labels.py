@@ -1,4 +1,4 @@
-"""The labels of chips: training, validation or test."""
+"""Labels of chips: training, validation or test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LABELS = {
     **{"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST},
     **{"val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION},
 }
-"""Meanings of labels, in any case and with blanks around them."""
+"""Meanings of labels; case and surrounding blanks do not matter."""
 
 
 def known_label(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""The chips that a training set is made of: a pair set, or a chip set for each side."""
+"""Chips of a training set: a pair set, or a chip set for each side."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Pair(Member):
 
 @dataclass(frozen=True)
 class PairSet(MemberSet):
-    """The pairs that can be trained on."""
+    """The pairs that can be used for training."""
 
     pairs: tuple[Pair, ...]
 
@@ -58,7 +58,7 @@ class PairSet(MemberSet):
 
     @property
     def divided(self) -> tuple[PairSet, ...]:
-        """The sets that are divided into training and validation, each for itself: this one."""
+        """Sets that are divided separately into training and validation: only this one."""
         return (self,)
 
     @cached_property
@@ -73,15 +73,14 @@ class PairSet(MemberSet):
 
     @property
     def grids(self) -> tuple[Grid, Grid | None]:
-        """The grid of the first pair, and no other one for its target."""
+        """Grid of the first pair, and None, as its target has no other grid."""
         return self.pairs[0].grid, None
 
     @classmethod
     def of(cls, listing: Listing, bands: BandChoice = (None, None)) -> PairSet:
         """Open and check the pairs of a listing.
 
-        Pairs without a valid pixel and those that are there already under another name are left
-        out with a warning.
+        Pairs without a valid pixel and duplicates of other pairs are left out with a warning.
 
         Args:
             listing: The listing.
@@ -115,22 +114,22 @@ class PairSet(MemberSet):
         return found
 
     def masked(self, masks: Mapping[int, Mask]) -> PairSet:
-        """Return the set without the pixels of targets that masks hide, by their positions."""
+        """Return the set with masks, by the positions of the pairs, hiding pixels of targets."""
         targets = masked(self.targets, masks)
         pairs = (replace(pair, target=t) for pair, t in zip(self.pairs, targets, strict=True))
         return replace(self, pairs=tuple(pairs))
 
     def names(self, positions: Sequence[Sequence[int]]) -> tuple[str, ...]:
-        """Return the names of pairs by their positions, which are equal for both sides."""
+        """Return the names of pairs by their positions, which are the same on both sides."""
         return tuple(self.pairs[i].name for i in positions[0])
 
 
 @dataclass(frozen=True)
 class UnpairedSets:
-    """The chip sets of two sides, and a line for each thing left out."""
+    """The chip sets of two sides without pairs."""
 
     path: Path | str
-    """The folder; of two rasters the source as it was given, which may be a URL."""
+    """The folder, or for two rasters the path or URL of the source as it was given."""
     layout: str
     """Name of the layout."""
     source: ChipSet
@@ -139,12 +138,12 @@ class UnpairedSets:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """No pairs."""
+        """Empty, as there are no pairs."""
         return ()
 
     @property
     def divided(self) -> tuple[ChipSet, ...]:
-        """The sets that are divided into training and validation, each for itself."""
+        """Sets that are divided separately into training and validation."""
         return self.source, self.target
 
     @property
@@ -159,24 +158,23 @@ class UnpairedSets:
 
     @property
     def grids(self) -> tuple[Grid, Grid | None]:
-        """The grids of the first source chip and the first target chip."""
+        """Grids of the first source chip and of the first target chip."""
         return self.sources[0].grid, self.targets[0].grid
 
     @classmethod
     def of(cls, listing: Listing, bands: BandChoice = (None, None)) -> UnpairedSets:
         """Open and check every chip of a listing without pairs.
 
-        Chips without a valid pixel and those that are there already under another name are left
-        out with a warning.
+        Chips without a valid pixel and duplicates of other chips are left out with a warning.
 
         Args:
-            listing: The listing, which has sides.
+            listing: The listing of two sides.
             bands: Bands of source and target, by number from 1 or by name.
 
         Raises:
             RasterFileError: A chip cannot be read.
-            InvalidInputError: A side has no valid pixel, or a chip's bands or dtype differ from
-                the others of its side.
+            InvalidInputError: A side has no valid pixel, or a chip differs from the others of its
+                side in bands or dtype.
         """
         assert listing.sides is not None
         left, right = listing.sides
@@ -192,11 +190,11 @@ class UnpairedSets:
         return cls(listing.path, listing.layout, source, target, left_out)
 
     def masked(self, masks: Mapping[int, Mask]) -> UnpairedSets:
-        """Return the sets without the pixels of targets that masks hide, by their positions."""
+        """Return the sets with masks, by the positions of target chips, hiding their pixels."""
         return replace(self, target=self.target.masked(masks))
 
     def names(self, positions: Sequence[Sequence[int]]) -> tuple[str, ...]:
-        """Return the names of source chips and target chips by the positions of either."""
+        """Return the names of chips, given the positions of source chips and of target chips."""
         sides = ((SOURCE_PREFIX, self.source), (TARGET_PREFIX, self.target))
         return tuple(
             prefix + side.members[i].name
@@ -206,7 +204,7 @@ class UnpairedSets:
 
 
 FoundChips: TypeAlias = PairSet | UnpairedSets
-"""The chips that a training set is made of, with one interface."""
+"""Chips of a training set; both kinds have the same interface."""
 
 
 def check_pair(pair: Pair) -> None:
@@ -230,7 +228,7 @@ def check_pair(pair: Pair) -> None:
             "pictures without georeference, or a folder with images/ and images2/, or cut chips "
             "from two rasters with export_chips."
         )
-    # Half a pixel: chips that were cut by another program may differ by its rounding.
+    # Half a pixel: chips cut by another program may differ by rounding.
     if georeferenced and not source.grid.matches(target.grid, tolerance=0.5):
         raise GridMismatchError(
             f"The chips of pair {pair.name} lie on different ground: {source.path} and "

@@ -17,14 +17,14 @@ from geotranslate.tables import Summary
 
 
 def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
-    """Describe chips, and what is trained on.
+    """Describe chips, and the ones used for training and validation.
 
     Args:
         chips: The chips that were found.
         card: Their data card.
         splits: Split of the source chips and split of the target chips, equal for pairs.
     """
-    # Two rasters are two paths.
+    # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
     lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout)]
     for part, split in zip(chips.divided, splits, strict=False):
@@ -51,7 +51,7 @@ def _parts(split: Split) -> str:
 
 
 def _ground(chips: MemberSet, split: Split) -> list[tuple[str, str]]:
-    """Return a line about the ground that chips cover, if they are georeferenced."""
+    """Return lines about the ground that chips cover, if they are georeferenced."""
     outlines = ground_of(chips)
     return [] if outlines is None else [("ground", str(GroundShares.of(split, outlines)))]
 
@@ -69,7 +69,7 @@ def _place(chips: MemberSet, card: DataCard) -> list[tuple[str, str]]:
 
 def _side(side: Side, chips: Sequence[Chip]) -> str:
     pixels = sum(chip.grid.height * chip.grid.width for chip in chips)
-    # Statistics are without what masks hide, which is no nodata.
+    # Statistics omit pixels hidden by masks, which are not nodata.
     valid = sum(chip.valid_share * chip.grid.height * chip.grid.width for chip in chips)
     gaps = max(0.0, 1 - valid / pixels)
     names = ", ".join(name for name in side.band_names if name)
@@ -95,7 +95,7 @@ def _pixel(grid: Grid) -> str:
 
 
 def _counted(values: Iterable[str]) -> str:
-    """Return the different values, with their counts where there are several."""
+    """Return the different values, with counts if there are several."""
     counts = Counter(values)
     if len(counts) == 1:
         return next(iter(counts))

@@ -1,4 +1,4 @@
-"""Loaders of scaled, augmented tensors from chips on disk: fastai's data side."""
+"""fastai DataLoaders of scaled, augmented tensors from chips on disk."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Options of the data, and the augmentation of pairs."""
+"""Options of `prepare_data`, and the augmentation of training pairs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ from geotranslate.schema import Fields, optional, real, whole
 
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
+MOST_SIDE = 2**14
+"""Largest side of resampled chips, px; one band of such a chip has 1 GiB."""
+MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
+"""Largest batch, and most processes that read chips."""
+MOST_SEED = 2**63 - 1
+"""Largest seed that torch takes."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """Random changes of training pairs.
 
     Args:
-        turns: Whether both chips are flipped and turned by quarters.
+        turns: Whether chips are flipped and rotated by multiples of 90 degrees.
         jitter: Largest change of the source's brightness and contrast, as a share of its range;
             the target is never changed.
-        transform: Function of the user's from scaled source and target `(bands, rows, cols)`.
+        transform: User's function of scaled source and target `(bands, rows, cols)`.
     """
 
     turns: bool = True
@@ -38,7 +45,7 @@ class Augmentation:
     def __call__(
         self, source: Tensor, target: Tensor, *, alike: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Change a source and a target at random, flipped and turned alike or each for itself."""
+        """Augment a source and a target; if `alike`, both are flipped and rotated the same way."""
         if self.turns:
             symmetry = int(torch.randint(8, ()))
             source = turn(source, symmetry)
@@ -49,10 +56,10 @@ class Augmentation:
         return (source, target) if self.transform is None else self._transformed(source, target)
 
     def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a pair after the user's function.
+        """Apply the user's function to a pair.
 
         Raises:
-            InvalidInputError: The function returns anything but two tensors of the same shapes.
+            InvalidInputError: The function does not return two float tensors of the same shapes.
         """
         assert self.transform is not None
         given, found = (source, target), self.transform(source, target)
@@ -69,7 +76,7 @@ class Augmentation:
 
 
 def _shown(value: object) -> str:
-    """Return a value's type, or dtypes and shapes of tensors, for an error."""
+    """Return a value's type, or the dtypes and shapes of tensors, for an error message."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     if isinstance(value, tuple | list) and 0 < len(value) <= 4:
@@ -78,29 +85,21 @@ def _shown(value: object) -> str:
 
 
 def turn(image: Tensor, symmetry: int) -> Tensor:
-    """Return one of the eight flips and quarter turns of `(..., rows, cols)`; 0 is the identity."""
-    # numpy: for so little work torch's threads wait for each other longer than they work.
+    """Return `(..., rows, cols)` in one of its eight orientations; 0 is the identity."""
+    # In numpy, because for so little work torch's threads mostly wait for each other.
     turned = np.rot90(image.numpy(), symmetry % 4, (-2, -1))
     flipped = turned[..., ::-1] if symmetry >= 4 else turned
     return torch.from_numpy(np.ascontiguousarray(flipped))
 
 
-MOST_SIDE = 2**14
-"""Side of resampled chips, px: one band of a chip is then 1 GiB."""
-MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
-"""Pairs of a batch, and processes that read chips."""
-MOST_SEED = 2**63 - 1
-"""Largest seed that torch takes."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Keywords of `prepare_data`, which documents them.
+    """Checked keywords of `prepare_data`, which documents them.
 
-    Options that depend on the chips are checked with the chips.
+    Options that depend on the chips are checked when the chips are opened.
 
     Raises:
-        InvalidInputError: An option is impossible; the sentence names it.
+        InvalidInputError: An option is invalid; the sentence names it.
     """
 
     chips: ChipOptions
@@ -154,4 +153,4 @@ CHECKS: Fields = {
     "memory_mb": real(least=0),
     "num_workers": optional(whole(0, MOST_WORKERS)),
 }
-"""Check of each option that depends neither on the chips nor on the split."""
+"""Check of each option that belongs neither to the chips nor to the split."""

@@ -1,4 +1,4 @@
-"""Datasets of paired and unpaired chips: read once, cropped, scaled and augmented."""
+"""Datasets of paired and unpaired chips, which are cropped, scaled and augmented."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 CROPS_TRIED = 32
+"""Random crops of a chip that are tried for one with enough valid pixels."""
 
 
 class ChipCache:
-    """Cache of decoded chips, up to a budget.
+    """Cache of decoded chips.
 
     Args:
-        budget: Bytes.
+        budget: Largest size, bytes.
     """
 
     def __init__(self, budget: int) -> None:
@@ -35,7 +36,7 @@ class ChipCache:
         self._known: dict[tuple[str, int], Pixels] = {}
 
     def read(self, side: str, number: int, chip: Chip) -> Pixels:
-        """Return the pixels of a chip of a side, decoded at most once while there is room."""
+        """Return the pixels of a chip of a side, from the cache if they fitted in it."""
         known = self._known.get((side, number))
         if known is not None:
             return known
@@ -51,15 +52,15 @@ class ChipDataset:
     """Base of the datasets of pairs and of unpaired chips.
 
     Args:
-        chips: All of them, of both sides.
-        card: Scalings, means and size.
+        chips: All chips of both sides.
+        card: Scalings, fill values of invalid pixels, and size.
         augmentation: Augmentation of training chips, which are cropped at random places; None for
-            validation chips, which are whole where all have one size, else cropped in the middle.
+            validation chips, which are whole if all have one size, else cropped in the middle.
         budget: Bytes of decoded chips to keep.
     """
 
     paired = True
-    """Whether source and target of an item show one place."""
+    """Whether source and target of an item show the same place."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class ChipDataset:
     def decode(
         self, pair: tuple[Tensor, Tensor], full: bool = True
     ) -> tuple[TensorSource, TensorTarget]:
-        """Return a pair with the description of its sides, by which fastai draws them."""
+        """Return a pair with the descriptions of its sides, which plots need."""
         source, target = pair
         return (
             TensorSource(source, side=self.card.source, paired=self.paired),
@@ -88,13 +89,13 @@ class ChipDataset:
     def _place(
         self, height: int, width: int, usable: NDArray[np.bool_] | None = None
     ) -> tuple[int, int]:
-        """Return the first row and column of a crop: anywhere in training, else in the middle.
+        """Return the first row and column of a crop, random in training, else in the middle.
 
         Args:
             height: Rows to choose from.
             width: Columns.
             usable: Valid pixels `(rows, cols)`. A training crop is the first of some random ones
-                that has enough of them, or else the best. None if any will do.
+                with enough valid pixels, or else the best one. None accepts any crop.
         """
         size = self.card.chip_size
         room = (height - size, width - size)
@@ -114,13 +115,13 @@ class ChipDataset:
 
 
 class PairDataset(ChipDataset):
-    """Pairs as typed tensors.
+    """Dataset of pairs as typed tensors.
 
     Args:
         pairs: Training or validation pairs.
         card: Scalings, fill values of invalid pixels, and size.
         augmentation: Augmentation of training pairs, which are cropped at random places; None for
-            validation pairs, which are whole where they all have one size, else cropped in the
+            validation pairs, which are whole if they all have one size, else cropped in the
             middle.
         budget: Bytes of decoded chips to keep.
     """
@@ -183,17 +184,17 @@ class PairDataset(ChipDataset):
 
 
 class UnpairedDataset(ChipDataset):
-    """Source chips, each with a target chip of another place, as typed tensors.
+    """Dataset of source chips, each with an unrelated target chip, as typed tensors.
 
-    It is as long as the larger side, and the sources begin again where they end. In training the
-    target is drawn at random, in validation the targets begin again as well.
+    It is as long as the larger side; if there are fewer sources, they repeat. In training, targets
+    are drawn at random; in validation, they repeat too.
 
     Args:
         sources: Training or validation chips of the source.
-        targets: Those of the target.
-        card: Scalings, means and size.
+        targets: Training or validation chips of the target.
+        card: Scalings, fill values of invalid pixels, and size.
         augmentation: Augmentation of training chips, which are cropped at random places; None for
-            validation chips, which are whole where all have one size, else cropped in the middle.
+            validation chips, which are whole if all have one size, else cropped in the middle.
         budget: Bytes of decoded chips to keep.
     """
 
@@ -214,10 +215,10 @@ class UnpairedDataset(ChipDataset):
         return max(len(self.sources), len(self.targets))
 
     def __getitem__(self, index: int) -> tuple[TensorSource, TensorTarget]:
-        # An index beyond the end raises, as a list does, so that a loop over the items ends.
+        # An index beyond the end raises an IndexError, as in a list, so that loops end.
         index = range(len(self))[index]
         first = index % len(self.sources)
-        # torch's generator follows from the seed, in workers and resumed trainings too.
+        # torch's generator is seeded, in workers and resumed trainings too.
         drawn = index if self.augmentation is None else int(torch.randint(len(self.targets), ()))
         second = drawn % len(self.targets)
         card = self.card
@@ -247,9 +248,9 @@ class UnpairedDataset(ChipDataset):
 
 
 def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
-    """Resample `(bands, rows, cols)` to a square: classes to the nearest, others antialiased.
+    """Resample `(bands, rows, cols)` to a square, by nearest neighbor if classes, else antialiased.
 
-    A pixel that any NaN goes into is NaN.
+    A pixel computed from any NaN is NaN.
     """
     if classes:
         return F.interpolate(image[None], (side, side), mode="nearest-exact")[0]
@@ -259,7 +260,7 @@ def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:
 
 
 def decoded_bytes(chips: Sequence[Chip]) -> int:
-    """Return the memory that the decoded pixels of chips take."""
+    """Return the size of the decoded pixels of chips, bytes."""
     return sum(
         chip.grid.height * chip.grid.width * (chip.bands * np.dtype(chip.dtype).itemsize + 1)
         for chip in chips

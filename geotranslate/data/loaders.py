@@ -1,4 +1,4 @@
-"""Loaders of pairs, and the process that they belong to."""
+"""DataLoaders of chips, their data cards, and the processes that share them."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
 
-# Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same.
+# Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same variables.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def launched() -> int:
-    """Return how many processes a launcher (`accelerate launch`, `torchrun`) started, else 1."""
+    """Return the number of processes started by `accelerate launch` or `torchrun`, else 1."""
     return max(1, told(SIZES) or 1)
 
 
 def told(names: Sequence[str]) -> int | None:
-    """Return the first environment variable of some names as a number."""
+    """Return the first of some environment variables that is set, as a number."""
     return next((int(os.environ[name]) for name in names if os.environ.get(name)), None)
 
 
 def is_main_process() -> bool:
-    """Tell whether this is the first of a launcher's processes, or the only one.
+    """Tell whether this is the first process of a launcher, or the only one.
 
-    Of a script that a launcher starts in several processes, the code after `fit` is for
-    the first one.
+    In a script that a launcher starts in several processes, only the first one should run the code
+    after `fit`.
     """
     return launched() == 1 or not told(RANKS)
 
 
 def own_device() -> torch.device:
-    """Return fastai's device, under a launcher the GPU of this process."""
+    """Return fastai's default device; under a launcher, the GPU of this process."""
     if launched() > 1:
         if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
             return torch.device("cpu")
@@ -61,7 +61,7 @@ def own_device() -> torch.device:
 
 
 def everywhere(fact: bool) -> bool:
-    """Tell whether a fact holds in all processes that train together; all have to call."""
+    """Tell whether a fact is true in all processes that train together; all have to call this."""
     if not distributed.is_initialized():
         return fact
     facts: list[Any] = [None] * distributed.get_world_size()
@@ -70,16 +70,16 @@ def everywhere(fact: bool) -> bool:
 
 
 class TrainDL(TfmdDL):
-    """fastai's loader of training items, of which several processes can each take a share."""
+    """fastai's loader of training items, which can be shared between processes."""
 
     rank, count = 0, 1
     """Number of this process, from 0, and of all processes."""
 
     def get_idxs(self) -> list[int]:
-        """Return the items in the order of an epoch: all of them, or this process's share.
+        """Return the items of an epoch in random order, or this process's share of them.
 
-        All processes draw the same order. Batch by batch their items are, together, those of one
-        process whose batches are so many times as large.
+        All processes draw the same order. Their n-th batches together are the n-th batch that a
+        single process with a larger batch size would have.
         """
         order: list[int] = super().get_idxs()
         if self.count == 1:
@@ -98,9 +98,8 @@ class TrainDL(TfmdDL):
 class PairLoaders(DataLoaders):
     """Training and validation loaders, with a description of their data.
 
-    `card` describes the data for a model, `folder` holds the pairs that were found, or both sides
-    of unpaired chips, and `split` their division into training and validation, for unpaired sides
-    one of the source chips and one of the target chips.
+    `card` describes the data for a model, `folder` holds the pairs, or both sides of unpaired
+    chips, and `split` assigns them to training and validation; unpaired sides have a split each.
     """
 
     card: DataCard
@@ -115,11 +114,11 @@ class PairLoaders(DataLoaders):
         card: DataCard,
         options: DataOptions,
     ) -> PairLoaders:
-        """Build the loaders of chips.
+        """Make the loaders of chips.
 
         Args:
             folder: The chips.
-            splits: Splits of the source chips and of the target chips; of pairs the same twice.
+            splits: Splits of the source chips and of the target chips; the same for pairs.
             card: Description of the data.
             options: Augmentation, batch size, memory and workers.
         """
@@ -141,8 +140,8 @@ class PairLoaders(DataLoaders):
             ),
             TfmdDL(
                 valid,
-                # Whole validation chips may be larger: as many of them as have the pixels of a
-                # batch.
+                # Whole validation chips may be larger; a batch has about as many pixels as in
+                # training.
                 bs=max(1, int(options.batch_size / (valid.side / card.chip_size) ** 2)),
                 num_workers=workers,
             ),
@@ -156,22 +155,22 @@ class PairLoaders(DataLoaders):
 
     @property
     def validates_pairs(self) -> bool:
-        """Whether source and target of a validation batch are pairs, as measures need them."""
+        """Whether source and target of a validation batch are pairs, as metrics require."""
         return bool(self.folder.pairs)
 
     def summary(self) -> Summary:
-        """Return counts, sizes, CRS, bands, nodata, and the chips left out with the reason."""
+        """Return counts, sizes, CRS, bands, nodata, and the dropped chips with the reasons."""
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
         return summarize(self.folder, self.card, splits)
 
     def plot_split(self) -> Any:
-        """Draw the ground of training, validation and left-out chips; return the axes.
+        """Draw a map of training, validation and dropped chips; return the axes.
 
-        Training chips are drawn without the ground that is hidden in their targets, and the title
-        gives the shares of the ground that chips cover.
+        Ground that is hidden in training targets is not drawn as training ground. The title shows
+        the share of the ground in each part.
 
-        Unpaired chips give a list of axes: a map for each side, as the two may lie far apart, and
-        none for a side without a CRS.
+        For unpaired chips, each side with a CRS has its own map, because the two may lie far apart,
+        and the result is a list of axes.
 
         Raises:
             InvalidInputError: The chips have no CRS.
@@ -197,17 +196,17 @@ class PairLoaders(DataLoaders):
         rgb_bands: RgbBands | None = None,
         **others: Any,
     ) -> None:
-        """Draw training pairs, source and target side by side; unpaired ones show other places.
+        """Draw training pairs, source and target side by side.
 
         Args:
-            rows: Pairs, at most those of a batch.
-            max_n: The same, as fastai calls it.
+            rows: Number of pairs, at most a batch.
+            max_n: fastai's name for `rows`.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, in
                 the columns that have them.
             others: Other arguments of fastai's `TfmdDL.show_batch`: `b`, `ctxs`, `show`, `unique`.
 
         Raises:
-            InvalidInputError: A number is impossible, or there is no such argument.
+            InvalidInputError: A number is invalid, or there is no such argument.
         """
         unknown = sorted(others.keys() - {"b", "ctxs", "show", "unique"})
         if unknown:
@@ -229,7 +228,7 @@ def _datasets(
     augmentation: Augmentation,
     budget: int,
 ) -> tuple[PairDataset | UnpairedDataset, PairDataset | UnpairedDataset]:
-    """Return the datasets of training and validation; paired chips are validated as pairs."""
+    """Return training and validation datasets; paired chips are always validated as pairs."""
     parts = [[split.train for split in splits], [split.validation for split in splits]]
     (sources, targets), (valid_sources, valid_targets) = (
         ([folder.sources[i] for i in part[0]], [folder.targets[i] for i in part[1]])
@@ -248,7 +247,7 @@ def _datasets(
 
 
 def _check_batch(batch: object) -> None:
-    """Refuse a value that is no batch of sources and targets."""
+    """Raise an error if a value is not a batch of sources and targets."""
     if batch is None:
         return
     sides = batch if isinstance(batch, tuple | list) else []
@@ -260,13 +259,13 @@ def _check_batch(batch: object) -> None:
 
 
 def _home(path: str | os.PathLike[str]) -> Path:
-    """Return the folder of fastai's files: that of the chips, or of a raster."""
+    """Return the folder of the chips or of the raster, in which fastai puts its files."""
     near = [place for place in (Path(path), Path(path).parent) if place.is_dir()]
     return near[0] if near else Path()
 
 
 def data_card(data: DataLoaders | DataCard) -> DataCard:
-    """Return the data card, bare or of loaders.
+    """Return the data card of loaders, or the given card.
 
     Raises:
         InvalidInputError: The loaders are not from `prepare_data`.
@@ -280,10 +279,10 @@ def data_card(data: DataLoaders | DataCard) -> DataCard:
 
 
 def paired_card(data: DataLoaders | DataCard, name: str) -> DataCard:
-    """Return the data card, bare or of loaders, for a translator that learns from pairs.
+    """Return the data card of loaders, or the given card, and require paired data.
 
     Args:
-        data: Loaders of `prepare_data`, or a data card.
+        data: Loaders from `prepare_data`, or a data card.
         name: Name of the translator, for the error.
 
     Raises:
@@ -301,5 +300,5 @@ def paired_card(data: DataLoaders | DataCard, name: str) -> DataCard:
 
 
 def validates_pairs(data: DataLoaders | DataCard) -> bool:
-    """Return whether there are pairs to validate on, whatever the training chips are."""
+    """Tell whether validation chips are pairs, even if training is unpaired."""
     return data.paired if isinstance(data, DataCard) else getattr(data, "validates_pairs", True)

@@ -22,15 +22,16 @@ from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
 from geotranslate.errors import InvalidInputError
 
-# Not as a string: dispatch evaluates the hints at run time.
+# Not a string, because dispatch evaluates annotations at run time.
 RgbBands: TypeAlias = int | Sequence[int]
 Chip: TypeAlias = "Tensor | NDArray[np.float32]"
 
 STRETCH_PERCENTILES = (2, 98)
+"""Percentiles of a band that are drawn darkest and lightest."""
 CLASS_COLORS = ("tab20", "tab20b", "tab20c")
-"""Color maps of classes without a color table, of 20 colors each."""
+"""Color maps, of 20 colors each, for classes without a color table."""
 BLACK = (0.0, 0.0, 0.0, 1.0)
-"""Color of values that are no class, or not in the color table, as GDAL has it."""
+"""Color of values that are no class or not in the color table, as in GDAL."""
 LEFT_OUT = "left out"
 SPLIT_COLORS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgray"}
 
@@ -46,25 +47,24 @@ def draw_table(
 ) -> Any:
     """Draw scaled chips as a table with a title over every column; return the matplotlib figure.
 
-    Three bands are drawn as colors and one band as gray, or in false colors where it is not
-    uint8; classes are drawn in the colors of their table, or else in a color each, and other
-    values in black. Sides that are scaled by the whole range of their dtype, or of which nothing is
-    known, are drawn as they are, others stretched between the 2nd and the 98th percentile of each
-    band over all columns of that side.
-    Pixels that are NaN in one chip of a row are transparent, in all of it if it shows one place.
+    Three bands are drawn in color; one band in gray if it is uint8, else in false colors; classes
+    in the colors of their color table, or else in one color per class, and other values in black.
+    Sides scaled by the whole range of their dtype, and unknown sides, are drawn without stretching;
+    others are stretched between the 2nd and the 98th percentile of each band over all columns of
+    the side. NaN pixels are transparent, in the whole row if its chips show the same place.
 
     Args:
-        rows: Chips `(bands, rows, cols)` in -1..1, as many a row as there are titles, and all of a
-            row with as many pixels.
+        rows: Rows of chips `(bands, rows, cols)` in -1..1, one chip per title; the chips of a row
+            have the same size.
         titles: Titles of the columns.
         side: Width of a column, inches.
         sides: Description of the side of each column.
         rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, in
             columns that have them. By default the first three, or the first of fewer.
-        paired: Whether the chips of a row show one place.
+        paired: Whether the chips of a row show the same place.
 
     Raises:
-        InvalidInputError: `rgb_bands` are not such numbers, or no column has the bands.
+        InvalidInputError: `rgb_bands` is not one or three numbers, or no column has the bands.
     """
     chips = [_blanked(row, paired) for row in rows]
     columns = list(zip(*chips, strict=True))
@@ -89,11 +89,11 @@ class _View:
     """Mapping of a column's chips to pictures."""
 
     bands: tuple[int, ...]
-    """Numbers of the three bands or the one to draw, from 0."""
+    """Indices of the three bands, or the single band, to draw, from 0."""
     limits: NDArray[np.float64]
-    """`(2, bands)`: the scaled values of each of them that are drawn darkest and lightest."""
+    """`(2, bands)`: the scaled values drawn darkest and lightest."""
     colors: str
-    """Color map of one band."""
+    """Color map of a single band."""
     side: Side | None = None
     """Description of the side."""
 
@@ -106,11 +106,11 @@ class _View:
         """Arguments of matplotlib's `imshow`."""
         if self._classes is None:
             return {"cmap": self.colors, "vmin": 0, "vmax": 1}
-        # A mean of two colors would be that of another class.
+        # The mean of two colors could be the color of another class.
         return {"interpolation": "nearest"}
 
     def picture(self, chip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return `(rows, cols)` with NaN, or `(rows, cols, 4)` of red, green, blue and opacity."""
+        """Return `(rows, cols)` with NaN, or RGBA values `(rows, cols, 4)`."""
         if self._classes is not None and self.side is not None:
             return _painted(self._classes, np.rint(self.side.scaling.unscale(chip)[0]))
         low, high = self.limits[..., None, None]
@@ -122,7 +122,7 @@ class _View:
 
 
 def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the colors `(rows, cols, 4)` of class numbers, none where they are NaN."""
+    """Return the RGBA colors `(rows, cols, 4)` of class numbers; NaN is transparent."""
     found, places = np.unique(np.nan_to_num(numbers), return_inverse=True)
     table = np.array([_color(classes, int(value)) for value in found], np.float32)
     colors = table[places.reshape(numbers.shape)]
@@ -133,7 +133,7 @@ def _color(classes: Classes, value: int) -> tuple[float, ...]:
     if classes.colors is not None:
         known = {row[0]: row[1:] for row in classes.colors}
         return tuple(part / 255 for part in known[value]) if value in known else BLACK
-    # Without a list of values each number is a class.
+    # Without a list of values, every number is a class.
     if classes.values and value not in classes.values:
         return BLACK
     place = classes.values.index(value) if classes.values else value
@@ -142,7 +142,7 @@ def _color(classes: Classes, value: int) -> tuple[float, ...]:
 
 
 def _blanked(row: Sequence[Chip], paired: bool) -> list[NDArray[np.float32]]:
-    """Return the chips of a row with NaN wherever one of them, or each itself, is not finite."""
+    """Return the chips of a row with NaN where a band, or if paired any chip, is not finite."""
     arrays = [
         np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
         for chip in row
@@ -163,7 +163,7 @@ def _views(
     wanted = _checked_bands(rgb_bands, max(len(column[0]) for column in columns))
     views = []
     for column, side in zip(columns, sides, strict=True):
-        # Columns of one side are drawn alike, so that they can be compared.
+        # Columns of one side have the same limits, so that they can be compared.
         alike = [chip for i, other in enumerate(columns) if sides[i] == side for chip in other]
         views.append(_view(column if side is None else alike, side, wanted))
     return views
@@ -185,7 +185,7 @@ def _view(
 
 
 def _checked_bands(bands: RgbBands | None, most: int) -> tuple[int, ...]:
-    """Return the numbers from 0 of the bands to show, none where they are not chosen."""
+    """Return the indices from 0 of the bands to show; none by default."""
     if bands is None:
         return ()
     given = listed(bands)
@@ -212,19 +212,19 @@ def _is_whole_range(side: Side) -> bool:
 
 
 def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return two different values between which most of the valid ones lie."""
+    """Return two different values between which most valid values lie."""
     valid = values[np.isfinite(values)]
     if not valid.size:
         return -1.0, 1.0
     low, high = np.percentile(valid, STRETCH_PERCENTILES)
     if low == high:
-        # Nearly constant: the few other pixels, such as roads, are of interest.
+        # Nearly constant: show the few other pixels, such as roads.
         low, high = valid.min(), valid.max()
     return (float(low), float(high)) if low < high else (float(low) - 1, float(low) + 1)
 
 
 def draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) -> Any:
-    """Draw the ground of the parts of a split; return the axes."""
+    """Draw a map of the parts of a split; return the axes."""
     labels = [LEFT_OUT] * len(outlines)
     parts: Sequence[tuple[str, Sequence[int]]] = (
         (TRAIN, split.train),

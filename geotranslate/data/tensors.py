@@ -18,9 +18,9 @@ class TensorRaster(TensorImageBase):
     """Float32 `(bands, rows, cols)` scaled to -1..1."""
 
     side: Side | None = None
-    """Description of its side, which the dataset sets when a batch is decoded."""
+    """Description of its side, set when a batch is decoded."""
     paired: bool = True
-    """Whether source and target show one place, which the dataset sets too."""
+    """Whether source and target show the same place, set when a batch is decoded."""
 
 
 class TensorSource(TensorRaster):
@@ -28,7 +28,7 @@ class TensorSource(TensorRaster):
 
 
 class TensorTarget(TensorRaster):
-    """A target chip; invalid pixels are NaN, in a pair those that are invalid on either side."""
+    """A target chip; invalid pixels are NaN; in a pair, pixels invalid on either side."""
 
 
 @dispatch

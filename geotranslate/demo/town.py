@@ -14,6 +14,14 @@ from geotranslate.demo.plan import plan_town
 
 PIXEL_METERS = 0.5
 
+Field = NDArray[np.float32]
+SUN = np.array([0.55, 0.84])
+SUN_SLOPE = 1.05
+SUNLIGHT = np.array([0.78, 0.74, 0.68], dtype=np.float32)
+SKYLIGHT = np.array([0.32, 0.35, 0.395], dtype=np.float32)
+HAZE = np.array([9.0, 12.0, 17.0], dtype=np.float32)
+LEAVES = np.array([(72, 86, 54), (84, 96, 60), (62, 76, 50), (94, 102, 64), (64, 80, 58)])
+
 
 @dataclass(frozen=True, slots=True)
 class Town:
@@ -45,16 +53,6 @@ def make_town(size: int = 2048, seed: int = 0) -> Town:
     colors = np.array([MAP_COLORS[patch.cover] for patch in layout.patches], dtype=np.uint8)
     street_map = np.ascontiguousarray(np.moveaxis(colors[patch_ids], -1, 0))
     return Town(aerial=photograph(layout, patch_ids, rng), map=street_map)
-
-
-Field = NDArray[np.float32]
-
-SUN = np.array([0.55, 0.84])
-SUN_SLOPE = 1.05
-SUNLIGHT = np.array([0.78, 0.74, 0.68], dtype=np.float32)
-SKYLIGHT = np.array([0.32, 0.35, 0.395], dtype=np.float32)
-HAZE = np.array([9.0, 12.0, 17.0], dtype=np.float32)
-LEAVES = np.array([(72, 86, 54), (84, 96, 60), (62, 76, 50), (94, 102, 64), (64, 80, 58)])
 
 
 def photograph(

@@ -16,6 +16,9 @@ from geotranslate.chips.bands import Side
 CONSTANT = 1e-12
 """Share of the squares below which the variance is rounding error."""
 
+ROUNDING = 2e-6
+"""Rounding error of float32 in -1..1 as a share of the range, in the steepest scaling."""
+
 
 class Errors:
     """MAE, RMSE, bias, R2 and PSNR, from sums over the valid pixels of every band.
@@ -107,10 +110,6 @@ def _psnr(rmse: float, peak: float) -> float:
     if not rmse:
         return math.inf
     return 20 * math.log10(peak / rmse) if peak > 0 else math.nan
-
-
-ROUNDING = 2e-6
-"""Rounding error of float32 in -1..1 as a share of the range, in the steepest scaling."""
 
 
 class Units:

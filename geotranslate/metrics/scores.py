@@ -27,6 +27,8 @@ from geotranslate.tables import as_html, as_text
 
 Scores = dict[str, float]
 
+COUNT = whole(0, 2**63 - 1)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Metrics(Mapping[str, float]):
@@ -148,7 +150,6 @@ def _confusion(name: str, values: Any) -> NDArray[np.int64]:
     return np.array(rows, np.int64)
 
 
-COUNT = whole(0, 2**63 - 1)
 EXTRA: Fields = {
     "per_band": Later(table(_scores), before={}),
     "per_class": Later(table(_scores), before={}),

@@ -1,4 +1,4 @@
-"""A generator on an encoder of segmentation-models-pytorch, which also wraps those of timm."""
+"""U-Net with an encoder of segmentation-models-pytorch, which also wraps timm encoders."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ MOST_BANDS = 4096
 def supported_backbones() -> list[str]:
     """Return the names of the encoders that `Pix2Pix(backbone=...)` takes.
 
-    Those of timm are not listed: any that has features at strides up to 32 and takes images of any
-    size, with `tu-` before its name.
+    Encoders of timm are not listed; those with features at strides up to 32 that take images of any
+    size can be used with the prefix `tu-`.
 
     Raises:
         MissingPackageError: segmentation-models-pytorch is not installed.
@@ -47,8 +47,8 @@ class BackboneUNet(nn.Module):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     The encoder halves the image five times and has its own normalization; it starts with random
-    weights. The decoder is that of `UNet`. Images whose sides are no multiple of 32 are extended by
-    reflection and the result is cut back.
+    weights. The decoder is the same as in `UNet`. Images whose sides are not multiples of 32 are
+    extended by reflection and the result is cropped.
 
     Args:
         backbone: Name of the encoder.
@@ -56,9 +56,9 @@ class BackboneUNet(nn.Module):
         bands_out: Bands of the target.
         ngf: Filters of the decoder's last level; a level inwards has twice as many, at most 8 ngf.
         norm: Normalization of the decoder.
-        upsample: How the decoder doubles the sides, see `enlarge`.
-        padding: What the decoder's convolutions see beyond the edge.
-        dropout: Probability in the three innermost decoder blocks, when training.
+        upsample: Layers that double the sides in the decoder, see `enlarge`.
+        padding: Padding of the decoder's convolutions at the edges.
+        dropout: Dropout probability in the three innermost decoder blocks.
         bounded: Whether translations lie in -1..1.
 
     Raises:
@@ -67,7 +67,7 @@ class BackboneUNet(nn.Module):
     """
 
     stride = 2**LEVELS
-    """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+    """Factor by which images shrink inside, px; shifts by it shift the translation."""
     radius = None
     """The receptive field is not known."""
 
@@ -112,7 +112,7 @@ class BackboneUNet(nn.Module):
         """Translate; sides of at least 17 px."""
         rows, cols = source.shape[-2:]
         with self._mixed(source.device.type):
-            # The first is the image, or at its full size.
+            # The first feature is the image or has its size.
             _, *skips, hidden = self.encoder(pad_to_multiple(source, self.stride))
             translated = decode(hidden, skips, self.decoder, self.head)
         return translated[..., :rows, :cols]
@@ -130,7 +130,7 @@ class BackboneUNet(nn.Module):
         self.encoder.train(mode)
 
     def freeze(self) -> None:
-        """Keep the encoder's weights as they are, all but those of batch normalizations."""
+        """Freeze the encoder's weights, except in batch normalizations."""
         for module in self.encoder.modules():
             if not isinstance(module, nn.BatchNorm2d):
                 for parameter in module.parameters(recurse=False):
@@ -141,17 +141,17 @@ class BackboneUNet(nn.Module):
         self.encoder.requires_grad_(True)
 
     def load_encoder(self, weights: dict[str, Tensor]) -> None:
-        """Put weights into the encoder and ignore those of other parts, such as a classifier.
+        """Load weights into the encoder and ignore other weights, such as a classifier's.
 
-        A first convolution for other bands is spread over ours: they take its bands in turn, those
-        that are taken more than once in shares, so that bands that are all alike give what they
-        gave.
+        The first convolution is adapted to the number of bands: the pretrained bands are assigned
+        in turn, and a band's weights are divided if it is used more than once, so that images with
+        equal bands give the same output as before.
 
         Raises:
-            InvalidInputError: Weights are missing or of other shapes.
+            InvalidInputError: Weights are missing or have other shapes.
         """
         own = self.encoder.state_dict()
-        # The wrapper of timm's encoders has them as a submodule.
+        # The wrapper of timm has the encoder as a submodule.
         found = weights | {f"model.{name}": value for name, value in weights.items()}
         found = {name: found[name] for name in own if name in found}
         first = next((name for name in own if own[name].ndim == 4), None)
@@ -167,7 +167,7 @@ class BackboneUNet(nn.Module):
         nn.Module.load_state_dict(self.encoder, own | found)
 
     def _mixed(self, device: str) -> contextlib.AbstractContextManager[Any]:
-        """Return an autocast where the convolutions are in bfloat16 and the linear layers not."""
+        """Return an autocast if the convolutions, but not the linear layers, are in bfloat16."""
         if any(parameter.dtype == torch.bfloat16 for parameter in self.encoder.parameters()):
             return torch.autocast(device, torch.bfloat16)
         return contextlib.nullcontext()
@@ -190,7 +190,7 @@ def _shape(value: Tensor | None) -> str:
 def _library() -> Any:
     try:
         from segmentation_models_pytorch import encoders
-    # A torchvision that is not made for this torch raises a RuntimeError.
+    # A torchvision for another version of torch raises a RuntimeError.
     except (ImportError, RuntimeError) as error:
         raise MissingPackageError(
             f"A backbone needs segmentation-models-pytorch, which cannot be imported "
@@ -212,7 +212,7 @@ def _encoder(name: str, bands: int) -> Any:
 
 
 def _check_name(name: object, names: list[str]) -> None:
-    """Refuse an unknown name, which timm would take for a folder or an address."""
+    """Raise an error for an unknown name, which timm would take for a folder or an address."""
     text = name if isinstance(name, str) else ""
     if text in names or (text.startswith(TIMM) and text.removeprefix(TIMM) in _timm_names()):
         return

@@ -1,4 +1,4 @@
-"""Layers of the networks and their receptive field."""
+"""Layers of the networks, and the computation of receptive fields."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from geotranslate.networks.normalization import (
 
 Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]
+Span = tuple[int, int]
+"""First and last pixel along an axis."""
 FEW_PIXELS = 1024
-"""Pixels below which most of the work is by weight, and a 3 x 3 kernel is the faster one."""
+"""Pixels below which the cost depends on the weights and a 3 x 3 kernel is faster."""
 
 
 class AnySizeConv2d(nn.Conv2d):
-    """Convolve; an image that is too small to be reflected at its edges is repeated there."""
+    """Convolution that pads images too small for reflection by replication."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Return `(n, channels, rows, cols)`."""
@@ -39,11 +41,11 @@ class AnySizeConv2d(nn.Conv2d):
 
 
 class ResizeConv2d(nn.Conv2d):
-    """Repeat every pixel along both axes, then convolve 3 x 3: it doubles the sides of an image.
+    """Double the sides of an image: repeat every pixel along both axes, then convolve 3 x 3.
 
-    An image of many pixels takes another way to the same result: of the nine repeated pixels under
-    a kernel only four differ, so that a transposed convolution of 4 x 4, whose weights are
-    sums of these, gives the same with less than half of the arithmetic.
+    Only four of the nine repeated pixels under a kernel differ, so for images of many pixels a
+    4 x 4 transposed convolution with summed weights gives the same result with less than half of
+    the arithmetic.
     """
 
     def forward(self, image: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def _repeated(image: Tensor) -> Tensor:
     """Extend an image by one pixel on each side by repeating its edge."""
     if not torch.compiler.is_compiling():
         return F.pad(image, (1, 1, 1, 1), mode="replicate")
-    # Compiled, the gradient of that fails with channels last (torch 2.x, CPU).
+    # When compiled, the gradient of `F.pad` fails with channels last (torch 2.x, CPU).
     tall = torch.cat([image[..., :1, :], image, image[..., -1:, :]], dim=-2)
     return torch.cat([tall[..., :1], tall, tall[..., -1:]], dim=-1)
 
@@ -74,14 +76,14 @@ def _summed(weight: Tensor, axis: int) -> Tensor:
 
 
 class Halve(nn.AvgPool2d):
-    """Halve the sides of an image: means of 3 x 3 pixels, fewer at the edge."""
+    """Halve the sides of an image by means of 3 x 3 pixels, fewer at the edge."""
 
     def __init__(self) -> None:
         super().__init__(3, stride=2, padding=1, count_include_pad=False)
 
 
 class Extend(nn.Module):
-    """Extend an image by one pixel on each side, as `nn.Conv2d` does where it pads."""
+    """Extend an image by one pixel on each side, like the padding of `nn.Conv2d`."""
 
     def __init__(self, mode: Padding) -> None:
         super().__init__()
@@ -133,7 +135,7 @@ def output_block(
 
 
 def last_activation(bounded: bool) -> nn.Module:
-    """Return the last activation of a generator: tanh where translations lie in -1..1."""
+    """Return the last activation of a generator: tanh if translations lie in -1..1."""
     return nn.Tanh() if bounded else nn.Identity()
 
 
@@ -147,9 +149,9 @@ def decode(
 
 
 def in_own_dtype(head: nn.Module, hidden: Tensor) -> Tensor:
-    """Return the output of a last block in the dtype of its weights, also under autocast.
+    """Return the output of a last block in the dtype of its weights, even under autocast.
 
-    bfloat16 has only 256 steps from 0.5 to 1, which float targets show.
+    bfloat16 has only 256 steps from 0.5 to 1, which is visible in float targets.
     """
     dtype = next(head.parameters()).dtype
     with torch.autocast(hidden.device.type, enabled=False):
@@ -173,14 +175,14 @@ def init_weights(module: nn.Module) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw weights from a seed inside the block, and leave other random numbers as they were."""
+    """Seed torch's random numbers inside the block and restore their state afterwards."""
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Extend `(n, bands, rows, cols)` by reflection below and to the right to whole multiples."""
+    """Extend `(n, bands, rows, cols)` below and to the right to multiples, by reflection."""
     rows, cols = image.shape[-2:]
     below, right = -rows % multiple, -cols % multiple
     return F.pad(image, (0, right, 0, below), mode="reflect") if below or right else image
@@ -189,8 +191,8 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
     """Extend `(n, bands, rows, cols)` below and to the right to whole blocks of `stride` px.
 
-    A network that normalizes every image by itself gets two of them or more: a single pixel has no
-    deviation.
+    A network that normalizes every image on its own gets at least two blocks, because a single
+    innermost pixel has no standard deviation.
     """
     extended = pad_to_multiple(image, stride)
     if max(extended.shape[-2:]) > stride or not has_image_norm(network):
@@ -199,18 +201,14 @@ def in_blocks(image: Tensor, network: nn.Module, stride: int) -> Tensor:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device has instructions for bfloat16; torch may emulate it elsewhere."""
+    """Tell whether a device has bfloat16 instructions; elsewhere torch may emulate them."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    # Older versions of torch lack the tests: then it is float32.
+    # Older versions of torch lack these tests; then the answer is no.
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, test, bool)() for test in tests)
-
-
-Span = tuple[int, int]
-"""First and last pixel along an axis."""
 
 
 def read_span(layer: nn.Module, span: Span) -> Span:
@@ -240,46 +238,46 @@ def read_span(layer: nn.Module, span: Span) -> Span:
 
 
 def block_radius(read: Callable[[Span], Span], stride: int) -> int:
-    """Return the radius of the receptive field beyond the block of `stride` pixels of a pixel.
+    """Return the radius of the receptive field, counted from the block that contains the pixel.
 
-    Tiles that begin at whole blocks, and are cropped by this radius rounded up to whole blocks,
-    give the same pixels as the whole image.
+    Blocks have a side of `stride` pixels. Tiles that begin at whole blocks, and are cropped by this
+    radius rounded up to whole blocks, give the same pixels as the whole image.
 
     Args:
-        read: Returns the input pixels that are read for a span of output pixels.
+        read: Function that returns the input pixels read for a span of output pixels.
         stride: Factor by which the network shrinks images inside.
     """
-    # Pixels differ in where they lie between the pixels of the levels below.
+    # Pixels of a block differ in their positions relative to the pixels of inner levels.
     spans = [read((pixel, pixel)) for pixel in range(stride)]
     return max(max(-first, last - stride + 1) for first, last in spans)
 
 
 class Generator(nn.Module):
-    """A generator of `(n, bands_out, rows, cols)` from `(n, bands_in, rows, cols)`.
+    """Base of generators from `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`.
 
     Args:
-        stride: Factor by which images are shrunk inside, px.
+        stride: Factor by which images shrink inside, px.
         norm: Normalization.
     """
 
     def __init__(self, stride: int, norm: Norm) -> None:
         super().__init__()
         self.stride = stride
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        """Factor by which images shrink inside, px; shifts by it shift the translation."""
         self.normalizes_alone = norm == "instance"
-        """Whether every image is normalized by itself."""
+        """Whether every image is normalized on its own."""
 
     @property
     def radius(self) -> int | None:
-        """Radius of the receptive field beyond the block of `stride` pixels of a pixel.
+        """Radius of the receptive field in eval mode, px; see `block_radius`.
 
-        It holds in eval mode. None where a normalization covers the whole image.
+        None if a normalization covers the whole image.
         """
         return None if has_image_norm(self) else block_radius(self.reads, self.stride)
 
     @abstractmethod
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        """Return the span of source pixels that a span of translated pixels depends on."""
 
     def _with_texture(self, source: Tensor) -> Tensor:
         return textured(source) if self.training and self.normalizes_alone else source

@@ -1,4 +1,4 @@
-"""Normalization layers and the statistics of scenes and tiles."""
+"""Normalization layers, and their replacement by statistics of scenes and tiles."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["batch", "renorm", "instance", "group", "channel", "none"]
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 
 MAX_GROUPS = 32
+"""Groups of group norm, if they divide the channels."""
 RENORM_BATCHES = 1000
+"""Batches over which the limits of batch renormalization are relaxed."""
 RENORM_MOMENTUM = 0.01
+"""Smallest share of a batch in the running statistics of batch renormalization."""
 FAINT = 1 / 255
-"""In -1..1: half a gray level of bytes."""
+"""Half a gray level of bytes, in -1..1."""
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
     """Return a normalization layer with trainable scale and shift.
 
-    Group norm has 32 groups (Wu and He 2018), or as many as the greatest common divisor of 32 and
-    the channels.
+    Group norm has 32 groups (Wu and He 2018), or the greatest common divisor of 32 and the
+    channels. "renorm" and "channel" are experimental: docs/seams.md has higher errors for them than
+    for "batch".
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -41,12 +46,14 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 class BatchRenorm2d(nn.BatchNorm2d):
-    """Batch renormalization, whose statistics in training are near those in eval mode.
+    """Batch renormalization, which trains with nearly the same statistics as eval mode uses.
 
-    A batch normalized by itself is brought to the running statistics by a factor and a shift that
-    have no gradient (Ioffe 2017, arXiv:1702.03275, equations 3 to 6), so that single images train
-    it too. Both are limited, to 3 and 5; the limits open over the first thousand batches, before
-    which it is batch normalization.
+    It is experimental: docs/seams.md has higher errors for it than for batch normalization.
+
+    After batch normalization, a factor and a shift without gradients correct for the difference
+    between the batch's and the running statistics (Ioffe 2017, arXiv:1702.03275, equations 3 to 6),
+    so that batches of one image work too. The factor is limited to 3 and the shift to 5. The limits
+    are relaxed over the first thousand batches, starting with plain batch normalization.
     """
 
     running_mean: Tensor
@@ -72,16 +79,17 @@ class BatchRenorm2d(nn.BatchNorm2d):
             self.weight * factor,
             self.bias + self.weight * shift,
             training=True,
-            # The mean of the first hundred batches, then a moving one.
+            # The mean over the first hundred batches, then a moving average.
             momentum=max(1 / seen, RENORM_MOMENTUM),
             eps=self.eps,
         )
 
 
 class ChannelNorm(nn.Module):
-    """Normalize every pixel by the mean and variance of its own channels.
+    """Normalize every pixel by the mean and variance over its own channels.
 
-    It is layer normalization (Ba et al. 2016) at every pixel, independent of all others.
+    It is layer normalization (Ba et al. 2016) of each pixel, independent of all others. It is
+    experimental: docs/seams.md has higher errors for it than for batch normalization.
     """
 
     def __init__(self, channels: int) -> None:
@@ -96,40 +104,37 @@ class ChannelNorm(nn.Module):
 
 
 def has_image_norm(network: nn.Module) -> bool:
-    """Return whether a network has a normalization over the whole image."""
+    """Tell whether a network has a normalization over the whole image."""
     kinds = (nn.InstanceNorm2d, nn.GroupNorm)
     return any(isinstance(module, kinds) for module in network.modules())
 
 
 def has_bias(norm: Norm) -> bool:
-    """Return whether a convolution before a normalization has a bias, as in the reference code."""
+    """Tell whether a convolution before a normalization has a bias, as in the reference code."""
     return norm == "instance"
 
 
 def textured(images: Tensor) -> Tensor:
-    """Return `(n, bands, rows, cols)` with faint noise in the images of one color.
+    """Return `(n, bands, rows, cols)` with faint noise added to images of one color.
 
-    Their deviation is 0: normalizations of single images would magnify rounding, and in
-    training gradients, by some hundred in every layer.
+    The standard deviation of such images is 0, so normalizing them on their own would magnify
+    rounding errors, and gradients in training, about a hundredfold in every layer.
     """
     ranges = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
     flat = ranges.amax(1, keepdim=True) < FAINT
     return torch.where(flat, images + FAINT * torch.randn_like(images), images)
 
 
-NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
-
-
 @dataclass(frozen=True)
 class Around:
-    """Statistics of the tiles around a batch, and their interpolation weights at every pixel."""
+    """Statistics of the tiles around each tile of a batch, and their interpolation weights."""
 
     values: Tensor
     """`(n, rows of tiles, columns of tiles, statistics)`."""
     down: Callable[[int], Tensor]
-    """Returns the weights `(n, rows, rows of tiles)` for the rows of an image."""
+    """Function that returns weights `(n, rows, rows of tiles)` for the rows of an image."""
     across: Callable[[int], Tensor]
-    """Returns the weights `(n, columns, columns of tiles)` for the columns of an image."""
+    """Function that returns weights `(n, columns, columns of tiles)` for its columns."""
 
 
 # Context variables, because several threads may use a network.
@@ -138,7 +143,7 @@ _around: ContextVar[Around | None] = ContextVar("around", default=None)
 
 
 def lacking(network: nn.Module) -> list[str]:
-    """Return the kinds of the normalizations without running statistics, such as GroupNorm."""
+    """Return the class names of normalizations without running statistics, such as GroupNorm."""
     without = {
         type(layer).__name__
         for layer in network.modules()
@@ -148,15 +153,15 @@ def lacking(network: nn.Module) -> list[str]:
 
 
 def normalizes(network: nn.Module) -> bool:
-    """Return whether a network has normalizations with statistics of more than a pixel."""
+    """Tell whether a network has normalizations with statistics over more than a pixel."""
     return any(isinstance(layer, NORMS) for layer in network.modules())
 
 
 def by_tile(network: nn.Module) -> nn.Module:
-    """Return a copy that normalizes every image by its own statistics."""
+    """Return a copy of a network that normalizes every image by its own statistics."""
 
     def alone(layer: nn.Module) -> nn.Module:
-        # One group a channel: instance normalization that takes single pixels as well.
+        # With one group per channel: instance normalization that accepts single pixels.
         norm = nn.GroupNorm(_groups(layer), _channels(layer), _eps(layer), device=_device(layer))
         return _with_affine(norm, layer)
 
@@ -164,11 +169,11 @@ def by_tile(network: nn.Module) -> nn.Module:
 
 
 def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
-    """Return a copy with fixed statistics.
+    """Return a copy of a network with fixed statistics.
 
     Args:
         network: The network.
-        statistics: Vector of them; means of 0 and deviations of 1 by default.
+        statistics: Vector of statistics; by default means of 0 and deviations of 1.
     """
     taken = 0
 
@@ -189,7 +194,7 @@ def fixed(network: nn.Module, statistics: Tensor | None = None) -> nn.Module:
 
 
 def between_tiles(network: nn.Module) -> nn.Module:
-    """Return a copy with statistics that are interpolated between tiles; see `around`."""
+    """Return a copy of a network whose statistics are interpolated between tiles, see `around`."""
     taken = 0
 
     def smooth(layer: nn.Module) -> nn.Module:
@@ -201,28 +206,28 @@ def between_tiles(network: nn.Module) -> nn.Module:
 
 
 def measuring(network: nn.Module, *, together: bool) -> nn.Module:
-    """Return a copy for `measure`.
+    """Return a copy of a network for `measure`.
 
     Args:
         network: The network.
-        together: Whether the images of a batch have statistics in common, as in the training of
-            batch normalization, or each its own.
+        together: Whether statistics are over the whole batch, as in the training of batch
+            normalization; otherwise over each image.
     """
     return _replaced(network, lambda layer: _Measuring(layer, together=together))
 
 
 def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
-    """Return the statistics of images, each layer's with the layers before normalized by theirs.
+    """Return the statistics of images in all layers; layers are normalized as they are measured.
 
     Args:
-        network: What `measuring` returned.
-        images: `(n, bands, rows, cols)`, filled where invalid, their sides multiples of what the
-            network pads them to.
-        valid: `(n, 1, rows, cols)`, 1 where pixels count; every image has some. A pixel of a layer
-            counts by the share of those under it.
+        network: Result of `measuring`.
+        images: `(n, bands, rows, cols)`, filled where invalid; their sides are multiples of the
+            network's stride.
+        valid: `(n, 1, rows, cols)`, 1 for pixels that count; each image has some. A pixel of an
+            inner layer is weighted by the share of valid pixels under it.
 
     Returns:
-        `(n, statistics)`, or `(1, statistics)` of all together, on the CPU.
+        `(n, statistics)`, or `(1, statistics)` if measured together, on the CPU.
     """
     token = _validity.set(valid)
     try:
@@ -240,7 +245,7 @@ def size_of(network: nn.Module) -> int:
 
 @contextmanager
 def around(known: Around | None) -> Iterator[None]:
-    """Interpolate between these statistics inside the block; between zeros and ones for None."""
+    """Interpolate between these statistics inside the block; None is mean 0 and deviation 1."""
     token = _around.set(known)
     try:
         yield
@@ -249,7 +254,7 @@ def around(known: Around | None) -> Iterator[None]:
 
 
 class _Affine(nn.Module):
-    """Scale, shift and groups of a normalization."""
+    """Base of normalizations with the scale, shift and groups of another one."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -269,7 +274,7 @@ class _Affine(nn.Module):
 
 
 class _Between(_Affine):
-    """Normalize every pixel by statistics that are interpolated between those of tiles."""
+    """Normalize every pixel by statistics interpolated between tiles."""
 
     def __init__(self, layer: nn.Module, first: int) -> None:
         super().__init__(layer)
@@ -281,13 +286,13 @@ class _Between(_Affine):
             zeros = image.new_zeros(1, self.groups, 1, 1, dtype=torch.float32)
             return self.normalized(image, zeros, zeros + 1)
         rows, cols = image.shape[-2:]
-        # Under autocast, means would be products in bfloat16.
+        # Under autocast, the products would be computed in bfloat16.
         with torch.autocast(image.device.type, enabled=False):
             mean, deviation = known.values[..., self.own].split(self.groups, dim=-1)
             values = torch.cat([mean, mean.square() + deviation.square()], dim=-1)
             values = torch.einsum("nhr,nrsk->nhsk", known.down(rows), values)
             values = torch.einsum("nhsk,nws->nhwk", values, known.across(cols))
-        # Channels are last, as in the image.
+        # The memory format is channels last, as in the image.
         mean, squares = values.permute(0, 3, 1, 2).split(self.groups, dim=1)
         return self.normalized(image, mean, (squares - mean.square()).clamp(min=0).sqrt())
 
@@ -315,7 +320,7 @@ class _Measuring(_Affine):
     def _mean(self, images: Tensor, shares: Tensor, weights: Tensor, less: Tensor | None) -> Tensor:
         """Return the weighted means of the groups, or of squared differences from `less`."""
         sums = []
-        # One at a time: all in float64 would take twice the memory that the layer does.
+        # One at a time, because all in float64 would take twice the memory of the layer.
         for number, (image, share) in enumerate(zip(images, shares, strict=True)):
             values = image.to(shares.dtype).reshape(self.groups, -1, *image.shape[-2:])
             if less is not None:
@@ -333,7 +338,7 @@ def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.
     copied = copy.deepcopy(network)
     for name, layer in list(copied.named_modules()):
         if name and isinstance(layer, NORMS):
-            # timm has layers that normalize and activate.
+            # Some layers of timm include an activation.
             after = [getattr(layer, part) for part in ("drop", "act") if hasattr(layer, part)]
             parent, _, own = name.rpartition(".")
             new = nn.Sequential(made(layer), *after) if after else made(layer)
@@ -358,7 +363,7 @@ def _device(layer: nn.Module) -> torch.device | None:
 
 
 def _with_affine(norm: nn.Module, layer: nn.Module) -> nn.Module:
-    """Return a normalization with the scale and shift of another, if that has them."""
+    """Copy the scale and shift of a layer, if it has them, to a normalization and return it."""
     with torch.no_grad():
         for name in ("weight", "bias"):
             if (value := getattr(layer, name, None)) is not None:

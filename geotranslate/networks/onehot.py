@@ -1,4 +1,4 @@
-"""Networks around others: one-hot classes and two directions."""
+"""Wrappers of networks, for one-hot encoded classes and for two directions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from geotranslate.networks.pixel import Started
 class ClassBands(nn.Module):
     """Turn class numbers `(n, 1, rows, cols)` into `(n, classes, rows, cols)` of 0 and 1.
 
-    A number that is of no class is 0 in all bands. Gradients end here.
+    A number that is no class is 0 in all bands. The encoding has no gradient.
 
     Args:
-        ranges: For each class the lowest and the highest number that are taken for it, in the scale
-            of the numbers; they do not overlap.
+        ranges: Lowest and highest scaled number of each class; ranges do not overlap.
     """
 
     low: Tensor
@@ -38,7 +37,7 @@ class ClassBands(nn.Module):
 
 
 class OneHot(nn.Module):
-    """A network that takes `(n, classes, rows, cols)`, as one that takes `(n, 1, rows, cols)`.
+    """Wrap a network of one-hot classes so that it takes class numbers `(n, 1, rows, cols)`.
 
     Args:
         network: The network; its first argument is the source.
@@ -60,7 +59,7 @@ class OneHot(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Factor by which the network shrinks images inside."""
+        """Factor by which images shrink inside the network, px."""
         return int(self.network.stride)
 
     @property
@@ -70,20 +69,20 @@ class OneHot(nn.Module):
         return radius
 
     def _encoded(self, source: Tensor) -> Tensor:
-        # The network may compute in bfloat16, but the class numbers have to come in float32.
+        # The network may compute in bfloat16, but class numbers need float32.
         first = next(self.network.parameters(), source)
         return self.bands(source, first.dtype)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside of wrappers that encode classes or add to a start."""
+    """Return the network inside the wrappers `OneHot` and `Started`."""
     while isinstance(network, OneHot | Started):
         network = network.network
     return network
 
 
 class TwoWay(nn.Module):
-    """A generator from source to target and one back; called, it is the first."""
+    """A generator from source to target and one back; calling it calls the first."""
 
     def __init__(self, forth: nn.Module, back: nn.Module) -> None:
         super().__init__()

@@ -14,12 +14,12 @@ from geotranslate.networks.normalization import Norm, make_norm
 
 
 def check_chip_size(n_layers: int, chip_size: int, scales: int = 1) -> None:
-    """Refuse chips that give no logit at the coarsest scale.
+    """Raise an error if chips are too small for a logit at the coarsest scale.
 
     Raises:
         InvalidInputError: At the coarsest scale the chips are smaller than `3 * 2**n_layers` px.
     """
-    # Halves are rounded up.
+    # Halved sides are rounded up.
     least = (3 * 2**n_layers - 1) * 2 ** (scales - 1) + 1
     if not n_layers or chip_size >= least:
         return
@@ -39,9 +39,9 @@ class PatchGAN(nn.Module):
     """Map images, or pairs of images, to one logit for each patch, positive for real.
 
     `n_layers` 4 x 4 convolutions of stride 2 and two of stride 1 (Isola et al. 2017). Images of
-    side s give `s // 2**n_layers - 2` logits a side: 30 x 30 for 256 px. The patches are 16, 34,
-    70, 142 or 286 px for 1 to 5 layers. With 0 layers, three 1 x 1 convolutions classify every
-    pixel by itself (PixelGAN).
+    side s give `s // 2**n_layers - 2` logits per side: 30 x 30 for 256 px. The patches are 16, 34,
+    70, 142 or 286 px for 1 to 5 layers. With 0 layers, three 1 x 1 convolutions classify single
+    pixels (PixelGAN).
 
     Args:
         bands: Bands of all images together.
@@ -70,13 +70,13 @@ class PatchGAN(nn.Module):
         self.apply(init_weights)
 
     def forward(self, *images: Tensor) -> Tensor:
-        """Return logits `(n, 1, rows, cols)` for images in -1..1, of pairs the source first."""
+        """Return logits `(n, 1, rows, cols)` for images in -1..1; in pairs the source is first."""
         return self.layers(torch.cat(images, dim=1))
 
     def features(self, *images: Tensor) -> list[list[Tensor]]:
         """Return the activations of every layer; the last are the logits.
 
-        They are in a list of one list, as `MultiscaleDiscriminator` has one for each scale.
+        The result is a list of one list, because `MultiscaleDiscriminator` has one for each scale.
         """
         found, hidden = [], torch.cat(images, dim=1)
         for layer in self.layers:
@@ -87,15 +87,15 @@ class PatchGAN(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """PatchGANs of pairs at several scales, each half the size of the one before (Pix2PixHD).
+    """PatchGANs of pairs at several scales, each half the size of the previous one (Pix2PixHD).
 
-    A `PatchGAN` for each size, so that its patches are twice as wide at every scale on; images are
-    averaged down over 3 x 3 pixels (Wang et al. 2018, section 3.2). The published ones pad their
-    convolutions by 2 px, which gives a few more logits at the edges; ours, as `PatchGAN`, by 1.
+    Patches are twice as wide at each scale; images are halved by means of 3 x 3 pixels (Wang et al.
+    2018, section 3.2). The published code pads convolutions by 2 px, which gives a few more logits
+    at the edges; here, as in `PatchGAN`, the padding is 1.
 
     Args:
         bands: Bands of source and target together.
-        scales: Number of sizes.
+        scales: Number of scales.
         ndf: Filters of the first layer of each; the next ones have twice as many, at most 8 ndf.
         n_layers: Layers of stride 2 of each.
         norm: Normalization of all but the first and the last layer of each.
@@ -121,7 +121,7 @@ class MultiscaleDiscriminator(nn.Module):
         return [discriminator(*pair) for discriminator, pair in self._pairs(source, target)]
 
     def features(self, source: Tensor, target: Tensor) -> list[list[Tensor]]:
-        """Return for each scale the activations of every layer; the last are the logits."""
+        """Return the activations of every layer for each scale; the last are the logits."""
         scales = (
             discriminator.features(*pair) for discriminator, pair in self._pairs(source, target)
         )

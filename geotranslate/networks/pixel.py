@@ -1,4 +1,4 @@
-"""A small network over a pixel and its blurred neighbors, and generators that add to it."""
+"""Small network over a pixel and its blurred neighbors, and generators that refine it."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ LEVELS = (1, 2, 3, 5)
 TEXTURES = (2, 3, 5)
 """Halvings whose deviations are features too; a single pixel has none."""
 FEATURES = 1 + len(LEVELS) + len(TEXTURES)
-"""Numbers for each band of a source."""
+"""Features of each band of a source."""
 EPSILON = 1e-6
-"""Added to variances, whose roots would have no slope at 0."""
+"""Added to variances, whose square roots have no derivative at 0."""
 SOURCE_GAIN, DEVIATION = 2.0, 1 / 3
-"""Factors that bring sources and deviations of the target in -1..1 to about 1 for networks."""
+"""Factors between -1..1 and network values near 1, for sources and for target residuals."""
 FAINT_WEIGHTS = 2e-3
-"""Deviation of the first weights of the last layer that adds to a start."""
+"""Standard deviation of the initial weights of the last layer of a generator with a start."""
 HIDDEN = 128
 CHUNK = 2**16
 """Pixels whose hidden values are in memory at once when translating."""
 
 
 class Pyramid(nn.Module):
-    """Put an image beside its means and deviations in neighborhoods that grow.
+    """Stack an image with its local means and standard deviations in growing neighborhoods.
 
-    A halving is a binomial filter of 4 x 4 px (Burt and Adelson 1983), and a halved image is
-    enlarged bilinearly, so that the features are weighted means of a pixel's surroundings. A
-    deviation is the square root of the mean of squares less the squared mean. Edges are repeated.
+    Images are halved by a binomial filter of 4 x 4 px (Burt and Adelson 1983) and enlarged
+    bilinearly, so that the features are weighted means of a pixel's surroundings. Edges are
+    replicated.
     """
 
     stride = 2 ** max(LEVELS)
-    """Factor by which images are shrunk inside."""
+    """Factor by which images shrink inside, px."""
     kernel: Tensor
 
     def __init__(self) -> None:
@@ -65,9 +65,9 @@ class Pyramid(nn.Module):
         return flat.reshape(count, bands, rows // 2, cols // 2)
 
     def reads(self, span: Span) -> Span:
-        """Return the pixels that the blurred pixels of a span are made of."""
+        """Return the span of pixels that the features of a span depend on."""
         first, last = span
-        # A blurred pixel is a mixture of two, half a step to either side.
+        # An enlarged pixel is interpolated between two, half a step to either side.
         scale = self.stride
         first, last = (2 * first + 1 - scale) // (2 * scale), (2 * last + 1 + scale) // (2 * scale)
         for _ in range(max(LEVELS)):
@@ -80,14 +80,14 @@ def _enlarged(image: Tensor, level: int) -> Tensor:
 
 
 class PixelNetwork(nn.Module):
-    """Map a pixel and its neighborhood to a target pixel, by two hidden layers.
+    """Map a pixel and its neighborhood to a target pixel, with two hidden layers.
 
-    It is fitted to a sample of pixels before a training, and is then a constant of the generator.
+    It is fitted to a sample of pixels before the training and is constant afterwards.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
-        hidden: Values of either hidden layer.
+        hidden: Units of each hidden layer.
     """
 
     stride = Pyramid.stride
@@ -124,7 +124,7 @@ class PixelNetwork(nn.Module):
 
 
 def _extended(image: Tensor, multiple: int) -> Tensor:
-    """Extend an image below and to the right to whole multiples, also where it is small."""
+    """Extend an image below and to the right to multiples; small images by replication."""
     rows, cols = image.shape[-2:]
     if min(rows, cols) > multiple:
         return pad_to_multiple(image, multiple)
@@ -132,14 +132,15 @@ def _extended(image: Tensor, multiple: int) -> Tensor:
 
 
 class Started(nn.Module):
-    """A generator that adds to what a `PixelNetwork` gives.
+    """A generator that refines the output of a `PixelNetwork`, the start, by adding to it.
 
-    The input of the generator is the source and the start. Its last layer begins near 0, so that a
-    training begins with about the error of the start. At 0 no other layer would get a gradient, and
-    by the L1 the last one hardly moves where the start gives the median.
+    The inputs of the generator are the source and the start. The weights of its last layer are
+    initially near 0, so that the training begins with about the error of the start. They are not
+    exactly 0, because then no other layer would get a gradient, and with the L1 loss the last layer
+    hardly changes where the start is the median.
 
     Args:
-        start: The small network.
+        start: The network of the start.
         network: A generator of `bands_in + bands_out` bands, not bounded, with a `head`.
     """
 
@@ -147,7 +148,7 @@ class Started(nn.Module):
         super().__init__()
         self.start, self.network = start, network
         self.stride = max(start.stride, network.stride)
-        """Factor by which images are shrunk inside: only shifts by it shift the translation."""
+        """Factor by which images shrink inside, px; shifts by it shift the translation."""
         for layer in network.head.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.normal_(layer.weight, 0, FAINT_WEIGHTS)
@@ -157,7 +158,7 @@ class Started(nn.Module):
     def forward(self, source: Tensor) -> Tensor:
         """Translate `(n, bands, rows, cols)`."""
         rows, cols = source.shape[-2:]
-        # Both get the same pixels beyond the edge, as in a tile that extends beyond it.
+        # Both networks get the same extended pixels, as in a tile that extends beyond the edge.
         source = _extended(source, self.stride)
         with torch.no_grad():
             start = self.start(source)
@@ -168,12 +169,9 @@ class Started(nn.Module):
 
     @property
     def radius(self) -> int | None:
-        """Radius of the receptive field beyond the block of `stride` pixels of a pixel.
-
-        None where that of the network is not known.
-        """
+        """Radius of the receptive field, px, see `block_radius`; None for the whole image."""
         return None if self.network.radius is None else block_radius(self.reads, self.stride)
 
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        """Return the span of source pixels that a span of translated pixels depends on."""
         return self.start.pyramid.reads(self.network.reads(span))

@@ -1,4 +1,4 @@
-"""ResNets, alone and as the coarse-to-fine generator of pix2pixHD."""
+"""ResNet generators, and the coarse-to-fine generator of pix2pixHD."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class ResNet(Generator):
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two that double
     the sides, and a 7 x 7 convolution (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2). Its
     receptive field is smaller than a U-Net's, so that tiles can be cropped exactly. Images whose
-    sides are no multiple of `stride` are extended by reflection and the result is cut back.
+    sides are not multiples of `stride` are extended by reflection and the result is cropped.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
         blocks: Number of residual blocks.
-        downsamplings: How often the sides are halved, and doubled again, at least 1.
+        downsamplings: Number of times that the sides are halved, and doubled again, at least 1.
         ngf: Filters of the first convolution; every halving doubles them.
         norm: Normalization after every convolution but the last.
-        upsample: How the sides are doubled: 3 x 3 transposed convolutions, or repeated pixels and
-            3 x 3 convolutions.
-        padding: What convolutions see beyond the edge.
-        dropout: Probability between the convolutions of a block, when training.
+        upsample: Layers that double the sides: 3 x 3 transposed convolutions, or repeated pixels
+            and 3 x 3 convolutions.
+        padding: Padding of convolutions at the edges.
+        dropout: Dropout probability between the convolutions of a block.
         bounded: Whether translations lie in -1..1.
     """
 
@@ -82,7 +82,7 @@ class ResNet(Generator):
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        """Return the span of source pixels that a span of translated pixels depends on."""
         return read_through(self.layers, read_span(self.head, span))
 
 
@@ -134,7 +134,7 @@ def double(
             bands_in, bands_out, 3, padding=1, padding_mode=padding, bias=has_bias(norm)
         )
     else:
-        # A transposed convolution of stride 2 reads next to nothing beyond the edge.
+        # No padding mode, because a transposed convolution of stride 2 hardly uses padding.
         layer = nn.ConvTranspose2d(
             bands_in, bands_out, 3, 2, 1, output_padding=1, bias=has_bias(norm)
         )
@@ -142,7 +142,7 @@ def double(
 
 
 def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool) -> nn.Sequential:
-    """Return the last 7 x 7 convolution which, if bounded, ends in -1..1."""
+    """Return the last 7 x 7 convolution and, if bounded, an activation to -1..1."""
     return nn.Sequential(
         AnySizeConv2d(bands_in, bands_out, 7, 1, 3, padding_mode=padding),
         last_activation(bounded),
@@ -152,7 +152,7 @@ def output_layers(bands_in: int, bands_out: int, padding: Padding, bounded: bool
 def read_through(layer: nn.Module, span: Span) -> Span:
     """Return the input pixels that a layer with residual blocks reads for a span."""
     if isinstance(layer, ResidualBlock):
-        # The identity of a block reads less than its convolutions.
+        # The identity connection reads less than the convolutions.
         layer = layer.layers
     if not isinstance(layer, nn.Sequential):
         return read_span(layer, span)
@@ -164,25 +164,25 @@ def read_through(layer: nn.Module, span: Span) -> Span:
 class LocalEnhancer(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
-    The global generator, a `ResNet` without its output layers, gets the image averaged down, to
-    half the sides for every level around it. A level adds to its features those of the image at
-    twice that size, and has residual blocks and a doubling of the sides (Wang et al. 2018, G2).
-    Images whose sides are no multiple of `stride` are extended by reflection and the result is cut
-    back.
+    The global generator, a `ResNet` without its output layers, gets the image at half the size for
+    every level around it. Each level adds features of the image at twice that size to the features
+    from inside, followed by residual blocks and a doubling of the sides (Wang et al. 2018, G2).
+    Images whose sides are not multiples of `stride` are extended by reflection and the result is
+    cropped.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
         n_local_enhancers: Number of levels around the coarse part.
         n_blocks_local: Number of residual blocks of a level.
-        n_downsample_global: How often the coarse part halves the sides, at least 1.
+        n_downsample_global: Number of times that the coarse part halves the sides, at least 1.
         n_blocks_global: Number of residual blocks of the coarse part.
-        ngf: Filters of the coarse part, as of the `ResNet` alone; a level outwards has half as
-            many, at least 1. The published code counts those of the outermost level.
+        ngf: Filters of the coarse part, as for a `ResNet` alone; each level outwards has half as
+            many, at least 1. In the published code `ngf` belongs to the outermost level.
         norm: Normalization after every convolution but the last.
-        upsample: How the sides are doubled, see `ResNet`.
-        padding: What convolutions see beyond the edge.
-        dropout: Probability between the convolutions of a block, when training.
+        upsample: Layers that double the sides, see `ResNet`.
+        padding: Padding of convolutions at the edges.
+        dropout: Dropout probability between the convolutions of a block.
         bounded: Whether translations lie in -1..1.
     """
 
@@ -256,18 +256,18 @@ class LocalEnhancer(Generator):
         self.coarse.train(self.training)
 
     def train(self, mode: bool = True) -> LocalEnhancer:
-        """Switch to training, or eval mode; a frozen coarse part stays in eval mode."""
+        """Switch to training or eval mode; a frozen coarse part stays in eval mode."""
         super().train(mode)
         if self.frozen:
             self.coarse.eval()
         return self
 
     def load_coarse(self, weights: Mapping[str, Tensor]) -> None:
-        """Put the weights of such a `ResNet` into the coarse part, its output layers aside.
+        """Load the weights of a `ResNet`, except its output layers, into the coarse part.
 
         Raises:
-            InvalidInputError: They are of another network: some are missing, too many or of other
-                shapes.
+            InvalidInputError: The weights belong to another network: some are missing, too many or
+                have other shapes.
         """
         found = {
             name.removeprefix("layers."): value
@@ -285,12 +285,12 @@ class LocalEnhancer(Generator):
         self.coarse.load_state_dict(found)
 
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
+        """Return the span of source pixels that a span of translated pixels depends on."""
         span = read_span(self.head, span)
         for up in reversed(self.ups):
             span = read_through(up, span)
-        # The 7 x 7 convolution at half the size, or further inside, reads all that a level's own
-        # layers read.
+        # The 7 x 7 convolution at half the size, or further inside, reads everything that the
+        # layers of a level read.
         span = read_through(self.coarse, span)
         for _ in self.downs:
             span = read_span(self.halve, span)

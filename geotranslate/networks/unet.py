@@ -1,4 +1,4 @@
-"""U-Nets of strided convolutions and of residual blocks."""
+"""U-Net generators, of strided convolutions or of residual blocks."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ from geotranslate.networks.normalization import Norm, has_bias, make_norm
 MAX_DEPTH = 8
 MIN_CHIP_SIZE = 64
 DROPOUT_BLOCKS = 3
+WIDEST = 8
+"""Largest number of filters of a level, in filters of the first level."""
 
 
 def depth_for(chip_size: int) -> int:
-    """Return the number of levels for chips of a side: 8 from 256 px on, 1 less for each halving.
+    """Return the levels of a U-Net by chip size: 8 from 256 px on, 1 less for each halving.
 
     Raises:
         InvalidInputError: The chips are smaller than 64 px.
@@ -50,18 +52,18 @@ class UNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`, both in -1..1.
 
     Every level halves the image with a 4 x 4 convolution of stride 2; the first, the innermost
-    and the last have no normalization (Isola et al. 2017). Images whose sides are no multiple of
-    `2**depth` are extended by reflection and the result is cut back.
+    and the last have no normalization (Isola et al. 2017). Images whose sides are not multiples of
+    `2**depth` are extended by reflection and the result is cropped.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
         depth: Number of levels, at least 2.
-        ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
+        ngf: Filters of the first level; next levels have twice as many each, at most 8 ngf.
         norm: Normalization of the inner levels.
-        upsample: How the decoder doubles the sides, see `enlarge`.
-        padding: What convolutions see beyond the edge.
-        dropout: Probability in the three innermost decoder blocks, when training.
+        upsample: Layers that double the sides in the decoder, see `enlarge`.
+        padding: Padding of convolutions at the edges.
+        dropout: Dropout probability in the three innermost decoder blocks.
         bounded: Whether translations lie in -1..1.
     """
 
@@ -119,8 +121,8 @@ class UNet(Generator):
         return decode(skips.pop(), skips, self.decoder, self.head)[..., :rows, :cols]
 
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
-        # The path through the innermost level reads all that the skips read.
+        """Return the span of source pixels that a span of translated pixels depends on."""
+        # The path through the innermost level reads everything that the skips read.
         for layer in reversed([*self.encoder, *self.decoder, self.head]):
             span = read_span(layer, span)
         return span
@@ -134,28 +136,24 @@ def _down(
     return nn.Sequential(activation, convolution, make_norm(norm, bands_out))
 
 
-WIDEST = 8
-"""Largest number of filters of a level, in filters of the first level."""
-
-
 class ResUNet(Generator):
     """Map `(n, bands_in, rows, cols)` to `(n, bands_out, rows, cols)`.
 
     The image is rearranged to four times the bands at half the size (Shi et al. 2016,
-    arXiv:1609.05158), and the translation back again, so that no full-size convolution is needed
-    and no pixel is lost. Every level has a residual block with its normalization and activation
-    before the convolutions (He et al. 2016, arXiv:1603.05027) on the way in and one on the way out;
-    what comes from the level inside is added to it. Images whose sides are no multiple of `stride`
-    are extended by reflection and the result is cut back.
+    arXiv:1609.05158), and the translation back again, which avoids full-size convolutions without
+    losing pixels. The encoder and the decoder have one residual block per level, with normalization
+    and activation before the convolutions (He et al. 2016, arXiv:1603.05027); skip connections are
+    added. Images whose sides are not multiples of `stride` are extended by reflection and the
+    result is cropped.
 
     Args:
         bands_in: Bands of the source.
         bands_out: Bands of the target.
         depth: Number of levels, at least 1; the first is at half the size.
-        ngf: Filters of the first level; a level has twice those of the one before, at most 8 ngf.
+        ngf: Filters of the first level; next levels have twice as many each, at most 8 ngf.
         norm: Normalization in the blocks.
-        padding: What convolutions see beyond the edge.
-        dropout: Probability that a channel of the innermost level is 0, when training.
+        padding: Padding of convolutions at the edges.
+        dropout: Dropout probability that a channel of the innermost level is 0.
         bounded: Whether translations lie in -1..1.
     """
 
@@ -206,8 +204,8 @@ class ResUNet(Generator):
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
 
     def reads(self, span: Span) -> Span:
-        """Return the source pixels that a span of translated pixels depends on, along an axis."""
-        # The path through the innermost level reads all that the skips read.
+        """Return the span of source pixels that a span of translated pixels depends on."""
+        # The path through the innermost level reads everything that the skips read.
         span = read_span(self.head, span)
         for block in self.decoder:
             first, last = read_span(cast(PreactivatedBlock, block).layers, span)
@@ -220,7 +218,7 @@ class ResUNet(Generator):
 
 
 class PreactivatedBlock(nn.Module):
-    """Add the output of two convolutions, at first 0, to `(n, channels, rows, cols)`."""
+    """Residual block whose two convolutions initially add 0 to `(n, channels, rows, cols)`."""
 
     def __init__(self, channels: int, norm: Norm, padding: Padding) -> None:
         super().__init__()

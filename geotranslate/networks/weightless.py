@@ -1,4 +1,4 @@
-"""Networks without memory for their weights, whose names and shapes can be compared before."""
+"""Networks without allocated weights, for comparing names and shapes before loading."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Shapes = Mapping[str, tuple[torch.dtype | None, tuple[int, ...]]]
 
 
 class _Weightless(TorchFunctionMode):
-    """Put what modules make by `torch.empty`, their weights, on the meta device.
+    """Mode that puts tensors made by `torch.empty`, such as weights, on the meta device.
 
-    What is computed instead, such as the buffers that no file holds, stays real.
+    Computed tensors, such as buffers that are not saved, stay real.
     """
 
     def __torch_function__(
@@ -37,23 +37,23 @@ class _Weightless(TorchFunctionMode):
 
 
 def without_weights() -> AbstractContextManager[object]:
-    """Return a context in which networks are made without memory or values for their weights."""
+    """Return a context in which networks are made without allocating their weights."""
     return _Weightless()
 
 
 def computes_buffers(network: nn.Module) -> bool:
-    """Tell whether a network made without weights lacks a buffer that no state dict holds."""
+    """Tell whether a network made without weights lacks a buffer that state dicts do not hold."""
     held = network.state_dict().keys()
     return any(value.is_meta and name not in held for name, value in network.named_buffers())
 
 
 def is_weightless(network: nn.Module) -> bool:
-    """Tell whether a network, or a part of it, has no memory for its weights or buffers."""
+    """Tell whether any weights or buffers of a network are not allocated."""
     return any(tensor.is_meta for tensor in chain(network.parameters(), network.buffers()))
 
 
 def compare(network: nn.Module, shapes: Shapes) -> None:
-    """Compare names, shapes and dtypes of saved weights with those of a network.
+    """Compare names, shapes and dtypes of saved weights with a network's.
 
     Raises:
         InvalidInputError: They differ; the sentence says where.
@@ -62,7 +62,7 @@ def compare(network: nn.Module, shapes: Shapes) -> None:
     for name in [*own, *(shapes.keys() - own.keys())]:
         there, here = shapes.get(name), own.get(name)
         if there is not None and there[0] == torch.float64:
-            # Of a model that was trained in double precision; it is rounded when it is loaded.
+            # Models trained in double precision are rounded when they are loaded.
             there = torch.float32, there[1]
         if there != here:
             raise InvalidInputError(
@@ -76,7 +76,7 @@ def shapes_of(weights: Mapping[str, Tensor]) -> Shapes:
 
 
 def assign(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Make copies of weights the weights of a network that was compared with them."""
+    """Assign copies of weights to a network that was compared with them."""
     own = network.state_dict()
     copies = {name: value.to(own[name].dtype, copy=True) for name, value in weights.items()}
     network.load_state_dict(copies, assign=True)

@@ -1,4 +1,4 @@
-"""Predictors: trained networks that translate arrays, rasters and lists of scenes.
+"""Prediction with trained networks: arrays, rasters and lists of scenes.
 
-Exports nothing, because `scenefiles` serves commands that need no torch.
+Exports nothing, because commands that need no torch use `scenefiles`.
 """

@@ -22,23 +22,26 @@ from geotranslate.raster.reader import RasterReader
 MOST_DIFFERENCE = 1.2
 """Ratio of pixel sizes up to which there is no warning."""
 FAR = 5.0
-"""Scaled value beyond which a pixel is far outside of training, whose values are -1 to 1."""
+"""Scaled value beyond which a pixel is far outside the training range, which is -1 to 1."""
 FAR_SHARE = 0.05
+"""Share of the pixels beyond which there is a warning."""
 EARTH_RADIUS = 6_371_008.8
+"""Meters."""
 WEB_MERCATOR = 3857
 
 
 def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
-    """Warn of a scene without CRS, with other pixel sizes, another dtype, other values or classes.
+    """Warn if a scene differs from the training data, and return the warnings.
 
-    Values are those of a few small windows. Unknown facts are not compared. Returns the warnings.
+    Warns about a missing CRS, other pixel sizes, another dtype, and values or classes outside of
+    the training data. Values are sampled in a few small windows. Unknown facts are not compared.
     """
     name = os.path.basename(source.name)
     found = (
         _no_crs(source, name),
         _other_pixels(source.grid, card, name),
         _other_dtype(source, card.source, name),
-        _other_values(_looked_at(source), source, card.source, name),
+        _other_values(_sampled(source), source, card.source, name),
     )
     said = [sentence for sentence in found if sentence]
     for sentence in said:
@@ -49,7 +52,7 @@ def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
 def ground_size(
     resolution: tuple[float, float], crs: CRS | None, latitude: float
 ) -> tuple[float, float] | None:
-    """Return a pixel's sides in meters at a latitude, None where the CRS does not tell.
+    """Return a pixel's sides in meters at a latitude; None if the CRS has no known unit.
 
     Args:
         resolution: Sides along row and column in units of the CRS.
@@ -116,8 +119,8 @@ def _other_dtype(source: RasterReader, side: Side, name: str) -> str | None:
     )
 
 
-def _looked_at(source: RasterReader) -> NDArray[np.float32]:
-    """Return the valid values `(bands, pixels)` of nine windows, quickly read from any raster."""
+def _sampled(source: RasterReader) -> NDArray[np.float32]:
+    """Return the valid values `(bands, pixels)` of nine small windows."""
     size = 64
     found = []
     for row in _spots(source.grid.height, size):
@@ -149,7 +152,7 @@ def _other_values(
 
 
 def _far(values: NDArray[np.float32], side: Side) -> NDArray[np.bool_]:
-    """Return which values `(bands, pixels)` lie two training ranges or more outside of training."""
+    """Tell which values `(bands, pixels)` lie more than two training ranges outside of training."""
     if side.scaling.bounded:
         return np.abs(side.scaling.scale(values[:, :, None])[:, :, 0]) > FAR
     low, high = np.array(side.limits)[..., None]

@@ -1,4 +1,4 @@
-"""Inference on tiles, also in several orientations."""
+"""Inference on tiles, its precision, and test-time augmentation."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
 
 Precision = Literal["float32", "bfloat16", "auto"]
+Tta: TypeAlias = "bool | Literal['std']"
 
 CPU_BATCH = 8
 GPU_BATCH = 64
-"""Most chips at once by default, or tiles of as many pixels: more of them are not faster."""
+"""Most chips at once by default, or tiles of as many pixels; more are not faster."""
 
 # One for all networks: a lock cannot be sent to another process.
 _EVAL_MODE = threading.RLock()
 
 
 class Inference:
-    """A generator between two scalings: float32 batches in source units to ones in target units.
+    """A generator with its scalings: translates float32 batches in source units to target units.
 
     It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
-    with any statistics, a tile's translation does not depend on the others of its batch.
+    with all statistics, a tile's translation does not depend on the other tiles of its batch.
 
     Args:
         generator: The network.
-        card: The data that it was trained on.
+        card: Card of the training data.
         stride: Factor by which images shrink inside the generator, px.
         radius: Radius of its receptive field, px; None for the whole image.
     """
@@ -72,13 +73,13 @@ class Inference:
         self._fitting: int | None = None
 
     def at(self, precision: Precision, norm_stats: NormStats = "running") -> Inference:
-        """Return a copy of the generator at a precision; "auto" is bfloat16 where that is fast.
+        """Return an inference with a frozen copy of the generator, optimized for speed.
 
-        It is laid out for speed, and what becomes of the original does not change it.
+        Later changes of the original do not affect it.
 
         Args:
-            precision: "float32", "bfloat16" or "auto".
-            norm_stats: What `resolve_norm_stats` returned; "scene" and "smooth" need `knowing`.
+            precision: "float32", "bfloat16" or "auto", see `resolve_precision`.
+            norm_stats: Result of `resolve_norm_stats`; "scene" and "smooth" need `knowing`.
 
         Raises:
             InvalidInputError: There is no such precision.
@@ -88,7 +89,7 @@ class Inference:
         other.norm_stats = norm_stats
         network = self.generator
         if norm_stats != "running":
-            if other.looks_first:
+            if other.needs_prescan:
                 other.original = copy.deepcopy(network)
             network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
                 network
@@ -102,20 +103,20 @@ class Inference:
         self.generator, self._frozen = generator, True
 
     @property
-    def looks_first(self) -> bool:
+    def needs_prescan(self) -> bool:
         """Whether statistics of the scene are needed."""
         return self.norm_stats in ("scene", "smooth")
 
     @property
     def needs_places(self) -> bool:
-        """Whether it has to know where tiles lie."""
+        """Whether it needs the places of tiles."""
         return self.norm_stats == "smooth"
 
     def knowing(self, statistics: SceneStatistics | None) -> Inference:
-        """Return a copy that normalizes by the statistics of a scene, itself where it needs none.
+        """Return a copy that normalizes by the statistics of a scene; itself if it is None.
 
         Raises:
-            RasterFileError: They cannot be read.
+            RasterFileError: The statistics cannot be read.
         """
         if statistics is None:
             return self
@@ -130,17 +131,21 @@ class Inference:
 
     @property
     def device(self) -> torch.device:
-        """Where the generator is."""
+        """Device of the generator."""
         return next(self.generator.parameters()).device
 
     def batch_size(self, wanted: int | None, tile: int) -> int:
-        """Return how many tiles to translate at once: as wanted, else what the machine takes.
+        """Return the number of tiles to translate at once.
 
-        That is as many pixels as 8 chips have on a CPU, and on a GPU the largest power of two up to
-        as 64 have that its memory holds.
+        By default it is as many pixels as 8 chips on a CPU; on a GPU, the largest power of two that
+        fits in its memory, up to the pixels of 64 chips.
+
+        Args:
+            wanted: The number, or None for the default.
+            tile: Side of the tiles, px.
 
         Raises:
-            InvalidInputError: What is wanted is no whole number of at least 1.
+            InvalidInputError: `wanted` is not a whole number of at least 1.
             GeotranslateError: The GPU's memory does not hold a single tile.
         """
         if wanted is not None:
@@ -159,7 +164,7 @@ class Inference:
 
         Args:
             batch: Tiles.
-            places: Their tile rows and tile columns, where it `needs_places`.
+            places: Row and column of each tile, for an inference that `needs_places`.
 
         Raises:
             GeotranslateError: The GPU's memory does not hold a single tile.
@@ -168,7 +173,7 @@ class Inference:
         return self.card.target.scaling.unscale(self.scaled(scaled, places).numpy())
 
     def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
-        """Translate a batch in -1..1 into one in -1..1, on the CPU."""
+        """Translate a batch in -1..1 and return the translations in -1..1 on the CPU."""
         with self._eval_mode(), torch.inference_mode():
             done: list[Tensor] = []
             while (start := sum(map(len, done))) < len(batch):
@@ -183,7 +188,7 @@ class Inference:
 
     @contextmanager
     def _eval_mode(self) -> Iterator[None]:
-        """Hold the network in eval mode; one that may be trained, for one thread at a time."""
+        """Keep the network in eval mode; if it can be trained, only for one thread at a time."""
         if self._frozen:
             yield
             return
@@ -203,15 +208,15 @@ class Inference:
 
     def _forward(self, part: Tensor) -> Tensor:
         first = next(self.generator.parameters())
-        # Rounded to bfloat16, the numbers of classes would be those of others.
+        # Rounded to bfloat16, class numbers would become the numbers of other classes.
         dtype = torch.float32 if isinstance(self.generator, OneHot) else first.dtype
         given = part.to(first.device, dtype, memory_format=torch.channels_last)
         return self.generator(given).float().cpu()
 
     def _at_once(self, given: int) -> int:
-        """Return how many tiles the generator gets at once: on the CPU in float32 single ones.
+        """Return the number of tiles in one pass: a single one in float32 on the CPU.
 
-        Its convolutions may differ in the last bit with the number of tiles; one by one, the
+        There the last bit of a convolution may depend on the number of tiles; one by one, the
         result does not depend on the batch size.
         """
         if self.device.type == "cpu" and self.precision == "float32":
@@ -219,7 +224,7 @@ class Inference:
         return min(given, self._fitting or given)
 
     def _shrink(self, part: Tensor) -> None:
-        """Remember that so many tiles do not fit into the GPU's memory."""
+        """Reduce the number of tiles in one pass after the GPU ran out of memory."""
         if len(part) == 1:
             raise GeotranslateError(
                 f"The GPU's memory does not hold one tile of {part.shape[-1]} px; give a smaller "
@@ -232,15 +237,15 @@ class Inference:
     def image(self, data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
         """Translate one image `(bands, rows, cols)` in a single pass, to the target's dtype.
 
-        Invalid pixels become the target's nodata value (NaN for floats) where it has one.
+        Invalid pixels get the target's nodata value, if it has one; NaN for floats.
 
         Raises:
-            InvalidInputError: The number of bands is not that of the source side.
+            InvalidInputError: The image has another number of bands than the source side.
         """
         self.check_bands("The image", len(data))
         rows, cols = data.shape[1:]
         filled = fill_gaps(data.astype(np.float32), valid, self.card.source.fill)
-        # A network cannot take an image smaller than its stride: extend it by reflection.
+        # An image smaller than the stride is extended by reflection, because networks reject it.
         at = (
             reflected(0, max(rows, self.stride), rows),
             reflected(0, max(cols, self.stride), cols),
@@ -250,12 +255,12 @@ class Inference:
         typed = to_dtype(translated, side.dtype)
         nodata = np.nan if np.issubdtype(typed.dtype, np.floating) else side.nodata
         if nodata is not None and not fits(nodata, side.dtype):
-            # Files may name a value that their dtype does not have: no pixel holds it.
+            # Files may declare a nodata value outside of their dtype, which no pixel can have.
             nodata = None
         return typed if nodata is None else np.where(valid, typed, typed.dtype.type(nodata))
 
     def check_bands(self, name: str, bands: int, *, has_alpha: bool = False) -> None:
-        """Refuse an image with another number of bands than the generator takes, alpha aside."""
+        """Raise an error if an image has another number of bands than the generator takes."""
         side = self.card.source
         if bands != side.bands:
             names = ", ".join(name for name in side.band_names if name)
@@ -267,10 +272,10 @@ class Inference:
             )
 
     def bands_of(self, source: RasterReader) -> tuple[int, ...]:
-        """Return which bands of a raster the generator takes, by number.
+        """Return the numbers of the bands of a raster that the generator takes.
 
-        Those of the same names where all have names, whatever their order; else the same numbers
-        as in training where the raster has as many bands as the training files; else all.
+        Bands are matched by name, in any order, if all have names; else by number, if the raster
+        has as many bands as the training files; else all are taken.
 
         Raises:
             InvalidInputError: The raster has other bands.
@@ -287,7 +292,7 @@ class Inference:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """Return the precision, "auto" as bfloat16 where the hardware multiplies it, else float32.
+    """Return the precision; "auto" is bfloat16 if the hardware supports it, else float32.
 
     Raises:
         InvalidInputError: There is no such precision.
@@ -301,10 +306,11 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
 def frozen(network: nn.Module, precision: Precision) -> nn.Module:
     """Return a copy of a network in eval mode that computes at a precision.
 
-    Its channels lie beside each other, which convolutions are fastest with. In bfloat16 all
-    convolutions but the last take and give it: they are nearly all of the work, normalisations
-    compute in float32, and the last one's output would have 256 steps from 0.5 to 1, which float
-    targets show. The network has to bring what it hands to the last one to its dtype.
+    Its memory format is channels last, with which convolutions are fastest. In bfloat16, all
+    convolutions except the last one, which are nearly all of the work, have bfloat16 inputs and
+    outputs; normalizations compute in float32. An output of the last one in bfloat16 would have
+    only 256 steps from 0.5 to 1, which is visible in float targets. The network itself has to cast
+    the input of the last convolution to its dtype.
     """
     copied = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
     if precision == "bfloat16":
@@ -313,13 +319,10 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
         for convolution in convolutions[:-1]:
             convolution.to(torch.bfloat16)
         for module in copied.modules():
-            # Inside it computes in float32 as well, but CUDA wants weights of its input's dtype.
+            # They compute in float32 too, but CUDA requires weights of the input's dtype.
             if isinstance(module, nn.GroupNorm | ChannelNorm):
                 module.to(torch.bfloat16)
     return copied
-
-
-Tta: TypeAlias = "bool | Literal['std']"
 
 
 class TileFunction(Protocol):
@@ -338,13 +341,13 @@ class TileFunction(Protocol):
 
 
 class Symmetric:
-    """The mean of the translations of a tile turned and mirrored, each turned back.
+    """Mean of the translations of a tile in its eight orientations, each rotated back.
 
-    It has no preferred direction: it turns with the tile.
+    The result has no preferred direction: a rotated tile has the rotated translation.
 
     Args:
         apply: Function that translates batches.
-        spread: Whether to add a band: the standard deviation of the eight translations, in the
+        spread: Whether to add a band with the standard deviation of the eight translations, in the
             target's units, averaged over the bands.
     """
 
@@ -355,9 +358,9 @@ class Symmetric:
         self.stride, self.radius = apply.stride, apply.radius
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Translate `(n, bands, rows, cols)`; the eight positions one after the other."""
+        """Translate `(n, bands, rows, cols)`, one orientation after the other."""
         first = self._turned(batch, 0, mirrored=False).astype(np.float64)
-        # Differences from the first: where all agree, the mean is that value to the last bit.
+        # Differences from the first, so that the mean of equal values is exactly that value.
         total, squares = np.zeros_like(first), np.zeros_like(first)
         for turns, mirrored in [(n, m) for n in range(4) for m in (False, True)][1:]:
             difference = self._turned(batch, turns, mirrored=mirrored) - first
@@ -382,7 +385,7 @@ def check_tta(tta: object, target: Side) -> None:
     """Check a test-time augmentation.
 
     Raises:
-        InvalidInputError: There is none such, or the targets are classes.
+        InvalidInputError: `tta` is not True, False or "std", or the targets are classes.
     """
     if not isinstance(tta, bool | str) or tta not in (False, True, "std"):
         raise InvalidInputError(f'tta is {shown(tta)}; give True, False or "std".')

@@ -1,4 +1,4 @@
-"""Statistics that normalize tiles: the choice of them, and the file of those of a scene."""
+"""Choice of the statistics that normalize tiles, and the file of the statistics of a scene."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from geotranslate.raster.tiling import InterpolationGrid, Place
 
 NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
 LARGEST_READ = 2**28
-"""Bytes of statistics that are read at once."""
+"""Size up to which a file of statistics is read as a whole, bytes."""
 
 
 def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | str) -> NormStats:
-    """Return which statistics are used; "auto" as those that do not see the tile they are for.
+    """Return the kind of statistics to use; "auto" is independent of the tile that is normalized.
 
-    A network without normalisations has "running" ones, whatever is asked for.
+    For a network without normalization it is always "running".
 
     Args:
-        norm_stats: What is asked for.
+        norm_stats: Argument of `predict_raster`.
         network: The generator.
         tta: The test-time augmentation.
 
     Raises:
-        InvalidInputError: There are no such statistics, or not for this network or augmentation.
+        InvalidInputError: `norm_stats` is unknown, or does not suit the network or `tta`.
     """
     choice("norm_stats", norm_stats, get_args(NormStats))
     if not normalizes(network):
@@ -59,22 +59,22 @@ def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | st
 
 @dataclass(frozen=True)
 class SceneStatistics:
-    """Statistics of a scene in a file, and of which tiles: small where it is sent."""
+    """Reference to a file with the statistics of a scene; small enough to be sent to workers."""
 
     path: Path
-    """An array `(rows of tiles, columns of tiles, statistics)`, one by one for the whole scene."""
+    """File of an array `(rows of tiles, columns of tiles, statistics)`; 1 x 1 for "scene"."""
     digest: str
     """SHA-256 of the file."""
     rows: InterpolationGrid
     cols: InterpolationGrid
     first: Place
-    """The tile that the array begins with."""
+    """Row and column of the first tile of the array."""
 
     def read(self) -> NDArray[np.float32]:
-        """Return the array; a large one is read from the file as it is used.
+        """Return the array; a large one is memory-mapped.
 
         Raises:
-            RasterFileError: The file is gone, damaged, or another one.
+            RasterFileError: The file is missing, damaged or was changed.
         """
         try:
             if sha256_of(self.path) != self.digest:
@@ -98,22 +98,22 @@ class SceneStatistics:
     def around(
         self, values: NDArray[np.float32], places: Sequence[Place], device: torch.device
     ) -> Around:
-        """Return what is interpolated between in a batch of tiles.
+        """Return the statistics around a batch of tiles and their interpolation weights.
 
         Args:
-            values: What `read` returned.
-            places: Tile rows and tile columns.
-            device: Where the network is.
+            values: Result of `read`.
+            places: Row and column of each tile.
+            device: Device of the network.
         """
         rows = np.stack([self.rows.neighbors(row) for row, _ in places]) - self.first[0]
         cols = np.stack([self.cols.neighbors(col) for _, col in places]) - self.first[1]
         near = np.ascontiguousarray(values[rows[:, :, None], cols[:, None, :]])
 
-        # Layers of one size share them.
+        # Layers of the same size share the weights.
         @functools.cache
         def weights(axis: Literal[0, 1], size: int) -> torch.Tensor:
-            centres = (self.rows, self.cols)[axis]
-            each = [centres.weights(place[axis], size) for place in places]
+            grid = (self.rows, self.cols)[axis]
+            each = [grid.weights(place[axis], size) for place in places]
             return torch.from_numpy(np.stack(each)).to(device)
 
         return Around(

@@ -1,4 +1,4 @@
-"""Tags of translated rasters that tell which model made them, and with which options."""
+"""Provenance of translated rasters: tags with the model and the options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "GEOTRANSLATE_"
 
 @dataclass(frozen=True)
 class Provenance:
-    """A model and the options that the pixels of its translations depend on."""
+    """A model and the options that determine the pixels of its translations."""
 
     model: str
     """Name of its class."""
@@ -32,7 +32,7 @@ class Provenance:
 
     @property
     def named(self) -> dict[str, str]:
-        """Everything that the translation of a tile depends on, by the names that users know."""
+        """Everything that the translation of a tile depends on, by names for messages."""
         card = json.dumps(self.inference.card.to_json(), sort_keys=True)
         return {
             "model": "\n".join((self.model, self.digest, card)),
@@ -49,7 +49,7 @@ class Provenance:
         return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
 
     def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
-        """Return the tags of the output; the same pixels have the same tags."""
+        """Return the tags of an output; equal translations have equal tags."""
         parameters = self.options.parameters | {
             "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
             "direction": self.direction,

@@ -1,4 +1,4 @@
-"""Scenes of a prediction, from folders, patterns, lists and tables, and their outputs."""
+"""Scenes of a prediction, given as folders, patterns, lists or tables, and their outputs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ PathT = TypeVar("PathT", str, Path)
 def several(scenes: ScenesLike) -> list[RasterLike] | None:
     """Return the rasters of a folder, glob pattern, list or GeoDataFrame; None for one raster.
 
-    A GeoDataFrame has their paths in a column `path` or `location`, as gdaltindex writes. Of a
-    folder or a pattern, what is the translation of another of its rasters by name is not a scene;
-    lists and tables are taken as they are.
+    A GeoDataFrame has the paths in a column `path` or `location`, as written by gdaltindex. In a
+    folder or a pattern, files named as translations of other files are skipped; lists and tables
+    are taken as they are.
 
     Raises:
-        InvalidInputError: There is none, or the GeoDataFrame has no such column.
-        RasterFileError: The folder has none and cannot be opened as a raster itself.
+        InvalidInputError: There are no rasters, or the GeoDataFrame has no such column.
+        RasterFileError: The folder has no rasters and cannot be opened as a raster itself.
     """
     found: list[RasterLike]
     if isinstance(scenes, gpd.GeoDataFrame):
@@ -61,17 +61,19 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
 
 
 def without_translations(files: Sequence[PathT]) -> list[PathT]:
-    """Return files without those that are translations of others among them, by their names."""
+    """Return files without those that are named as translations of others among them."""
     translations = {default_output(os.fspath(file)) for file in files}
     return [file for file in files if Path(file) not in translations]
 
 
 def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | None) -> list[Path]:
-    """Return where the translations go: into a folder, or beside their scenes; make the folder.
+    """Return the paths of the translations, in a folder or beside their scenes.
+
+    Creates the folder if it does not exist.
 
     Raises:
-        InvalidInputError: Two scenes would be written to one file, or one is no raster.
-        RasterFileError: The folder cannot be made.
+        InvalidInputError: Two scenes would be written to one file, or one is not a raster.
+        RasterFileError: The folder cannot be created.
     """
     outputs: dict[Path, str] = {}
     folder = None if folder is None else folder_path("output", folder)
@@ -100,10 +102,10 @@ def translate_each(
     outputs: Sequence[Path],
     translate: Callable[[RasterLike, Path], TranslatedRaster],
 ) -> list[TranslatedRaster]:
-    """Translate scene by scene; errors name the scene and count those that are done.
+    """Translate one scene after the other; errors name the scene and the number already written.
 
     Raises:
-        GeotranslateError: What the scene's translation raised.
+        GeotranslateError: A translation failed; the class is kept.
     """
     done: list[TranslatedRaster] = []
     for scene, output in zip(scenes, outputs, strict=True):
@@ -122,7 +124,7 @@ def scene_name(scene: RasterLike) -> str:
     """Return a scene's path or GDAL name.
 
     Raises:
-        InvalidInputError: It is no path and no dataset.
+        InvalidInputError: It is neither a path nor a dataset.
     """
     if isinstance(scene, str | os.PathLike):
         return os.fspath(scene)
@@ -132,10 +134,10 @@ def scene_name(scene: RasterLike) -> str:
 
 
 def _refuse_empty(folder: str | os.PathLike[str]) -> None:
-    """Refuse a folder without rasters, unless GDAL knows it: some formats are folders themselves.
+    """Raise an error for a folder without rasters, unless GDAL can open the folder itself.
 
     Raises:
-        RasterFileError: GDAL does not.
+        RasterFileError: GDAL cannot open it.
     """
     try:
         with ExitStack() as stack:
@@ -165,6 +167,6 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _is_pattern(path: str) -> bool:
-    # URLs and GDAL's names may hold these characters.
+    # URLs and GDAL names may contain these characters.
     elsewhere = "://" in path or path.startswith("/vsi") or os.path.exists(path)
     return glob.has_magic(path) and not elsewhere

@@ -1,4 +1,4 @@
-"""Prescan of a scene: its normalization statistics, measured before tiles are translated."""
+"""Prescan of a scene, which measures its normalization statistics before it is translated."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from geotranslate.raster.tiling import InterpolationGrid, Place
 
 FILE = "statistics.npy"
 MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
-"""Most and fewest tiles that are sampled, and their pixels together: all their activations are in
-memory at once, about 600 bytes a pixel in a U-Net with `ngf=64`."""
+"""Most and fewest sampled tiles, and their total number of pixels. All their activations are in
+memory at once, about 600 bytes per pixel in a U-Net with `ngf=64`."""
 
 MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
-"""Side of the largest tiles of which more than the fewest are sampled, px."""
+"""Side of the largest tiles of which at least `LEAST_TILES` fit `SAMPLE_PIXELS`, px."""
 
-LOOKS = 8
-"""Tiles that are read in search of mostly valid ones, per sampled tile."""
+TRIES = 8
+"""Tiles read per sampled tile in search of mostly valid ones."""
 
 ENOUGH = 0.25
-"""Valid share of a tile that is enough for statistics of its own."""
+"""Smallest valid share of a tile with statistics of its own."""
 
 # Steps of the R2 sequence (M. Roberts), whose first n points are evenly spread for every n.
 _STEPS = (0.7548776662466927, 0.5698402909980532)
@@ -41,14 +41,14 @@ _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 @dataclass(frozen=True)
 class Prescan:
-    """An `apply` that measures a scene first, "scene" or "smooth"; see `NeedsPrescan`.
+    """An `apply` that first measures the statistics "scene" or "smooth"; see `NeedsPrescan`.
 
-    The statistics are in a file in the folder of the parts, which all who compute them read.
+    The statistics are in a file in the folder of the parts, which all processes read.
     """
 
     inference: Inference
     finish: Callable[[SceneStatistics], TileFunction]
-    """Return the function of tiles that uses the statistics."""
+    """Function that returns the function of tiles with these statistics."""
 
     @property
     def stride(self) -> int:
@@ -57,18 +57,18 @@ class Prescan:
 
     @property
     def radius(self) -> int | None:
-        """Radius of the receptive field with these statistics, px; None where unknown."""
+        """Radius of the receptive field with these statistics, px; None if unknown."""
         return self.inference.radius
 
     any_shape = True
 
     def prescan(self, scene: SceneTiles) -> TileFunction:
-        """Measure the scene, unless that is done, and return the function of its tiles."""
+        """Measure the scene, unless it has been measured, and return the function of its tiles."""
         rows, cols = (
             InterpolationGrid(axis, -(-axis.tile // self.stride) * self.stride)
             for axis in (scene.plan.rows, scene.plan.cols)
         )
-        # A tile needs its neighbors' statistics, and those with few valid pixels theirs.
+        # A tile needs its neighbors' statistics; neighbors with few valid pixels need theirs.
         tiles = scene.around((2 * rows.radius, 2 * cols.radius))
 
         def make(file: Path) -> None:
@@ -86,12 +86,12 @@ class Prescan:
         pixels = scene.plan.rows.tile * scene.plan.cols.tile
         tiles = sampled(scene, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
-        if not tiles:  # and so nothing to translate
+        if not tiles:  # no valid pixels, so nothing to translate
             return np.ones((1, size_of(original)), np.float32)
         return self._measured(measuring(original, together=True), tiles)
 
     def _write_grid(
-        self, scene: SceneTiles, tiles: tuple[range, range], reach: tuple[int, int], file: Path
+        self, scene: SceneTiles, tiles: tuple[range, range], radius: tuple[int, int], file: Path
     ) -> None:
         rows, cols = tiles
         original = self.inference.original
@@ -100,11 +100,11 @@ class Prescan:
         grid = np.load(file, mmap_mode="r+")
         shares = np.zeros(shape[:2])
         network = measuring(original, together=False)
-        # One by one: it depends on the batch size nowhere, and reading takes its time as well.
+        # One by one, so that the result does not depend on a batch size.
         for (row, col), tile in scene.tiles(rows, cols):
             at = row - rows.start, col - cols.start
             grid[at], shares[at] = self._measured(network, [tile])[0], tile[1].mean()
-        complete(grid, shares, reach)
+        complete(grid, shares, radius)
         grid.flush()
 
     def _measured(self, network: nn.Module, tiles: list[Tile]) -> NDArray[np.float32]:
@@ -125,7 +125,7 @@ class Prescan:
 
 
 def spread(rows: int, cols: int) -> Iterator[Place]:
-    """Yield every place of a grid once, the first ones spread evenly, however many are taken."""
+    """Yield every place of a grid once, in an order whose first n are evenly spread for every n."""
     seen = set()
     for number in range(4 * min(rows * cols, 2**12)):
         at = [(0.5 + number * step) % 1 for step in _STEPS]
@@ -139,16 +139,16 @@ def spread(rows: int, cols: int) -> Iterator[Place]:
 
 
 def sampled(scene: SceneTiles, most: int) -> list[Tile]:
-    """Return tiles from all over a scene, mostly valid ones where there are; none without pixels.
+    """Return tiles from all over a scene, preferably mostly valid ones, none without valid pixels.
 
     Args:
         scene: The scene.
-        most: How many.
+        most: Largest number of tiles.
     """
     whole: list[Tile] = []
     partly: list[tuple[float, Tile]] = []
-    for looked, place in enumerate(spread(len(scene.plan.rows), len(scene.plan.cols))):
-        if len(whole) == most or (looked >= LOOKS * most and (whole or partly)):
+    for tried, place in enumerate(spread(len(scene.plan.rows), len(scene.plan.cols))):
+        if len(whole) == most or (tried >= TRIES * most and (whole or partly)):
             break
         tile = scene.tile(place)
         share = float(tile[1].mean())
@@ -160,22 +160,24 @@ def sampled(scene: SceneTiles, most: int) -> list[Tile]:
 
 
 def complete(
-    grid: NDArray[np.float32], shares: NDArray[np.float64], reach: tuple[int, int]
+    grid: NDArray[np.float32], shares: NDArray[np.float64], radius: tuple[int, int]
 ) -> None:
-    """Give tiles with few valid pixels the mean statistics of those around that have enough.
+    """Replace the statistics of tiles with few valid pixels by the mean of their neighbors'.
 
-    Where none has, that of all around with any, weighted by their pixels.
+    The mean is over neighbors with enough valid pixels; if there are none, over all neighbors with
+    any. It is weighted by their valid pixels.
 
     Args:
-        grid: Statistics `(rows of tiles, columns of tiles, statistics)`, which are changed.
+        grid: Statistics `(rows of tiles, columns of tiles, statistics)`, changed in place.
         shares: Valid share of each tile.
-        reach: How far around is looked, in tiles down and across.
+        radius: Distance of neighbors, in tiles down and across.
     """
     enough = shares >= ENOUGH
     changed = []
     for row, col in np.argwhere(~enough).tolist():
         near = tuple(
-            slice(max(at - far, 0), at + far + 1) for at, far in zip((row, col), reach, strict=True)
+            slice(max(at - far, 0), at + far + 1)
+            for at, far in zip((row, col), radius, strict=True)
         )
         weights = shares[near] * (enough[near] if enough[near].any() else 1)
         if weights.any():
@@ -186,7 +188,7 @@ def complete(
 
 
 def _write_zeros(file: Path, shape: tuple[int, int, int]) -> None:
-    """Write an array of zeros row by row: a full disk is an error here, and a crash in a map."""
+    """Write an array of zeros row by row, so that a full disk is an error, not a crash in a map."""
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with file.open("wb") as written:
         np.lib.format.write_array_header_1_0(written, header)

@@ -1,4 +1,4 @@
-"""Options of a prediction and the size of its tiles."""
+"""Options of `predict_raster` and the automatic tile size."""
 
 from __future__ import annotations
 
@@ -25,15 +25,26 @@ TileSize: TypeAlias = "int | Literal['auto']"
 LARGEST_BATCH = 65_536
 """Most tiles at once."""
 
+HALOS = (8, 6, 5)
+"""Candidate tile sizes, in halos. With 8, about 1.8 times as many pixels are computed as are kept;
+with 5, the least for which "auto" crops, 2.8 times."""
+
+CHIPS = (4, 2, 1)
+"""Candidate tile sizes, in chips, if no cropped tile fits in memory; larger tiles are better."""
+
+COPIES = 4
+"""Peak memory of a network, in outputs of its largest layer (measured: 2.5 to 4.3 for U-Nets and
+ResNets)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """Arguments of `predict_raster` that hold for every scene, checked.
+    """Checked arguments of `predict_raster` that are the same for every scene.
 
-    Where the tile size is "auto", and the batch size None, each scene decides.
+    A tile size of "auto" and a batch size of None are resolved for each scene.
 
     Raises:
-        InvalidInputError: An argument is impossible; the sentence names it.
+        InvalidInputError: An argument is invalid; the sentence names it.
     """
 
     aoi: AreaLike | None
@@ -71,7 +82,7 @@ class PredictOptions:
         """Check the tile size against the stride of a generator.
 
         Raises:
-            InvalidInputError: Tiles are smaller than the stride, or no number.
+            InvalidInputError: The tile size is smaller than the stride or not a number.
         """
         if isinstance(self.tile_size, str) and self.tile_size == "auto":
             return
@@ -84,12 +95,12 @@ class PredictOptions:
 
     @property
     def workers(self) -> int:
-        """How many processes or threads share the memory."""
+        """Number of processes or threads that share the memory."""
         return 1 if self.executor is None else os.cpu_count() or 1
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the pixels depend on, as it is written into outputs as JSON."""
+        """Options that determine the pixels, as written into outputs as JSON."""
         names = ("bbox", "tile_size", "overlap", "padding", "blend", "dtype", "nodata")
         return {name: getattr(self, name) for name in names}
 
@@ -101,27 +112,15 @@ class PredictOptions:
         object.__setattr__(self, name, value)
 
 
-HALOS = (8, 6, 5)
-"""Sides of tiles in halos that are tried: of 8 all but 1.8 times as much is computed as is kept,
-of 5, which is the least that is cropped by itself, 2.8 times."""
-
-CHIPS = (4, 2, 1)
-"""Sides of tiles in chips, where no tile that can be cropped fits: larger ones translate better."""
-
-COPIES = 4
-"""What a network holds at its widest place, in outputs of the largest layer (measured: 2.5 to 4.3
-of U-Nets and ResNets)."""
-
-
 def fitting_tile(
     size: tuple[int, int], stride: int, radius: int | None, chip_size: int, most: int, *, crop: bool
 ) -> int:
     """Return the side of the tiles for a scene.
 
-    Cropped tiles are exact where they are some halos wide, the halo being the radius in whole
-    strides. Of those that memory allows, the one that computes the fewest pixels is taken. Where
-    none fits, tiles of four chips are blended, or of as many as memory allows. A network whose
-    receptive field is the whole tile gets tiles of a chip, as in training.
+    Tiles several halos wide can be cropped exactly; a halo is the radius rounded up to whole
+    strides. Of the sizes that fit in memory, the one that computes the fewest pixels is chosen. If
+    none fits, tiles of four chips, or of fewer if memory requires it, are blended. If the receptive
+    field is the whole tile, tiles have the size of a chip, as in training.
 
     Args:
         size: Rows and columns of the scene.
@@ -133,7 +132,7 @@ def fitting_tile(
     """
     if radius is None:
         return _whole(chip_size, stride)
-    # Larger tiles than the scene would be extended to be thrown away.
+    # The rest of a tile larger than the scene would be discarded.
     scene = _whole(max(size), stride)
     halo = _whole(radius, stride)
 
@@ -146,14 +145,14 @@ def fitting_tile(
 
 
 def largest_tile(network: nn.Module, card: DataCard, workers: int) -> int:
-    """Return the side of the largest tile for a quarter of the machine's memory, px.
+    """Return the side of the largest tile that fits in a quarter of the machine's memory, px.
 
-    It is not that of the free memory, so that a run that goes on has the same tiles.
+    The total memory counts, not the free memory, so that a resumed run has the same tiles.
 
     Args:
-        network: A generator in eval mode, of which the largest layer is looked at with a chip.
-        card: What it was trained on.
-        workers: How many share the memory.
+        network: A generator in eval mode; its largest layer is found by translating a chip.
+        card: Card of the training data.
+        workers: Number of processes or threads that share the memory.
     """
     first = next(network.parameters())
     largest = 0
@@ -183,7 +182,7 @@ def _whole(length: int, stride: int) -> int:
 
 
 def _computed(size: tuple[int, int], side: int, overlap: int) -> int:
-    """Return how many pixels tiles have together; they are no longer than the scene."""
+    """Return the number of pixels of all tiles, whose sides are at most the scene's."""
     rows, cols = (
         length if length <= side else ceil((length - overlap) / (side - overlap)) * side
         for length in size

@@ -1,4 +1,4 @@
-"""Translation of scenes: the tile size of each, its area, and its call of `translate_raster`."""
+"""Translation of single scenes: tile size, area of interest and call of `translate_raster`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from geotranslate.raster.writing import Color
 
 @dataclass(frozen=True)
 class Translation:
-    """The translation of scenes by a model with one set of options."""
+    """A model and a set of options by which scenes are translated."""
 
     inference: Inference
-    """Inference of the model, with its card."""
+    """Inference of the model."""
     apply: TileFunction | Prescan
     """Function of tiles, in this process or in workers."""
     provenance: Provenance
     options: PredictOptions
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
-        """Translate a scene; warn where it differs from the training chips.
+        """Translate a scene; warn if it differs from the training chips.
 
         Raises:
             GeotranslateError: As `Predictor.predict_raster`.
@@ -87,8 +87,8 @@ class Translation:
         options, inference = self.options, self.inference
         if not isinstance(options.tile_size, str):
             return options.tile_size
-        # Tiles that are normalized by themselves are like the chips, and statistics between tiles
-        # are of more pixels than the few that are left of a chip inside.
+        # Tiles normalized on their own should be like the chips. Interpolated statistics need
+        # larger tiles, because few pixels are left at the innermost level of a chip.
         alone = inference.norm_stats in ("tile", "smooth")
         radius = None if alone else inference.radius
         chip = inference.card.chip_size * (2 if inference.norm_stats == "smooth" else 1)

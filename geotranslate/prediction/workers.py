@@ -1,4 +1,4 @@
-"""Models for workers: other processes and machines load them from a folder, once."""
+"""Models for workers, which are other processes or machines and load them from a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from geotranslate.prediction.scenestatistics import Prescan
 from geotranslate.raster.tiling import Place
 
 Loader: TypeAlias = Callable[[Path, str, Direction], Inference]
-"""Returns the inference of a saved model in a direction: of a folder, if it has this digest."""
+"""Function that loads a model from a folder, checks its digest and returns the inference of a
+direction."""
 
 _LOADING = threading.Lock()
 _loaded: tuple[SavedModel, Any] | None = None
@@ -36,17 +37,17 @@ def augmented(inference: Inference, tta: bool | str) -> TileFunction:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """The inference of a model that is saved where every worker can read it.
+    """Inference of a model that is saved in a folder that every worker can read.
 
-    It is small to send. A process that calls it loads the model once and keeps it until another one
-    is called.
+    It is small enough to be sent. A process that calls it loads the model once and keeps it until
+    another one is called.
     """
 
     any_shape: ClassVar = True
     load: Loader
     folder: Path
     digest: str
-    """SHA-256 of its weights: a folder that was renewed meanwhile is another model."""
+    """SHA-256 of its weights, by which a folder that was replaced meanwhile is recognized."""
     stride: int
     radius: int | None
     precision: Precision
@@ -65,7 +66,7 @@ class SavedModel:
         tta: bool | str,
         direction: Direction = "AtoB",
     ) -> SavedModel:
-        """Return the saved model that translates as an inference of its weights does."""
+        """Return the saved model that translates like an inference with the same weights."""
         return cls(
             load,
             folder.absolute(),
@@ -90,14 +91,14 @@ class SavedModel:
 
         Args:
             batch: Tiles.
-            places: Their tile rows and tile columns, where it `needs_places`.
+            places: Row and column of each tile, if it `needs_places`.
 
         Raises:
-            ModelFileError: The folder cannot be seen from here, or was renewed.
-            RasterFileError: The statistics of the scene cannot.
+            ModelFileError: The folder cannot be read by this process, or was replaced.
+            RasterFileError: The statistics of the scene cannot be read.
         """
         global _loaded
-        # Workers may be threads of one process: only the first of them loads.
+        # Workers may be threads of one process, of which only the first loads.
         with _LOADING:
             if _loaded is None or _loaded[0] != self:
                 _loaded = self, self._load()
@@ -116,7 +117,7 @@ def works_elsewhere(executor: object) -> bool:
 
 
 class StoredModel(Protocol):
-    """The model that a predictor translates for: it has a name, and folders that workers read."""
+    """A model with a name, which can be saved in a folder for workers."""
 
     @property
     def name(self) -> str:
@@ -124,16 +125,16 @@ class StoredModel(Protocol):
 
     @property
     def loader(self) -> Loader:
-        """A function that workers can be sent and that loads the model there."""
+        """Function that loads the model; it can be sent to workers."""
 
     def digest(self) -> str:
         """Return the SHA-256 of its weights."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it into a folder and return the folder."""
+        """Save it in a folder and return the folder."""
 
     def saved_folder(self, digest: str) -> Path | None:
-        """Return the folder that holds it as it is, if there is one."""
+        """Return the folder in which it is saved unchanged, if there is one."""
 
 
 @contextmanager
@@ -149,24 +150,24 @@ def shared(
     """Yield a function of tiles that an executor's workers can call while the block lasts.
 
     Args:
-        model: The model, which is saved beside the output if workers could not read it otherwise.
-        direction: The direction that it translates in.
-        inference: Its inference at the precision that is asked for.
+        model: The model; it is saved beside the output if workers have no other folder to read.
+        direction: The direction of the translation.
+        inference: Its inference at the requested precision.
         tta: The test-time augmentation.
-        executor: What computes the parts, None for this process.
+        executor: Executor that computes the parts; None for this process.
         digest: SHA-256 of its weights.
-        output: What is written.
+        output: The output file.
 
     Raises:
         RasterFileError: The folder of the output does not exist.
     """
     if not works_elsewhere(executor):
-        yield _looking(inference, lambda known: augmented(inference.knowing(known), tta))
+        yield _with_prescan(inference, lambda known: augmented(inference.knowing(known), tta))
         return
     folder = model.saved_folder(digest)
     if folder is not None:
         saved = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
-        yield _looking(inference, lambda known: replace(saved, statistics=known))
+        yield _with_prescan(inference, lambda known: replace(saved, statistics=known))
         return
     if not output.parent.is_dir():
         raise RasterFileError(
@@ -176,11 +177,11 @@ def shared(
     with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
         folder = model.save(made)
         left = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
-        yield _looking(inference, lambda known: replace(left, statistics=known))
+        yield _with_prescan(inference, lambda known: replace(left, statistics=known))
 
 
-def _looking(
+def _with_prescan(
     inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
 ) -> TileFunction | Prescan:
-    """Return a function of tiles, with a prescan where it needs statistics of the scene."""
-    return Prescan(inference, finish) if inference.looks_first else finish(None)
+    """Return a function of tiles, with a prescan if it needs statistics of the scene."""
+    return Prescan(inference, finish) if inference.needs_prescan else finish(None)

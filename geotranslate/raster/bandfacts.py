@@ -17,6 +17,14 @@ from geotranslate.schema import Fields, Json, any_number, one_of, record, severa
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
+BAND_FACTS: Fields = {
+    "scales": several(any_number),
+    "offsets": several(any_number),
+    "units": several(text),
+    "colors": several(one_of(ColorInterp.__members__)),
+}
+"""Schema of the facts in JSON."""
+
 
 def dtype_name(dtype: Any) -> str:
     """Return numpy's name of a dtype that can be written, given by name or as numpy's own.
@@ -137,12 +145,3 @@ class BandFacts:
                 f"{name} has scales, offsets, units or colors that are not those of {bands} bands."
             )
         return facts
-
-
-BAND_FACTS: Fields = {
-    "scales": several(any_number),
-    "offsets": several(any_number),
-    "units": several(text),
-    "colors": several(one_of(ColorInterp.__members__)),
-}
-"""Schema of the facts in JSON."""

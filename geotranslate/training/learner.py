@@ -19,6 +19,9 @@ from torch.optim.swa_utils import AveragedModel
 from geotranslate.training.callbacks import EpochMean, History, averaged, moving
 from geotranslate.training.objectives import masked_l1
 
+LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
+"""Learning rate and betas of Isola et al. 2017."""
+
 
 class AdversarialPair(nn.Module):
     """A generator and its discriminator; called, it is the generator.
@@ -64,10 +67,6 @@ class AdversarialPair(nn.Module):
         """Return the generator's parameters and, if there is one, the discriminator's."""
         networks = [self.generator, self.discriminator]
         return [list(network.parameters()) for network in networks if network is not None]
-
-
-LEARNING_RATE, BETAS = 2e-4, (0.5, 0.999)
-"""Learning rate and betas of Isola et al. 2017."""
 
 
 class Adam(torch.optim.Adam):

@@ -22,6 +22,14 @@ from geotranslate.schema import Json
 from geotranslate.training.callbacks import ReducedPrecision
 from geotranslate.training.objectives import objectives_of
 
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    # oneDNN has no other message.
+    "could not create a primitive",
+)
+
 
 def draw_first_pair(data: DataLoaders) -> None:
     """Let fastai draw the pair that it inspects before its first batch.
@@ -59,15 +67,6 @@ def set_random_state(data: DataLoaders, tensors: dict[str, Tensor], facts: Json)
     for name, generator in (("python", random), ("order", data.train.rng)):
         version, gauss = facts[name]
         generator.setstate((version, tuple(tensors[f"random.{name}"].tolist()), gauss))
-
-
-NO_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    # oneDNN has no other message.
-    "could not create a primitive",
-)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from geotranslate.raster.writing import sole_holder
 MOST_HEADER = 2**26
 """Longest header that is read, bytes."""
 
+LOCK_FILE = ".geotranslate-training.lock"
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
     **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8},
@@ -58,9 +59,6 @@ def shapes_in(file: Path) -> Shapes:
             name: (DTYPES.get(one.get_dtype()), tuple(one.get_shape()))
             for name, one in slices.items()
         }
-
-
-LOCK_FILE = ".geotranslate-training.lock"
 
 
 @contextmanager

@@ -21,6 +21,13 @@ from geotranslate.networks.pixel import PixelNetwork
 CONSTANT, START = "constant", "start"
 """Names of the baselines: the training median of every band, and the generator's start."""
 
+PIXELS = 400_000
+"""Most pixels of the sample."""
+CHIPS = 1000
+"""Most chips that they are drawn from."""
+PASSES, BATCH = 60, 4096
+RATE, BETAS = 2e-3, (0.9, 0.99)
+
 
 def baseline_errors(
     batches: Iterable[tuple[Tensor, Tensor]], target: Side, generator: nn.Module | None
@@ -65,14 +72,6 @@ def _median(target: Side) -> Tensor | None:
         return None
     values = np.array(target.median, np.float32)[None, :, None, None]
     return torch.from_numpy(target.scaling.scale(values))
-
-
-PIXELS = 400_000
-"""Most pixels of the sample."""
-CHIPS = 1000
-"""Most chips that they are drawn from."""
-PASSES, BATCH = 60, 4096
-RATE, BETAS = 2e-3, (0.9, 0.99)
 
 
 def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:

@@ -34,22 +34,22 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Card:
-    """What `card.json` says of a model."""
+    """Description of a model, saved as `card.json`."""
 
     translator: str
-    """Name of the class that made it."""
+    """Name of the model's class."""
     options: dict[str, Any]
-    """Arguments that rebuild it, beside the data."""
+    """Arguments that rebuild it, apart from the data."""
     data: DataCard
     history: list[dict[str, float]]
     """One row of losses for every epoch."""
     metrics: Metrics
-    """Last answer of `compute_metrics`, empty before."""
+    """Last result of `compute_metrics`, empty before the first."""
     baselines: dict[str, float] = field(default_factory=dict)
-    """Mean absolute errors of simpler translations of the validation pairs."""
+    """Mean absolute errors of baselines on the validation pairs."""
 
     def to_json(self) -> Json:
-        """Return plain values, with the versions of what wrote them."""
+        """Return JSON values, including the versions of the packages."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -73,7 +73,7 @@ class Card:
         return cls(**{entry.name: found[entry.name] for entry in fields(cls)})
 
     def differences(self, other: Card) -> list[str]:
-        """Name what keeps the training of one model from going on with the state of the other."""
+        """Return the names of class, arguments and data if they differ from another card's."""
         compared = (
             ("translator", self.translator, other.translator),
             ("arguments of the model", self.options, other.options),
@@ -87,13 +87,13 @@ def card_in(facts: Json, folder: Path, translator: str, config: type[TranslatorC
     """Return the card in the facts of a checkpoint.
 
     Args:
-        facts: Those of the checkpoint.
-        folder: Where it lies.
-        translator: Name of a class.
-        config: Its configuration, of which its cards then have all options, also later ones.
+        facts: Facts of the checkpoint.
+        folder: Folder of the checkpoint, for errors.
+        translator: Name of the expected class.
+        config: Configuration of that class; its cards are completed with options added later.
 
     Raises:
-        ModelFileError: It is damaged.
+        ModelFileError: The card is damaged.
     """
     try:
         card = Card.from_json(facts["card"])
@@ -111,7 +111,7 @@ def class_name(name: str, value: Any) -> str:
     """Return a text that can be the name of a class.
 
     Raises:
-        InvalidInputError: It is something else.
+        InvalidInputError: The value is something else.
     """
     if len(text(name, value)) > 100 or not value.isprintable():
         raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give the name of a class.")
@@ -122,7 +122,7 @@ def sha256_text(name: str, value: Any) -> str:
     """Return a SHA-256 in hexadecimal digits.
 
     Raises:
-        InvalidInputError: It is something else.
+        InvalidInputError: The value is something else.
     """
     if not re.fullmatch("[0-9a-f]{64}", text(name, value)):
         raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give a SHA-256.")
@@ -141,4 +141,4 @@ CARD: Fields = {
     "versions": table(class_name),
     "weights_sha256": Later(sha256_text, ""),
 }
-"""What `card.json` is; the card in a checkpoint has no weights of its own."""
+"""Check of each value of `card.json`; cards in checkpoints have no `weights_sha256`."""

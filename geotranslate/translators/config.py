@@ -44,7 +44,7 @@ def option(check: Check, *, before: Any = MISSING) -> Any:
 
     Args:
         check: The check of its values.
-        before: Value that it has in cards of earlier versions, which lack it.
+        before: Value in cards of earlier versions, which lack the option.
     """
     return field(metadata={"check": check if before is MISSING else Later(check, before)})
 
@@ -61,12 +61,10 @@ class LayerOptions(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslatorConfig:
-    """Arguments that rebuild a translator, of which all translators have these.
-
-    See the translators for what they mean.
+    """Arguments that all translators have, documented there; subclasses add their own.
 
     Raises:
-        InvalidInputError: A value is impossible; the sentence names it.
+        InvalidInputError: A value is invalid; the sentence names it.
     """
 
     ngf: int = option(whole(1, MAX_FILTERS))
@@ -89,10 +87,10 @@ class TranslatorConfig:
 
     @classmethod
     def from_card(cls, options: Mapping[str, Any]) -> Self:
-        """Return the configuration that a card holds.
+        """Return the configuration from the options of a card.
 
         Raises:
-            InvalidInputError: An option is missing, unknown or impossible.
+            InvalidInputError: An option is missing, unknown or invalid.
         """
         return cls(**record(cls.checks())("options", options))
 
@@ -109,7 +107,7 @@ class TranslatorConfig:
 
     @property
     def discriminator_norm(self) -> Norm:
-        """Normalization of discriminators, which see no tiles: nothing there has to avoid seams."""
+        """Normalization of discriminators, which are not used on tiles and cannot cause seams."""
         return "batch" if self.norm in ("renorm", "channel") else self.norm
 
 
@@ -134,7 +132,7 @@ FAST = FitDefaults(5e-4, (0.9, 0.99), "cosine", 0.995)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Values of the arguments of a Pix2Pix, and of its `fit`, that are not given."""
+    """Defaults of the arguments of `Pix2Pix` and of its `fit`."""
 
     fit: FitDefaults
     generator: Network = "unet"
@@ -152,10 +150,10 @@ RECIPES = {
     "seamless": Recipe(PAPER),
     "paper": Recipe(PAPER, upsample="transposed"),
 }
-"""See docs/measured.md for the errors that they were chosen by."""
+"""The recipes by name; docs/measured.md has the errors that led to them."""
 
 RESIDUAL_DEPTH = 3
-"""Levels of a ResUNet by default."""
+"""Default levels of a ResUNet."""
 
 FEATURE_WEIGHT = 10.0
 """Weight of `perceptual_loss=True`, as in pix2pixHD."""
@@ -163,17 +161,17 @@ FEATURE_WEIGHT = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Pix2PixConfig(TranslatorConfig):
-    """Arguments that rebuild a Pix2Pix, all decided.
+    """Arguments that rebuild a Pix2Pix, with the recipe's defaults filled in.
 
     Raises:
-        InvalidInputError: An argument is impossible, or does not go with another one.
+        InvalidInputError: An argument is invalid, or incompatible with another one.
     """
 
     recipe: str = option(one_of(RECIPES))
     start: Start = option(one_of(("pixel", "none")), before="none")
     backbone: str | None = option(optional(text))
     generator: Network = option(one_of(Network))
-    # Its bounds depend on the chips, see `for_chips`.
+    # Checked by `for_chips`, because its bounds depend on the chips.
     depth: int | None = option(anything)
     lambda_l1: float = option(weight)
     lambda_gan: float = option(weight)
@@ -197,14 +195,14 @@ class Pix2PixConfig(TranslatorConfig):
             )
 
     def for_chips(self, card: DataCard, *, single: bool) -> Pix2PixConfig:
-        """Return the configuration with the levels of the U-Net decided.
+        """Return the configuration with `depth` checked, or set by default, for the chips.
 
         Args:
-            card: The data.
-            single: Whether batches are of one pair.
+            card: Card of the data.
+            single: Whether batches have a single pair.
 
         Raises:
-            InvalidInputError: There is no such depth, or there are two encoders.
+            InvalidInputError: The depth is invalid, or both `backbone` and `generator` are given.
         """
         return replace(self, depth=self._depth(card.chip_size, single=single))
 
@@ -232,10 +230,11 @@ class Pix2PixConfig(TranslatorConfig):
         return None
 
     def _loses_a_pixel(self, *, single: bool) -> bool:
-        """Tell whether a decoder that begins with a single pixel normalizes it away.
+        """Tell whether the decoder would normalize a single innermost pixel away.
 
-        Repeated, and padded with itself, it is one color: where an image's mean is subtracted, the
-        innermost level has no effect and no gradient, and running deviations become 0.
+        The pixel, repeated and padded with itself, is an image of one color. If the mean of the
+        image is subtracted, the innermost level has no effect and no gradient, and running
+        deviations become 0.
         """
         repeats = self.upsample == "resize" and self.padding != "zeros"
         norms = ("instance", "group", *(("batch", "renorm") if single else ()))
@@ -243,7 +242,7 @@ class Pix2PixConfig(TranslatorConfig):
 
 
 def recipe_name(given: RecipeName, target: Side) -> str:
-    """Return the name of a recipe, "auto" as the kind of the target decides.
+    """Return the name of a recipe; the target determines "auto".
 
     Raises:
         InvalidInputError: There is no such recipe.
@@ -255,7 +254,7 @@ def recipe_name(given: RecipeName, target: Side) -> str:
 
 
 def feature_weight(perceptual_loss: bool | float) -> float:
-    """Return the weight that `perceptual_loss` stands for."""
+    """Return the weight of the feature loss for an argument `perceptual_loss`."""
     if isinstance(perceptual_loss, bool):
         return FEATURE_WEIGHT if perceptual_loss else 0.0
     return number("perceptual_loss", perceptual_loss, least=0)

@@ -1,4 +1,4 @@
-"""Descriptions of a model: text, a table in notebooks, and a figure of its losses."""
+"""Description of a model as text and as a table in notebooks; figures of losses and results."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from geotranslate.translators.card import Card
 
 
 def describe(card: Card, pair: AdversarialPair) -> Summary:
-    """Return the lines that show a model.
+    """Return a summary of a model.
 
     Args:
-        card: Its card.
-        pair: Its networks.
+        card: The model's card.
+        pair: The model's networks.
     """
     lines = [
         ("model", card.translator),
@@ -47,7 +47,7 @@ def describe(card: Card, pair: AdversarialPair) -> Summary:
 
 
 def _recipe(card: Card) -> str:
-    """Return what a Pix2Pix learns by and why."""
+    """Return the recipe of a Pix2Pix with its losses and the kind of the target."""
     options, target = card.options, card.data.target
     start = "a fitted start, then " if options["start"] == "pixel" else ""
     losses = "L1 alone"
@@ -79,7 +79,7 @@ def draw_history(history: Sequence[Mapping[str, float]]) -> Any:
     """Draw every column of the progress table over the epochs; return the figure.
 
     Raises:
-        InvalidInputError: There are no epochs.
+        InvalidInputError: The history is empty.
     """
     if not history:
         raise InvalidInputError("There are no losses to plot yet; call fit first.")
@@ -108,7 +108,7 @@ def draw_pairs(
         rgb_bands: Three bands for colors or one for gray, by number from 1.
 
     Raises:
-        InvalidInputError: `rows` is no number of pairs, or no side has the bands.
+        InvalidInputError: `rows` is not a number of pairs, or no side has the bands.
     """
     shown = [pairs[i] for i in range(min(whole_number("rows", rows, 1), len(pairs)))]
     translate, card = predictor.inference.scaled, predictor.card

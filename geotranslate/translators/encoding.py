@@ -1,4 +1,4 @@
-"""Input channels of networks: the bands of a source, or one for each of its classes."""
+"""Input channels of networks: the bands of the source, or its classes one-hot encoded."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.networks.onehot import OneHot
 
 MOST_BANDS = 256
-"""Classes up to which each has a band: as many as a byte has numbers."""
+"""Most classes that are one-hot encoded, as many as a byte has values."""
 NEAR = 0.25
-"""How far from its number a value is still of a class: far from the next whole number."""
+"""Tolerance around the number of a class."""
 WHOLE = 2**24
-"""Below it float32 tells all whole numbers apart."""
+"""Limit below which float32 represents all whole numbers exactly."""
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def source_channels(side: Side) -> int:
-    """Return how many bands a network gets of a source: one for each class, else its own.
+    """Return the number of input channels for a source: its classes, if it has any, or its bands.
 
     Raises:
-        InvalidInputError: Its values are classes that are not known, or too many.
+        InvalidInputError: The classes are not known, or there are too many.
     """
     if side.classes is None:
         return side.bands
@@ -46,13 +46,13 @@ def source_channels(side: Side) -> int:
 
 
 def encoded(network: Network, side: Side) -> Network | OneHot:
-    """Return a network of `source_channels(side)` as one that takes the source as it is scaled.
+    """Wrap a network of `source_channels(side)` inputs so that it takes the scaled source.
 
-    Where the values are classes, that is a `OneHot` around it. Invalid pixels, which hold
-    `side.fill`, and numbers that are no class, are 0 in all of its bands.
+    For classes, the result is a `OneHot`; otherwise the network itself. Invalid pixels, which hold
+    `side.fill`, and numbers that are no class are 0 in all channels.
 
     Raises:
-        InvalidInputError: As `source_channels`; or the scaling does not tell the classes apart.
+        InvalidInputError: As `source_channels`; or the scaling does not separate the classes.
     """
     if side.classes is None:
         return network
@@ -60,7 +60,7 @@ def encoded(network: Network, side: Side) -> Network | OneHot:
     numbers = np.array([*side.class_numbers, *side.fill])
     ends = numbers[:, None] + np.array([-NEAR, NEAR])
     ranges = side.scaling.scale(ends[None])[0]
-    # A floor of the scaling may have moved the fill value among them.
+    # The scaling's floor may have moved the fill value between the class numbers.
     order = np.argsort(numbers)
     meeting = np.flatnonzero(ranges[order[:-1], 1] >= ranges[order[1:], 0])
     if np.abs(numbers).max() >= WHOLE or meeting.size:

@@ -1,4 +1,4 @@
-"""Metrics of a model: of pairs, and of the way there and back where there are none."""
+"""Metrics of models, over pairs or, for unpaired data, over round trips."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def measure(
     """Compare the translations of validation pairs with their targets.
 
     Args:
-        predictor: Predictor in the direction that is measured.
-        loaders: Loaders of pairs, which are in -1..1 by the scalings of their own card.
-        metrics: Names of measures; None for all but those that need networks.
-        palette: Colors of the classes, for targets that show some.
+        predictor: Predictor of the direction to measure.
+        loaders: Loaders of pairs, in -1..1 by the scalings of their own card.
+        metrics: Names of measures; None for all except `lpips` and `fid`.
+        palette: Colors of the classes, for targets that show classes in colors.
 
     Raises:
         InvalidInputError: The loaders are unpaired, the pairs have other bands or dtypes than the
-            predictor's card, or quantities for its classes, or there is no such measure.
+            predictor's card, or quantities instead of its classes, or there is no such measure.
     """
     if not validates_pairs(loaders):
         raise InvalidInputError(
@@ -60,17 +60,17 @@ def measure(
 def validation_batches(
     ours: DataCard, loaders: DataLoaders, direction: Direction
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield what a model translates of loaders and what it is compared with, in its own scalings.
+    """Yield validation sources and targets of loaders in a model's own scalings.
 
     Args:
-        ours: The card of the model in that direction.
-        loaders: Their batches are in -1..1 by the scalings of their own card.
-        direction: "BtoA" where it translates the loaders' targets, which of pairs are then filled
-            where they are invalid.
+        ours: Card of the model in this direction.
+        loaders: Loaders, in -1..1 by the scalings of their own card.
+        direction: "BtoA" to yield the loaders' targets as sources; in pairs, their invalid pixels
+            are then filled.
 
     Raises:
         InvalidInputError: The data has other bands or dtypes than the model's card, or quantities
-            for its classes.
+            instead of its classes.
     """
     card, swap = data_card(loaders), direction == "BtoA"
     fill = fill_of(card.target)
@@ -100,12 +100,12 @@ def validation_batches(
 
 
 def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pairs the other way round: filled where they were NaN, NaN where they are filled.
+    """Swap source and target of pairs: fill the former target, and set NaN in the former source.
 
     Args:
         source: `(n, bands, rows, cols)` in -1..1.
-        target: The same, NaN where one of both is invalid.
-        fill: `(bands, 1, 1)`: what targets hold where they are invalid.
+        target: The same, NaN where one of the two is invalid.
+        fill: `(bands, 1, 1)`: values that replace invalid target pixels.
     """
     holes = torch.isnan(target)
     found = torch.where(holes, fill.to(target.device), target)
@@ -113,18 +113,18 @@ def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tenso
 
 
 def fill_of(side: Side) -> Tensor:
-    """Return what every band holds where it is invalid, in -1..1, `(bands, 1, 1)`."""
+    """Return the values that replace invalid pixels of each band, `(bands, 1, 1)` in -1..1."""
     values = np.array(side.fill, np.float32)[None, :, None, None]
     return torch.from_numpy(side.scaling.scale(values)[0])
 
 
 def as_sources_of(scaled: Tensor, old: Side, new: Side) -> Tensor:
-    """Return a batch of sources in -1..1 of one side as that of another, gaps filled as its are.
+    """Convert a batch of scaled sources from one side to another, including its fill values.
 
     Args:
-        scaled: `(n, bands, rows, cols)`.
-        old: Their side.
-        new: The other.
+        scaled: `(n, bands, rows, cols)` in -1..1.
+        old: Side whose scaling and fill values the batch has.
+        new: Side whose scaling and fill values the result has.
     """
     if not old.class_numbers or old.fill == new.fill:
         return _rescaled(scaled, old, new)
@@ -134,7 +134,7 @@ def as_sources_of(scaled: Tensor, old: Side, new: Side) -> Tensor:
 
 
 def _rescaled(scaled: Tensor, old: Side, new: Side) -> Tensor:
-    """Return a batch in -1..1 of one scaling in that of another."""
+    """Convert a scaled batch from the scaling of one side to another."""
     if old.scaling == new.scaling:
         return scaled
     values = old.scaling.unscale(scaled.cpu().numpy())
@@ -148,17 +148,17 @@ def measure_cycle(
     metrics: Sequence[str] | None,
     palette: Palette | None,
 ) -> Metrics:
-    """Return the measures of the way there and back, and the FID of the translations.
+    """Compare chips with their translations there and back; compute the FID of the translations.
 
     Args:
-        there: What translates the chips.
-        back: What brings them back.
-        loaders: Their validation chips are measured.
-        metrics: Names of measures; None for all but those that need networks.
-        palette: Colors of the classes, for chips that show some.
+        there: Predictor that translates the chips.
+        back: Predictor that translates them back.
+        loaders: Loaders whose validation chips are measured.
+        metrics: Names of measures; None for all except `lpips` and `fid`.
+        palette: Colors of the classes, for chips that show classes in colors.
 
     Raises:
-        InvalidInputError: There is no such measure, or the chips are unlike those of the training.
+        InvalidInputError: There is no such measure, or the chips differ from the training chips.
     """
     names = None if metrics is None else metric_names(metrics)
     own = None if names is None else [name.removeprefix(PREFIX) for name in names if name != FID]
@@ -187,7 +187,7 @@ def _named(scores: Scores) -> Scores:
 def cycle_rows(
     there: Inference, back: Inference, chips: Sequence[tuple[Tensor, Tensor]]
 ) -> list[tuple[Tensor, ...]]:
-    """Return for each source and target the chip, its translation and that back again."""
+    """Return rows of source, translation and round trip, then the same for the target."""
     fill = fill_of(there.card.target)
     rows = []
     for source, target in chips:

@@ -1,4 +1,4 @@
-"""Folders of saved models: safetensors weights and a JSON card, never a pickle."""
+"""Folders of saved models, with safetensors weights and a JSON card, never a pickle."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 LOCK_FILE = ".geotranslate-saving.lock"
 PATIENCE = 10.0
-"""Seconds to wait while another process puts two files in place."""
+"""Seconds to wait while another process saves a model in the same folder."""
 
 
 def _finite(value: Any) -> Any:
-    """Return a JSON value with infinity and NaN, which JSON lacks, as strings."""
+    """Return a JSON value in which infinity and NaN, which JSON lacks, are strings."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -54,12 +54,12 @@ def _finite(value: Any) -> Any:
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
     """Write card and weights into a folder, each under a temporary name first.
 
-    The card holds the SHA-256 of the weights, so that a folder left half renewed is recognized. Of
-    several that save at the same time, the last one stays.
+    The card holds the SHA-256 of the weights, by which a half-replaced folder is recognized. If
+    several processes save at the same time, the last one wins.
 
     Raises:
         RasterFileError: The folder cannot be written.
-        InvalidInputError: The card could not be read again.
+        InvalidInputError: The card has values that could not be read again.
     """
     if not os.path.isdir(folder.absolute().parent):
         raise RasterFileError(
@@ -90,12 +90,12 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         for partial in (new_weights, new_card):
             with suppress(OSError):
                 partial.unlink()
-        with suppress(OSError):  # it holds a model
+        with suppress(OSError):  # removed only if it is empty
             folder.rmdir()
 
 
 def _sole_saver(folder: Path) -> AbstractContextManager[bool]:
-    """Keep the weights of one save and the card of another one apart; the last one stays."""
+    """Lock a folder, so that weights and card come from the same save."""
     return sole_holder(
         folder / LOCK_FILE,
         busy=f"Another process is saving a model in {folder} and does not end; give another folder "
@@ -112,19 +112,19 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         path: Folder that `save` wrote, or the card in it.
 
     Raises:
-        ModelFileError: It is missing, damaged or no model of geotranslate.
+        ModelFileError: The model is missing or damaged, or was not saved by geotranslate.
     """
     return SavedFolder.open(path).card
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
-    """Read a model's card and weights; nothing in the files is run.
+    """Read a model's card and weights; no code from the files is executed.
 
     Args:
         path: Folder that `save` wrote, or the card in it.
 
     Raises:
-        ModelFileError: It is missing, damaged or no model of geotranslate.
+        ModelFileError: The model is missing or damaged, or was not saved by geotranslate.
     """
     saved = SavedFolder.open(path)
     return saved.card, saved.weights()
@@ -132,12 +132,12 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Card, dict[str, Tensor]]:
 
 @dataclass(frozen=True)
 class SavedFolder:
-    """A model in a folder, whose card was read and its weights not yet."""
+    """A model in a folder, with its card; weights are read on demand."""
 
     folder: Path
     card: Card
     digest: str
-    """SHA-256 of the weights, as the card says."""
+    """SHA-256 of the weights, from the card."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> SavedFolder:
@@ -147,7 +147,7 @@ class SavedFolder:
             path: Folder that `save` wrote, or the card in it.
 
         Raises:
-            ModelFileError: It is missing, damaged or no model of geotranslate.
+            ModelFileError: The model is missing or damaged, or was not saved by geotranslate.
         """
         folder = _folder(path)
         with _damage(folder):
@@ -168,7 +168,7 @@ class SavedFolder:
         """Read the weights.
 
         Raises:
-            ModelFileError: They are damaged, or others than the card says.
+            ModelFileError: They are damaged or do not match the card.
         """
         with _damage(self.folder):
             if self.digest != sha256_of(self.folder / WEIGHTS_FILE):
@@ -181,15 +181,15 @@ class SavedFolder:
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """Return what `card.json` says of these weights when they are saved."""
+    """Return the SHA-256 that these weights have when they are saved."""
     return hashlib.sha256(save(_plain(weights))).hexdigest()
 
 
 def holds(folder: Path, digest: str, card: Card) -> bool:
-    """Tell whether a folder still holds a model.
+    """Tell whether a folder still holds a certain model.
 
     Args:
-        folder: Folder that it was saved in, or the card in it.
+        folder: Folder in which the model was saved, or the card in it.
         digest: SHA-256 of its weights.
         card: Its card.
     """
@@ -231,7 +231,7 @@ def _values(folder: Path) -> Json:
 
 @contextmanager
 def _damage(folder: Path) -> Iterator[None]:
-    """Turn what reading a damaged model raises into our sentence."""
+    """Raise a `ModelFileError` for any error of reading a damaged model."""
     try:
         yield
     except ModelFileError:
@@ -247,20 +247,20 @@ def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], path: object) -> None:
-    """Put weights into a module.
+    """Load weights into a module.
 
     Raises:
-        ModelFileError: Names, shapes or dtypes are not those of the module.
+        ModelFileError: Names, shapes or dtypes differ from the module's.
     """
     compare_weights(module, shapes_of(weights), path)
     assign(module, weights)
 
 
 def compare_weights(module: torch.nn.Module, shapes: Shapes, path: object) -> None:
-    """Compare saved weights with those of a module.
+    """Compare saved weights with the weights of a module.
 
     Raises:
-        ModelFileError: Names, shapes or dtypes are not those of the module.
+        ModelFileError: Names, shapes or dtypes differ.
     """
     try:
         compare(module, shapes)
@@ -287,16 +287,16 @@ def with_weights(
 ) -> ModelT:
     """Return a model with saved weights.
 
-    Memory is taken for the networks once the weights are known to fit.
+    Memory for the networks is allocated after the shapes of the weights have been checked.
 
     Args:
-        make: Makes the model from its card.
+        make: Function that makes the model from its card.
         shapes: Dtypes and shapes of the weights by name.
-        read: Reads the weights.
-        path: Where they lie, for sentences.
+        read: Function that reads the weights.
+        path: Their path, for error messages.
 
     Raises:
-        ModelFileError: The weights are those of another model, or the card describes none.
+        ModelFileError: The weights belong to another model, or the card describes no model.
     """
     try:
         with without_weights():

@@ -1,4 +1,4 @@
-"""Start from weights that are there: of a saved model, or of an encoder alone."""
+"""Pretrained weights, of a saved model or of an encoder alone."""
 
 from __future__ import annotations
 
@@ -56,31 +56,31 @@ COARSE = (
     "source bands",
     "the source",
 )
-"""What the coarse part of a local generator has to have in common with a global one."""
+"""Arguments that a local generator and the global one loaded into it must have in common."""
 
 
 def holds_encoder(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path is that of an encoder's weights, not of a saved model."""
+    """Tell whether a path leads to an encoder's weights, not to a saved model."""
     return not (Path(path).is_dir() or Path(path).name == CARD_FILE)
 
 
 def start_from(
     path: str | os.PathLike[str], pair: AdversarialPair, card: DataCard, config: TranslatorConfig
 ) -> None:
-    """Put the weights of a saved model, or an encoder's into a backbone, which is then frozen.
+    """Load the weights of a saved model, or of an encoder, which is then frozen.
 
-    Nothing in the files is run.
+    No code from the files is executed.
 
     Args:
-        path: Folder that `save` wrote, or the card in it; else a file with an encoder's state dict,
-            by torch or safetensors.
+        path: Folder that `save` wrote, or the card in it; or a file with an encoder's state dict,
+            saved by torch or safetensors.
         pair: The networks.
-        card: What the new model is trained on.
-        config: Its arguments.
+        card: Card of the new model's data.
+        config: Arguments of the new model.
 
     Raises:
         ModelFileError: The file cannot be read, or its weights do not fit.
-        InvalidInputError: It holds an encoder and the generator has none.
+        InvalidInputError: The file is not a saved model and the generator has no backbone.
     """
     file = file_path("pretrained_path", path)
     if not holds_encoder(file):
@@ -139,7 +139,7 @@ def _load_all(
     for name, network in pair.named_children():
         own = {f"{name}.{key}": value for key, value in network.state_dict().items()}
         found = {key: value for key, value in weights.items() if key.startswith(f"{name}.")}
-        # A former model without a discriminator leaves the new one's as it is.
+        # If the saved model has no discriminator, the new one keeps its initial weights.
         if name != "discriminator" or found:
             if _shapes(own) != _shapes(found):
                 raise ModelFileError(
@@ -152,10 +152,10 @@ def _load_all(
 
 
 def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> bool:
-    """Put a global generator into a local one, which keeps it as it is at first, if it fits."""
+    """Load a global generator into a local one and freeze it; return whether it fits."""
     generator = unwrapped(pair.generator)
     assert isinstance(generator, LocalEnhancer)
-    # Both see bands, or both see classes.
+    # Both take bands, or both take one-hot classes.
     prefix = "generator." if generator is pair.generator else "generator.network."
     found = {
         name.removeprefix(prefix): value
@@ -171,7 +171,7 @@ def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> bool:
 
 
 def _translating(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a saved pair, the generator's those that it translates with."""
+    """Return the weights of a saved pair, with an average, if any, as the generator's weights."""
     average = "average.module."
     found = {
         f"generator.{name.removeprefix(average)}": value

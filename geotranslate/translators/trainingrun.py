@@ -1,4 +1,4 @@
-"""One call of `fit`: callbacks, averages, the files that it writes, and how it goes on."""
+"""One call of `fit`: its callbacks, moving average and files, and the resumption of a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from geotranslate.translators.config import FitDefaults, TranslatorConfig
 
 
 class Trainable(Protocol):
-    """A model as its training sees it."""
+    """Interface of models that can be trained."""
 
     learn: Learner
     pair: AdversarialPair
@@ -52,35 +52,35 @@ class Trainable(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of its class."""
+        """Name of the model's class."""
 
     def saved_card(self) -> Card:
-        """Return its card."""
+        """Return the model's card."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it into a folder."""
+        """Save the model in a folder."""
 
     def _fit_start(self, progress: bool) -> None:
-        """Fit the start of the generator, where that is still to be done."""
+        """Fit the start of the generator, unless it has been fitted."""
 
     def _average(self, decay: float | None) -> None:
-        """Translate with an average of the generator's weights; None for without."""
+        """Translate with an average of the generator's weights; without one if None."""
 
     def show_results(self, rows: int = 2) -> Any:
         """Return a figure of validation chips."""
 
 
 def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
-    """Train a model, or go on with its training, in one process or several.
+    """Train a model, or continue its training, in one process or several.
 
     Args:
         model: The model.
-        data: Its loaders.
+        data: Loaders of its data.
         options: Options of the training.
 
     Raises:
         TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
-        ModelFileError: The checkpoint is that of another training, or damaged.
+        ModelFileError: The checkpoint belongs to another training or is damaged.
         RasterFileError: Nothing can be written to the folder.
     """
     processes = Processes.join(data.device)
@@ -100,11 +100,11 @@ def checkpoint_in(
 
     Args:
         folder: Folder of a training.
-        translator: Name of the class that is expected.
-        config: Its configuration.
+        translator: Name of the expected class.
+        config: Configuration of that class.
 
     Raises:
-        ModelFileError: There is no checkpoint, it is damaged, or that of another class.
+        ModelFileError: There is no checkpoint, it is damaged, or it belongs to another class.
     """
     found = Checkpoint.newest(folder)
     if found is None:
@@ -119,15 +119,15 @@ def checkpoint_in(
 
 
 def resume_from(model: Trainable, folder: Path, *, as_begun: bool = True) -> int:
-    """Put a model into the state of the last checkpoint; return the epochs that are done.
+    """Restore a model from the last checkpoint and return the number of finished epochs.
 
     Args:
         model: The model.
-        folder: Folder of the training; without a checkpoint there, none is done.
-        as_begun: Whether batches and augmentation have to be those of the checkpoint.
+        folder: Folder of the training; without a checkpoint there, the result is 0.
+        as_begun: Whether batches and augmentation have to be the same as in the checkpoint.
 
     Raises:
-        ModelFileError: The checkpoint is that of another training, or damaged.
+        ModelFileError: The checkpoint belongs to another training or is damaged.
     """
     found = Checkpoint.newest(folder)
     if found is None:
@@ -151,7 +151,7 @@ def resume_from(model: Trainable, folder: Path, *, as_begun: bool = True) -> int
 def _train(
     model: Trainable, data: DataLoaders, options: FitOptions, done: int, processes: Processes
 ) -> None:
-    """Train the epochs that are not done.
+    """Train the remaining epochs.
 
     Raises:
         TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
@@ -174,7 +174,7 @@ def _train(
 
 
 def _ema_callbacks(model: Trainable, decay: float | None) -> list[Callback]:
-    """Start, continue or drop the average of the weights, None for the one there is."""
+    """Start, continue or drop the average of the weights; None keeps the present state."""
     if decay is None:
         decay = model.pair.decay if model.history else model.fit_defaults.ema
     model._average(decay or None)
@@ -184,7 +184,7 @@ def _ema_callbacks(model: Trainable, decay: float | None) -> list[Callback]:
 
 
 def _begin(model: Trainable, data: DataLoaders, *, progress: bool) -> list[Callback]:
-    """Fit the start of the generator, and measure translations simpler than the model's."""
+    """Fit the start of the generator and measure the baselines."""
     model._fit_start(progress)
     if not validates_pairs(data):
         return []
@@ -196,7 +196,7 @@ def _begin(model: Trainable, data: DataLoaders, *, progress: bool) -> list[Callb
 
 
 def _recorders(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
-    """Return the callbacks that write pictures, logs and checkpoints, in the main process alone.
+    """Return the callbacks that write pictures, logs and checkpoints; none in other processes.
 
     Args:
         model: The model.
@@ -222,8 +222,8 @@ def _recorders(model: Trainable, options: FitOptions, done: int) -> list[Callbac
 
 def _savers(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
     folder, monitor, rows = options.folder, options.monitor, model.history
-    best = _judged_from(folder, model, monitor, done), monitor
-    # Where nothing can be mistaken for this training's, it begins anew without a state too.
+    best = _best_since(folder, model, monitor, done), monitor
+    # The initial state only has to replace another training's checkpoint, or keep former epochs.
     begin = not done and (bool(rows) or facts_in(folder) is not None)
 
     def write_state(epochs: int) -> None:
@@ -234,16 +234,16 @@ def _savers(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
     return [CSVLogger(rows, folder / "history.csv"), saver]
 
 
-def _judged_from(folder: Path, model: Trainable, monitor: str, done: int) -> int:
-    """Return the row of the history from which on the best model in a folder is judged.
+def _best_since(folder: Path, model: Trainable, monitor: str, done: int) -> int:
+    """Return the first row of the history that counts for the best model in a folder.
 
-    A model that is trained again in its folder replaces its best one by a better one alone. Warns
-    where the folder holds another training, which is lost.
+    If a model is trained again in its folder, its best model is only replaced by a better one.
+    Warns if the folder holds another training, which is overwritten.
 
     Args:
-        folder: Where the training shall write.
-        model: What is trained, with its history.
-        monitor: Column that the best model is judged by.
+        folder: Folder of the training.
+        model: The model, with its history.
+        monitor: Column that determines the best model.
         done: Epochs of the training that are in the history.
     """
     card, facts = model.saved_card(), facts_in(folder)

@@ -274,7 +274,7 @@ def translated(inference: Inference, scene: Path, output: Path, **options: Any) 
         known.append(inference.knowing(statistics))
         return known[1]
 
-    apply = Prescan(inference, finish) if inference.looks_first else inference
+    apply = Prescan(inference, finish) if inference.needs_prescan else inference
     options = {"bands_out": 1, "dtype": "float32", "progress": False, **options}
     return translate_raster(scene, output, apply, **options), known[-1]
 
@@ -416,7 +416,7 @@ def test_turned_tiles_take_the_statistics_of_the_scene(
             "statistics in training; give 'scene' or 'smooth' for those of the scene, 'tile' for "
             "those of every tile, or leave it out",
         ),
-        ("group", {"norm_stats": "running"}, "normalises by GroupNorm, which learns no"),
+        ("group", {"norm_stats": "running"}, "normalizes by GroupNorm, which learns no"),
         (
             "batch",
             {"norm_stats": "smooth", "tta": True},

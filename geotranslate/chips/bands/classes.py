@@ -1,4 +1,4 @@
-"""Classes: values of a side that are no quantities, by option, color table or guess."""
+"""Classes of a side: values that are not quantities, by option, color table or guess."""
 
 from __future__ import annotations
 
@@ -22,41 +22,43 @@ from geotranslate.raster.reader import RasterReader
 from geotranslate.schema import Fields, Json, optional, record, several, whole
 
 MOST_CLASSES = 64
-"""Different values up to which a band can be guessed to hold classes."""
+"""Largest number of different values for which a band may be guessed to hold classes."""
 SURE_CLASSES = 4
-"""Different values up to which no quantity is that coarse."""
+"""Number of different values up to which a band holds classes, as no quantity is so coarse."""
 TAG = "GEOTRANSLATE_CLASSES"
-"""Metadata of a chip: "yes" or "no", as whoever exported it said."""
+"""Tag of a chip: "yes" or "no", the class option of its export."""
 COLORS_TAG = "GEOTRANSLATE_COLOURS"
-"""Metadata of a chip: its color table as JSON, where a TIFF of its dtype holds none."""
+"""Tag of a chip: its color table as JSON, for dtypes whose TIFFs cannot hold one."""
 LOOKS, LOOK = 6, 256
-"""Windows in each direction, and their side in px, by which a raster is judged."""
+"""Number of windows in each direction that are read to examine a raster, and their side in px."""
 
 Colors = tuple[tuple[int, ...], ...]
-"""Rows of value, red, green, blue and opacity, 0 to 255; black and opaque ones left out, which
-GDAL fills tables with."""
+"""Rows of value, red, green, blue and opacity, 0 to 255, without the opaque black rows with which
+GDAL fills tables."""
+
+NUMBER = whole(-(2**63), 2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """The different whole numbers of a band, and how they lie beside each other."""
+    """The different whole numbers of a band, and the differences of neighboring pixels."""
 
     values: tuple[int, ...] | None
-    """Sorted; None for more than `MOST_CLASSES`, several bands or no integers."""
+    """Sorted values; None for more than `MOST_CLASSES` values, several bands or floats."""
     neighbors: int = 0
-    """Pairs of valid pixels side by side."""
+    """Number of pairs of valid pixels side by side."""
     different: int = 0
-    """Those of two values."""
+    """Number of these pairs with two different values."""
     by_one: int = 0
-    """Those whose values differ by exactly 1."""
+    """Number of these pairs whose values differ by exactly 1."""
 
     @classmethod
     def of(cls, data: NDArray[Any], valid: NDArray[np.bool_]) -> Codes:
-        """Look at the valid pixels of `(bands, rows, cols)` values."""
+        """Count the valid pixels of `(bands, rows, cols)` values."""
         if len(data) != 1 or not np.issubdtype(data.dtype, np.integer):
             return cls(None)
         values = data[0, valid]
-        # A few pixels tell most images.
+        # For most images, a few pixels are enough.
         for step in (max(1, values.size // 1024), 1):
             found = np.unique(values[::step])
             if len(found) > MOST_CLASSES:
@@ -80,12 +82,12 @@ class Codes:
 
     @property
     def are_classes(self) -> bool:
-        """Whether this looks like a class map.
+        """Whether the values look like classes.
 
-        That is one band of integers with at most `SURE_CLASSES` different values; or with at most
-        `MOST_CLASSES`, where at least half of the pixels equal the one beside them, which those
-        of images do not, and nine tenths of the steps between others are not by 1, as those of
-        heights are.
+        They do if they are one band of integers with at most `SURE_CLASSES` different values; or
+        with at most `MOST_CLASSES` if at least half of the pixels equal the pixel beside them,
+        which is rare in images, and at least nine tenths of the other steps are not by 1, as steps
+        of heights are.
         """
         if not self.values or len(self.values) <= SURE_CLASSES:
             return bool(self.values)
@@ -107,7 +109,7 @@ def _colors_in(text: str | None) -> Colors | None:
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """Facts of a file by which its values are classes or quantities."""
+    """Facts of a file that show whether its values are classes or quantities."""
 
     codes: Codes
     colors: Colors | None
@@ -117,7 +119,7 @@ class ClassFacts:
 
     @classmethod
     def of(cls, source: RasterReader, codes: Codes) -> ClassFacts:
-        """Read the header of a file whose values are known."""
+        """Combine counted values with the header of their file."""
         table, tags = color_table(source.dataset), source.dataset.tags()
         colors = _colors_in(tags.get(COLORS_TAG)) if table is None else colors_of(table)
         said = {"yes": True, "no": False}.get(tags.get(TAG, ""))
@@ -146,13 +148,13 @@ class Classes:
     """The classes of a side."""
 
     values: tuple[int, ...]
-    """Their numbers, sorted; none where there are more than `MOST_CLASSES`."""
+    """Sorted class numbers; empty if there are more than `MOST_CLASSES`."""
     colors: Colors | None
     """Their color table."""
 
     @property
     def count(self) -> str:
-        """Their number, as sentences say it."""
+        """Number of classes, in words for messages."""
         if not self.values:
             return "classes"
         return f"{len(self.values)} class{'es' if len(self.values) != 1 else ''}"
@@ -167,11 +169,11 @@ class Classes:
 
         Args:
             values: The plain values.
-            name: What sentences call them.
+            name: Name of the values in error messages.
 
         Raises:
-            InvalidInputError: A class is no whole number, they are not sorted, or a color is not
-                four numbers from 0 to 255.
+            InvalidInputError: A class is not a whole number, the classes are not sorted, or a color
+                is not four numbers from 0 to 255.
         """
         fields = record(CLASSES)(name, values)
         classes = cls(fields["values"], fields["colours"])
@@ -185,12 +187,11 @@ def _color_row(name: str, value: Any) -> tuple[int, ...]:
     return row[0], *several(whole(0, 255))(name, row[1:])
 
 
-NUMBER = whole(-(2**63), 2**64 - 1)
 CLASSES: Fields = {
     "values": several(NUMBER, most=MOST_CLASSES),
     "colours": optional(several(_color_row)),
 }
-"""Fields of classes in JSON, which keep the spelling of earlier versions."""
+"""Fields of classes in JSON, in the spelling of earlier versions."""
 
 
 def classes_of(
@@ -198,18 +199,19 @@ def classes_of(
 ) -> Classes | None:
     """Return the classes of a side, or None if its values are quantities.
 
-    What the caller wants stands; else what all files say; else they are classes if there is a
-    color table or `Codes.are_classes` of all files together. Where tables differ in a color,
-    that of the first file stands.
+    `wanted` decides if it is given; otherwise the tags of the files, if all agree; otherwise the
+    values are classes if there is a color table or if `Codes.are_classes` is true for all files
+    together. Where color tables differ, the color of the first file is used.
 
     Args:
         side: "source" or "target".
         wanted: True or False; None to find out.
-        facts: Those of the side's files.
-        bands: Bands of the side that are used.
+        facts: Facts of the side's files.
+        bands: Number of bands of the side that are used.
 
     Raises:
-        InvalidInputError: Classes are wanted of several bands, or `wanted` is something else.
+        InvalidInputError: Classes are wanted for several bands, or `wanted` is not True, False or
+            None.
     """
     if not (wanted is None or isinstance(wanted, bool | np.bool_)):
         raise InvalidInputError(
@@ -240,9 +242,9 @@ def resampling_for(
     rasters: Sequence[RasterLike],
     bands: Sequence[int | str] | None = None,
 ) -> Resampling:
-    """Choose how rasters of a side are laid onto another grid: classes by nearest, else bilinear.
+    """Choose the resampling of a side's rasters: nearest for classes, bilinear otherwise.
 
-    Values are looked at only where no header tells, in 36 windows spread over each raster.
+    Values are read only if the headers do not tell, in 36 windows spread over each raster.
 
     Args:
         side: "source" or "target".
@@ -252,7 +254,7 @@ def resampling_for(
 
     Raises:
         RasterFileError: One cannot be read.
-        InvalidInputError: As `classes_of`.
+        InvalidInputError: As for `classes_of`.
     """
     facts, count = [], 1
     for raster in rasters:
@@ -267,7 +269,7 @@ def resampling_for(
 
 
 def _seen(source: RasterReader) -> Codes:
-    """Look into windows spread over a raster, at its own pixels and not at overviews."""
+    """Read windows spread over a raster, from its own pixels and not from overviews."""
     if source.bands != 1 or not np.issubdtype(source.dtype, np.integer):
         return Codes(None)
     windows = [
@@ -279,7 +281,7 @@ def _seen(source: RasterReader) -> Codes:
 
 
 def _spread(size: int) -> list[tuple[int, int]]:
-    """Return first pixel and length of windows spread over an axis, or of all of it."""
+    """Return first pixel and length of windows spread over an axis, or of the whole axis."""
     if size <= LOOKS * LOOK:
         return [(0, size)]
     return [(round(i * (size - LOOK) / (LOOKS - 1)), LOOK) for i in range(LOOKS)]

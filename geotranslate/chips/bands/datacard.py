@@ -36,22 +36,22 @@ from geotranslate.schema import (
 Direction = Literal["AtoB", "BtoA"]
 """From source to target, or back."""
 SOURCE_PREFIX, TARGET_PREFIX = "source/", "target/"
-"""Prefixes of the names of chips where the sides are no pairs."""
+"""Prefixes of chip names for sides without pairs."""
 DTYPES = (
     *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64"),
 )
-"""Those of chips."""
+"""Dtypes of chips."""
 MOST_BANDS = 65_535
-"""As many as a TIFF has."""
+"""Largest number of bands of a TIFF."""
 MOST_PIXELS = 2**14
 """Longest side of a chip."""
 CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
-"""Nothing, a code of an authority or WKT: GDAL would open other text as a file or a URL."""
+"""Empty, the code of an authority, or WKT: GDAL would open other text as a file or URL."""
 
 
 def crs_text(name: str, value: Any) -> str:
-    """Return the text of a CRS, which is a code such as EPSG:32633 or WKT, or empty.
+    """Check the text of a CRS, which is a code such as EPSG:32633, WKT or empty, and return it.
 
     Raises:
         InvalidInputError: It is something else.
@@ -64,10 +64,10 @@ def crs_text(name: str, value: Any) -> str:
 
 
 def parsed_crs(written: str) -> CRS:
-    """Return the CRS of a `crs_text`; no file and no address is opened for it.
+    """Return the CRS of a `crs_text` without opening a file or URL.
 
     Raises:
-        CRSError: It is not known here.
+        CRSError: The installed PROJ does not know it.
     """
     if "[" in written:
         return CRS.from_wkt(written)
@@ -77,46 +77,46 @@ def parsed_crs(written: str) -> CRS:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a translation: its bands, what they hold, and its scaling."""
+    """One side of a translation: its bands, their values and its scaling."""
 
     bands: int
     dtype: str
     nodata: float | None
     band_names: tuple[str, ...]
     indexes: tuple[int, ...]
-    """Bands of the files that are used, by number from 1."""
+    """Bands of the files in use, by number from 1."""
     file_bands: int
-    """Bands that the files have, alpha aside."""
+    """Number of bands in the files, without alpha."""
     classes: Classes | None
-    """The classes that the values are; None for quantities."""
+    """The classes; None for quantities."""
     mean: tuple[float, ...]
     scaling: Scaling
     band_facts: BandFacts = field(default_factory=BandFacts)
     """Scale, offset, unit and color of the bands."""
     extent: tuple[tuple[float, float], ...] | None = None
-    """Smallest and largest valid value of every band in training; None where it is not known."""
+    """Smallest and largest valid value of every band in training; None if unknown."""
 
     median: tuple[float, ...] | None = None
-    """Median of every band in training; None where it is not known."""
+    """Median of every band in training; None if unknown."""
 
     @property
     def is_picture(self) -> bool:
-        """Whether the values are colors to look at, or classes, and no measurements.
+        """Whether the values are colors or classes rather than measurements.
 
-        Three bands of uint8 are taken for a picture or a rendered map.
+        Three bands of uint8 count as a picture or a rendered map.
         """
         return self.classes is not None or (self.dtype == "uint8" and self.bands == 3)
 
     @property
     def kind(self) -> str:
-        """The kind of the values, as sentences say it."""
+        """Kind of the values, in words for messages."""
         if self.classes is not None:
             return "classes"
         return "a picture" if self.is_picture else "measurements"
 
     @property
     def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Smallest and largest values of the bands, or those that the scaling maps to -1 and 1."""
+        """Smallest and largest values of the bands, else the values scaled to -1 and 1."""
         if self.extent is None or self.scaling.bounded:
             return self.scaling.low, self.scaling.high
         low, high = zip(*self.extent, strict=True)
@@ -124,9 +124,9 @@ class Side:
 
     @property
     def class_numbers(self) -> tuple[int, ...]:
-        """The classes, sorted: the numbers in the chips, or in the color table if they are many.
+        """Sorted class numbers: those in the chips, or in the color table if there are many.
 
-        Empty for quantities, and where they are not known. A nodata value that has a color is no
+        Empty for quantities, and if the classes are unknown. A nodata value with a color is not a
         class.
         """
         if self.classes is None or self.classes.values:
@@ -137,7 +137,7 @@ class Side:
     def fill(self) -> tuple[float, ...]:
         """Values that replace invalid source pixels, in their units.
 
-        The mean of every band; for classes a number that is none and has no color.
+        The mean of every band; for classes a number that is neither a class nor has a color.
         """
         if self.classes is None or not self.class_numbers:
             return self.mean
@@ -217,25 +217,25 @@ class DataCard:
     target: Side
     chip_size: int
     resize_to: int | None
-    """Side that chips were resampled to before they were cropped; None for as they are."""
+    """Side to which chips were resampled before cropping; None if they were not."""
     crs: str | None
     resolution: tuple[float, float] | None
     """Pixel size in CRS units; None for chips without georeference."""
     train_pairs: tuple[str, ...]
-    """Names of pairs; of sides that are no pairs those of chips, after `source/` or `target/`."""
+    """Names of pairs; for sides without pairs names of chips, after `source/` or `target/`."""
     validation_pairs: tuple[str, ...]
     seed: int
     paired: bool = True
     """Whether a training source and its target show one place."""
     target_crs: str | None = None
-    """CRS of the target chips, "" for none; None where they lie as the source chips do."""
+    """CRS of the target chips, "" for none; None if it is the CRS of the source chips."""
     target_resolution: tuple[float, float] | None = None
-    """Pixel size of the target chips, where they have a CRS of their own."""
+    """Pixel size of the target chips, if they have a CRS of their own."""
 
     def reversed(self) -> DataCard:
-        """Return the card of the way back: what was the source is the target.
+        """Return the card of the reverse direction, with source and target swapped.
 
-        The way back of that one is this one again.
+        Reversing twice gives the same card again.
         """
         turned = replace(self, source=self.target, target=self.source)
         if self.target_crs is None:
@@ -290,7 +290,7 @@ DATA_CARD: Fields = {
 
 
 def _turned(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of chips with the sides changed over, those of sources first."""
+    """Return names of chips with the sides swapped, sources first."""
     sources = [name for name in names if name.startswith(SOURCE_PREFIX)]
     targets = [name for name in names if not name.startswith(SOURCE_PREFIX)]
     return (

@@ -1,4 +1,4 @@
-"""The invertible map of every band between a raster's units and -1..1."""
+"""Invertible scaling of every band between a raster's units and -1..1."""
 
 from __future__ import annotations
 
@@ -22,40 +22,48 @@ ENDS = (-1.0, 1.0)
 ROBUST_LEVELS = (-1.0, -0.9, 0.9, 1.0)
 ROBUST_PERCENTILES = (2.0, 98.0)
 SPREAD_PERCENTILES = (0.5, 99.5)
-"""Values beyond are brought to these before deviations are measured."""
+"""Percentiles to which values are clipped before deviations are measured."""
 DEVIATIONS = 3.0
 """Mean absolute deviations from the median that `robust` maps to 1."""
 ASINH_DEVIATIONS = 4.0
 """The same for `asinh`."""
 ASINH_KNOTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Deviations between which the inverse hyperbolic sine is taken for a line."""
+"""Knots, in deviations, of the piecewise linear inverse hyperbolic sine."""
 BLOCK = 2**16
 """Values that are mapped at a time."""
 SMALLEST_STEP = 1e-300
 """Least distance of two knots: below it, slopes are no longer finite float64."""
+
+SCALING: Fields = {
+    "knots": several(several(real(), 2), 1),
+    "levels": several(real(), 2),
+    "floor": optional(several(real(above=0), 1)),
+    "bounded": Later(truth, True),
+}
+"""Fields of a scaling in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
     """A strictly increasing, piecewise linear map of every band.
 
-    Between two knots it is linear; beyond the first and the last knot the outer pieces go on, so
-    nothing is clipped and every value comes back, to the rounding of float32.
+    It is linear between two knots. Beyond the first and the last knot, the outer pieces are
+    extended, so nothing is clipped and every value can be recovered, up to the rounding of float32.
 
     Raises:
         InvalidInputError: The numbers are not one such map for each band.
     """
 
     knots: tuple[tuple[float, ...], ...]
-    """For each band the values that are mapped to `levels`; in decibels where there is a floor."""
+    """Values of each band that are mapped to `levels`, in decibels if there is a floor."""
     levels: tuple[float, ...] = ENDS
     """The scaled values of the knots, increasing, the same for all bands; -1 and 1 are among them
     or between them."""
     floor: tuple[float, ...] | None = None
-    """For bands of linear power, which are mapped in decibels: the value to which lower ones and
-    those that have no logarithm are raised; None for bands that are mapped as they are."""
+    """Smallest value of each band of linear power, mapped in decibels: lower values, which may have
+    no logarithm, are raised to it. None for bands that are mapped as they are."""
     bounded: bool = True
-    """Whether all that a translation should hold lies in -1..1."""
+    """Whether all values of a translation should lie in -1..1."""
 
     def __post_init__(self) -> None:
         rows = (self.levels, *self.knots)
@@ -72,7 +80,7 @@ class Scaling:
 
     @classmethod
     def linear(cls, low: ArrayLike, high: ArrayLike, *, bounded: bool = True) -> Scaling:
-        """Map `low`..`high`, one number per band, to -1..1; where both are equal, that to 0."""
+        """Map `low`..`high`, one number per band, to -1..1, or to 0 if they are equal."""
         ends = np.stack(_spread(np.asarray(low), np.asarray(high)), axis=1)
         return cls(tuple(map(tuple, ends.tolist())), bounded=bounded)
 
@@ -89,7 +97,7 @@ class Scaling:
     def _at(self, level: float) -> tuple[float, ...]:
         """Return the value of every band, in the raster's units, that is mapped to a level."""
         if level in self.levels:
-            # Without the rounding of a line.
+            # Exact, unlike the interpolated line.
             knot = self.levels.index(level)
             found = np.array([band[knot] for band in self.knots])
         else:
@@ -172,15 +180,6 @@ class Scaling:
         return mapped
 
 
-SCALING: Fields = {
-    "knots": several(several(real(), 2), 1),
-    "levels": several(real(), 2),
-    "floor": optional(several(real(above=0), 1)),
-    "bounded": Later(truth, True),
-}
-"""Fields of a scaling in JSON."""
-
-
 def make_scaling(
     kind: ScalingKind,
     statistics: Statistics,
@@ -191,10 +190,10 @@ def make_scaling(
 ) -> Scaling:
     """Choose the scaling of a side from the statistics of its training chips.
 
-    Constant bands are mapped to 0 by every kind that looks at the values.
+    Every kind that depends on the values maps constant bands to 0.
 
     Args:
-        kind: What is mapped to -1..1, for every band by itself:
+        kind: Range that is mapped to -1..1, for each band separately:
 
             - `auto`: `minmax` for classes, `dtype` for other uint8; else `robust` for targets and
               `asinh` for sources.
@@ -214,14 +213,14 @@ def make_scaling(
             - `db`: as `percentile`, in decibels (`10 log10(x)`), for linear power such as radar
               backscatter. Zero and less become the smallest positive value, which comes back.
             - `none`: -1..1 itself; the values must already lie there for the network.
-        statistics: Those of the side's training chips.
-        dtype: The dtype of its files.
+        statistics: Statistics of the side's training chips.
+        dtype: Dtype of its files.
         classes: Whether its values are classes.
         target: Whether the side is the target, whose errors are measured in its units.
 
     Raises:
-        InvalidInputError: There is no such kind, no valid pixel to choose from, `dtype` is asked
-            for floats, or `db` for a band without a positive value.
+        InvalidInputError: There is no such kind or no valid pixel, `dtype` is asked for floats, or
+            `db` for a band without a positive value.
     """
     if kind not in get_args(ScalingKind):
         raise InvalidInputError(
@@ -261,12 +260,12 @@ def _kind_for(dtype: str, *, classes: bool, target: bool) -> ScalingKind:
 
 
 def _about_median(kind: ScalingKind, statistics: Statistics) -> Scaling:
-    """Scale by deviations from the median, of which a few extreme values do not change the size."""
+    """Scale by deviations from the median, whose size does not depend on a few extreme values."""
     low, median, high = statistics.percentiles((SPREAD_PERCENTILES[0], 50, SPREAD_PERCENTILES[1]))
     samples = [statistics.sample(band) for band in range(len(median))]
     clipped = [x.clip(a, b) for x, a, b in zip(samples, low, high, strict=True)]
     apart = [np.abs(x - middle).mean() for x, middle in zip(clipped, median, strict=True)]
-    # Where nearly all values are equal, the rest has the range that there is.
+    # If nearly all values are equal, half the range replaces the deviation.
     deviation = np.where(np.array(apart) > 0, apart, (statistics.maximum - statistics.minimum) / 2)
     if kind == "robust":
         away = DEVIATIONS * deviation
@@ -298,7 +297,7 @@ def _decibel_scaling(statistics: Statistics) -> Scaling:
                 "'minmax'."
             )
         sample = statistics.sample(band)
-        # Zeros have no place on a logarithmic scale, so they must not move its percentiles.
+        # Zeros have no logarithm, so they must not affect its percentiles.
         positive = np.append(sample[sample > 0], high)
         floors.append(float(statistics.least_positive[band]))
         lower, upper = np.percentile(positive, ROBUST_PERCENTILES).clip(floors[-1], high)
@@ -310,8 +309,8 @@ def _robust(points: NDArray[np.float64], floor: tuple[float, ...] | None = None)
     """Scale by minimum, lower and upper percentile and maximum `(4, bands)`."""
     (low, high), (lower, upper) = _spread(points[0], points[3]), points[1:3]
     first, second, third, last = ROBUST_LEVELS
-    # The length of a tail that has the slope of the middle. A shorter one would be steeper, and
-    # values just beyond the training range would be thrown far out: there the middle goes on.
+    # Length of a tail with the slope of the middle. A shorter tail would be steeper and would map
+    # values just beyond the training range far away, so the middle line is extended there.
     fair = (upper - lower) * (second - first) / (third - second)
     short = lower - low < fair, high - upper < fair
     start, end = np.where(short[0], low, lower), np.where(short[1], high, upper)
@@ -319,7 +318,7 @@ def _robust(points: NDArray[np.float64], floor: tuple[float, ...] | None = None)
     slope = (end - start) / (end_level - start_level)
     inner = start + (second - start_level) * slope, end + (third - end_level) * slope
     knots = np.stack([low, *inner, high])
-    # Where most values are equal there is no middle to be spread.
+    # If most values are equal, there is no middle range to spread.
     collapsed = (np.diff(knots, axis=0) < SMALLEST_STEP).any(axis=0)
     even = (low + high) / 2 + (high - low) / 2 * np.array(ROBUST_LEVELS)[:, None]
     even[0], even[3] = low, high
@@ -330,7 +329,7 @@ def _robust(points: NDArray[np.float64], floor: tuple[float, ...] | None = None)
 def _spread(
     low: NDArray[Any], high: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Move the ends of constant bands apart, by what float32 tells from their value."""
+    """Move the ends of constant bands apart by a distance that float32 can resolve."""
     low, high = low.astype(np.float64), high.astype(np.float64)
     size = np.maximum(np.abs(low), np.abs(high))
     flat = np.abs(high - low) <= 1e-12 * size + 4 * SMALLEST_STEP
@@ -341,7 +340,7 @@ def _spread(
 def _follow(
     values: NDArray[np.float64], xs: tuple[float, ...], ys: tuple[float, ...]
 ) -> NDArray[np.float64]:
-    """Return where the line through the points leads; its outer pieces go on."""
+    """Interpolate linearly between points; extrapolate beyond them by the outer pieces."""
     slopes = np.diff(ys) / np.diff(xs)
     followed = (values - xs[0]) * slopes[0] + ys[0]
     for x, y, slope in zip(xs[1:-1], ys[1:-1], slopes[1:], strict=True):

@@ -1,4 +1,4 @@
-"""Per-band statistics over valid pixels that merge: moments, extremes and a sample."""
+"""Mergeable statistics of the valid pixels of each band: moments, extremes and a sample."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Json
 
 SAMPLE_SIZE = 509
-"""Pixels kept of one measured array: few, as they are remembered for every chip, and a prime,
-because even steps through an array whose width they divide would see a few of its columns only."""
+"""Largest number of pixels kept from one array: small, as they are stored for every chip, and a
+prime, because even steps that divide the width of an array would hit only a few columns."""
 BLOCK = 2**20
-"""Values that are measured at a time."""
+"""Number of values measured at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
     """Count of valid pixels and, per band, minimum, maximum, mean and squared deviations (M2).
 
-    Sums are float64 about the mean, so they merge exactly enough for any number of pixels
-    (Chan, Golub and LeVeque 1979). Percentiles come from a sample: of each measured array evenly
-    spaced valid pixels, the same for all bands.
+    Sums are float64 about the mean, so they merge exactly enough for any number of pixels (Chan,
+    Golub and LeVeque 1979). Percentiles come from a sample of evenly spaced valid pixels of each
+    array, the same for all bands.
     """
 
     count: int
@@ -36,13 +36,13 @@ class Statistics:
     mean: NDArray[np.float64]
     m2: NDArray[np.float64]
     least_positive: NDArray[np.float64]
-    """Smallest value above 0, infinite where there is none; the floor of decibels."""
+    """Smallest value above 0, infinite if there is none; the floor of decibels."""
     samples: tuple[NDArray[np.float32], ...] = ()
-    """`(bands, pixels)` of each measured array, apart, so that adding copies no pixel."""
+    """Sample `(bands, pixels)` of each array, kept separately, so that adding copies no pixel."""
 
     @classmethod
     def empty(cls, bands: int) -> Statistics:
-        """Return the statistics of no pixel, which added to others change nothing."""
+        """Return the statistics of no pixels, the neutral element of addition."""
         nothing = np.zeros(bands)
         return cls(0, nothing + np.inf, nothing - np.inf, nothing, nothing, nothing + np.inf)
 
@@ -52,7 +52,7 @@ class Statistics:
         pixels = int(np.count_nonzero(valid))
         if not pixels:
             return cls.empty(len(data))
-        # In double precision all bands of a chip may take a multiple of what the chip takes.
+        # All bands of a chip in double precision may take several times the memory of the chip.
         bands = max(1, BLOCK // pixels)
         starts = range(0, len(data), bands)
         blocks = (data[start : start + bands, valid].astype(np.float64) for start in starts)
@@ -63,7 +63,7 @@ class Statistics:
 
     @classmethod
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
-        """Add many statistics: the numbers of repeated `+`, in time that grows with their count."""
+        """Add many statistics in linear time, with the same result as repeated `+`."""
         total = cls.empty(bands)
         samples: list[NDArray[np.float32]] = []
         for part in parts:
@@ -111,7 +111,7 @@ class Statistics:
             )
         bands = range(len(self.mean))
         found = np.stack([np.percentile(self.sample(band), qs) for band in bands], axis=1)
-        # The sample is float32, whose rounding may lead beyond the extremes.
+        # The sample is float32, and rounding may move it beyond the extremes.
         found = found.clip(self.minimum, self.maximum)
         at = np.asarray(qs)[:, None]
         return np.where(at <= 0, self.minimum, np.where(at >= 100, self.maximum, found))

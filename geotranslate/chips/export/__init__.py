@@ -1,4 +1,4 @@
-"""Cut rasters of one place into a folder of training chips."""
+"""Export of training chips from rasters of one place."""
 
 from geotranslate.chips.export.exporter import ChipExport, export_chips
 

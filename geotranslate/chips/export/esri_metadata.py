@@ -1,6 +1,6 @@
-"""Write the metadata files of ArcGIS Pro's "Export Tiles".
+"""Metadata files of ArcGIS Pro's "Export Tiles".
 
-Names and keys are those of a real export with an additional input raster: `map.txt`,
+Files and keys are named as in an export of ArcGIS Pro with an additional input raster: `map.txt`,
 `esri_model_definition.emd`, `esri_accumulated_stats.json` and `stats.txt`.
 """
 
@@ -21,9 +21,9 @@ MODEL_FILE = "esri_model_definition.emd"
 STATISTICS_FILE = "esri_accumulated_stats.json"
 COUNTS_FILE = "stats.txt"
 METADATA_FILES = (MODEL_FILE, STATISTICS_FILE, COUNTS_FILE, MAP_FILE)
-"""Last the one that names the pairs: a pair is named when all of it is there."""
+"""The list of pairs comes last, so that it names a pair only when all of it is there."""
 
-# What a real export leaves for whoever trains the model to fill in.
+# Keys that ArcGIS Pro leaves empty, to be filled in when a model is trained.
 _UNFILLED = (
     "Framework",
     "ModelConfiguration",
@@ -35,7 +35,7 @@ _UNFILLED = (
     "BatchSize",
     "PerProcessGPUMemoryFraction",
 )
-# An export of images counts no features, and says so at length.
+# An export of images counts no features.
 _NO_FEATURES = {
     "NumClasses": 0,
     "NumImagesTotal": 0,
@@ -78,10 +78,10 @@ def write_metadata(
         folder: Folder that holds `images/` and `images2/`.
         names: File names of the pairs, equal on both sides.
         tile_size: Side of the chips, px.
-        crs: Their CRS.
+        crs: CRS of the chips.
         resolutions: Pixel sizes of all pairs in CRS units.
-        source: What is in `images/`.
-        target: What is in `images2/`.
+        source: Bands of the chips in `images/`.
+        target: Bands of the chips in `images2/`.
     """
     stems = [Path(name).stem for name in names]
     pairs = (f"{SOURCE_FOLDER}/{name}  {TARGET_FOLDER}/{name}\n" for name in names)
@@ -141,7 +141,7 @@ def _spatial_reference(crs: CRS | None) -> Json | None:
     code = crs.to_epsg()
     if code is None:
         return {"wkt": crs.to_wkt()}
-    # Esri's own number of Web Mercator; its other codes are EPSG's.
+    # Esri has its own code for Web Mercator; its other codes are EPSG codes.
     return {"wkid": 102100 if code == 3857 else code, "latestWkid": code}
 
 
@@ -167,7 +167,7 @@ def _tile_statistics(side: ExportSide) -> list[Json]:
 def _statistics_state(side: ExportSide) -> list[Json]:
     found = side.statistics
     columns = (found.minimum, found.maximum, found.mean, found.m2)
-    # Mean and StdDev are 0 in real exports too: readers take them from M1, M2 and Num.
+    # ArcGIS Pro also writes 0 for Mean and StdDev: readers compute them from M1, M2 and Num.
     return [
         {
             "Min": float(low),

@@ -1,4 +1,4 @@
-"""Options of an export, and the scenes that chips are cut from with their sides on one grid."""
+"""Options of an export, and scenes whose sides lie on one grid."""
 
 from __future__ import annotations
 
@@ -35,13 +35,18 @@ from geotranslate.raster.grid import Grid, align, color_table, warp
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
+ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
+SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+SceneSide: TypeAlias = "RasterSide | VectorSide"
+
 
 @dataclass(frozen=True, eq=False)
 class ExportOptions:
-    """Options of `export_chips`; its docstring says what they mean.
+    """Options of `export_chips`, which documents them.
 
     Raises:
-        InvalidInputError: One is impossible.
+        InvalidInputError: An option is invalid.
     """
 
     tile_size: int = 256
@@ -70,7 +75,7 @@ class ExportOptions:
                 f"rotation_angle is {self.rotation_angle}, by which every tile would be written "
                 f"{360 / self.rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
             )
-        # NumPy's whole numbers become Python's, which metadata can hold.
+        # NumPy integers become Python's, which JSON metadata can hold.
         object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 1))
         if self.stride is not None:
             whole_number("stride", self.stride, 1)
@@ -86,40 +91,37 @@ class ExportOptions:
 
     @property
     def angles(self) -> list[float]:
-        """Angles at which every tile is written, degrees."""
+        """Rotations in which every tile is written, degrees."""
         if not self.rotation_angle:
             return [0.0]
         return np.arange(0, 360, self.rotation_angle).tolist()
 
     @property
     def method(self) -> Resampling | None:
-        """Method for resampling both sides; None to choose by their values."""
+        """Resampling method of both sides; None to choose by their values."""
         return Resampling[self.resampling] if isinstance(self.resampling, str) else self.resampling
 
     @property
     def adds_or_replaces(self) -> bool:
-        """Whether the folder may hold chips already."""
+        """Whether the folder may already hold chips."""
         return self.overwrite or self.append
-
-
-ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
 
 
 def open_scenes(
     source: ScenesLike, target: ScenesLike, options: ExportOptions, stack: ExitStack
 ) -> list[Scene]:
-    """Open the scenes of an export, each with its source and its target on one grid.
+    """Open the scenes of an export, each with source and target on one grid.
 
     Args:
         source: One source, or a list.
-        target: As many targets.
+        target: One target for each source.
         options: Options of the export.
-        stack: Closes all rasters in the end.
+        stack: Exit stack that closes all rasters.
 
     Raises:
         RasterFileError: A side cannot be opened.
         GridMismatchError: The sides of a scene do not overlap, or one of them has no CRS.
-        InvalidInputError: The scenes do not fit each other or the options.
+        InvalidInputError: The scenes do not match each other or the options.
     """
     sides = _by_scene(source, target)
     asked = (
@@ -152,7 +154,7 @@ def _by_scene(source: ScenesLike, target: ScenesLike) -> list[tuple[SceneLike, S
 def _side_options(
     side: str, scenes: Sequence[SceneLike], classes: bool | None, options: ExportOptions
 ) -> SideOptions:
-    """Choose how a side is resampled, for all scenes alike."""
+    """Choose the resampling of a side, the same for all scenes."""
     rasters = [scene for scene in scenes if not is_layer(scene)]
     found = resampling_for(side, classes, rasters)
     return SideOptions(options.method or found, classes)
@@ -168,7 +170,7 @@ def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
 
 
 def _check_alike(scene: Scene, first: Scene) -> None:
-    """Refuse a scene whose chips could not lie in one folder with those of the first."""
+    """Refuse a scene that differs from the first in bands, dtype or band names."""
     for side, usual in ((scene.source, first.source), (scene.target, first.target)):
         if (side.bands, side.dtype) != (usual.bands, usual.dtype):
             raise InvalidInputError(
@@ -184,7 +186,7 @@ def _check_alike(scene: Scene, first: Scene) -> None:
 
 
 def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
-    """Refuse scenes that are all smaller than a tile; warn of some that are.
+    """Refuse scenes that are all smaller than a tile; warn if only some are.
 
     Raises:
         InvalidInputError: No scene holds a tile.
@@ -203,28 +205,24 @@ def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
     warn(f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.")
 
 
-SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
-Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
-
-
 @dataclass(frozen=True, slots=True)
 class SideOptions:
-    """Options of one side, for all scenes."""
+    """Options of one side in all scenes."""
 
     resampling: Resampling
-    """Method by which its rasters are resampled to another grid."""
+    """Resampling method for rasters on another grid."""
     classes: bool | None = None
-    """The option `source_classes` or `target_classes`, which its chips remember."""
+    """The option `source_classes` or `target_classes`, which is stored in its chips."""
 
 
 class RasterSide:
-    """A raster, resampled to a grid where its own differs.
+    """A raster, resampled to the scene's grid if its own differs.
 
     Args:
         source: The raster.
         grid: Grid of the scene.
-        options: Its options.
-        stack: Closes the warped view in the end.
+        options: Options of the side.
+        stack: Exit stack that closes the warped view.
     """
 
     def __init__(
@@ -252,16 +250,16 @@ class RasterSide:
 
 
 class VectorSide:
-    """A vector layer burnt into a grid: a column's values, or 1, on a ground of 0.
+    """A vector layer rasterized onto a grid: values of a column, or 1, over a background of 0.
 
-    Where shapes overlap the later row of the layer stands. A pixel belongs to the shape that
-    holds its center. Every pixel is valid.
+    Where shapes overlap, the later row of the layer wins. A pixel belongs to the shape that
+    contains its center. Every pixel is valid.
 
     Args:
         layer: Shapes in any CRS.
         grid: Grid of the scene.
-        burn: Column of numbers; None burns 1.
-        name: What errors call the layer.
+        burn: Column of numbers; None for the value 1.
+        name: Name of the layer in error messages.
         classes: The option `source_classes` or `target_classes`.
     """
 
@@ -295,11 +293,11 @@ class VectorSide:
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
 
     def read(self, window: Window) -> Pixels:
-        """Burn a window of the scene's grid."""
+        """Rasterize a window of the scene's grid."""
         return self.read_on(self._grid.crop(window))
 
     def read_on(self, grid: Grid) -> Pixels:
-        """Burn the ground under another grid."""
+        """Rasterize the ground under another grid."""
         near = np.flatnonzero(self._shapes.intersects(grid.footprint))
         shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
         size = (grid.height, grid.width)
@@ -310,12 +308,9 @@ class VectorSide:
         return burnt[None], valid
 
 
-SceneSide: TypeAlias = "RasterSide | VectorSide"
-
-
 @dataclass(frozen=True)
 class Scene:
-    """Two sides on one grid."""
+    """A source and a target on one grid."""
 
     grid: Grid
     source: SceneSide
@@ -330,11 +325,11 @@ def open_scene(
     options: tuple[SideOptions, SideOptions],
     stack: ExitStack,
 ) -> Scene:
-    """Open both sides on the source's grid, or on the target's where the source is a layer.
+    """Open both sides on the source's grid, or on the target's if the source is a vector layer.
 
     Raises:
         RasterFileError: A side cannot be opened.
-        InvalidInputError: Both are layers, or the column is not there or holds no numbers.
+        InvalidInputError: Both are vector layers, or the column is missing or holds no numbers.
         GridMismatchError: The sides do not overlap, or one of them has no CRS.
     """
     layers = [_read_layer(side) for side in (source, target)]
@@ -359,7 +354,7 @@ def open_scene(
 
 
 def turned(grid: Grid, degrees: float) -> Grid:
-    """Return the grid turned clockwise about its middle."""
+    """Return the grid rotated clockwise about its center."""
     across, down = grid.width / 2, grid.height / 2
     turn = (
         Affine.translation(across, down)
@@ -370,12 +365,12 @@ def turned(grid: Grid, degrees: float) -> Grid:
 
 
 def bands_of(side: SceneSide | RasterReader) -> str:
-    """Return number and dtype of a side's bands as sentences say it."""
+    """Return the number and dtype of a side's bands, in words for messages."""
     return f"{counted(range(side.bands), 'band')} of {side.dtype}"
 
 
 def differ_in_names(side: SceneSide | RasterReader, other: SceneSide | RasterReader) -> bool:
-    """Tell whether both name all their bands, and differently."""
+    """Tell whether both name all their bands, with different names."""
     named = all(side.band_names) and all(other.band_names)
     return named and side.band_names != other.band_names
 
@@ -385,14 +380,14 @@ def _name(side: SceneLike) -> str:
 
 
 def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
-    """Return the vector layer that a side is, or None for a raster."""
+    """Return a side as a vector layer, or None if it is a raster."""
     if not is_layer(side):
         return None
     return side if isinstance(side, gpd.GeoDataFrame) else read_layer(side)
 
 
 def _burnt_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
-    """Return what every shape burns and the smallest dtype that holds it beside 0."""
+    """Return the value of every shape, and the smallest dtype that holds all values and 0."""
     if burn is None:
         return [1] * len(layer), "uint8"
     if burn not in layer.columns:

@@ -1,4 +1,4 @@
-"""The transaction of an export: all of its chips are put into the folder, or none."""
+"""The transaction of an export, which adds all of its chips to the folder or none."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from geotranslate.raster.writing import sole_holder
 
 FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
 EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
-"""Names that an export replaces."""
+"""Files and folders that an export replaces."""
 FORMER = "former_"
-"""Before the names of what is replaced, while it is aside."""
+"""Prefix of replaced files and folders while they are kept aside."""
 ARRIVING_FILE = ".geotranslate-arriving"
-"""Names the files that an append is moving in; what a killed one leaves is known by it."""
+"""List of the files that an append is moving in, by which leftovers of a killed one are found."""
 
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[bool]:
-    """Keep other exports out of a folder, until the block ends or the process dies.
+    """Lock a folder against other exports until the block ends or the process dies.
 
-    Yields whether it is sure that there is no other: some file systems have no locks.
+    Yields whether the lock is certain, as some file systems have no locks.
 
     Raises:
         RasterFileError: Another export writes into it, or the lock file beside it cannot be
@@ -65,10 +65,10 @@ def sole_writer(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def disk_trouble(folder: Path) -> Iterator[None]:
-    """Turn what the disk and GDAL raise while chips are written into one sentence.
+    """Convert errors of the disk and of GDAL while chips are written.
 
     Args:
-        folder: The chip folder, as the user knows it.
+        folder: The chip folder, as the user gave it.
 
     Raises:
         RasterFileError: Something cannot be written.
@@ -88,17 +88,17 @@ def disk_trouble(folder: Path) -> Iterator[None]:
 def put_in_place(
     written: Path, folder: Path, *, beside: Sequence[tuple[str, str]] | None = None
 ) -> None:
-    """Move finished chips and metadata into the folder: beside the chips in it, or instead of them.
+    """Move finished chips and metadata into the folder, adding to its chips or replacing them.
 
     An interruption leaves all old or all new chips, and never a pair of an old and a new one.
 
     Args:
-        written: Where they are.
-        folder: Where they go.
-        beside: The pairs that are there and stay; None where chips are replaced.
+        written: Temporary folder that holds them.
+        folder: The chip folder.
+        beside: Pairs in the folder, which stay; None to replace them.
 
     Raises:
-        RasterFileError: Other pairs are there by now.
+        RasterFileError: The pairs in the folder have changed meanwhile.
     """
     new = not folder.exists()
     try:
@@ -120,7 +120,7 @@ def put_in_place(
 
 
 def _add(written: Path, folder: Path) -> None:
-    """Move new chips beside old ones, and at last the list that names them."""
+    """Move new chips beside old ones, and finally the list that names them."""
     arriving = [f"{side}/{path.name}" for side in FOLDERS for path in (written / side).iterdir()]
     try:
         (folder / ARRIVING_FILE).write_text("\n".join(arriving), encoding="utf-8")
@@ -136,13 +136,13 @@ def _add(written: Path, folder: Path) -> None:
 
 
 def remove_unnamed(folder: Path) -> None:
-    """Remove what an interrupted append moved in without getting to name it."""
+    """Remove chips that an interrupted append moved in but did not list."""
     listed = folder / ARRIVING_FILE
     if not listed.is_file():
         return
     arriving = listed.read_text(encoding="utf-8").splitlines()
     named = {name for pair in _mapped(folder) for name in pair}
-    # The list is replaced in one go: it names all of them or none.
+    # The list is replaced atomically: it names all of them or none.
     if not named.intersection(arriving):
         for name in arriving:
             side, _, file = name.rpartition("/")
@@ -152,8 +152,8 @@ def remove_unnamed(folder: Path) -> None:
 
 
 def _exchange(written: Path, folder: Path) -> None:
-    """Put new chips and metadata where old ones may be, or everything back if that fails."""
-    # The old ones first, all of them: what is aside goes with the temporary folder.
+    """Replace old chips and metadata by new ones; on failure, put everything back."""
+    # All old ones move first, into the temporary folder, which is removed at the end.
     moves = [
         (folder / name, written / f"{FORMER}{name}")
         for name in EXCHANGED
@@ -172,12 +172,12 @@ def _exchange(written: Path, folder: Path) -> None:
 
 
 def check_folder(folder: Path, options: ExportOptions) -> Path:
-    """Return the absolute path of a folder that may be written.
+    """Return the absolute path of a folder after checking that it may be written.
 
     Raises:
-        RasterFileError: It is a file, or what is above it does not exist.
-        OutputExistsError: It is not empty, and chips are neither to be replaced nor added.
-        InvalidInputError: A folder of chips is there in another case.
+        RasterFileError: It is a file, or its parent folder does not exist.
+        OutputExistsError: It is not empty, and neither overwriting nor appending was asked for.
+        InvalidInputError: It has a folder of chips whose name differs only in case.
     """
     with disk_trouble(folder):
         return _checked(folder, full=options.adds_or_replaces)
@@ -207,10 +207,10 @@ def _checked(folder: Path, *, full: bool) -> Path:
 
 
 def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
-    """Refuse to replace chips among which an input lies.
+    """Refuse to replace chips if an input lies among them.
 
     Raises:
-        InvalidInputError: A file that a scene reads lies where chips are replaced.
+        InvalidInputError: A scene reads a file among the chips to be replaced.
     """
     replaced = [(folder / name).resolve() for name in FOLDERS]
     for scene in scenes:
@@ -223,10 +223,10 @@ def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
 
 
 def _refuse_other_case(folder: Path) -> None:
-    """Refuse to write chips where folders of theirs are there in another case.
+    """Refuse a folder that has folders of chips whose names differ only in case.
 
     Raises:
-        InvalidInputError: One is; beside it or instead of it the new chips could not be read.
+        InvalidInputError: There is one; the new chips could not be read beside it.
     """
     for name in sorted(path.name for path in folder.iterdir()):
         if name.lower() in FOLDERS and name not in FOLDERS:
@@ -237,7 +237,7 @@ def _refuse_other_case(folder: Path) -> None:
 
 
 def mapped_pairs(folder: Path) -> list[tuple[str, str]]:
-    """Return the pairs of a folder's `map.txt`, which have to be all that is in it.
+    """Return the pairs of a folder's `map.txt`, which must list all of its chips.
 
     Raises:
         InvalidInputError: They are not.
@@ -260,20 +260,20 @@ def _mapped(folder: Path) -> list[tuple[str, str]]:
 
 
 def _chips_in(folder: Path) -> list[Path]:
-    """Return the chip files of a folder, none if it is not there."""
+    """Return the chip files of a folder; none if the folder does not exist."""
     if not folder.is_dir():
         return []
     return [path for path in folder.iterdir() if path.suffix.lower() in CHIP_SUFFIXES]
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of exports into a folder, none of which may be alive.
+    """Remove the temporary folders of earlier exports into a folder, none of which may be running.
 
-    Where one died while it replaced chips, the old ones are put back first. What cannot be put
-    back, as something else is there by now, is left where it is.
+    If an export died while it replaced chips, the old chips are put back first. A temporary folder
+    stays if they cannot be put back, because something else has taken their place.
 
     Args:
-        folder: The chip folder, there or not, as the exports were given it.
+        folder: The chip folder, which need not exist, as it was given to the exports.
     """
     left = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}\.partial")
     for path in list(folder.parent.iterdir()):
@@ -282,11 +282,11 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def _holds_nothing_old(temporary: Path, folder: Path) -> bool:
-    """Put back what is old, and tell whether that went well."""
+    """Put old chips back if needed; tell whether the temporary folder may be removed."""
     old = [name for name in EXCHANGED if (temporary / f"{FORMER}{name}").exists()]
     waiting = [name for name in EXCHANGED if (temporary / name).exists()]
     if not old or not waiting:
-        # Either it moved nothing aside, or all of the new is in place.
+        # Either nothing was moved aside, or all new chips are in place.
         return True
     if not folder.is_dir() or any((folder / name).exists() for name in old if name in waiting):
         return False

@@ -1,4 +1,4 @@
-"""Tiles that may become chips, and the writer of their files."""
+"""Candidate tiles for chips, and the writer of chip files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def write_chip(
 
 
 def _describe(chip: DatasetWriter, side: SceneSide) -> None:
-    """Write the metadata of the bands, before their pixels, as GDAL then keeps it in the file."""
+    """Write the metadata of the bands, before the pixels, so that GDAL keeps it in the file."""
     chip.descriptions = [name or None for name in side.band_names]
     facts = side.band_facts
     if facts.scales:
@@ -79,7 +79,7 @@ def _describe(chip: DatasetWriter, side: SceneSide) -> None:
     elif facts.colors:
         chip.colorinterp = [ColorInterp[name] for name in facts.colors]
     if side.colormap is not None and chip.dtypes[0] not in ("uint8", "uint16"):
-        # TIFF has tables for these two alone.
+        # TIFF has color tables only for these two dtypes.
         chip.update_tags(**{COLORS_TAG: json.dumps(colors_of(side.colormap))})
     if side.said_classes is not None:
         chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
@@ -88,10 +88,10 @@ def _describe(chip: DatasetWriter, side: SceneSide) -> None:
 def _hidden(
     data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
 ) -> tuple[NDArray[Any], float | None]:
-    """Return values that say by themselves which are invalid, and the nodata value they need.
+    """Return values with invalid pixels set to nodata, and the nodata value.
 
-    Where a valid pixel has the nodata value, as a mask or warping allows, a nodata value would
-    hide it: then there is none, and a mask is due.
+    If a valid pixel equals the nodata value, as masks and warping allow, nodata would hide it: then
+    the nodata value is None, and a mask is needed.
     """
     if nodata is None:
         return data, None
@@ -102,7 +102,7 @@ def _hidden(
 
 
 def _color_options(side: SceneSide) -> dict[str, str]:
-    """Return options that keep GDAL from guessing that bands are colors or alpha."""
+    """Return options that keep GDAL from taking bands for colors or alpha."""
     if side.bands < 3:
         return {}
     return {"photometric": "RGB" if side.band_facts.is_rgb else "MINISBLACK", "alpha": "NO"}
@@ -110,7 +110,7 @@ def _color_options(side: SceneSide) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A tile, turned or not, where a pair may be cut."""
+    """A tile, possibly rotated, from which a pair may be cut."""
 
     scene: Scene
     window: Window
@@ -118,11 +118,11 @@ class Candidate:
 
     @property
     def grid(self) -> Grid:
-        """Where it lies."""
+        """Grid of the tile."""
         return turned(self.scene.grid.crop(self.window), self.angle)
 
     def read(self) -> tuple[Pixels, Pixels]:
-        """Return the pixels of source and target."""
+        """Read the pixels of source and target."""
         sides = (self.scene.source, self.scene.target)
         if not self.angle:
             return sides[0].read(self.window), sides[1].read(self.window)
@@ -139,7 +139,7 @@ def candidates(scene: Scene, options: ExportOptions) -> Iterator[Candidate]:
 
 
 def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list[Candidate]:
-    """Return the tiles of which enough lies in an area of interest."""
+    """Return the tiles that lie sufficiently in an area of interest."""
     # Scenes may differ in CRS; most often there is one.
     areas: dict[int, Area] = {}
     for tile in tiles:
@@ -151,7 +151,7 @@ def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list
 def why_none(
     tiles: Sequence[Candidate], inside: Sequence[Candidate], options: ExportOptions
 ) -> str:
-    """Return why no tile was written, and what may help."""
+    """Return the reason why no tile was written, with advice."""
     aoi, min_cover, min_valid = options.aoi, options.min_cover, options.min_valid
     if aoi is not None and not inside:
         grids = list(dict.fromkeys(tile.scene.grid for tile in tiles))
@@ -181,7 +181,7 @@ def why_none(
 
 
 class ChipWriter:
-    """Collects pairs in a folder that is not yet the final one.
+    """Writer of pairs into a temporary folder.
 
     Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colors and
     color table of their sides.
@@ -189,7 +189,7 @@ class ChipWriter:
     Args:
         folder: Existing folder to write into.
         tile_size: Side of the chips, px.
-        scene: The first scene, which the others are like.
+        scene: The first scene, which has the bands and dtypes of all.
     """
 
     def __init__(self, folder: Path, tile_size: int, scene: Scene) -> None:
@@ -204,14 +204,14 @@ class ChipWriter:
             (folder / name).mkdir()
 
     def continue_from(self, former: Path) -> None:
-        """Take over the pairs of an earlier export, so that new ones are numbered after them.
+        """Continue the numbering of an earlier export, and include its pairs in the metadata.
 
-        They keep what is known of them, labels that someone edited too.
+        Its pairs keep their attributes, including edited labels.
 
         Raises:
             RasterFileError: A chip or the footprints cannot be read.
-            InvalidInputError: Its chips have another size, other bands or another dtype, or are
-                not those that its `map.txt` names.
+            InvalidInputError: Its chips differ in size, bands or dtype, or do not match its
+                `map.txt`.
         """
         remove_unnamed(former)
         self.former = mapped_pairs(former)
@@ -275,9 +275,9 @@ class ChipWriter:
         self.grids.append(grid)
 
     def finish(self) -> None:
-        """Write the metadata of all pairs: Esri's files and the footprints with the split.
+        """Write the metadata of all pairs: Esri's files, and the footprints with the split.
 
-        The split of new pairs is the one that `prepare_data` makes by default.
+        New pairs get the split that `prepare_data` makes by default.
         """
         sides = [
             ExportSide(side.band_names, Statistics.total(parts, side.bands))
@@ -297,7 +297,7 @@ class ChipWriter:
         write_footprints(self.folder, self.rows, self.grids, self._valid)
 
     def _valid(self, number: int) -> NDArray[np.bool_]:
-        """Return which pixels of a pair that was just written are valid on both sides."""
+        """Return the pixels of a written pair that are valid on both sides."""
         valid = np.ones((self.tile_size, self.tile_size), bool)
         for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
             if self.rows[number][share] < 1:

@@ -1,4 +1,4 @@
-"""The layouts of chips: recognize one and list its chips."""
+"""Layouts of chip folders: their recognition, and the listing of their chips."""
 
 from geotranslate.chips.layouts.base import ChipFile, ChipPlace, ListedSide, Listing, RasterWindow
 from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, counted, read_map

@@ -21,7 +21,7 @@ from geotranslate.raster.opening import special_kind
 
 @dataclass(frozen=True, slots=True)
 class ChipFile:
-    """A chip that is a file, or one half of a side-by-side picture."""
+    """A chip in a file of its own, or one half of a side-by-side picture."""
 
     path: Path
     half: Literal["left", "right"] | None = None
@@ -29,15 +29,15 @@ class ChipFile:
 
 @dataclass(frozen=True, slots=True)
 class RasterWindow:
-    """A chip that is a window of a large raster, resampled to a grid as it is read."""
+    """A window of a large raster, resampled to a grid as it is read."""
 
     path: str
-    """Path, URL or GDAL name as it was given: `Path` would spoil `/vsizip//data/a.zip/a.tif`."""
+    """Path, URL or GDAL name as it was given: `Path` would break `/vsizip//data/a.zip/a.tif`."""
     window: Window
     grid: Grid
     """Grid of the whole scene."""
     resampling: Resampling
-    """Method for a raster on another grid."""
+    """Resampling method for a raster on another grid."""
 
 
 ChipPlace: TypeAlias = ChipFile | RasterWindow
@@ -71,25 +71,25 @@ class ListedSide:
     """The chips of one side, without pairs."""
 
     path: Path | str
-    """The chip folder, or the raster as it was given."""
+    """The chip folder, or the path of the raster as it was given."""
     chips: tuple[ListedChip, ...]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The pairs of a layout, or its two sides."""
+    """The pairs of a layout, or its two sides without pairs."""
 
     path: Path | str
-    """The chip folder, the first of several; of two rasters the source as it was given."""
+    """The chip folder, or the first of several; for two rasters, the source as it was given."""
     layout: str
-    """Name of the layout, as a summary says it."""
+    """Name of the layout in summaries."""
     pairs: tuple[ListedPair, ...] = ()
     sides: tuple[ListedSide, ListedSide] | None = None
     """Source and target of a layout without pairs."""
     left_out: tuple[str, ...] = ()
-    """A line for everything that is not used, and why."""
+    """A line for each file that is not used, with the reason."""
     min_valid: float = 0.0
-    """Least share of valid pixels of a chip."""
+    """Smallest share of valid pixels of a chip."""
 
     @property
     def folder(self) -> Path | None:
@@ -97,7 +97,7 @@ class Listing:
         return self.path if isinstance(self.path, Path) else None
 
     def swapped(self) -> Listing:
-        """Return the listing with the target as its source."""
+        """Return the listing with source and target swapped."""
         pairs = tuple(replace(one, source=one.target, target=one.source) for one in self.pairs)
         sides = None if self.sides is None else (self.sides[1], self.sides[0])
         return replace(self, pairs=pairs, sides=sides)
@@ -106,17 +106,17 @@ class Listing:
 def named_chips(
     training: Sequence[ChipPlace], validation: Sequence[ChipPlace]
 ) -> tuple[ListedChip, ...]:
-    """Return the chips of a side, named by their paths below their common folder.
+    """Return the chips of a side, named by their paths relative to their common folder.
 
     Args:
-        training: Chips that may train or validate.
+        training: Chips for training or validation.
         validation: Chips that the folder itself keeps for validation.
     """
     places = [*training, *validation]
     parts = [Path(place.path).parent.parts for place in places]
     levels = zip(*parts, strict=False)
     shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
-    # Without chips for validation no chip has a subset: labels of footprints may divide them.
+    # Without chips for validation, chips have no subset: labels of footprints may divide them.
     subsets = [TRAIN if validation else None] * len(training) + [VALIDATION] * len(validation)
     return tuple(
         ListedChip("/".join((*part[shared:], Path(place.path).stem)), place, subset)
@@ -125,10 +125,10 @@ def named_chips(
 
 
 def joined(listings: Mapping[str, Listing]) -> Listing:
-    """Return the listing of several folders, under the names they are given by.
+    """Return one listing of several folders, with their names as prefixes.
 
     Raises:
-        InvalidInputError: Some hold pairs and others do not.
+        InvalidInputError: Some folders hold pairs and others do not.
     """
     first, *others = listings.values()
     for other in others:
@@ -162,7 +162,7 @@ def _joined_side(sides: Sequence[ListedSide]) -> ListedSide:
 
 
 class Layout(ABC):
-    """A way to lay out chips in a folder."""
+    """Layout of the chips in a folder."""
 
     @abstractmethod
     def matches(self, folder: Folder) -> bool:
@@ -191,7 +191,7 @@ class SideFolders(Layout):
 
     @property
     def name(self) -> str:
-        """Its name, as a summary says it."""
+        """Name of the layout in summaries."""
         return f"{self.source} + {self.target}"
 
     def matches(self, folder: Folder) -> bool:
@@ -199,18 +199,18 @@ class SideFolders(Layout):
         return not self.missing(folder)
 
     def missing(self, folder: Folder) -> list[str]:
-        """Return the names of those of the two folders that are not there."""
+        """Return the names of the missing folders."""
         return [name for name in (self.source, self.target) if folder.find(name) is None]
 
     def present(self, folder: Folder) -> int:
-        """Return how many levels of the two folders are there."""
+        """Return the number of existing levels of the two folders."""
         names = {self.source, self.target} - set(self.missing(folder))
         return sum(name.count("/") + 1 for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The two folders of a chip folder that hold the chips of its sides."""
+    """The folders of source chips and target chips in a chip folder."""
 
     folder: Folder
     source: Folder
@@ -218,21 +218,21 @@ class Sides:
 
     @classmethod
     def of(cls, folder: Folder, layout: SideFolders) -> Sides:
-        """List the two folders of a layout, which are there."""
+        """List the two folders of a layout, which must exist."""
         names = (layout.source, layout.target)
         return cls(folder, *(Folder.of(folder.find(name) or folder.path / name) for name in names))
 
     def name(self, side: Folder) -> str:
-        """Return the name of a side as sentences say it."""
+        """Return the name of a side in messages."""
         return side.path.relative_to(self.folder.path).as_posix() + "/"
 
 
 def unread_lines(held: Sequence[Folder], folder: Folder, *, deep: bool = False) -> list[str]:
-    """Return a line for each folder with files that may be meant as chips but are not read.
+    """Return a line for each folder with files that look like chips but are not read.
 
     Args:
         held: The folders.
-        folder: The chip folder that they are in.
+        folder: The chip folder that contains them.
         deep: Whether their sub-folders count.
     """
     lines = []

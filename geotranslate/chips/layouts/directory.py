@@ -1,4 +1,4 @@
-"""Files of a chip folder, and the map.txt that names its pairs."""
+"""Files of a chip folder, and its `map.txt`, which lists pairs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ BESIDE_SUFFIXES = {
     *("", ".aux", ".cpg", ".csv", ".db", ".dbf", ".emd", ".gpkg", ".hdr", ".html", ".ini", ".json"),
     *(".log", ".md", ".msk", ".ovr", ".pdf", ".prj", ".rrd", ".txt", ".wld", ".xml", ".yaml"),
 }
-"""Endings of files that lie beside chips and are none, as world files (.tfw, .pgw) do."""
+"""Endings of sidecar files of chips, besides world files (.tfw, .pgw)."""
 MOST_FOLDERS = 10_000
-"""Sub-folders in which chips are looked for."""
+"""Largest number of sub-folders that are searched for chips."""
+
+MAP_FILE = "map.txt"
+LONGEST_LINE = 2**14
+"""Largest number of characters of a line of `map.txt`: paths are at most half as long."""
+_ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
+_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Folder:
     chips: tuple[str, ...]
     folders: tuple[str, ...]
     others: tuple[str, ...]
-    """Files that are no chips: metadata, world files, overviews."""
+    """Files other than chips: metadata, world files, overviews."""
     special: tuple[str, ...] = ()
     """Named pipes, sockets and devices, which are neither file nor folder."""
 
@@ -42,8 +48,8 @@ class Folder:
         """List a folder.
 
         Raises:
-            RasterFileError: It cannot be listed, or a link in it leads nowhere for ever; the
-                sentence names it.
+            RasterFileError: It cannot be listed, or a link in it leads to itself; the message names
+                it.
         """
         found: tuple[list[str], ...] = ([], [], [], [])
         chips, folders, others, special = found
@@ -71,10 +77,10 @@ class Folder:
         return cls(path, *(tuple(sorted(names)) for names in found))
 
     def find(self, name: str) -> Path | None:
-        """Return the sub-folder of a name like `Images/train_a`, whatever its case.
+        """Return the sub-folder with a name like `Images/train_a`, ignoring case.
 
         Raises:
-            InvalidInputError: Two folders differ in case alone.
+            InvalidInputError: Two folders differ only in case.
         """
         first, _, rest = name.partition("/")
         found = [folder for folder in self.folders if folder.lower() == first.lower()]
@@ -88,13 +94,13 @@ class Folder:
         return Folder.of(self.path / found[0]).find(rest) if rest else self.path / found[0]
 
     def named_chips(self, *, deep: bool = False) -> dict[str, str]:
-        """Return the chips by their names without ending.
+        """Return the chips by their names without suffix.
 
         Args:
-            deep: Whether those in sub-folders count as well, as `sub/1`.
+            deep: Whether to include sub-folders, with names like `sub/1`.
 
         Raises:
-            InvalidInputError: A name occurs with two endings.
+            InvalidInputError: A name occurs with two suffixes.
         """
         named: dict[str, str] = {}
         for chip in sorted(self._in_any("chips")) if deep else self.chips:
@@ -108,7 +114,7 @@ class Folder:
         return named
 
     def _in_any(self, kind: Literal["chips", "others", "special"]) -> Iterator[str]:
-        """Yield the names of a kind in this folder and, as `sub/1.tif`, in those below it.
+        """Yield the names of one kind in this folder and, as `sub/1.tif`, in its sub-folders.
 
         Raises:
             InvalidInputError: There are too many folders.
@@ -120,7 +126,7 @@ class Folder:
             prefix, folder, above = waiting.pop()
             state = os.stat(folder.path)
             here = (state.st_dev, state.st_ino)
-            # A link may lead to a folder above it, in which all would be found again.
+            # A link may lead to a parent folder, in which everything would be found again.
             if here in above:
                 continue
             yield from (prefix + name for name in getattr(folder, kind))
@@ -133,26 +139,26 @@ class Folder:
         )
 
     def unread(self, *, deep: bool = False) -> list[str]:
-        """Return the files that may be meant as chips but have none of their endings.
+        """Return files that look like chips but have another suffix.
 
         Args:
-            deep: Whether those in sub-folders count as well, as `sub/1.npy`.
+            deep: Whether to include sub-folders, with names like `sub/1.npy`.
         """
         names = sorted(self._in_any("others")) if deep else self.others
         return [name for name in names if not _lies_beside(name)]
 
     def no_files(self, *, deep: bool = False) -> list[str]:
-        """Return named pipes, sockets and devices that are named like chips.
+        """Return named pipes, sockets and devices with the suffix of a chip.
 
         Args:
-            deep: Whether those in sub-folders count as well, as `sub/1.tif`.
+            deep: Whether to include sub-folders, with names like `sub/1.tif`.
         """
         names = sorted(self._in_any("special")) if deep else self.special
         return [name for name in names if os.path.splitext(name)[1].lower() in CHIP_SUFFIXES]
 
     @property
     def content(self) -> str:
-        """Its content, as sentences say it."""
+        """Content of the folder, in words for messages."""
         files = (*self.others, *self.special)
         shown = [*self.folders[:6], *files[:4]]
         if len(self.folders + files) > len(shown):
@@ -166,7 +172,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     """Tell whether an entry is a folder, or a link to one.
 
     Raises:
-        RasterFileError: It is a link that leads to itself or to where nobody may look.
+        RasterFileError: It is a link that leads to itself or to a place that may not be read.
     """
     try:
         return entry.is_dir()
@@ -183,7 +189,7 @@ def _lies_beside(name: str) -> bool:
 
 
 def not_read(files: Sequence[str], place: str = "") -> str:
-    """Return how many files are not read as chips, and why, as sentences say it."""
+    """Return the number of files that are not read as chips with the reason, in words."""
     kinds = ", ".join(sorted(suffix[1:] for suffix in CHIP_SUFFIXES))
     return (
         f"{counted(files, 'file')} such as {place}{files[0]}: no chip by its ending (chips end in "
@@ -192,26 +198,18 @@ def not_read(files: Sequence[str], place: str = "") -> str:
 
 
 def counted(things: Sequence[object], noun: str = "chip") -> str:
-    """Return the number of things as sentences say it."""
+    """Return a number of things in words."""
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
-
-
-MAP_FILE = "map.txt"
-LONGEST_LINE = 2**14
-"""Characters of a line of `map.txt`: systems take no longer paths than half of it."""
-
-_ENDINGS = "|".join(suffix[1:] for suffix in CHIP_SUFFIXES)
-_PAIR = re.compile(rf"(.+?\.(?:{_ENDINGS}))\s+(.+)", re.IGNORECASE)
 
 
 def read_map(path: Path) -> list[tuple[str, str]]:
     """Return the (source, target) paths of a `map.txt`, with forward slashes, each pair once.
 
-    Real files have backslashes, CRLF, trailing blanks and several blanks between the columns, and
-    name a pair twice where an export was appended to.
+    Real files have backslashes, CRLF, trailing blanks, several blanks between the columns, and
+    repeated pairs after an appended export.
 
     Raises:
-        RasterFileError: It is no file or no text; the sentence names it.
+        RasterFileError: It is not a text file; the message names it.
     """
     refuse_special(path)
     try:
@@ -233,23 +231,23 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def _columns(line: str) -> Sequence[str]:
-    # Names may hold blanks: the first one ends with the ending of a chip, and so does the line.
+    # Names may contain blanks: both end with the suffix of a chip.
     is_pair = os.path.splitext(line)[1].lower() in CHIP_SUFFIXES
     found = _PAIR.fullmatch(line) if is_pair else None
     return found.groups() if found else line.split()
 
 
 def map_rows(folder: Folder) -> list[tuple[str, str]]:
-    """Return the pairs of a folder's `map.txt`, none where it has no such file.
+    """Return the pairs of a folder's `map.txt`; none without such a file.
 
     Raises:
-        RasterFileError: It is no text.
+        RasterFileError: It is not text.
         InvalidInputError: It names a chip outside the folder.
     """
     if MAP_FILE not in (*folder.others, *folder.special):
         return []
     rows = read_map(folder.path / MAP_FILE)
-    # Exports that were moved may have the paths of the machine that wrote them: names count.
+    # Exports that were moved may list paths of the machine that wrote them: only names count.
     places = {os.path.dirname(name): name for row in rows for name in row}
     for place, name in places.items():
         if _leads_out(place, folder.path):
@@ -261,7 +259,7 @@ def map_rows(folder: Folder) -> list[tuple[str, str]]:
 
 
 def _leads_out(place: str, folder: Path) -> bool:
-    """Tell whether a folder named in `map.txt` is another one than those in the chip folder."""
+    """Tell whether a folder named in `map.txt` lies outside the chip folder."""
     if not os.path.isabs(place):
         return os.path.normpath(place).split("/")[0] == ".."
     try:

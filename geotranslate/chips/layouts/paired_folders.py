@@ -1,4 +1,4 @@
-"""Two folders of chips that are pairs by `map.txt` or by their names.
+"""Two folders of chips, paired by `map.txt` or by equal names.
 
 ArcGIS Pro's "Export Tiles" writes such folders. Of its metadata only `map.txt` is read: sizes,
 bands and values are read from the chips themselves, so an export may lack the other files or hold
@@ -26,13 +26,13 @@ from geotranslate.raster.opening import refuse_special
 SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
 
 Found = tuple[list[ListedPair], list[str]]
-"""Pairs, and a line for each chip that is in none."""
+"""Pairs, and a line for each chip without a pair."""
 Rows = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class PairedFolders(SideFolders):
-    """Two folders in which chips of equal names are pairs.
+    """Two folders whose chips of equal names are pairs.
 
     Args:
         source: Name of the folder of source chips, in any case.
@@ -63,7 +63,7 @@ class PairedFolders(SideFolders):
 
 @dataclass(frozen=True)
 class EsriTiles(PairedFolders):
-    """Two folders whose pairs `map.txt` names; without it chips of equal names are pairs."""
+    """Two folders with pairs listed in `map.txt`, or paired by equal names without it."""
 
     def _pairs(self, sides: Sides) -> Found:
         rows = [
@@ -78,7 +78,7 @@ def _pairs_by_name(sides: Sides, *, deep: bool) -> Found:
     """Return the chips of equal names as pairs.
 
     Args:
-        sides: Where the chips are.
+        sides: The folders of the chips.
         deep: Whether chips lie in sub-folders too.
 
     Raises:
@@ -98,7 +98,7 @@ def _pairs_by_name(sides: Sides, *, deep: bool) -> Found:
 
 
 def _no_partner(sides: Sides, both: bool, *, deep: bool) -> str:
-    """Return the sentence about two folders without a pair, which both have chips or not."""
+    """Return the message about two folders without a pair."""
     folders = (sides.source, sides.target)
     names = [sides.name(side) for side in folders]
     found = "; ".join(
@@ -115,7 +115,7 @@ def _no_partner(sides: Sides, both: bool, *, deep: bool) -> str:
 
 
 def _listed_pair(sides: Sides, name: str, source: str, target: str) -> ListedPair:
-    """Return the pair of two files of the sides."""
+    """Return the pair of a source file and a target file."""
     return ListedPair(
         name, ChipFile(sides.source.path / source), ChipFile(sides.target.path / target)
     )
@@ -141,7 +141,7 @@ def _pairs_by_map(sides: Sides, rows: Rows) -> Found:
 
 
 def _named_pairs(sides: Sides, rows: Rows) -> tuple[dict[str, tuple[str, str]], list[str]]:
-    """Return the files of the pairs that are there by name, and lines for the others."""
+    """Return the files of complete pairs by name, and a line for each other pair."""
     chips = set(sides.source.chips), set(sides.target.chips)
     pairs: dict[str, tuple[str, str]] = {}
     left_out = []
@@ -168,7 +168,7 @@ def _refuse_no_files(sides: Sides, source: str, target: str) -> None:
 
 
 def _unknown(sides: Sides, listed: Set[str]) -> list[str]:
-    """Return the chips of which `map.txt` lists neither side."""
+    """Return the chips that `map.txt` does not list."""
     return [
         sides.name(side) + chip
         for side in (sides.source, sides.target)

@@ -1,4 +1,4 @@
-"""Two rasters whose windows are chips, without a chip on disk."""
+"""Two rasters whose windows serve as chips, without chips on disk."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from geotranslate.raster.tiling import tile_windows
 PathLike = str | os.PathLike[str]
 
 MIN_VALID = 0.5
-"""Least share of valid pixels of a window."""
+"""Smallest share of valid pixels of a window."""
 MOST_WINDOWS = 200_000
-"""Most windows of a raster: the facts of each stay in memory."""
+"""Largest number of windows of a raster: the facts of each stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class TwoRasters:
 
         Raises:
             RasterFileError: A raster cannot be read.
-            GridMismatchError: They are paired, but do not overlap, or one of them has no CRS.
+            GridMismatchError: They are paired, but do not overlap or one of them has no CRS.
             InvalidInputError: One is smaller than a window, or has too many.
         """
         return self._pairs(source, target) if self.paired else self._sides(source, target)

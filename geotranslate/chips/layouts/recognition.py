@@ -1,4 +1,4 @@
-"""Recognize the layout of a chip folder."""
+"""Recognition of the layout of a chip folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFile
 
 SIDE_LAYOUTS: tuple[SideFolders, ...] = (
     EsriTiles(SOURCE_FOLDER, TARGET_FOLDER),
-    # arcgis.learn's Pix2PixHD takes the labels for the source: direction="BtoA" does so here.
+    # arcgis.learn's Pix2PixHD uses the labels as source; here, direction="BtoA" does so.
     EsriTiles(SOURCE_FOLDER, "labels"),
     PairedFolders("Images/train_a", "Images/train_b", deep=True),
     UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), reserved=("testA", "testB")),
@@ -33,7 +33,7 @@ SIDE_LAYOUTS: tuple[SideFolders, ...] = (
 )
 """Layouts with a folder for each side, the first that matches first."""
 PICTURES = SideBySidePictures()
-"""The layout of folders that have none of those."""
+"""The layout of folders that match none of these."""
 EXPECTED = (
     "A chip folder has chips of equal names in images/ and images2/, in images/ and labels/, or in "
     "Images/train_a/ and Images/train_b/; unpaired chips in trainA/ and trainB/, or in A/ and B/; "
@@ -41,18 +41,18 @@ EXPECTED = (
     "train/, val/ and test/. export_chips writes one from two rasters."
 )
 NEIGHBORS = 50
-"""Sub-folders that are looked into where a folder itself holds no chips."""
+"""Largest number of sub-folders that are examined if a folder itself holds no chips."""
 
 
 def list_chips(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Listing:
     """Recognize a chip folder, or several, and list their chips.
 
-    Pairs are those that an ArcGIS `map.txt` names or, without it, chips of equal names; never
-    those that happen to stand at equal places. No chip is opened, but for the headers of the first
-    side-by-side pictures.
+    Pairs are listed in an ArcGIS `map.txt` or, without it, are chips of equal names; the order of
+    files never makes pairs. No chip is opened, except to read the headers of the first side-by-side
+    pictures.
 
     Args:
-        path: The folder; of several, whose names then stand before those of their pairs.
+        path: The folder, or several, whose names are then prefixed to their pairs' names.
 
     Raises:
         RasterFileError: A folder is missing or cannot be read.
@@ -70,7 +70,7 @@ def list_chips(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:
-    """Return the folders' names, with as many of their parents' as tell them apart."""
+    """Return the folders' names, with as many parents as make them unique."""
     parts = [path.resolve().parts for path in paths]
     for twice in (path for i, path in enumerate(paths) if parts[i] in parts[:i]):
         raise InvalidInputError(f"{twice} is given twice; give every chip folder once.")
@@ -89,7 +89,7 @@ def _list_folder(path: Path) -> Listing:
         listing = found[0].read(folder)
         left_out = (*listing.left_out, *_other_sides(found[0], found[1:]))
         return replace(listing, left_out=left_out)
-    # Chips in the images/ of a chip folder are whole chips, however wide they are.
+    # Chips in images/ of a chip folder are whole chips, however wide they are.
     if not _whole(path) and PICTURES.matches(folder):
         return PICTURES.read(folder)
     raise InvalidInputError(_nothing_found(folder))
@@ -100,14 +100,14 @@ def _matching(folder: Folder) -> list[SideFolders]:
 
 
 def _other_sides(used: SideFolders, others: Sequence[SideFolders]) -> Iterator[str]:
-    """Yield a line for each folder of other layouts that match too."""
+    """Yield a line for each folder of other layouts that also match."""
     sides = {side for other in others for side in (other.source, other.target)}
     for name in sorted(sides - {used.source, used.target}):
         yield f"{name}/: not used, as {used.source}/ and {used.target}/ are there"
 
 
 def _no_folder(path: Path) -> str:
-    """Return the sentence about a path that is no folder."""
+    """Return the message about a path that is not a folder."""
     whole = _whole(path) if path.exists() else None
     advice = f", probably {whole}" if whole else ""
     if path.is_file() and not whole:
@@ -116,8 +116,8 @@ def _no_folder(path: Path) -> str:
 
 
 def _nothing_found(folder: Folder) -> str:
-    """Return the sentence about a folder without a layout."""
-    # The deepest folder that is there says what the user meant: `Images/train_a`, not `Images`.
+    """Return the message about a folder without a known layout."""
+    # The deepest existing folder shows what the user meant: `Images/train_a`, not `Images`.
     meant = max(SIDE_LAYOUTS, key=lambda layout: layout.present(folder))
     missing = " and ".join(meant.missing(folder))
     return (
@@ -146,7 +146,7 @@ def _advice(folder: Folder, meant: SideFolders) -> str:
 
 
 def _whole(path: Path) -> Path | None:
-    """Return the chip folder of which the path is a part: a side, a file, or in between."""
+    """Return the chip folder that contains the path, which may be a side or a file in it."""
     path = Path(os.path.abspath(path))
     for above in list(path.parents)[:2]:
         try:

@@ -1,4 +1,4 @@
-"""Folders of two sides without pairs, and pictures side by side."""
+"""Two folders of chips without pairs, and side-by-side pictures."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from geotranslate.chips.layouts.directory import Folder, counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import RasterReader
 
+SAMPLE = 3
+"""Number of pictures of a folder whose sizes are examined."""
+
 
 @dataclass(frozen=True)
 class UnpairedFolders(SideFolders):
-    """Two folders of chips that are no pairs, each directly in its folder or in `images/`.
+    """Two folders of unpaired chips, which lie directly in their folder or in its `images/`.
 
     Args:
         source: Name of the folder of source chips, in any case.
         target: Name of the folder of target chips.
-        validation: Names of further folders of either side, whose chips are for validation.
-        reserved: Names of further folders whose chips are not used.
+        validation: Names of further folders of either side, with chips for validation.
+        reserved: Names of further folders, whose chips are not used.
     """
 
     validation: tuple[str, ...] = ()
@@ -81,14 +84,14 @@ def _refuse_empty(sides: Sides, side: Folder) -> None:
 
 
 def _held(part: Folder) -> Folder:
-    """Return the folder that has the chips of a part: its `images/`, where that has some."""
+    """Return the folder with the chips of a part: its `images/` if that has chips."""
     inner = part.find("images")
     held = Folder.of(inner) if inner else part
     return held if held.chips else part
 
 
 def _not_used(sides: Sides, part: Folder) -> list[str]:
-    """Return a line for an empty part, or for chips beside the folder with its chips."""
+    """Return a line for an empty part, or for chips outside of its `images/`."""
     held = _held(part)
     if not held.chips:
         return [f"{part.path.name}/: it holds no chips"]
@@ -108,15 +111,11 @@ def _files(part: Folder | None) -> Sequence[ChipFile]:
     return [ChipFile(held.path / chip) for chip in held.named_chips().values()]
 
 
-SAMPLE = 3
-"""Pictures of a folder whose size is looked at."""
-
-
 class SideBySidePictures(Layout):
     """Pictures of two squares, directly in a folder or in its parts train, val and test."""
 
     def matches(self, folder: Folder) -> bool:
-        """Tell whether there are pictures, the first of which are twice as wide as high."""
+        """Tell whether there are pictures whose first ones are twice as wide as high."""
         pictures = pictures_in(folder)
         return bool(pictures) and not odd_picture(pictures)
 
@@ -147,7 +146,7 @@ class SideBySidePictures(Layout):
 
 
 def pictures_in(folder: Folder) -> dict[str, Folder]:
-    """Return the folders that may hold side-by-side pictures, by name; "" for the folder itself."""
+    """Return folders that may hold side-by-side pictures, by name; "" for the folder itself."""
     subsets = {n: Folder.of(folder.path / n) for n in folder.folders if known_label(n)}
     held = {name: subset for name, subset in subsets.items() if subset.chips}
     return held or ({"": folder} if folder.chips else {})

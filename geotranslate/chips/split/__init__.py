@@ -1,4 +1,4 @@
-"""Divide chips into training and validation, on ground that they do not share."""
+"""Division of chips into training and validation on separate ground."""
 
 from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares
 from geotranslate.chips.split.division import SplitOptions, divide, ground_of

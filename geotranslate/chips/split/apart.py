@@ -1,4 +1,4 @@
-"""Keep training off the ground of validation: hide it in targets, or leave chips out."""
+"""Separation of training and validation ground: masks in targets, or chips left out."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
 LEAST_LEFT = 0.05
-"""Least share of a chip's pixels that is left to train on, below the sixteenth that is left of a
-chip in a corner of chips that overlap by three quarters: a step costs as much, whatever is left."""
+"""Smallest share of unhidden valid pixels of a training chip, as a step takes as long for few
+pixels. It is below 1/16, the share of a chip that an overlap of three quarters leaves at a
+corner."""
 BENT = 0.01
-"""By how much of a pixel ground is grown that was brought from one CRS into another."""
+"""Share of a pixel by which ground is grown after its transformation to another CRS."""
 
 ValidPixels = Callable[[int], NDArray[np.bool_]]
-"""From the position of a pair to its pixels `(rows, cols)` that are valid on both sides."""
+"""Function from the position of a pair to its pixels `(rows, cols)` valid on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class GroundShares:
 
     @classmethod
     def of(cls, split: Split, outlines: gpd.GeoSeries) -> GroundShares:
-        """Measure on which ground is trained, on which validated, and on which neither."""
+        """Measure the ground of training, of validation, and of neither."""
         shapes = outlines.to_numpy()
         whole, validation = union_all(shapes), union_all(shapes[list(split.validation)])
         training = union_all(shapes[list(split.train)])
@@ -55,7 +56,7 @@ class GroundShares:
 
     @property
     def lost(self) -> float:
-        """Share of the ground without validation that is not trained on."""
+        """Share of the ground outside of validation that is not used for training."""
         rest = self.training + self.neither
         return self.neither / rest if rest else 0.0
 
@@ -67,13 +68,13 @@ class GroundShares:
 
 
 def keep_apart(split: Split, outlines: gpd.GeoSeries, buffer: float = 0.0) -> Split:
-    """Leave out the training pairs that share ground with a validation pair, or are too near.
+    """Leave out training pairs that share ground with validation pairs or are too near to them.
 
-    This is for chips from both sides of which something is learned.
+    Use it if both sides of a chip contribute to training.
 
     Args:
         split: The split that was chosen.
-        outlines: Those of the chips, in one CRS.
+        outlines: Outlines of the chips, in one CRS.
         buffer: Least distance between training and validation chips in CRS units.
 
     Raises:
@@ -95,17 +96,17 @@ def hide_validation(
     buffer: float = 0.0,
     area: BaseGeometry | None = None,
 ) -> Split:
-    """Hide the ground of validation in the targets of training pairs.
+    """Hide validation ground in the targets of training pairs.
 
     A pixel is hidden if any part of it lies in the footprint of a validation pair, nearer to one
-    than the buffer, or in the area. Pairs that keep less than `LEAST_LEFT` of their pixels valid
-    and shown are left out.
+    than the buffer, or in the area. Pairs whose share of valid pixels that are not hidden is below
+    `LEAST_LEFT` are left out.
 
     Args:
         split: The split that was chosen.
         outlines: Footprints of all pairs, in one CRS.
-        grids: Their pixels.
-        valid: Asked for pairs that share ground with validation, in threads.
+        grids: Grids of all pairs.
+        valid: Function that returns valid pixels, called in threads for pairs near validation.
         buffer: Least distance between training and validation ground in CRS units.
         area: Further ground to hide, in the CRS of the outlines.
 
@@ -119,7 +120,7 @@ def hide_validation(
     if area is not None and not area.is_empty:
         held.append(area)
     train = np.array(split.train)
-    # A pixel more, as outlines in another CRS are straight where the ground bends.
+    # One pixel more, as outlines in another CRS are straight where the ground bends.
     reach = [_pixel(grids[i], shapes[i]) for i in split.train]
     found = STRtree(held).query(shapes[train], predicate="dwithin", distance=reach)
     near: dict[int, list[int]] = {}
@@ -152,7 +153,7 @@ def _without(split: Split, lost: Iterable[int]) -> Split:
     """Return the split without some training pairs.
 
     Raises:
-        InvalidInputError: It has no others.
+        InvalidInputError: It has no other ones.
     """
     lost = set(lost)
     train = tuple(i for i in split.train if i not in lost)
@@ -166,7 +167,7 @@ def _without(split: Split, lost: Iterable[int]) -> Split:
 
 
 def _outline(grid: Grid, outline: BaseGeometry, crs: CRS | None) -> BaseGeometry:
-    """Return a footprint in another CRS, with so many points that it bends by parts of a pixel."""
+    """Return a footprint in another CRS, with points along its sides so that they may bend."""
     if outline == grid.footprint:
         return outline
     return _moved(grid.footprint.segmentize(4 * min(grid.resolution)), grid.crs, crs)
@@ -175,11 +176,11 @@ def _outline(grid: Grid, outline: BaseGeometry, crs: CRS | None) -> BaseGeometry
 def _hidden(
     ground: Sequence[BaseGeometry], crs: CRS | None, grid: Grid, outline: BaseGeometry
 ) -> NDArray[np.bool_]:
-    """Return the pixels of a grid that some ground reaches into.
+    """Return the pixels of a grid that overlap some ground.
 
     Args:
         ground: Shapes in a CRS.
-        crs: This CRS.
+        crs: CRS of these shapes.
         grid: The pixels.
         outline: Their footprint in this CRS.
     """
@@ -196,14 +197,14 @@ def _hidden(
 
 
 def _pixel(grid: Grid, outline: BaseGeometry) -> float:
-    """Return the side of a pixel in the CRS of an outline."""
+    """Return the side of a pixel in units of an outline's CRS."""
     return float((outline.area / (grid.height * grid.width)) ** 0.5)
 
 
 def _moved(
     shape: BaseGeometry, crs: CRS | None, other: CRS | None, about: float | None = None
 ) -> BaseGeometry:
-    """Return a shape in another CRS, point by point; degrees within half a turn of a meridian."""
+    """Return a shape with its points in another CRS; degrees within half a turn of a meridian."""
 
     def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
         xs, ys = map(np.asarray, transform(crs, other, *points.T))

@@ -36,6 +36,9 @@ from geotranslate.raster.tiling import (
 )
 from geotranslate.raster.writing import OutputOptions, OutputProfile
 
+LOOKS, LOOK = 4, 64
+"""Number of windows along each axis that identify a raster, and their side in px."""
+
 
 def tiling_of(
     reader: RasterReader, apply: object, options: TilingOptions, outputs: OutputOptions
@@ -157,10 +160,6 @@ def stripes_of(reader: RasterReader, plan: Plan, bands_out: int, max_memory: int
     # A strip is held twice while the next one is read, and finished rows while they are converted.
     column = 4 * (reader.bands * 2 * tile_in / plan.factor + bands_out * (4 * tile_out + 2 * BLOCK))
     return max(1, math.ceil(plan.region.width * column / max_memory))
-
-
-LOOKS, LOOK = 4, 64
-"""Number of windows along each axis that identify a raster, and their side in px."""
 
 
 def recipe_of(

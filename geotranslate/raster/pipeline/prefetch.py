@@ -23,6 +23,13 @@ from geotranslate.raster.tiling import Place, Plan, Region
 HIGHEST_BLOCK = 1024
 """Largest rows of a source's blocks for which strips end with a block, to decode it once."""
 
+T = TypeVar("T")
+WorkerT = TypeVar("WorkerT", bound="_Worker[Any]")
+DEPTH = 2
+"""Items that may wait between two threads."""
+PATIENCE = 0.05
+"""Seconds after which a waiting thread checks whether it should stop."""
+
 
 @dataclass(frozen=True)
 class TileRow:
@@ -148,14 +155,6 @@ def _written(plan: Plan, region: Region, row: int, valid: NDArray[np.bool_]) -> 
     valid[:, : max(plan.region.left - left, 0)] = False
     valid[:, max(plan.region.right - left, 0) :] = False
     return valid
-
-
-T = TypeVar("T")
-WorkerT = TypeVar("WorkerT", bound="_Worker[Any]")
-DEPTH = 2
-"""Items that may wait between two threads."""
-PATIENCE = 0.05
-"""Seconds after which a waiting thread checks whether it should stop."""
 
 
 class _Worker(Generic[T]):

@@ -20,6 +20,10 @@ Batch: TypeAlias = NDArray[np.float32]
 Apply: TypeAlias = Callable[[Batch], Batch]
 """Maps float32 `(n, bands, rows, cols)` to float32 `(n, bands_out, rows, cols)`."""
 
+AnyApply: TypeAlias = "Apply | PlacedApply"
+Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""Values `(bands, tile, tile)`, filled where invalid, and validity `(tile, tile)`."""
+
 
 class PlacedApply(Protocol):
     """An `apply` that gets the places of its tiles, as it declares by `needs_places`."""
@@ -28,13 +32,6 @@ class PlacedApply(Protocol):
 
     def __call__(self, batch: Batch, places: Sequence[Place]) -> Batch:
         """Translate tiles, given their tile rows and tile columns in the scene."""
-
-
-AnyApply: TypeAlias = "Apply | PlacedApply"
-
-
-Tile = tuple[NDArray[np.float32], NDArray[np.bool_]]
-"""Values `(bands, tile, tile)`, filled where invalid, and validity `(tile, tile)`."""
 
 
 class NeedsPrescan(Protocol):

@@ -21,6 +21,15 @@ Pixels: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]
 Read: TypeAlias = Callable[[range, range], Pixels]
 """Returns the pixels of some rows and columns."""
 
+LEAST = 4
+"""Least number of cells: along an axis for a spectrum, in all for a bias."""
+SEGMENTS = (8, 4)
+"""Strides of a segment: the first number that the axis has. Ratios grow with it, so long axes do
+not use longer segments, and scenes of any size are comparable."""
+HARMONICS = 8
+ROUNDING = 2.0**-24
+"""Relative error of float32, below which nothing is energy."""
+
 
 def pieces(size: int, side: int = SIDE) -> list[range]:
     """Return the pixels of an axis in pieces of `side` or less."""
@@ -79,19 +88,6 @@ class _TileEdges:
         known = (self.counts > 0).all(axis=1)
         sums, counts = self.sums[known], self.counts[known]
         return float(sums[:, 1].sum()), float((counts[:, 1] * sums[:, 0] / counts[:, 0]).sum())
-
-
-LEAST = 4
-"""Least number of cells: along an axis for a spectrum, in all for a bias."""
-
-SEGMENTS = (8, 4)
-"""Strides of a segment: the first number that the axis has. Ratios grow with it, so long axes do
-not use longer segments, and scenes of any size are comparable."""
-
-HARMONICS = 8
-
-ROUNDING = 2.0**-24
-"""Relative error of float32, below which nothing is energy."""
 
 
 def tile_spectrum(read: Read, others: WrittenAxis, along: WrittenAxis) -> tuple[float, ...] | None:

@@ -29,6 +29,9 @@ EXPONENTS = 0x7F800000 >> MANTISSA
 EVERY = 8
 """One in so many of the rows where tiles overlap is compared, which takes little time."""
 
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
 
 @dataclass
 class Mismatch:
@@ -101,10 +104,6 @@ class Mismatch:
 def _sparse(values: NDArray[np.int64]) -> list[list[int]]:
     used = np.flatnonzero(values)
     return [used.tolist(), values[used].tolist()]
-
-
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 class RowBuffer:

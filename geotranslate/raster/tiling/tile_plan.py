@@ -31,6 +31,13 @@ PART_TILES = 4
 Place = tuple[int, int]
 """Tile row and tile column of a tile in the scene."""
 
+TILING_TAG = "GEOTRANSLATE_TILING"
+"""Tag of an output that records how its tiles lie."""
+RECIPE_TAG = "GEOTRANSLATE_RECIPE"
+"""Tag of an output, and of its parts, that identifies everything the pixels depend on."""
+REPORT_TAG = "GEOTRANSLATE_REPORT"
+"""Tag that holds the report of a part in its file, and the summary of all parts in the output."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -120,16 +127,6 @@ def part_height(width: int, tile: int) -> int:
     """Return the rows of a part from the width of the scene and the side of tiles, output px."""
     wanted = max(PART_TILES * tile, PART_PIXELS // max(width, 1))
     return -(-wanted // BLOCK) * BLOCK
-
-
-TILING_TAG = "GEOTRANSLATE_TILING"
-"""Tag of an output that records how its tiles lie."""
-
-RECIPE_TAG = "GEOTRANSLATE_RECIPE"
-"""Tag of an output, and of its parts, that identifies everything the pixels depend on."""
-
-REPORT_TAG = "GEOTRANSLATE_REPORT"
-"""Tag that holds the report of a part in its file, and the summary of all parts in the output."""
 
 
 @dataclass(frozen=True)

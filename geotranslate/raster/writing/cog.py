@@ -49,6 +49,12 @@ COLORS = {name: f"YCbCr_{name}" for name in ("Y", "Cb", "Cr")}
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+SIDE = 512
+"""Side of the blocks of outputs, px; larger outputs have overviews down to it."""
+LEVEL, CLASSES_LEVEL = 1, 6
+"""Levels of deflate. For imagery, higher levels take a multiple of the time and save a hundredth;
+for classes, which compress fast in any case, they save a third."""
+
 
 def vrt_of(output: OutputProfile, parts: Sequence[tuple[Path, range]]) -> bytes:
     """Return the VRT of parts, given with the rows of the output in each."""
@@ -159,14 +165,6 @@ def _add_sources(
 
 def _add_text(parent: Element, name: str, text: str, **attributes: str) -> None:
     SubElement(parent, name, attributes).text = NOT_IN_XML.sub("", text)
-
-
-SIDE = 512
-"""Side of the blocks of outputs, px; larger outputs have overviews down to it."""
-
-LEVEL, CLASSES_LEVEL = 1, 6
-"""Levels of deflate. For imagery, higher levels take a multiple of the time and save a hundredth;
-for classes, which compress fast in any case, they save a third."""
 
 
 def assemble(

@@ -33,6 +33,14 @@ _held: set[int] = set()
 PATIENCE = 2.0
 """Seconds that the holder of a shared lock waits for another process that is removing it."""
 
+SUFFIXES = (".tif", ".tiff")
+LONGEST = 243
+"""Bytes of an output's name: the lock of its parts has 12 more, and most disks take 255."""
+LONGEST_STEM = 200
+"""Bytes of a stem in temporary names, to which this module and GDAL add theirs."""
+SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
+"""Endings that GDAL and GIS programs append to a raster's name for sidecar files."""
+
 
 @contextmanager
 def sole_holder(
@@ -124,18 +132,6 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
-
-
-SUFFIXES = (".tif", ".tiff")
-
-LONGEST = 243
-"""Bytes of an output's name: the lock of its parts has 12 more, and most disks take 255."""
-
-LONGEST_STEM = 200
-"""Bytes of a stem in temporary names, to which this module and GDAL add theirs."""
-
-SIDECARS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
-"""Endings that GDAL and GIS programs append to a raster's name for sidecar files."""
 
 
 def default_output(source: str) -> Path:

@@ -23,6 +23,11 @@ from geotranslate.schema import Json
 
 Color = tuple[int, int, int, int]
 
+MOST_BANDS = 65_535
+"""Bands that a TIFF can have."""
+Driver = Literal["COG", "GTiff"]
+DRIVERS: tuple[Driver, ...] = ("COG", "GTiff")
+
 
 def is_number(value: object) -> bool:
     """Tell whether a value is a number within the range of floats; booleans are not."""
@@ -173,13 +178,6 @@ PER_BAND: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "units": ("unit", checked_text),
 }
 """Properties with one value a band: the noun for a value, and the check that makes it plain."""
-
-MOST_BANDS = 65_535
-"""Bands that a TIFF can have."""
-
-
-Driver = Literal["COG", "GTiff"]
-DRIVERS: tuple[Driver, ...] = ("COG", "GTiff")
 
 
 def driver_named(name: Any) -> Driver:

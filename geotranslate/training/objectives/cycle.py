@@ -11,6 +11,8 @@ from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.training.objectives.base import GanMode, Objective, masked_l1
 
+SIDES = ("source", "target")
+
 
 class ImagePool:
     """Replace half of the translations of a batch by those of former batches.
@@ -40,9 +42,6 @@ class ImagePool:
         place = int(torch.randint(self.size, ()))
         former, self.images[place] = self.images[place], image.clone()
         return former
-
-
-SIDES = ("source", "target")
 
 
 class CycleObjective(Objective):

@@ -1,4 +1,4 @@
-"""Compare how fast pairs are loaded with how fast they are trained on.
+"""Compare the speed of loading pairs with the speed of training.
 
 Prints loader images/s over training images/s of one run, with the decoded chips in memory and with
 every chip read and decoded anew, for chips of 256 px (3 uint8 bands on both sides) and the full

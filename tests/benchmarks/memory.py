@@ -1,4 +1,4 @@
-"""Show that the memory that `translate_raster` takes does not grow with a raster's height.
+"""Show that the memory of `translate_raster` does not grow with a raster's height.
 
 Runs an identity over a raster and over one eight times as high, each in a process of its own, and
 prints their peaks of resident memory (of three runs the middle one, as threads differ) and the

@@ -1,4 +1,4 @@
-"""Compare networks and ways to stitch by the error of whole scenes and by how far tiles show.
+"""Compare networks and blends of tiles by the error of whole scenes and by visible seams.
 
     python tests/benchmarks/seams.py train PLACE VARIANT SEED DATA OUT [--size small | full]
     python tests/benchmarks/seams.py measure OUT [--only PATTERN] [--ways WAY ...]

@@ -1,10 +1,10 @@
-"""How much ground training keeps beside validation, for chips of several strides.
+"""Measure the ground that training keeps beside validation, for chips of several strides.
 
     python tests/benchmarks/split_ground.py [PLACE ...]
 
-For every place and stride: pairs that train, validate and do neither, before (pairs that overlap
-validation were left out) and now (validation ground is hidden in their targets), and how much of
-the ground outside validation is trained on.
+For every place and stride: pairs for training, for validation and for neither, before (pairs that
+overlap validation were left out) and now (validation ground is hidden in their targets), and the
+share of the ground outside validation that is used for training.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 The sources are red, green and blue of NAIP 2019 in the southern half of a scene, the targets near
 infrared, red and green of 2017 in the northern half: nothing shows the same place, and no pair is
-seen. Prints the mean absolute error of the pairs of both years in both halves beside that of
-handing the source on as it is, and translates the whole scene both ways. Pictures and rasters go
-into OUT.
+seen. Prints the mean absolute error of the pairs of both years in both halves beside the error of
+the untranslated source, and translates the whole scene both ways. Pictures and rasters go into OUT.
 
     python tests/benchmarks/unpaired.py NAIP OUT [--minutes 20] [--ngf 16] [--crop 128]
 

@@ -1,4 +1,4 @@
-"""Learn a building map from a drone image: train on the north, translate all, judge the south.
+"""Learn a building map from a drone image: train on the north, translate all, test on the south.
 
 Two rasters of one place are enough:
 

@@ -54,9 +54,9 @@ def number(
         name: The argument's name, as the caller wrote it.
         value: What was given for it.
         least: Smallest value that it may have.
-        above: What it has to be above.
+        above: Bound that it must exceed.
         most: Largest value that it may have.
-        below: What it has to be below.
+        below: Bound that it must stay below.
 
     Raises:
         InvalidInputError: It is something else; the sentence says what.
@@ -83,7 +83,7 @@ def choice(name: str, value: Any, choices: Collection[str]) -> Any:
     """Return `value` after checking that it is one of some names.
 
     Raises:
-        InvalidInputError: It is something else; the sentence lists them.
+        InvalidInputError: It is something else; the message lists the names.
     """
     if not isinstance(value, str) or value not in choices:
         raise InvalidInputError(f"{name} is {shown(value)}; give one of {', '.join(choices)}.")
@@ -91,7 +91,7 @@ def choice(name: str, value: Any, choices: Collection[str]) -> Any:
 
 
 def flag(name: str, value: object) -> bool:
-    """Return `value` as a bool after checking that it is one; numpy's pass.
+    """Return `value` as a bool after checking that it is one; numpy's booleans pass.
 
     Raises:
         InvalidInputError: It is something else, "no" or 0 for example.
@@ -158,7 +158,7 @@ def is_unicode(text: str) -> bool:
 
 
 def listed(value: object) -> list[Any]:
-    """Return what a value holds, or the value alone where it holds nothing to go through."""
+    """Return the items of a value, or only the value if it is not iterable."""
     try:
         return list(value)  # type: ignore[call-overload]
     except TypeError:
@@ -166,8 +166,8 @@ def listed(value: object) -> list[Any]:
 
 
 def shown(value: object) -> str:
-    """Return a value as a sentence shows it: short, whatever it is."""
-    # The text of a number, which for numpy's is shorter than what stands for them in code.
+    """Return a short text of any value for messages."""
+    # For numpy's numbers, the text is shorter than the representation.
     if isinstance(value, numbers.Real) and not isinstance(value, int):
         return str(value)
     try:
@@ -177,6 +177,6 @@ def shown(value: object) -> str:
 
 
 def class_list(numbers: Sequence[float], most: int = 8) -> str:
-    """Return class numbers as sentences say them, the first of many."""
+    """Return class numbers in words for messages, only the first of many."""
     shown = ", ".join(f"{number:.9g}" for number in numbers[:most])
     return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"

@@ -1,4 +1,4 @@
-"""Errors and warnings: each says what was given, what is expected and what to do."""
+"""Errors and warnings, which say what was given, what is expected and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class GeotranslateError(Exception):
 
 
 class InvalidInputError(GeotranslateError, ValueError):
-    """An argument, a raster or a chip folder is not what the call can work with."""
+    """An argument, a raster or a chip folder is not valid for the call."""
 
 
 class RasterFileError(GeotranslateError, OSError):
@@ -22,11 +22,11 @@ class RasterFileError(GeotranslateError, OSError):
 
 
 class OutputExistsError(GeotranslateError, FileExistsError):
-    """The output is already there and overwriting it was not asked for."""
+    """The output already exists and overwriting was not asked for."""
 
 
 class GridMismatchError(InvalidInputError):
-    """Two rasters do not lie on the ground as the call needs them to."""
+    """The grids of two rasters do not match as the call requires."""
 
 
 class ModelFileError(GeotranslateError, ValueError):
@@ -42,7 +42,7 @@ class TranslationError(GeotranslateError, RuntimeError):
 
 
 class TrainingError(GeotranslateError, RuntimeError):
-    """A training cannot go on."""
+    """A training cannot continue."""
 
 
 class GeotranslateWarning(UserWarning):
@@ -50,13 +50,13 @@ class GeotranslateWarning(UserWarning):
 
 
 def said(error: BaseException) -> str:
-    """Return the text of an error for the middle of a sentence, without a full stop at its end."""
+    """Return the text of an error without a period at its end, for the middle of a sentence."""
     return str(error).strip().rstrip(".").rstrip() or type(error).__name__
 
 
 def warn(sentence: str) -> None:
     """Issue a `GeotranslateWarning` at the line of the caller's code that led to it."""
-    # fastai may stand between two frames of this package: the outermost one decides.
+    # Frames of fastai may lie between frames of this package: the outermost one counts.
     level = outermost = 1
     frame = sys._getframe()
     while frame.f_back is not None:

@@ -1,4 +1,4 @@
-"""Files that are whole under their name or not there, and their digests."""
+"""Atomic writing of files, and digests of files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BLOCK = 2**20
-"""Bytes that are read at once."""
+"""Bytes that are read at a time."""
 
 
 @contextmanager
 def replaced_when_whole(path: Path, temporary: Path) -> Iterator[Path]:
-    """Yield a temporary name; its file takes the place of a file when the block ends.
+    """Yield a temporary name, whose file replaces another file when the block ends.
 
     The bytes are on the disk before the file gets its name. If the block fails, the temporary file
     is removed and the former file stays.
@@ -35,7 +35,7 @@ def replaced_when_whole(path: Path, temporary: Path) -> Iterator[Path]:
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a whole file after its bytes are on the disk.
+    """Rename a complete file after its bytes are on the disk.
 
     Raises:
         OSError: The disk is full, or the file cannot be renamed.

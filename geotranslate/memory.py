@@ -1,4 +1,4 @@
-"""Keep freed memory at hand while the same sizes are asked for again and again."""
+"""Reuse of freed memory for repeated allocations of the same sizes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 # Parameters of glibc's mallopt (malloc.h).
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = {MMAP_THRESHOLD: 2**30, TRIM_THRESHOLD: 2**31 - 1}
-"""Blocks up to 1 GiB come from memory that stays with the process."""
+"""Thresholds that keep memory of blocks up to 1 GiB in the process."""
 USUAL = {MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}
-"""Where glibc's own thresholds end up in a process that frees large blocks (mallopt(3))."""
+"""Thresholds that glibc itself reaches in a process that frees large blocks (mallopt(3))."""
 CHOSEN_BY_USER = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 
 _LOCK = threading.Lock()
@@ -22,12 +22,12 @@ _inside = 0
 
 @contextmanager
 def reused_memory() -> Iterator[None]:
-    """Let freed memory stay with the process inside the block; at its end what is free goes back.
+    """Keep freed memory in the process until the block ends, then return it to the system.
 
-    glibc gives large blocks back to the system as soon as they are freed, which then has to clear
-    every page of the next ones: a fifth to a quarter of the time of a network on a CPU, whose
-    intermediate results have the same sizes for every batch. Does nothing with another C library
-    or where the user has chosen thresholds by environment variables. Blocks may overlap, also in
+    glibc returns large blocks to the system as soon as they are freed, and the system has to clear
+    every page of the next ones. This takes a fifth to a quarter of the time of a network on a CPU,
+    whose intermediate results have the same sizes for every batch. Does nothing with another C
+    library or if the user has set thresholds by environment variables. Blocks may overlap, also in
     several threads.
     """
     global _inside
@@ -45,7 +45,7 @@ def reused_memory() -> Iterator[None]:
 
 
 def _choose(thresholds: dict[int, int]) -> bool:
-    """Tell malloc its thresholds; return whether there is anything to tell."""
+    """Set malloc's thresholds; return whether they apply."""
     if os.name != "posix" or any(name in os.environ for name in CHOSEN_BY_USER):
         return False
     library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Types and ranges of values that files and callers give, each stated once.
+"""Checks of the types and ranges of values from files and callers.
 
 A check takes the name of a value and the value, and returns it plain or raises an
 `InvalidInputError` that names it.
@@ -25,16 +25,16 @@ Fields = Mapping[str, Check]
 MOST_BYTES = 2**25
 """Largest JSON text that is read: enough for the names of a million chips."""
 MOST_PARTS = 2**20
-"""Most objects and arrays in it."""
+"""Largest number of objects and arrays in a JSON text."""
 
 
 @dataclass(frozen=True)
 class Later:
-    """The check of an entry that files of earlier versions lack."""
+    """Check of an entry that files of earlier versions lack."""
 
     check: Check
     before: Any
-    """What stands for the entry where it is missing."""
+    """Value of the entry if it is missing."""
 
     def __call__(self, name: str, value: Any) -> Any:
         """Check the entry."""
@@ -66,7 +66,7 @@ def several(check: Check, least: int = 0, most: int | None = None) -> Check:
     """Return the check of a list, which becomes a tuple.
 
     Args:
-        check: That of every value.
+        check: Check of every value.
         least: Fewest values.
         most: Most values; None for any number.
     """
@@ -110,10 +110,10 @@ def record(fields: Fields) -> Check:
 
 
 def checked(values: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
-    """Return arguments of a call as they are after their checks.
+    """Check the arguments of a call and return them.
 
     Raises:
-        InvalidInputError: One is impossible.
+        InvalidInputError: A value is invalid.
     """
     return {name: fields[name](name, value) for name, value in values.items()}
 
@@ -161,7 +161,7 @@ def parse_json(content: bytes | str) -> Any:
     """Return the values of a JSON text of bounded size.
 
     Raises:
-        InvalidInputError: It is no JSON, too large or nested too deeply.
+        InvalidInputError: It is not JSON, too large or nested too deeply.
     """
     if len(content) > MOST_BYTES:
         raise InvalidInputError(f"The text is larger than {MOST_BYTES >> 20} MiB.")

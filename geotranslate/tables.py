@@ -1,4 +1,4 @@
-"""Tables as text for `print` and as HTML for notebooks."""
+"""Tables as text for `print` and HTML for notebooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_html(rows: Iterable[Row], align: str = "left") -> str:
 
     Args:
         rows: Cells, not escaped.
-        align: Where the text of all but the first column stands, "left" or "right".
+        align: Alignment of all but the first column, "left" or "right".
     """
     lines = (
         f"<tr><th style='text-align:left'>{html.escape(name)}</th>"

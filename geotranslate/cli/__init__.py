@@ -1,4 +1,4 @@
-"""The command line: one thin module for each command, over the public functions."""
+"""The command line, with one thin module per command over the public functions."""
 
 from __future__ import annotations
 

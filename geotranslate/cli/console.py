@@ -18,22 +18,23 @@ NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
 
 def open_closed_streams() -> None:
-    """Open standard streams that the caller has closed, so that what is written there is lost.
+    """Open standard streams that the caller has closed; text written to them is lost.
 
-    A raster would get the number of a closed one, and messages of GDAL would be written into it.
+    Otherwise a raster would get the number of a closed stream, and GDAL would write its messages
+    into the raster.
     """
     for number, name in enumerate(("stdin", *NAMES)):
         try:
             os.fstat(number)
         except OSError:
-            # The system gives the lowest number that is free, which is this one.
+            # The system assigns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))
 
 
 def flush_streams() -> None:
-    """Write what is still in memory, before Python ends and can say no more than that it failed.
+    """Write buffered output before Python exits, so that a failure can be explained.
 
     Raises:
         OSError: A stream cannot be written.
@@ -43,8 +44,8 @@ def flush_streams() -> None:
 
 
 def broken_streams() -> dict[str, OSError]:
-    """Return the streams that cannot be written, by name, and lead them nowhere from now on."""
-    # What could not be written is still there to be flushed, unless nothing is buffered.
+    """Return the streams that cannot be written, by name, and redirect them to nowhere."""
+    # Text that could not be written is still buffered, unless nothing is.
     return _failing("") or _failing("\n")
 
 
@@ -62,7 +63,7 @@ def _failing(text: str) -> dict[str, OSError]:
 
 
 def sentence(broken: dict[str, OSError]) -> str | None:
-    """Return what to say of streams that cannot be written, None where nobody reads them."""
+    """Return a message about streams that cannot be written; None if nobody would read it."""
     error = broken.get("stdout")
     if error is None or "stderr" in broken or error.errno == errno.EPIPE:
         return None
@@ -73,7 +74,7 @@ def sentence(broken: dict[str, OSError]) -> str | None:
 
 
 class Commands(click.Group):
-    """Commands whose output may be closed, full or read by nobody."""
+    """Commands whose output may be closed or full, or has no reader."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command; failures of its output end in a sentence too, and in exit code 1."""

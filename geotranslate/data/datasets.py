@@ -16,7 +16,7 @@ from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.dataoptions import Augmentation
-from geotranslate.data.plotting import TensorSource, TensorTarget
+from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"

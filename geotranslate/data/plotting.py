@@ -1,4 +1,4 @@
-"""Plots of chips and splits, and the tensor types that fastai plots with them."""
+"""Plots of chips and of their split."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
-from fastai.torch_basics import TensorImageBase, dispatch, subplots
+from fastai.torch_basics import subplots
 from matplotlib import colormaps
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from shapely import difference
 from torch import Tensor
 
-from geotranslate.checks import listed, shown, whole_number
+from geotranslate.checks import listed, shown
 from geotranslate.chips.bands import Classes, Side
 from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
@@ -249,54 +249,3 @@ def draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) -> 
     axes.legend(handles=patches, title=title or None)
     axes.set_title(f"ground: {shares}")
     return axes
-
-
-class TensorRaster(TensorImageBase):
-    """Float32 `(bands, rows, cols)` scaled to -1..1."""
-
-    side: Side | None = None
-    """Description of its side, set when a batch is decoded."""
-    paired: bool = True
-    """Whether source and target show the same place, set when a batch is decoded."""
-
-
-class TensorSource(TensorRaster):
-    """A source chip; invalid pixels hold `Side.fill`."""
-
-
-class TensorTarget(TensorRaster):
-    """A target chip; invalid pixels are NaN; in a pair, pixels invalid on either side."""
-
-
-@dispatch
-def show_batch(
-    x: TensorSource,
-    y: TensorTarget,
-    samples: Any,
-    ctxs: Any = None,
-    max_n: int = 4,
-    rgb_bands: RgbBands | None = None,
-) -> Any:
-    """Draw the pairs of a batch side by side (called by `data.show_batch()`)."""
-    rows = list(samples)[: whole_number("max_n", max_n, 1)]
-    sides, paired = [chip.side for chip in rows[0]], rows[0][0].paired
-    titles = ("source", "target")
-    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands, paired=paired)
-
-
-@dispatch
-def show_results(
-    x: TensorSource,
-    y: TensorTarget,
-    samples: Any,
-    outs: Any,
-    ctxs: Any = None,
-    max_n: int = 4,
-    rgb_bands: RgbBands | None = None,
-) -> Any:
-    """Draw sources, translations and targets of a batch (called by `learn.show_results()`)."""
-    pairs = list(zip(samples, outs, strict=True))[: whole_number("max_n", max_n, 1)]
-    rows = [(source, out[0], target) for (source, target), out in pairs]
-    sides = [rows[0][0].side, rows[0][2].side, rows[0][2].side]
-    titles, paired = ("source", "translation", "target"), rows[0][0].paired
-    return draw_table(rows, titles, sides=sides, rgb_bands=rgb_bands, paired=paired)

@@ -1,1 +1,1 @@
-"""The whole way of the data on an invented town, without any download."""
+"""A complete example on an invented town, without any download."""

@@ -1,4 +1,4 @@
-"""Districts of a town and what stands in them."""
+"""Districts of a town, with their buildings, fields, parks and trees."""
 
 from __future__ import annotations
 

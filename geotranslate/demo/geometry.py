@@ -1,4 +1,4 @@
-"""Shapes, lines and points on the ground, in pixels, and the cutting of ground into parts."""
+"""Shapes, lines and points on the ground, in pixels, and divisions of ground."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Material:
     """The look of a cover from the air.
 
     `palette` holds the RGB colors a patch draws one from, `mottle` and `grain` are the relative
-    strengths of coarse and fine texture, `rows` that of parallel furrows, `variety` the relative
-    spread of brightness between patches.
+    strengths of coarse and fine texture, `rows` the strength of parallel furrows, `variety` the
+    relative spread of brightness between patches.
     """
 
     palette: tuple[RGB, ...]

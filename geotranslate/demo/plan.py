@@ -1,4 +1,4 @@
-"""The plan of a whole town: arteries, districts between them, streets and what stands there."""
+"""The plan of a town: main roads, districts between them, streets and buildings."""
 
 from __future__ import annotations
 

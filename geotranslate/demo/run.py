@@ -1,4 +1,4 @@
-"""Train a translator on most of an invented town and translate the part that it never saw."""
+"""The demo: training on most of an invented town, and translation of its unseen part."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def run_demo(
     overwrite: bool = False,
     say: Callable[[str], object] = print,
 ) -> dict[str, float]:
-    """Make a town, cut chips, train, translate, compare and draw; all in one folder.
+    """Make a town, cut chips, train, translate, compare and draw, all in one folder.
 
     Args:
-        folder: Folder for the results; made if it is missing.
+        folder: Folder for the results; created if it is missing.
         size: Side of the town, px of half a meter.
         seed: Seed of the town and of the training.
         epochs: Passes over the training pairs, at least 1.
-        overwrite: Whether to go on in a folder that holds something.
-        say: Gets a line before each step, and at the end what to open.
+        overwrite: Whether to replace the demo in a folder that is not empty.
+        say: Function that is called with lines about the progress and the results.
 
     Returns:
         `mae` and `psnr` of the translation in gray values, `mae_mean_colour` of a map that is the
@@ -187,7 +187,7 @@ def _nearest_color(picture: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _draw(path: Path, *pictures: NDArray[np.uint8]) -> None:
-    """Draw the upper half of source, translation and truth side by side, a pixel to a pixel."""
+    """Draw the upper half of source, translation and truth side by side at full resolution."""
     upper = [picture[:, : picture.shape[1] // 2] / np.float32(127.5) - 1 for picture in pictures]
     titles = ("aerial photograph, never seen", "translation", "true map")
     with whole_file(path) as partial:

@@ -25,13 +25,13 @@ class Errors:
 
     `bias` is the mean of prediction minus target. `r2` is `1 - sum(error^2) / sum((target -
     mean(target))^2)`, NaN for a constant target. `psnr` is `20 log10(psnr_range / rmse)` in dB,
-    infinite without error. `count` is the number of values compared. Of several bands together,
-    `mae`, `rmse` and `bias` are those of all values alike, `psnr_range` the largest of the bands'
-    and `r2` the mean of the bands'.
+    infinite without error. `count` is the number of values compared. Over several bands, `mae`,
+    `rmse` and `bias` weigh all values equally, `psnr_range` is the largest range of a band and `r2`
+    the mean over the bands.
 
     Args:
         ranges: For each band the peak of its PSNR, in the target's units.
-        near: For each band a value that is typical of the target: sums about it lose no digits.
+        near: For each band a typical value of the target, about which sums lose no digits.
     """
 
     names = ("mae", "rmse", "bias", "r2", "psnr", "psnr_range", "count")
@@ -139,13 +139,13 @@ class Units:
         values = self._values(scaled)
         if self.limits is None:
             return values
-        # Chips that were resampled have fractions, and keep them.
+        # Resampled chips keep their fractions.
         off = ROUNDING * torch.tensor(self.ranges, dtype=values.dtype, device=values.device)
         whole = values.round()
         return torch.where((values - whole).abs() <= off[:, None, None], whole, values)
 
     def _values(self, scaled: Tensor) -> Tensor:
-        """Follow the scaling's line through its knots, as `Scaling.unscale` does."""
+        """Invert the scaling by its knots, as `Scaling.unscale` does."""
         plain = scaled.detach().as_subclass(Tensor)
         # Apple's GPUs have no float64.
         plain = (plain.cpu() if plain.device.type == "mps" else plain).double()
@@ -171,8 +171,8 @@ class Spectra:
     `sam` is the mean angle between the spectra of translation and target, in radians (Kruse et al.
     1993, doi:10.1016/0034-4257(93)90013-N). A target of 0 in all bands has no direction and is not
     counted; a translation of 0 in all bands is at a right angle. `ergas` is `100 sqrt(mean((rmse /
-    mean(target))^2))` over the bands, of all valid pixels together: that of Wald 2000 for two
-    images of one pixel size. It is NaN where the mean of a band is 0.
+    mean(target))^2))` over the bands and all valid pixels, as by Wald 2000 for two images of one
+    pixel size. It is NaN where the mean of a band is 0.
     """
 
     names = ("sam", "ergas")

@@ -20,7 +20,7 @@ from geotranslate.metrics.structure import Structure
 
 Palette = Sequence[Sequence[float]]
 MOST_CLASSES = 4096
-"""Classes of a palette: each pixel is compared with all, and each class with each other one."""
+"""Largest number of classes of a palette: every pixel is compared with each of them."""
 
 
 class _Measure(Protocol):
@@ -43,13 +43,13 @@ class Measures:
     Args:
         side: The target.
         metrics: Names of measures, see `Errors`, `Structure`, `Spectra`, `ClassAgreement` and
-            `Photographs`; by default all that the target has but `lpips` and `fid`.
+            `Photographs`; by default all that apply to the target except `lpips` and `fid`.
         palette: For each class its values in all bands, for a target that shows classes in
             colors; by default the side's classes.
 
     Raises:
-        InvalidInputError: The target has no such measure, the palette is not one of its bands, or a
-            package or weights are missing.
+        InvalidInputError: A measure does not apply to the target, the palette does not match its
+            bands, or a package or weights are missing.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Measures:
 
 
 class ValidationMeasures(Measures):
-    """The measures of every epoch's validation.
+    """Measures of the validation after every epoch.
 
     They are `mae`, `rmse`, `psnr` and `ssim`; of classes `mae`, `accuracy`, `f1` and `iou`, or the
     first three if there are too many to be known.
@@ -176,7 +176,7 @@ def metric_names(metrics: object) -> tuple[str, ...]:
 
 
 def _palette(side: Side, palette: Palette | None) -> Palette:
-    """Return the values of every class, none where there are no classes."""
+    """Return the values of every class; none without classes."""
     if palette is None:
         return [] if side.classes is None else [(value,) for value in side.classes.values]
     try:

@@ -1,4 +1,4 @@
-"""Similarity by networks that were trained on photographs: LPIPS and FID."""
+"""Similarity by networks trained on photographs: LPIPS and FID."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Photographs:
     pixels are black in both, so LPIPS has no difference there, and FID the same shape. `lpips`
     (Zhang et al. 2018, arXiv:1801.03924, AlexNet) is the mean over images with a valid pixel; NaN
     without one, or below 32 px. `fid` (Heusel et al. 2017, arXiv:1706.08500, 2048 features) is NaN
-    below two such images, and means little below thousands of them. Both are torchmetrics'.
+    below two such images, and means little below thousands of them. Both are computed by
+    torchmetrics.
 
     Args:
-        units: Those of the target.
+        units: Units of the target.
         wanted: `lpips`, `fid` or both.
 
     Raises:

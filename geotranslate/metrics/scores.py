@@ -32,7 +32,7 @@ COUNT = whole(0, 2**63 - 1)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Metrics(Mapping[str, float]):
-    """Measures by name, of all bands together; and of each band and class.
+    """Measures by name, of all bands together, of each band and of each class.
 
     `print` shows them as text, notebooks as tables. NaN stands for a measure that is not
     defined for the pixels that were compared.
@@ -97,14 +97,14 @@ class Metrics(Mapping[str, float]):
 
     @classmethod
     def from_json(cls, values: Json, name: str = "metrics") -> Metrics:
-        """Rebuild metrics from `to_json`; numbers may be strings, as infinity has to be in JSON.
+        """Rebuild metrics from `to_json`; numbers may be strings, as JSON has no infinity.
 
         Args:
             values: The plain values.
             name: Their name in errors.
 
         Raises:
-            InvalidInputError: They are no such numbers.
+            InvalidInputError: The values are not such numbers.
         """
         given = table(anything)(name, values)
         overall = {key: value for key, value in given.items() if key not in EXTRA}
@@ -118,7 +118,7 @@ class Metrics(Mapping[str, float]):
         return metrics
 
     def _tables(self) -> list[list[list[str]]]:
-        """Return tables of texts, each with a row of titles and a column of them."""
+        """Return tables of text, each with a row and a column of titles."""
         bands = self.per_band if len(self.per_band) > 1 else {}
         rows = [["", "all", *bands]] if bands else []
         for name, value in self.overall.items():

@@ -23,11 +23,10 @@ class Structure:
     sigma 1.5, K1 = 0.01, K2 = 0.03, moments of the population. It is the mean over all windows that
     lie inside an image and are valid throughout; torchmetrics fills those that reach over its edge
     by reflection and counts them too. `ms_ssim` after Wang et al. 2003
-    (doi:10.1109/ACSSC.2003.1292216): the product over five scales, each half as fine by means of
-    2 x 2 px, of the mean contrast and structure term (in the coarsest scale of SSIM) to the power
-    of its weight, below 0 taken as 0. It is the mean over the images that have a valid window in
-    every scale; none has that is below 176 px. Both are the mean over the bands, and NaN where
-    there is no such window.
+    (doi:10.1109/ACSSC.2003.1292216): the product over five scales, each averaged from the former by
+    2 x 2 px, of the mean contrast and structure term (of SSIM in the coarsest scale), at least 0,
+    to the power of its weight. It is the mean over images with a valid window in every scale, which
+    needs 176 px or more. Both are the mean over the bands, and NaN where there is no such window.
 
     Args:
         ranges: For each band the range of its values, in the target's units.

@@ -78,7 +78,7 @@ def avoid_value(data: NDArray[Any], value: float) -> NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class BandFacts:
-    """Scales, offsets, units and color interpretations, one a band or none.
+    """Scales, offsets, units and color interpretations, one per band or none.
 
     Values stay as they are stored: nothing here is applied to them.
     """

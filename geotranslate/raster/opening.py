@@ -1,4 +1,4 @@
-"""Opening of rasters, also by ground control points."""
+"""Opening of rasters, their ground control points, and limits of GDAL's cache."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
     """Return an open dataset; the stack closes it, unless it was given open.
 
     Raises:
-        RasterFileError: It cannot be opened; the sentence names it.
+        RasterFileError: It cannot be opened; the message names it.
         InvalidInputError: It is neither a path nor a readable dataset.
     """
     if isinstance(raster, DATASETS):
@@ -179,7 +179,7 @@ def files_of(dataset: Dataset) -> set[Path]:
 
 
 def quiet_about_georeference() -> AbstractContextManager[None]:
-    """Suppress rasterio's warning of rasters without georeference, which have own sentences."""
+    """Suppress rasterio's warning of rasters without georeference, which have own messages."""
     return quiet_about(NotGeoreferencedWarning)
 
 

@@ -43,7 +43,7 @@ class RasterReader:
         bands: Bands to read, by number from 1 or by name (description); all by default.
 
     Raises:
-        RasterFileError: It cannot be opened; the sentence names it.
+        RasterFileError: It cannot be opened; the message names it.
         InvalidInputError: It is not a raster or is closed, lacks real numbers or the bands to read,
             or its blocks are too large to be decoded.
     """

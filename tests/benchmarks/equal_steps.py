@@ -4,10 +4,10 @@
 
 Both train networks of FILTERS filters from the same weights on crops of 128 px of the pairs in
 MAPS/train, in batches of 4: the plain loop eagerly in float32 with contiguous tensors and two torch
-Adams, `fit` as it does by itself (bfloat16 where the machine multiplies it) and in float32. Single
+Adams, `fit` with its defaults (bfloat16 where the machine supports it) and in float32. Single
 weights differ by more from step to step than what is compared, so the L1 of the pairs in MAPS/val,
-in -1..1, is taken ten times over the last fifth of the steps. Prints it for every seed and way,
-and the mean ratios to the plain loop with their standard errors (bar: within 2 %).
+in -1..1, is taken ten times over the last fifth of the steps. Prints it for every seed and way, and
+the mean ratios to the plain loop with their standard errors (bar: within 2 %).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Looks:
         self.at = [steps - round(steps / 5 / LOOKS * i) for i in range(LOOKS)]
 
     def after_step(self, generator: nn.Module) -> bool:
-        """Look where it is time to; return whether the training is over."""
+        """Measure the L1 when it is due; return whether the training is over."""
         self.taken += 1
         if self.taken in self.at:
             generator.eval()
@@ -58,7 +58,7 @@ class Looks:
 
 
 class Following(Callback):
-    """Look after every step of a `fit`."""
+    """Callback that measures the L1 during a `fit`."""
 
     order = 100
 
@@ -92,7 +92,7 @@ def trained(way: str, data: PairLoaders, looks: Looks, filters: int) -> float:
 
 
 def main(maps: Path, seeds: int, steps: int, filters: int) -> None:
-    """Train in all ways with every seed and print what is found."""
+    """Train in all ways with every seed and print the results."""
     cut = {"resize_to": SIZE, "batch_size": BATCH_SIZE}
     unseen = prepare_data(maps / "val", val_split_pct=0.95, **cut)
     ratios: dict[str, list[float]] = {way: [] for way in WAYS[1:]}

@@ -60,7 +60,7 @@ from geotranslate.data.loaders import PairLoaders  # noqa: E402
 CHIP_SIZE, STRIDE, CROP, FILTERS, BATCH_SIZE = 256, 64, 128, 32, 4
 SIGMAS = (1.5, 5, 15)
 SAMPLES = 200_000
-"""Training pixels of the methods that learn from pixels."""
+"""Number of training pixels of the methods that learn from pixels."""
 Array = NDArray[np.float32]
 Scene = tuple[Array, Array]
 """Source and target `(bands, rows, cols)`, NaN where either side is invalid."""
@@ -111,7 +111,7 @@ def _masked(source: Array, target: Array) -> Scene:
 
 
 def _cut(path: Path, rows: slice, out: Path, bands: list[int] | None = None) -> Path:
-    """Write some rows of a raster into a file of their own."""
+    """Write some rows of a raster into a new file."""
     if not out.exists():
         with rasterio.open(path) as raster:
             window = Window(0, rows.start, raster.width, rows.stop - rows.start)
@@ -168,7 +168,7 @@ def naip(data: Path, out: Path) -> Place:
 
 
 def maps(data: Path, out: Path) -> Place:
-    """Return the pairs of maps, at half their size, as files of their own."""
+    """Return the pairs of maps, at half their size, as separate files."""
     found: dict[str, list[tuple[Path, Path]]] = {}
     for part in ("train", "val"):
         files = []
@@ -282,7 +282,7 @@ class Stop(Callback):
         self.steps, self.until = 0, time.process_time() + seconds
 
     def after_batch(self) -> None:
-        """Look at the clock."""
+        """Check the clock."""
         self.steps += self.training
         if self.training and time.process_time() > self.until:
             raise CancelFitException
@@ -307,7 +307,7 @@ SIMPLE = ("constant", "linear", "boosting", "boosting with neighbors")
 
 
 def with_former_scaling(options: dict[str, Any], place: Place) -> dict[str, Any]:
-    """Return options of `prepare_data` in which "former" is what "auto" once meant."""
+    """Return options of `prepare_data` in which "former" stands for the former "auto"."""
     found = dict(options)
     for side, files in zip(("source", "target"), place.train[0], strict=True):
         if found.get(f"{side}_scaling") == "former":
@@ -320,7 +320,7 @@ def with_former_scaling(options: dict[str, Any], place: Place) -> dict[str, Any]
 def epochs_within(
     name: str, place: Place, data: PairLoaders, arm: Arm, minutes: float, out: Path
 ) -> int:
-    """Return how many epochs take so long, from a few batches of a model of its own."""
+    """Return the number of epochs that fit into a time, from a few batches of another model."""
     file = out / place.name / f"seconds {name}.json"
     if not file.exists():
         model = Pix2Pix(data, ngf=FILTERS, ndf=FILTERS, **arm.model | {"gan_after": 0.0})
@@ -361,7 +361,7 @@ class _Few(Callback):
 def network(
     name: str, place: Place, minutes: float, seed: int, out: Path
 ) -> tuple[Callable[[Array], Array], int]:
-    """Train a network for so many minutes; return what translates, and the steps taken."""
+    """Train a network for some minutes; return its translation function and the steps taken."""
     arm = ARMS.get(name, Arm(FORMER, {"recipe": "paper"}, {}))
     data = place.loaders(out, seed, **with_former_scaling(arm.data, place))
     shape = {"ngf": FILTERS, "ndf": FILTERS}
@@ -387,7 +387,7 @@ def network(
 
 
 def translated(model: Pix2Pix, source: Array) -> Array:
-    """Return the translation of a scene in strips that overlap by more than a network sees."""
+    """Return the translation of a scene in strips that overlap by more than the receptive field."""
     filled = np.where(np.isfinite(source), source, np.array(model.card.source.fill)[:, None, None])
     beside, step = 256, 512
     rows = []
@@ -451,7 +451,7 @@ def results(place: Place, given: argparse.Namespace) -> Iterator[dict[str, Any]]
                 began, steps = time.process_time(), 0
                 if name in SIMPLE:
                     translate = simple(name, train, seed)
-                    # All that a method needs before it translates.
+                    # The time that a method needs before it translates.
                     taken = (time.process_time() - began) / 60
                 else:
                     translate, steps = network(name, place, minutes, seed, given.out)
@@ -465,7 +465,7 @@ def results(place: Place, given: argparse.Namespace) -> Iterator[dict[str, Any]]
 
 
 def done(out: Path) -> list[dict[str, Any]]:
-    """Return what was measured before, so that a program that was stopped goes on."""
+    """Return earlier results, so that an interrupted program can continue."""
     names = ("place", "method", "minutes", "seed")
     return [{name: row[name] for name in names} for row in rows_of(out)]
 
@@ -553,7 +553,7 @@ def sheet(place: Place, out: Path) -> None:
 
 
 def main() -> None:
-    """Measure, or show what was measured."""
+    """Measure, or show earlier results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("places", nargs="*", choices=PLACES)
     parser.add_argument("--data", type=Path)

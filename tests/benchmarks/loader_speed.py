@@ -1,4 +1,4 @@
-"""Compare how fast pairs are loaded with how fast they are trained on.
+"""Compare the speed of loading pairs with the speed of training.
 
 Prints loader images/s over training images/s of one run, with the decoded chips in memory and with
 every chip read and decoded anew, for chips of 256 px (3 uint8 bands on both sides) and the full
@@ -28,7 +28,7 @@ ROW = 8
 
 
 def main(pairs: int, steps: int) -> None:
-    """Measure the loader in both ways and some training steps, and print the ratios."""
+    """Measure both ways of loading and some training steps, and print the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         chips = write_chips(Path(folder), pairs)
         kept = prepare_data(chips, batch_size=BATCH_SIZE)
@@ -86,7 +86,7 @@ def loading_speed(data: PairLoaders) -> float:
 
 
 def training_speed(data: PairLoaders, steps: int) -> float:
-    """Return the images/s of training steps alone, without what loads their batches."""
+    """Return the images/s of training steps alone, without loading their batches."""
     learn = Pix2Pix(data, recipe="seamless").learn
     clock = Clock(steps)
     with learn.no_bar(), learn.no_logging():
@@ -98,7 +98,7 @@ class Clock(Callback):
     """Time some training steps and end the training; the first step, with set-up, is not counted.
 
     Args:
-        steps: How many are counted.
+        steps: Number of steps that are counted.
     """
 
     def __init__(self, steps: int) -> None:
@@ -108,7 +108,7 @@ class Clock(Callback):
         self.began = time.perf_counter()
 
     def after_batch(self) -> None:
-        # An accelerator works behind: asking for a number waits for it.
+        # An accelerator works asynchronously: reading a number waits for it.
         self.learn.loss.item()
         self.times.append(time.perf_counter() - self.began)
         if len(self.times) > self.steps:

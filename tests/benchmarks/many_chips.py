@@ -32,7 +32,7 @@ print(time.perf_counter() - start, time.process_time() - worked, peak, before)
 
 
 def main(count: int, side: int) -> None:
-    """Run all and print what they took."""
+    """Run all cases and print their time and memory."""
     print(f"imports alone: {run()[3] / 1024:.0f} MiB")
     former = [0.0, 0.0]
     for pairs in (count, 2 * count, 4 * count):

@@ -1,4 +1,4 @@
-"""Show that the memory that `translate_raster` takes does not grow with a raster's height.
+"""Show that the memory of `translate_raster` does not grow with a raster's height.
 
 Runs an identity over a raster and over one eight times as high, each in a process of its own, and
 prints their peaks of resident memory (of three runs the middle one, as threads differ) and the
@@ -31,7 +31,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def main(width: int, height: int) -> None:
-    """Run all and print what they took."""
+    """Run all cases and print their memory."""
     with tempfile.TemporaryDirectory() as folder:
         sources = [Path(folder) / f"{rows}.tif" for rows in (height, 8 * height)]
         for source in sources:
@@ -45,7 +45,7 @@ def main(width: int, height: int) -> None:
 
 
 def write(path: Path, width: int, height: int) -> None:
-    """Write a raster of repeating rows, which takes little room."""
+    """Write a raster of repeating rows, which takes little space."""
     rows = np.add.outer(np.arange(BLOCK), np.arange(width)) % 251
     with rasterio.open(
         path,

@@ -1,4 +1,4 @@
-"""Compare how long a pair takes to be measured and to be translated.
+"""Compare the times of measuring and of translating a pair.
 
 Prints milliseconds a pair of the full U-Net in float32, of the measures that are followed from
 epoch to epoch, and of all, on a GPU where there is one.
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def seconds(call: Callable[[], None], repeats: int = 10) -> float:
-    """Return the least time of several calls."""
+    """Return the shortest time of several calls."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

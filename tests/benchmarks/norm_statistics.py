@@ -1,4 +1,4 @@
-"""What statistics do to a scene: how far tiles are apart, and the error, by `norm_stats`.
+"""Compare the mismatch of tiles and the error of a scene by `norm_stats`.
 
     python tests/benchmarks/norm_statistics.py SOURCE TARGET [--norm instance] [--epochs 4]
 

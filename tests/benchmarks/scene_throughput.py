@@ -68,7 +68,7 @@ def make_inference(precision: str) -> Inference:
 
 
 def bare(inference: Inference, tiles: int) -> float:
-    """Return the seconds that the forwards of so many tiles take."""
+    """Return the seconds of the forward passes of some tiles."""
     batch = torch.rand(BATCH, 3, TILE, TILE)
     inference.scaled(batch)
     began = time.perf_counter()

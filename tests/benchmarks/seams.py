@@ -1,4 +1,4 @@
-"""Compare networks and ways to stitch by the error of whole scenes and by how far tiles show.
+"""Compare networks and blends of tiles by the error of whole scenes and by visible seams.
 
     python tests/benchmarks/seams.py train PLACE VARIANT SEED DATA OUT [--size small | full]
     python tests/benchmarks/seams.py measure OUT [--only PATTERN] [--ways WAY ...]
@@ -56,7 +56,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 PAPER = {"norm": "batch", "upsample": "transposed", "padding": "zeros"}
 CURED = {"norm": "batch", "upsample": "resize", "padding": "reflect"}
-"""Cured of all that shows where a tile ends; the recipe "seamless" is "resize"."""
+"""Options without visible tile edges; the recipe "seamless" is "resize"."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "paper reflect": PAPER | {"padding": "reflect"},
@@ -87,8 +87,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "scene": {"norm_stats": "scene"},
     "smooth": {"norm_stats": "smooth"},
 }
-"""How scenes are translated; sizes of tiles that are given are those of the crops, times so much.
-Cropped by 32 px, the mismatch is that at 32 px from the edges of both tiles."""
+"""Options of translations; given tile sizes are factors of the crop size. With a crop of 32 px, the
+mismatch is measured 32 px from the edges of both tiles."""
 
 
 def banepa(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
@@ -108,7 +108,7 @@ def banepa(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
 
 
 def naip(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
-    """Cut chips of every year to 2016, and take that of 2019 for a scene."""
+    """Cut chips of every year to 2016, and use 2019 as a scene."""
     found = []
     for file in sorted((data / "naip").glob("*.tif")):
         year = file.stem.split("_")[-1][:4]
@@ -126,7 +126,7 @@ def naip(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
 
 
 def maps(data: Path, out: Path, size: dict[str, int]) -> list[Path]:
-    """Take the pictures as they are for chips, and halves of unseen ones for scenes."""
+    """Use the pictures as chips, and halves of unseen ones as scenes."""
     for number, file in enumerate(sorted((data / "maps" / "val").iterdir())[:MAPS_SCENES]):
         for side, left in (("source", 0), ("target", 600)):
             _copy(file, out / f"{side}_{number}.tif", [1, 2, 3], Window(left, 0, 600, 600), 2)
@@ -150,7 +150,7 @@ def _copy(file: Path, to: Path, bands: list[int], window: Window, shrink: int = 
 
 
 def loaders(place: str, data: Path, out: Path, size: str, seed: int) -> PairLoaders:
-    """Return loaders of a place's training pairs; what is cut for them is cut once."""
+    """Return loaders of a place's training pairs, whose chips are cut only once."""
     folder, sizes = out / size / place, SIZES[size]
     done = folder / "done"
     if not done.exists():
@@ -162,7 +162,7 @@ def loaders(place: str, data: Path, out: Path, size: str, seed: int) -> PairLoad
         "val_split_pct": sizes["validating"] / 1000,
     }
     if place == "naip":
-        # Years lie on each other: a validation chip leaves out all that overlap it.
+        # Years cover the same ground: all chips that overlap a validation chip are left out.
         options |= {"source_bands": [1, 2, 3], "target_bands": [4], "val_split_pct": 0.005}
     if place == "maps":
         options |= {"resize_to": MAPS_SIZE}
@@ -171,7 +171,7 @@ def loaders(place: str, data: Path, out: Path, size: str, seed: int) -> PairLoad
 
 
 class Stop(Callback):
-    """End a training after so many steps."""
+    """End a training after a number of steps."""
 
     order = 100
 
@@ -207,7 +207,7 @@ def train(place: str, variant: str, seed: int, data: Path, out: Path, size: str)
 
 
 def measure(out: Path, only: str, ways: list[str]) -> None:
-    """Translate the scenes with every model in every way that was not measured yet."""
+    """Translate the scenes with every model in every way without a result."""
     for saved in sorted(out.glob(f"{only}/seconds")):
         folder = saved.parent
         file = folder / "measured.json"
@@ -225,13 +225,13 @@ def measure(out: Path, only: str, ways: list[str]) -> None:
 
 
 def possible(model: Any, way: dict[str, Any]) -> bool:
-    """Return whether a model has the statistics that a way asks for."""
+    """Return whether a model has the statistics that a way needs."""
     normalized = model.config.norm not in ("channel", "none")
     return "norm_stats" not in way or normalized
 
 
 def measured(model: Any, folder: Path, way: dict[str, Any]) -> dict[str, float]:
-    """Translate a place's scenes in one way; return their error and how far tiles show."""
+    """Translate a place's scenes in one way; return their error and measures of seams."""
     side = model.card.target
     measures, found = Measures(side, ["mae", "rmse", "psnr", "ssim"]), []
     began = time.perf_counter()
@@ -280,7 +280,7 @@ def table(out: Path) -> None:
 
 
 def main() -> None:
-    """Do what is asked for."""
+    """Run the chosen command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     asked = commands.add_parser("train")

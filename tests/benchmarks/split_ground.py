@@ -1,10 +1,10 @@
-"""How much ground training keeps beside validation, for chips of several strides.
+"""Measure the ground that training keeps beside validation, for chips of several strides.
 
     python tests/benchmarks/split_ground.py [PLACE ...]
 
-For every place and stride: pairs that train, validate and do neither, before (pairs that overlap
-validation were left out) and now (validation ground is hidden in their targets), and how much of
-the ground outside validation is trained on.
+For every place and stride: pairs for training, for validation and for neither, before (pairs that
+overlap validation were left out) and now (validation ground is hidden in their targets), and the
+share of the ground outside validation that is used for training.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ROW = "{:<9} {:>6} {:>6} {:>15} {:>15} {:>13} {:>9} {:>9}"
 
 
 def before(data: PairLoaders) -> tuple[Split, int]:
-    """Return the split as it was: a random pair and those nearest, all near it left out."""
+    """Return the former split: a random pair and its nearest ones, without all others near them."""
     outlines = list(ground_of(data.folder))
     count = len(outlines)
     ground = Ground(outlines)
@@ -82,7 +82,7 @@ def of_export(place: str, stride: int) -> PairLoaders:
 
 
 def of_few() -> PairLoaders:
-    """Return eleven pairs that overlap by half, as a small export of ArcGIS Pro has them."""
+    """Return eleven pairs that overlap by half, as in a small export of ArcGIS Pro."""
     with tempfile.TemporaryDirectory() as folder:
         scene = Path(folder) / "scene.tif"
         with rasterio.open(NAIP) as raster:

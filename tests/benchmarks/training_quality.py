@@ -81,7 +81,7 @@ def naip(data: Path, out: Path) -> tuple[PairLoaders, PairLoaders]:
 
 
 def maps(data: Path, out: Path) -> tuple[PairLoaders, PairLoaders]:
-    """Take the pictures as they are, at half their size."""
+    """Use the pictures at half their size."""
     return loaders(data / "train", resize_to=300), loaders(data / "val", unseen=True, resize_to=300)
 
 
@@ -89,14 +89,14 @@ PLACES = {"banepa": banepa, "naip": naip, "maps": maps}
 
 
 def loaders(path: Any, *, unseen: bool = False, **options: Any) -> PairLoaders:
-    """Return loaders, of unseen pairs nearly all of them for validation."""
+    """Return loaders, with nearly all unseen pairs for validation."""
     share = 0.95 if unseen else 0.05
     size = {} if unseen else {"chip_size": CROP}
     return prepare_data(path, batch_size=BATCH_SIZE, val_split_pct=share, **size, **options)
 
 
 class Stop(Callback):
-    """End a training when its time or its steps are over."""
+    """Callback that ends a training after a time or a number of steps."""
 
     order = 100
 
@@ -104,13 +104,13 @@ class Stop(Callback):
         self.over = over
 
     def after_batch(self) -> None:
-        """Look whether it is over."""
+        """Check whether the training is over."""
         if self.training and self.over():
             raise CancelFitException
 
 
 def train(arm: str, data: PairLoaders, over: Over, out: Path) -> dict[str, nn.Module]:
-    """Train in one way; return the networks that translate."""
+    """Train in one way; return the translating networks."""
     torch.manual_seed(0)
     model = Pix2Pix(data, recipe="seamless", ngf=FILTERS, ndf=FILTERS)
     pair = model.pair
@@ -162,7 +162,7 @@ def child(arm: str, place: str, data: Path, out: Path, minutes: float, steps: in
 
 
 def main() -> None:
-    """Train in both ways at once and say what they reach."""
+    """Train in both ways at once and print their results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("place", choices=PLACES)
     parser.add_argument("data", type=Path)

@@ -72,7 +72,7 @@ class Recipe:
 
 
 def as_written(network: nn.Module) -> nn.Module:
-    """Return a copy of a network that enlarges as it is written: by repeating, then convolving."""
+    """Return a copy of a network that enlarges by repeating pixels, then convolving."""
     found = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     for parent in list(found.modules()):
         for name, layer in list(parent.named_children()):
@@ -88,7 +88,7 @@ def label_loss(logits: Tensor, label: float) -> Tensor:
 
 
 def plain_steps(pair: AdversarialPair, batches: Iterator[Batch]) -> Iterator[None]:
-    """Take steps as most scripts do."""
+    """Train as most scripts do."""
     recipe = Recipe(pair)
     while True:
         recipe.step(*next(batches))
@@ -96,7 +96,7 @@ def plain_steps(pair: AdversarialPair, batches: Iterator[Batch]) -> Iterator[Non
 
 
 def bare_steps(pair: AdversarialPair, batches: Iterator[Batch], device: str) -> Iterator[None]:
-    """Take the steps of `fit` without what is around them."""
+    """Take the steps of `fit` without fastai, callbacks and loader."""
     recipe = Recipe(pair.to(memory_format=torch.channels_last), partial(Adam, fused=True))
     precision = training_precision("auto", torch.device(device))
     while True:
@@ -108,7 +108,7 @@ def bare_steps(pair: AdversarialPair, batches: Iterator[Batch], device: str) -> 
 
 
 class Clock(Callback):
-    """Note when batches end."""
+    """Callback that records the ends of batches."""
 
     order = 100
 
@@ -116,7 +116,7 @@ class Clock(Callback):
         self.ends: list[float] = []
 
     def after_batch(self) -> None:
-        """Look at the clock, when what an accelerator has to do is done."""
+        """Record the time when the accelerator has finished."""
         if self.training:
             self.learn.loss.item()
             self.ends.append(time.perf_counter())
@@ -134,7 +134,7 @@ def fitted(data: PairLoaders, recipe: str, epochs: int) -> list[float]:
 
 
 def timed(steps: Iterator[None], count: int) -> list[float]:
-    """Return the seconds of so many steps, after two that warm up."""
+    """Return the seconds of some steps, after two steps of warm-up."""
     seconds = []
     for _ in range(count + 2):
         began = time.perf_counter()

@@ -62,7 +62,7 @@ TASKS = {
 
 
 class Stop(Callback):
-    """End a training after so much time of one core, whatever else the machine does."""
+    """Callback that ends a training after a CPU time, independent of the machine's load."""
 
     order = 100
 
@@ -70,14 +70,14 @@ class Stop(Callback):
         self.steps, self.until = 0, time.process_time() + seconds
 
     def after_batch(self) -> None:
-        """Look at the clock."""
+        """Check the clock."""
         self.steps += self.training
         if self.training and time.process_time() > self.until:
             raise CancelFitException
 
 
 def loaders(task: str, data: Path, out: Path) -> PairLoaders:
-    """Cut or copy the chips of a task, once, and load them."""
+    """Cut or copy the chips of a task once, and load them."""
     folder = out / "chips"
     source, target = TASKS[task]
     if not folder.exists():
@@ -107,7 +107,7 @@ def loaders(task: str, data: Path, out: Path) -> PairLoaders:
 
 
 def main() -> None:
-    """Train one after the other."""
+    """Train one translator after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("data", type=Path)

@@ -2,9 +2,8 @@
 
 The sources are red, green and blue of NAIP 2019 in the southern half of a scene, the targets near
 infrared, red and green of 2017 in the northern half: nothing shows the same place, and no pair is
-seen. Prints the mean absolute error of the pairs of both years in both halves beside that of
-handing the source on as it is, and translates the whole scene both ways. Pictures and rasters go
-into OUT.
+seen. Prints the mean absolute error of the pairs of both years in both halves beside the error of
+the untranslated source, and translates the whole scene both ways. Pictures and rasters go into OUT.
 
     python tests/benchmarks/unpaired.py NAIP OUT [--minutes 20] [--ngf 16] [--crop 128]
 
@@ -33,7 +32,7 @@ SOURCE_YEAR, TARGET_YEAR = "2019", "2017"
 
 
 class Stop(Callback):
-    """End a training after so much time, and let the rates fall to 0 until then."""
+    """Callback that ends a training after a time, and decreases the rates to 0 until then."""
 
     order = 100
 
@@ -46,7 +45,7 @@ class Stop(Callback):
         self.opt.set_hyper("lr", 2e-4 * max(min(1.0, 2 * (1 - share)), 0.0))
 
     def after_batch(self) -> None:
-        """Look at the clock."""
+        """Check the clock."""
         if self.training and time.perf_counter() - self.began > self.seconds:
             raise CancelFitException
 
@@ -72,7 +71,7 @@ def half(naip: Path, out: Path, year: str, name: str) -> Path:
 
 
 def error(truth: Path, found: Path | None) -> float:
-    """Return the mean absolute error of false colors; of the source itself without a raster."""
+    """Return the mean absolute error of false colors, or of the source itself without a raster."""
     with rasterio.open(truth) as scene:
         wanted = scene.read(FALSE_COLORS).astype(float)
         source = scene.read(COLORS).astype(float)

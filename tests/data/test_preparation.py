@@ -18,7 +18,7 @@ from geotranslate import export_chips, prepare_data
 from geotranslate.chips.chip import Chip
 from geotranslate.data.datasets import PairDataset
 from geotranslate.data.loaders import PairLoaders
-from geotranslate.data.plotting import TensorSource, TensorTarget
+from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.grid import Grid
 from tests.conftest import NORTH_UP, WriteRaster, values

@@ -15,13 +15,8 @@ from geotranslate import Pix2Pix, prepare_data
 from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.datacard import Side
 from geotranslate.chips.bands.scaling import Scaling
-from geotranslate.data.plotting import (
-    TensorSource,
-    TensorTarget,
-    draw_table,
-    show_batch,
-    show_results,
-)
+from geotranslate.data.plotting import draw_table
+from geotranslate.data.tensors import TensorSource, TensorTarget, show_batch, show_results
 from geotranslate.errors import InvalidInputError
 
 WriteChips = Callable[..., Path]

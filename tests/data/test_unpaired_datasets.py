@@ -16,7 +16,7 @@ from torch import Tensor
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.chips.pair_set import UnpairedSets
 from geotranslate.data.loaders import PairLoaders
-from geotranslate.data.plotting import TensorSource, TensorTarget
+from geotranslate.data.tensors import TensorSource, TensorTarget
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values
 

@@ -416,7 +416,7 @@ def test_turned_tiles_take_the_statistics_of_the_scene(
             "statistics in training; give 'scene' or 'smooth' for those of the scene, 'tile' for "
             "those of every tile, or leave it out",
         ),
-        ("group", {"norm_stats": "running"}, "normalises by GroupNorm, which learns no"),
+        ("group", {"norm_stats": "running"}, "normalizes by GroupNorm, which learns no"),
         (
             "batch",
             {"norm_stats": "smooth", "tta": True},

@@ -276,13 +276,13 @@ class VectorSide:
             raise InvalidInputError(f"{name} is empty; give a layer with shapes to burn.")
         if (shapes.crs is None) != (grid.crs is None):
             raise GridMismatchError(
-                f"{name} cannot be burnt: {'it' if shapes.crs is None else 'the raster'} has no "
+                f"{name} cannot be burned: {'it' if shapes.crs is None else 'the raster'} has no "
                 "CRS and the other side has one. Assign the CRS first."
             )
         if shapes.crs is not None:
             shapes = in_crs(shapes, grid.crs, spread_over(grid), name)
         self._shapes = shapes
-        self._values, self.dtype = _burnt_values(layer, burn, name)
+        self._values, self.dtype = _burned_values(layer, burn, name)
         if not shapes.intersects(grid.footprint).any():
             raise GridMismatchError(
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
@@ -304,8 +304,8 @@ class VectorSide:
         valid = np.ones(size, bool)
         if not shapes:
             return np.zeros((1, *size), self.dtype), valid
-        burnt = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
-        return burnt[None], valid
+        burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
+        return burned[None], valid
 
 
 @dataclass(frozen=True)
@@ -386,7 +386,7 @@ def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
     return side if isinstance(side, gpd.GeoDataFrame) else read_layer(side)
 
 
-def _burnt_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
+def _burned_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
     """Return the value of every shape, and the smallest dtype that holds all values and 0."""
     if burn is None:
         return [1] * len(layer), "uint8"

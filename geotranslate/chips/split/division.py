@@ -1,4 +1,4 @@
-"""Divide chips by a method, by the folder's own parts, or by polygons."""
+"""Division of chips by a method, by the folder's own parts, or by polygons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from geotranslate.chips.vectors import footprints, in_crs, is_layer, read_layer,
 from geotranslate.errors import InvalidInputError, warn
 
 MUCH_LOST = 0.15
-"""Share of the ground without validation that may be lost to training without a warning."""
+"""Share of the ground outside of validation that may be unused without a warning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +29,16 @@ class SplitOptions:
     """Options of `prepare_data` that divide chips.
 
     Args:
-        split: Method, or polygons with labels or their file. `folder` takes the folder's own
-            parts; `auto` does so where it has a sub-folder for validation, and else looks at the
+        split: Method, or polygons with labels, or their file. `folder` uses the folder's own parts;
+            `auto` does so if there is a sub-folder for validation, and otherwise chooses by the
             ground of all chips that are not kept for tests.
         column: Column of the polygons that holds the labels.
-        share: Share of the pairs to validate on, where the method chooses.
+        share: Share of the pairs for validation, if the method chooses them.
         seed: Seed of the choice.
-        buffer: Least distance between training and validation ground.
+        buffer: Smallest distance between training and validation ground.
 
     Raises:
-        InvalidInputError: `split` is no method and no polygons.
+        InvalidInputError: `split` is neither a method nor polygons.
     """
 
     split: SplitMethod | str | os.PathLike[str] | gpd.GeoDataFrame = "auto"
@@ -56,7 +56,7 @@ class SplitOptions:
             )
 
     def method_or_polygons(self) -> str | gpd.GeoDataFrame:
-        """Return the name of the method, or the polygons, which are read from their file."""
+        """Return the name of the method, or the polygons, read from their file if needed."""
         if isinstance(self.split, os.PathLike) or (
             isinstance(self.split, str) and is_layer(self.split)
         ):
@@ -70,7 +70,7 @@ class _Choice:
 
     split: Split
     unused: set[int]
-    """Positions that the split itself uses for neither."""
+    """Positions that the split uses for neither training nor validation."""
     area: BaseGeometry | None = None
     """Polygons whose ground is for validation."""
 
@@ -78,17 +78,17 @@ class _Choice:
 def divide(chips: FoundChips, options: SplitOptions, *, masked: bool) -> tuple[Split, Split]:
     """Return the split of the source chips and the split of the target chips, equal for pairs.
 
-    Sides without pairs are divided each for itself.
+    Sides without pairs are divided separately.
 
     Args:
         chips: The chips.
         options: The method.
-        masked: Whether the ground of validation is hidden in the targets of training pairs; else
-            chips that reach into it are left out, with a warning.
+        masked: Whether to hide validation ground in the targets of training pairs; otherwise chips
+            that overlap it are left out, with a warning.
 
     Raises:
         InvalidInputError: The split leaves no chip for training or validation, or needs
-            georeferenced chips or labels that are not there.
+            georeferenced chips or labels that are missing.
     """
     for part in chips.divided:
         if len(part.members) < 2:
@@ -110,16 +110,16 @@ def divide(chips: FoundChips, options: SplitOptions, *, masked: bool) -> tuple[S
 
 
 def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) -> Split:
-    """Return the split of a set; warn where much ground is used for neither.
+    """Return the split of a set; warn if much ground is used for neither part.
 
     Args:
         chips: A pair set, or the chip set of one side.
         options: The method.
-        masked: Whether the ground of validation is hidden in targets; else members that reach
-            into it are left out, with a warning.
+        masked: Whether to hide validation ground in targets; otherwise members that overlap it are
+            left out, with a warning.
 
     Raises:
-        InvalidInputError: As from `divide`.
+        InvalidInputError: As for `divide`.
     """
     method = options.method_or_polygons()
     outlines = ground_of(chips)
@@ -139,7 +139,7 @@ def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) 
 
 
 def _hidden(chips: MemberSet, choice: _Choice, outlines: gpd.GeoSeries, buffer: float) -> Split:
-    """Return a split with the ground of validation hidden in training targets."""
+    """Return a split with validation ground hidden in training targets."""
     members = chips.members
     apart = hide_validation(
         choice.split,
@@ -149,7 +149,7 @@ def _hidden(chips: MemberSet, choice: _Choice, outlines: gpd.GeoSeries, buffer: 
         buffer=buffer,
         area=choice.area,
     )
-    # Else all ground that is not for validation is trained on.
+    # Otherwise all ground outside of validation is used for training.
     if buffer or choice.area is not None or len(apart.left_out) > len(choice.unused):
         _warn_of_lost_ground(apart, outlines, choice.unused, chips.noun)
     return apart
@@ -169,7 +169,7 @@ def _chosen(
         return _Choice(found, set(), area)
     if method == "folder" or (method == "auto" and _says_which(chips)):
         found = _labeled(chips)
-        # Chips that the folder itself keeps for tests need no warning, and others have one by now.
+        # Chips that the folder keeps for tests need no warning, and others already have one.
         return _Choice(found, set(found.left_out))
     among = _not_for_tests(chips) if method == "auto" else range(len(chips.members))
     found = split_pairs(
@@ -197,7 +197,7 @@ def _warn_of_left_out(split: Split, unused: Collection[int], chips: MemberSet) -
 def _warn_of_lost_ground(
     split: Split, outlines: gpd.GeoSeries, unused: set[int], noun: str
 ) -> None:
-    """Warn where training and validation leave much of the ground of their chips."""
+    """Warn if training and validation leave much ground of their chips unused."""
     used = [i for i in range(len(outlines)) if i not in unused]
     lost = GroundShares.of(split.among(used), outlines.iloc[used]).lost
     if lost > MUCH_LOST:
@@ -222,7 +222,7 @@ def _areas(split: gpd.GeoDataFrame, outlines: gpd.GeoSeries) -> gpd.GeoDataFrame
 
 
 def _says_which(chips: MemberSet) -> bool:
-    """Tell whether sub-folders say which members validate, or leave no two to choose from."""
+    """Tell whether sub-folders choose the validation, or leave fewer than two to choose from."""
     subsets = [member.subset for member in chips.members]
     return any(subsets) and (VALIDATION in subsets or len(_usable(chips)) < 2)
 
@@ -232,7 +232,7 @@ def _usable(chips: MemberSet) -> list[int]:
 
 
 def _not_for_tests(chips: MemberSet) -> list[int]:
-    """Return the positions of the members that may train or validate; warn of the others."""
+    """Return the positions of members for training or validation; warn of the others."""
     among = _usable(chips)
     others = len(chips.members) - len(among)
     if others:
@@ -258,14 +258,14 @@ def ground_of(chips: MemberSet) -> gpd.GeoSeries | None:
             f"{lacking[0]}, so it cannot be seen which chips overlap on the ground. Assign it, or "
             "leave them out."
         )
-    # Plain pictures all claim to lie at the same place.
+    # Pictures without georeference all seem to lie at the same place.
     if lacking and len({grid.transform for grid in grids}) == 1:
         return None
     return footprints(grids)
 
 
 def _labeled(chips: MemberSet) -> Split:
-    """Return the split that the folder itself names; warn of members without a part."""
+    """Return the split given by the folder; warn of members without a part."""
     labels = _labels(chips)
     found = Split.of_labels(labels)
     odd = Counter(label for label in labels if known_label(label) is None)
@@ -283,7 +283,7 @@ def _labeled(chips: MemberSet) -> Split:
 
 
 def _labels(chips: MemberSet) -> list[object]:
-    """Return the part of each member that the folder names: by sub-folders, else by footprints."""
+    """Return the part of each member given by the folder's sub-folders, else by its footprints."""
     subsets = [member.subset for member in chips.members]
     if any(subsets):
         return list(subsets)

@@ -1,4 +1,4 @@
-"""Read and write `chips.gpkg`, the outlines and labels of the pairs of an export."""
+"""`chips.gpkg`, the file with outlines and labels of the pairs of an export."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.grid import Grid
 
 Row: TypeAlias = dict[str, Any]
-"""The columns of a pair: our own, and those that someone added."""
+"""Columns of a pair: our own, and any that a user added."""
 
 FOOTPRINTS_FILE = "chips.gpkg"
 NAME, LABEL = "name", "split"
 VALID_SHARES = ("valid_source", "valid_target")
 DIGITS = 9
-"""Of the numbers that an export names its pairs by."""
+"""Number of digits in the names of exported pairs."""
 VALIDATION_SHARE, SEED = 0.1, 42
-"""Defaults of `prepare_data`, with which the footprints are labeled."""
+"""Defaults of `prepare_data`, by which the footprints are labeled."""
 
 
 def read_labels(folder: Path) -> dict[str, str | None]:
@@ -53,7 +53,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 
     Raises:
         RasterFileError: The file cannot be read.
-        InvalidInputError: It does not name the pairs.
+        InvalidInputError: It has no names of pairs.
     """
     path = folder / FOOTPRINTS_FILE
     if not path.exists():
@@ -79,7 +79,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
 
 
 def _stem(name: object) -> str:
-    """Return the name of a pair; programs that take it for a number drop its zeros."""
+    """Return the name of a pair; restore leading zeros that other programs may drop."""
     if isinstance(name, numbers.Real) and float(name).is_integer():
         return f"{int(float(name)):0{DIGITS}d}"
     return str(name)
@@ -91,23 +91,23 @@ def write_footprints(
     grids: Sequence[Grid],
     valid: ValidPixels | None = None,
 ) -> None:
-    """Write the outlines of pairs, with a label for those whose rows have none.
+    """Write the outlines of pairs; pairs without a label get one.
 
     Args:
-        folder: Where to.
-        rows: The columns of each pair: the label under `split` where it was chosen before, and
-            the shares of valid pixels under `valid_source` and `valid_target`.
-        grids: Where each lies.
-        valid: Asked which pixels of a pair are valid, for new pairs on ground of validation; by
-            default all are.
+        folder: The chip folder.
+        rows: The columns of each pair: its label under `split` if it already has one, and the
+            shares of valid pixels under `valid_source` and `valid_target`.
+        grids: Grid of each pair.
+        valid: Function that returns the valid pixels of a pair, called for new pairs on validation
+            ground; by default all pixels are valid.
     """
     outlines = footprints(grids)
     frame = gpd.GeoDataFrame(list(rows), geometry=list(outlines), crs=outlines.crs)
     frame[LABEL] = _labels(rows, outlines, grids, valid)
     with warnings.catch_warnings():
-        # Other code warns of chips without a CRS.
+        # Another function warns of chips without a CRS.
         warnings.filterwarnings("ignore", "'crs' was not provided")
-        # In memory first: GDAL does not say what it fails to write as it closes a file.
+        # In memory first: GDAL does not report failures as it closes a file.
         content = io.BytesIO()
         frame.to_file(content, driver="GPKG", layer=Path(FOOTPRINTS_FILE).stem)
     (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
@@ -119,11 +119,11 @@ def _labels(
     grids: Sequence[Grid],
     valid: ValidPixels | None,
 ) -> list[Any]:
-    """Return the labels that rows have; for the others those that `prepare_data` would choose.
+    """Return the labels of rows; rows without one get the label that `prepare_data` would choose.
 
-    A new pair that shares ground with an earlier one that trains does so too, as validation would
-    take that ground. One on ground that is neither for training nor for validation gets no label,
-    nor does one that lies almost wholly on ground of validation.
+    A new pair that shares ground with an earlier training pair is for training too, as validation
+    would take that ground. A pair on ground that is used for neither gets no label, and neither
+    does a pair almost wholly on validation ground.
     """
     labels = [row.get(LABEL) for row in rows]
     new = [i for i, row in enumerate(rows) if LABEL not in row]
@@ -148,7 +148,7 @@ def _labels(
 def _labels_beside(
     new: set[int], labels: Sequence[Any], outlines: gpd.GeoSeries
 ) -> dict[int, set[str]]:
-    """Return which labels the earlier pairs have that share ground with new ones."""
+    """Return the labels of earlier pairs that share ground with new ones."""
     found: dict[int, set[str]] = {}
     pairs = Ground(list(outlines)).overlaps().tolist() if new else []
     for one, other in pairs:
@@ -158,7 +158,7 @@ def _labels_beside(
 
 
 def _chosen(outlines: gpd.GeoSeries, valid: Sequence[float]) -> list[str]:
-    """Return labels for new pairs; a single one trains."""
+    """Return labels for new pairs; a single pair is for training."""
     if len(outlines) < 2:
         return [TRAIN] * len(outlines)
     split = split_pairs(len(outlines), VALIDATION_SHARE, SEED, list(outlines), valid=valid)
@@ -169,7 +169,7 @@ def _chosen(outlines: gpd.GeoSeries, valid: Sequence[float]) -> list[str]:
 def _without_enough(
     split: Split, outlines: gpd.GeoSeries, grids: Sequence[Grid], valid: ValidPixels | None
 ) -> tuple[int, ...]:
-    """Return the training pairs that keep too little to learn from."""
+    """Return training pairs with too few pixels outside of validation ground."""
     if not split.train:
         return ()
 
@@ -179,5 +179,5 @@ def _without_enough(
     try:
         return hide_validation(split, outlines, grids, valid or all_valid).left_out
     except InvalidInputError:
-        # Whoever trains on them is told.
+        # `prepare_data` warns of them.
         return split.train

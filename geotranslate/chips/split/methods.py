@@ -1,4 +1,4 @@
-"""Divide pairs into training and validation: by chance, in a patch, by labels or polygons."""
+"""Methods that divide pairs: at random, by a patch, by labels or by polygons."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from geotranslate.errors import InvalidInputError
 SplitMethod = Literal["auto", "random", "block", "folder"]
 
 BLOCKS_TRIED = 24
-"""Patches of which the cheapest validates: few enough that another seed takes another place."""
+"""Number of patches that are tried: few enough that another seed chooses another place."""
 LEAST_VALID = 0.9
-"""Least valid pixels of a patch, as a share of what pairs have on average."""
+"""Smallest share of valid pixels of a patch, relative to the mean of all pairs."""
 CORNER_SEGMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Positions of the pairs used for training and validation, and of those used for neither."""
+    """Positions of pairs for training, for validation, and for neither."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
     left_out: tuple[int, ...] = ()
     masks: Mapping[int, Mask] = field(default_factory=dict, compare=False, repr=False)
-    """Pixels that the targets of training pairs do not show, by their positions."""
+    """Hidden pixels of the targets of training pairs, by position."""
     hidden: BaseGeometry | None = field(default=None, compare=False, repr=False)
-    """The ground of these pixels, in the CRS of the outlines."""
+    """Ground of these pixels, in the CRS of the outlines."""
 
     @classmethod
     def of_labels(cls, labels: Sequence[object]) -> Split:
-        """Return the split that a label for each pair says; others than ours are left out.
+        """Return the split given by a label for each pair; pairs with other labels are left out.
 
         Raises:
             InvalidInputError: No pair is labeled for training, or none for validation.
@@ -72,7 +72,7 @@ class Split:
         return cls(train, validation, others)
 
     def among(self, positions: Sequence[int]) -> Split:
-        """Return the split of the pairs at some positions, numbered anew, without masks."""
+        """Return the split of the pairs at some positions, renumbered, without masks."""
         places = {position: i for i, position in enumerate(positions)}
         train, validation, left_out = (
             tuple(places[i] for i in part if i in places)
@@ -81,7 +81,7 @@ class Split:
         return Split(train, validation, left_out, hidden=self.hidden)
 
     def within(self, positions: Sequence[int], count: int) -> Split:
-        """Return the split of `count` pairs that this one is of those at some positions."""
+        """Return this split of the pairs at some positions as a split of `count` pairs."""
         train, validation = (
             tuple(positions[i] for i in part) for part in (self.train, self.validation)
         )
@@ -100,22 +100,22 @@ def split_pairs(
 ) -> Split:
     """Choose validation pairs reproducibly: at least one, and at least one for training.
 
-    `random` takes them anywhere. `block` takes a pair and those nearest to it, so that they form
-    one patch: of some drawn at random the one that takes least ground from the other pairs. `auto`
-    is `block` where chips overlap and `random` elsewhere. All others train; `keep_apart` and
-    `hide_validation` see to the ground that they share with validation pairs.
+    `random` chooses them anywhere. `block` chooses a pair and its nearest ones, so that they form
+    one patch: of several random patches, the one that takes least ground from the other pairs.
+    `auto` is `block` if chips overlap and `random` otherwise. All others are for training;
+    `keep_apart` and `hide_validation` treat the ground that they share with validation pairs.
 
     Args:
         count: Number of pairs, at least 2.
-        share: Share of them to validate on, 0 to 1.
-        seed: Same seed, same split.
-        footprints: Outlines on the ground, in one CRS; None where chips are not georeferenced.
-        method: See above.
+        share: Share of pairs for validation, 0 to 1.
+        seed: Seed; the same seed gives the same split.
+        footprints: Outlines on the ground, in one CRS; None if chips are not georeferenced.
+        method: `random`, `block` or `auto`.
         buffer: Least distance between training and validation ground in CRS units.
         valid: Share of valid pixels of every pair, 0 to 1; all 1 by default.
 
     Raises:
-        InvalidInputError: The method or the buffer is impossible, or `block` is asked for without
+        InvalidInputError: The method or the buffer is invalid, or `block` is asked for without
             footprints.
     """
     if method not in ("auto", "random", "block") or not 0 <= buffer < math.inf:
@@ -149,17 +149,16 @@ def cheapest_block(
     buffer: float,
     valid: NDArray[np.float64],
 ) -> set[int]:
-    """Return the patch of pairs whose validation takes least from the pairs that train.
+    """Return the patch of validation pairs that takes least ground from training pairs.
 
-    What a patch takes is the area of other pairs that lies within it or the buffer, weighted by
-    their valid pixels: little at edges, in corners and beside gaps between scenes. Patches with
-    fewer valid pixels than pairs have on average are taken only if all are such, so that the
-    cheapest is not a corner of nodata.
+    A patch takes the area of other pairs within it and its buffer, weighted by their valid pixels:
+    little at edges, in corners and beside gaps between scenes. Patches with far fewer valid pixels
+    than average are used only if there are no others, so that a corner of nodata is not chosen.
 
     Args:
         footprints: Outlines on the ground, in one CRS.
         wanted: Number of pairs of the patch.
-        starts: Pairs about which patches are tried; of equal ones the first is taken.
+        starts: Pairs around which patches are tried; of equally good patches the first is chosen.
         buffer: Least distance between training and validation ground in CRS units.
         valid: Share of valid pixels of every pair.
     """
@@ -181,10 +180,10 @@ def cheapest_block(
 
 
 def grown(ground: BaseGeometry, buffer: float) -> BaseGeometry:
-    """Return ground with all that is at most a distance from it, and at corners a trifle more."""
+    """Return ground grown by a distance, and slightly more at corners."""
     if not buffer:
         return ground
-    # The sides of GEOS's round corners are chords, which come as near as the cosine of their half.
+    # GEOS approximates round corners by chords, which are nearer by the cosine of half their angle.
     further = buffer / math.cos(math.pi / (4 * CORNER_SEGMENTS))
     return ground.buffer(buffer, join_style="mitre") & ground.buffer(further, CORNER_SEGMENTS)
 
@@ -192,15 +191,15 @@ def grown(ground: BaseGeometry, buffer: float) -> BaseGeometry:
 def split_by_polygons(
     footprints: Sequence[Polygon], areas: gpd.GeoDataFrame, column: str
 ) -> tuple[Split, BaseGeometry]:
-    """Divide chips by the polygons that hold them; return also the ground kept for validation.
+    """Divide chips by the polygons that contain them; also return the validation ground.
 
-    Chips wholly in polygons for validation validate. Others wholly in the polygons of both kinds
-    together train, but for the ground of those for validation. The rest is left out.
+    Chips wholly in polygons for validation are for validation. Other chips wholly in the polygons
+    of both kinds together are for training, without the validation ground. All others are left out.
 
     Args:
         footprints: Outlines of the chips, in the CRS of the areas.
         areas: Polygons.
-        column: Their column of labels, "train" or "val", in any case.
+        column: Column of their labels, "train" or "val", in any case.
 
     Raises:
         InvalidInputError: The column is missing, or no chip lies in one kind of polygon.

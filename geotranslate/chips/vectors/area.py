@@ -30,12 +30,12 @@ EMPTY = "The aoi is empty; give a polygon that holds chips or pixels."
 def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
     """Return the outlines of grids in one CRS, in which equal ground has equal coordinates.
 
-    It is their own, if that is one. Where they differ, or reach over the 180th meridian in
-    degrees, it is an equal-area map about their middle, in meters: it has no edge but the point
-    of the Earth that is furthest from them, and it knows poles and meridians as any other place.
+    It is their own CRS if they share one. If they differ, or cross the 180th meridian in degrees,
+    it is an equal-area projection around their center, in meters, whose only singular point is the
+    farthest one on Earth; poles and the 180th meridian are ordinary places in it.
 
     Raises:
-        GridMismatchError: A CRS is a local one, from which no way leads to the others.
+        GridMismatchError: A CRS is a local one, without a transformation to the others.
     """
     known = {grid.crs for grid in grids}
     plain = gpd.GeoSeries([grid.footprint for grid in grids], crs=next(iter(known)))
@@ -43,7 +43,7 @@ def footprints(grids: Sequence[Grid]) -> gpd.GeoSeries:
         return plain
     try:
         outlines = _on(_equal_area(grids), grids)
-        # A chip of half the world has no outline on that map; in degrees it has.
+        # A chip of half the world has no outline on that map, but has one in degrees.
         return outlines if _whole(outlines) else _on(DEGREES, grids)
     except (CPLE_BaseError, CRSError, RasterioError) as error:
         names = " and ".join(sorted({str(crs) for crs in known})[:3])
@@ -65,18 +65,18 @@ def _crosses(outlines: gpd.GeoSeries) -> bool:
     if outlines.crs is None or not outlines.crs.is_geographic:
         return False
     left, _, right, _ = outlines.total_bounds
-    # A global raster may end there by a rounding.
+    # A global raster may end there up to rounding.
     return bool(left < -180 - 1e-6 or right > 180 + 1e-6)
 
 
 def _equal_area(grids: Sequence[Grid]) -> CRS:
-    """Return the map whose middle has no chip opposite, and the chips' own if that may be."""
+    """Return an equal-area projection, centered at the chips unless one would lie opposite."""
     chips = np.array([_direction(grid) for grid in grids if grid.crs is not None])
     middles = np.vstack([chips.sum(axis=0), *_around()])
     middles = middles[np.linalg.norm(middles, axis=1) > 1e-9]
     middles /= np.linalg.norm(middles, axis=1)[:, None]
     furthest = (middles @ chips.T).min(axis=1)
-    # Half a globe about the middle is what the map shows well.
+    # The projection is accurate for the hemisphere around its center.
     x, y, z = middles[0 if furthest[0] > 0 else int(furthest.argmax())]
     latitude, longitude = np.degrees([np.arcsin(z), np.arctan2(y, x)])
     return CRS.from_proj4(
@@ -85,7 +85,7 @@ def _equal_area(grids: Sequence[Grid]) -> CRS:
 
 
 def _around(count: int = 200) -> NDArray[np.float64]:
-    """Return directions evenly spread over the globe, as unit vectors."""
+    """Return directions spread evenly over the globe, as unit vectors."""
     steps = np.arange(count) + 0.5
     height, turn = 1 - 2 * steps / count, np.pi * (1 + 5**0.5) * steps
     level = np.sqrt(1 - height**2)
@@ -93,7 +93,7 @@ def _around(count: int = 200) -> NDArray[np.float64]:
 
 
 def _direction(grid: Grid) -> tuple[float, float, float]:
-    """Return the unit vector from the middle of the Earth to that of a grid."""
+    """Return the unit vector from the center of the Earth to the center of a grid."""
     x, y = grid.transform @ (grid.width / 2, grid.height / 2)
     longitude, latitude = np.radians(transform(grid.crs, DEGREES, [x], [y])).ravel()
     level = np.cos(latitude)
@@ -101,7 +101,7 @@ def _direction(grid: Grid) -> tuple[float, float, float]:
 
 
 class Ground:
-    """An index of outlines that finds those that share ground.
+    """Index of outlines that finds overlapping ones.
 
     Args:
         footprints: Outlines in one CRS.
@@ -109,22 +109,22 @@ class Ground:
 
     def __init__(self, footprints: Sequence[Polygon]) -> None:
         self._footprints = np.array(footprints, object)
-        # Chips side by side share a line, whose last digits may cross: only area counts.
+        # Adjacent chips share a line, up to rounding: only overlapping area counts.
         self._inner = buffer(self._footprints, -1e-6 * length(self._footprints))
         self._tree = STRtree(self._inner)
 
     def overlaps(self) -> NDArray[np.int64]:
-        """Return the positions of all outlines that share ground, `(pairs, 2)`, both ways."""
+        """Return the positions of overlapping outlines, `(pairs, 2)`, in both orders."""
         found = self._tree.query(self._inner, predicate="intersects").T
         return found[found[:, 0] != found[:, 1]]
 
     def sharing(self, chips: Iterable[int]) -> set[int]:
-        """Return the positions of all that share ground with some, these among them."""
+        """Return the positions of outlines that overlap some of them, including these."""
         return self._found(self._inner[list(chips)], "intersects", None)
 
     def within(self, chips: Iterable[int], distance: float) -> set[int]:
-        """Return the positions of all at most so far from some, these among them."""
-        # Inner outlines are a trifle smaller than the chips.
+        """Return the positions of outlines within a distance of some of them, including these."""
+        # Inner outlines are slightly smaller than the chips.
         reach = distance * (1 + 1e-6)
         return self._found(self._footprints[list(chips)], "dwithin", reach)
 
@@ -136,7 +136,7 @@ class Ground:
 def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:
     """Return an area as one valid geometry in the CRS of a grid.
 
-    Of a layer in another CRS it is what lies near the grid, which may be empty.
+    Of a layer in another CRS, only the part near the grid is returned, which may be empty.
 
     Args:
         area: Vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry in the grid's.
@@ -144,7 +144,7 @@ def area_on(area: AreaLike, grid: Grid) -> BaseGeometry:
 
     Raises:
         RasterFileError: The vector file cannot be read.
-        InvalidInputError: It is empty, or its CRS and the grid's do not go together.
+        InvalidInputError: It is empty, or its CRS and the grid's CRS are incompatible.
     """
     if isinstance(area, str | os.PathLike):
         area = read_layer(area)
@@ -182,7 +182,7 @@ def _in_crs(shapes: gpd.GeoSeries, grid: Grid) -> gpd.GeoSeries:
 
 
 def where(area: AreaLike, grid: Grid) -> str:
-    """Return what an area covers, and in which CRS, as sentences say it."""
+    """Return the bounds of an area and their CRS, in words for messages."""
     if isinstance(area, str | os.PathLike):
         area = read_layer(area)
     if isinstance(area, BaseGeometry):
@@ -191,7 +191,7 @@ def where(area: AreaLike, grid: Grid) -> str:
 
 
 def covered(bounds: Sequence[float], crs: Any) -> str:
-    """Return left, bottom, right and top, and the CRS that they are in, as sentences say it."""
+    """Return left, bottom, right and top and their CRS, in words for messages."""
     left, bottom, right, top = (f"{edge:.6g}" for edge in bounds)
     named = "" if crs is None else f" in {crs.to_string()}"
     return f"{left} to {right} east, {bottom} to {top} north{named}"
@@ -203,12 +203,12 @@ class Area:
     Args:
         area: Vector file, GeoDataFrame or GeoSeries in any CRS, or a geometry in the scene's.
         grid: Grid of the scene.
-        min_cover: Least share of a chip, 0 to 1, that has to lie in the area; 1 is ArcGIS's rule.
+        min_cover: Smallest share of a chip, 0 to 1, that must lie in the area; ArcGIS requires 1.
 
     Raises:
         RasterFileError: The vector file cannot be read.
-        InvalidInputError: The area is empty, its CRS does not go with the scene's, or `min_cover`
-            is no share.
+        InvalidInputError: The area is empty, its CRS is incompatible with the scene's, or
+            `min_cover` is not between 0 and 1.
     """
 
     def __init__(self, area: AreaLike, grid: Grid, min_cover: float) -> None:
@@ -216,11 +216,11 @@ class Area:
             raise InvalidInputError(f"min_cover is {min_cover}; give a share between 0 and 1.")
         self._shape, self._min_cover = area_on(area, grid), min_cover
         prepare(self._shape)
-        # A chip that ends at the border is inside, whatever the last digits say.
+        # A chip that ends at the border is inside, up to rounding.
         self._slack = 1e-3 * min(grid.resolution)
 
     def meets(self, grid: Grid) -> bool:
-        """Tell whether any of a grid lies in the area."""
+        """Tell whether any part of a grid lies in the area."""
         return bool(self._shape.intersects(grid.footprint))
 
     def holds(self, chip: Grid) -> bool:

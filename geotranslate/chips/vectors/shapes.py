@@ -1,4 +1,4 @@
-"""Read vector layers, and bring them into the CRS of a raster."""
+"""Vector layers, and their transformation to the CRS of a raster."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from geotranslate.raster.opening import open_raster, readable_name, refuse_speci
 
 VECTOR_SUFFIXES = {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".gml", ".kml"}
 STEPS = 1000
-"""Pieces that a straight side gets over the width of the ground that it is wanted on: between two
-ground of 1000 km bends by a hundredth of a meter or so."""
+"""Number of pieces of a straight side across the ground of interest: between two points on ground
+of 1000 km, it bends by about a hundredth of a meter."""
 MARGIN = 0.1
 """Margin around that ground within which shapes are kept, as a share of its size."""
 LATTICE = 33j
@@ -36,7 +36,7 @@ Shapes = NDArray[Any]
 
 
 def is_layer(side: object) -> bool:
-    """Tell whether something is a vector layer, as far as its type and name say."""
+    """Tell whether a value is a vector layer, by its type and name."""
     if isinstance(side, str | os.PathLike):
         return Path(side).suffix.lower() in VECTOR_SUFFIXES
     return isinstance(side, gpd.GeoDataFrame)
@@ -46,7 +46,7 @@ def read_layer(path: str | os.PathLike[str]) -> gpd.GeoDataFrame:
     """Read a vector file.
 
     Raises:
-        RasterFileError: It cannot be read, or has no shapes; the sentence names it.
+        RasterFileError: It cannot be read, or has no shapes; the message names it.
     """
     name = readable_name(path)
     refuse_special(path)
@@ -81,7 +81,7 @@ def shapes_of(layer: gpd.GeoDataFrame | gpd.GeoSeries, name: str) -> gpd.GeoSeri
     """Return the shapes of a layer.
 
     Raises:
-        InvalidInputError: It has no column of them; the sentence names the layer.
+        InvalidInputError: It has no column of shapes; the message names the layer.
     """
     try:
         return layer.geometry
@@ -93,7 +93,7 @@ def shapes_of(layer: gpd.GeoDataFrame | gpd.GeoSeries, name: str) -> gpd.GeoSeri
 
 
 def spread_over(grid: Grid) -> NDArray[np.float64]:
-    """Return points `(n, 2)` spread over a grid, its edges too, in its CRS."""
+    """Return points `(n, 2)` spread over a grid, including its edges, in its CRS."""
     places: Any = np.mgrid[0:1:LATTICE, 0:1:LATTICE].reshape(2, -1)
     return np.stack(grid.transform @ (places[0] * grid.width, places[1] * grid.height), axis=1)
 
@@ -103,19 +103,19 @@ def in_crs(
 ) -> gpd.GeoSeries:
     """Return the parts of shapes near some points, in the CRS of the points.
 
-    What is straight in one CRS bends in another, so sides get points along them. What is far away
-    may have no place in the other CRS, as the world has none in a UTM zone, so it is cut off.
-    Every shape keeps its row, empty where nothing of it is near. Degrees that differ by 360 are
-    one place.
+    Straight lines of one CRS bend in another, so points are added along sides. Ground far away is
+    cut off, as it may not exist in the other CRS: a UTM zone cannot hold the world. Every shape
+    keeps its row, which is empty if no part of it is near. Degrees that differ by 360 are the same
+    place.
 
     Args:
         shapes: Shapes with a CRS.
         crs: The other CRS.
         points: Points `(n, 2)` spread over the ground that matters, in the other CRS.
-        name: What errors call the shapes.
+        name: Name of the shapes in error messages.
 
     Raises:
-        GridMismatchError: There is no other CRS, or no way leads to it; the sentence names the
+        GridMismatchError: There is no other CRS, or no transformation to it; the message names the
             shapes.
     """
     try:
@@ -148,7 +148,7 @@ def _moved(shapes: gpd.GeoSeries, wanted: gpd.GeoSeries) -> gpd.GeoSeries:
         middle = (points[:, 0].min() + points[:, 0].max()) / 2
         return moved.transform(lambda at: _beside(at, middle))
     if degrees and window is not None and window[2] - window[0] > 359:
-        # The 180th meridian lies within: what meets there shall not be parted by a rounding.
+        # The 180th meridian lies within: rounding must not separate shapes that meet there.
         return moved.buffer(1e-8 * float(np.ptp(points, axis=0).max()), join_style="mitre")
     return moved
 
@@ -156,15 +156,15 @@ def _moved(shapes: gpd.GeoSeries, wanted: gpd.GeoSeries) -> gpd.GeoSeries:
 def _window(
     there: NDArray[np.float64], points: NDArray[np.float64] | None, *, degrees: bool
 ) -> NDArray[np.float64]:
-    """Return left, bottom, right and top of the ground about points.
+    """Return left, bottom, right and top of the ground around points.
 
     Args:
         there: The points in the CRS of the shapes.
-        points: The points as they are, in degrees; None where they are not in degrees.
+        points: The original points in degrees; None if they are not in degrees.
         degrees: Whether the shapes are in degrees.
     """
     if degrees and points is not None:
-        # The ground as its own coordinates number it, beyond 180 too.
+        # The ground in its own coordinates, which may exceed 180.
         there[:, 0] += 360 * np.round((points[:, 0] - there[:, 0]) / 360)
     elif degrees:
         there[:, 0] = _without_seam(there[:, 0])
@@ -175,13 +175,13 @@ def _window(
         if window[2] - window[0] >= 360:
             window[0], window[2] = -180, 180
         elif high[0] <= 180:
-            # Ground that ends at the 180th meridian may have it at both ends of a map.
+            # Ground that ends at the 180th meridian may touch both ends of a map.
             window[0], window[2] = max(window[0], -180), min(window[2], 180)
     return window
 
 
 def _without_seam(longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return longitudes that go on over the 180th meridian, broken in their widest gap."""
+    """Return longitudes that continue across the 180th meridian, cut at their widest gap."""
     ordered = np.sort(longitudes % 360)
     widest = np.diff(np.append(ordered, ordered[0] + 360)).argmax()
     first = ordered[(widest + 1) % len(ordered)]
@@ -189,7 +189,7 @@ def _without_seam(longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _near(shapes: Shapes, window: NDArray[np.float64] | None, turns: tuple[int, ...]) -> Shapes:
-    """Return the parts of shapes in a window, whole turns of the globe away from it too."""
+    """Return the parts of shapes in a window, also at whole turns of 360 degrees from it."""
     if window is None:
         return shapes
     found = _clipped(shapes, window)
@@ -205,7 +205,7 @@ def _near(shapes: Shapes, window: NDArray[np.float64] | None, turns: tuple[int, 
 def _clipped(shapes: Shapes, window: NDArray[np.float64]) -> Shapes:
     bounds = shapely.bounds(shapes)
     inside = (bounds[:, :2] >= window[:2]).all(axis=1) & (bounds[:, 2:] <= window[2:]).all(axis=1)
-    # What is empty has no bounds, and meets nothing.
+    # Empty shapes have no bounds and intersect nothing.
     meets = (bounds[:, 2:] >= window[:2]).all(axis=1) & (bounds[:, :2] <= window[2:]).all(axis=1)
     found = np.full(len(shapes), shapely.GeometryCollection(), object)
     found[inside] = shapes[inside]
@@ -223,6 +223,6 @@ def _step(window: NDArray[np.float64] | None, shapes: Shapes) -> float:
 
 def _beside(at: NDArray[np.float64], middle: float) -> NDArray[np.float64]:
     """Return points in degrees within half a turn of a longitude."""
-    # A trifle less than half a turn: what ends there by a rounding stays.
+    # Slightly less than half a turn, so that shapes which end there up to rounding stay.
     turns = np.round((middle - at[:, 0]) / 360 * (1 - 1e-9))
     return at + 360 * np.stack([turns, np.zeros(len(at))], axis=1)

@@ -1,4 +1,4 @@
-"""Translation of rasters of any size: tiles are read, translated, merged and written in parts."""
+"""Translation of rasters of any size, tile by tile and in parts."""
 
 from __future__ import annotations
 

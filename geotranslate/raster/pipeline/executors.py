@@ -1,4 +1,4 @@
-"""Executors, and shares of a translation."""
+"""Computation of a translation by executors and in shares."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GO_ON = "go on with resume=True (--resume)"
 def compute_everywhere(
     job: Job, parts: list[int], executor: Executor, told: Callable[[int], None]
 ) -> Seconds:
-    """Submit every part as a call of its own; any failure cancels the calls that have not begun.
+    """Submit one call for every part; a failure cancels the calls that have not begun.
 
     Args:
         job: The job. Workers need to reach its raster and the folder of the parts by the same

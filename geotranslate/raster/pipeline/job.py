@@ -1,4 +1,4 @@
-"""Computation of parts: tiles are read ahead, translated, merged and written behind."""
+"""Computation of parts: tiles are prefetched, translated, merged and written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Job:
     reading: ReadOptions
     """Bands, area and fill value, checked against the raster."""
     apply: Any
-    """An `AnyApply`; a `NeedsPrescan` until `shares.run` has let it scan the scene."""
+    """An `AnyApply`; a `NeedsPrescan` until `executors.run` has let it scan the scene."""
     plan: Plan
     output: OutputProfile
     folder: Path
@@ -82,8 +82,8 @@ def compute(job: Job, parts: range, told: Callable[[int], None] = lambda tiles: 
         told: Called with the number of tiles finished since the last call.
 
     Raises:
-        RasterFileError: The raster cannot be read or a part not written.
-        TranslationError: `apply` failed; the sentence names the tile.
+        RasterFileError: The raster cannot be read, or a part cannot be written.
+        TranslationError: `apply` failed; the message names the tile.
         InvalidInputError: `apply` returned an array of a wrong shape.
     """
     seconds = Seconds()

@@ -1,4 +1,4 @@
-"""Parts of a translation, and the fingerprint by which they are told apart from others."""
+"""Parts of a translation, and the fingerprint that identifies them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tiling_of(
     """
     _check_memory(reader, apply, options, outputs.bands)
     longest = max(reader.grid.height, reader.grid.width)
-    # A single tile meets no other.
+    # A single tile has no neighbors.
     field = None if longest <= options.tile_size else ReceptiveField.of(apply)
     tiling = choose_tiling(options, field, categorical=outputs.categorical)
     if tiling.warning is not None:
@@ -82,7 +82,7 @@ def plan_of(
     reading: ReadOptions,
     part_rows: int | None,
 ) -> Plan:
-    """Lay the tiles over a scene, and cut the region that is written into parts.
+    """Plan the tiles of a scene and the parts of its written region.
 
     Raises:
         InvalidInputError: The area is not on the raster, or tiles cannot be scaled by the factor.
@@ -90,7 +90,7 @@ def plan_of(
     region = region_of(reader.grid, reading.aoi, reading.bbox, factor)
     # Where pixels become fewer, tiles may only begin at whole output pixels.
     step = math.lcm(tiling.step, factor.denominator)
-    # A function of any shape gets nothing beyond the raster but the rest of a stride.
+    # With `any_shape`, tiles extend beyond the raster only to a multiple of the stride.
     whole = math.lcm(step, apply.stride) if getattr(apply, "any_shape", False) else 0
     rows, cols = (
         Axis(size, -(-size // whole) * whole, 0, 0, step)

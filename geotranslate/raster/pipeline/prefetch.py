@@ -1,4 +1,4 @@
-"""Strips of rows that are read ahead, translated and merged."""
+"""Strips of rows read by a prefetching thread, and results written by another."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def read_tiles(
     reading: ReadOptions,
     batch_size: int,
 ) -> Iterator[TileRow | TileBatch]:
-    """Yield the tiles of a region of the output in batches, top down and from the left.
+    """Yield the tiles of a region of the output in batches, from top to bottom and left to right.
 
     A `TileRow` precedes the first tile of its row. Tiles without a valid pixel to write are
     skipped.
@@ -67,7 +67,7 @@ def read_tiles(
         plan: Its tiles.
         region: Region to write, in output pixels of the whole scene.
         reading: Value of invalid pixels, and the area outside of which all are invalid.
-        batch_size: Tiles in a batch; the last one holds the rest.
+        batch_size: Tiles in a batch; the last one may have fewer.
     """
     places: list[Place] = []
     values: list[NDArray[np.float32]] = []

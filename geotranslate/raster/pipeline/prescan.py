@@ -39,7 +39,7 @@ class NeedsPrescan(Protocol):
 
     @property
     def stride(self) -> int:
-        """Factor by which tiles are shrunk inside, px."""
+        """Shift of the input, px, whose multiples shift the output by the same amount."""
 
     @property
     def radius(self) -> int | None:
@@ -51,7 +51,7 @@ class NeedsPrescan(Protocol):
 
 @dataclass(frozen=True)
 class SceneTiles:
-    """The tiles of a whole scene, whatever area is translated."""
+    """The tiles of a whole scene, regardless of the translated area."""
 
     source: RasterReader
     plan: Plan

@@ -96,7 +96,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class TranslatedRaster(os.PathLike[str]):
-    """A written raster, usable as a path, and the facts of its translation."""
+    """A written raster, usable as a path, with facts about its translation."""
 
     path: Path
     grid: Grid
@@ -131,7 +131,7 @@ class TranslatedRaster(os.PathLike[str]):
         """Measure seams at the edges of tiles, as `geotranslate.measure_seams` does.
 
         Args:
-            target: The true raster, on the same grid and with as many bands.
+            target: True raster, on the same grid and with the same number of bands.
         """
         return measure_seams(self.path, target)
 

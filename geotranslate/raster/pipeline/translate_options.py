@@ -1,4 +1,4 @@
-"""Options of a translation: the part of the source to read, and the way to run."""
+"""Options of a translation: source area, tiles, output and execution."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReadOptions:
         bands: Bands to read, by number from 1 or by name; all by default.
         aoi: Area in the source's CRS; pixels with their center outside are invalid.
         bbox: Left, bottom, right and top in the source's CRS.
-        fill: Value of invalid pixels, in source units, one or one a band.
+        fill: Value of invalid pixels, in source units; one value, or one per band.
 
     Values are checked against the source when it is open.
     """
@@ -58,7 +58,8 @@ class ReadOptions:
         """Return the options with the numbers of the bands, and plain numbers.
 
         Raises:
-            InvalidInputError: `bbox` is no box, or `fill` not one number or one a band.
+            InvalidInputError: `bbox` is not a box, or `fill` is neither one number nor one per
+                band.
         """
         fill = finite_numbers("fill", self.fill, reader.bands)
         bbox = None if self.bbox is None else corners(self.bbox)
@@ -67,7 +68,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The way a translation is computed, which its pixels do not depend on.
+    """Options of the computation, which do not change the pixels.
 
     Args:
         batch_size: Tiles per call of the function.
@@ -81,7 +82,7 @@ class RunOptions:
         identity: Text, or texts by name, that identify the function for `resume`.
 
     Raises:
-        InvalidInputError: A value is impossible.
+        InvalidInputError: A value is invalid.
     """
 
     batch_size: int = 4

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geotranslate.raster.tiling import WrittenAxis
 
 SIDE = 512
-"""Side of the pieces that are read at a time, px: the block of outputs."""
+"""Side of the blocks that are read at a time, px, as in outputs."""
 
 Pixels: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]
 """Values `(bands, rows, cols)`, 0 where they are invalid, and validity `(rows, cols)`."""
@@ -22,7 +22,7 @@ Read: TypeAlias = Callable[[range, range], Pixels]
 """Returns the pixels of some rows and columns."""
 
 LEAST = 4
-"""Least number of cells: along an axis for a spectrum, in all for a bias."""
+"""Smallest number of cells: along an axis for a spectrum, in total for a bias."""
 SEGMENTS = (8, 4)
 """Strides of a segment: the first number that the axis has. Ratios grow with it, so long axes do
 not use longer segments, and scenes of any size are comparable."""
@@ -32,12 +32,12 @@ ROUNDING = 2.0**-24
 
 
 def pieces(size: int, side: int = SIDE) -> list[range]:
-    """Return the pixels of an axis in pieces of `side` or less."""
+    """Return the pixels of an axis in pieces of at most `side`."""
     return [range(first, min(first + side, size)) for first in range(0, size, side)]
 
 
 def seam_index(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> float | None:
-    """Return the ratio of differences of neighboring pixels across tile edges and elsewhere.
+    """Return the ratio of differences between neighboring pixels at tile edges and elsewhere.
 
     Every edge is compared with the pairs of pixels that are nearer to it than to any other edge, so
     that both show the same part of the scene in the same direction.
@@ -152,7 +152,7 @@ def _ratios(power: NDArray[np.float64], length: int) -> tuple[float, ...] | None
 
 @dataclass(frozen=True)
 class PositionBias:
-    """The mean error by place in the tile."""
+    """Mean error by position in the tile."""
 
     bias: float
     """Its root mean square beyond chance, in the units of the pixels."""
@@ -164,7 +164,7 @@ class PositionBias:
 
 
 def position_bias(read: Read, rows: WrittenAxis, cols: WrittenAxis) -> PositionBias | None:
-    """Return the size of the mean error by place in the tile; None with fewer than 4 cells.
+    """Return the size of the mean error by position in the tile; None with fewer than 4 cells.
 
     The pixels are cut into cells of one stride. Cells of which half is valid count, less their own
     mean. The bias is the root mean square, over places and bands, of the mean over cells, beyond

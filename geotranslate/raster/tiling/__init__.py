@@ -1,4 +1,4 @@
-"""Arithmetic of tiles: where they lie, how they overlap, and how they merge."""
+"""Arithmetic of tiles: positions, overlaps and merging."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ class Axis:
     """The tiles along one axis of a raster.
 
     Neighbors overlap by `overlap` pixels; the last pair may overlap by more. The outer `padding`
-    pixels of every tile are thrown away, except at the ends of the axis; the rest of the overlap
-    is a ramp. Without a ramp, a pixel belongs to the first tile that holds it. Tiles start at
-    multiples of `step`, so the last or only tile may extend beyond the axis.
+    pixels of every tile are discarded, except at the ends of the axis; the rest of the overlap is a
+    ramp. Without a ramp, a pixel belongs to the first tile that holds it. Tiles start at multiples
+    of `step`, so the last or only tile may extend beyond the axis.
     """
 
     size: int

@@ -29,12 +29,12 @@ class TilingOptions:
     Args:
         tile_size: Side of the tiles, px.
         overlap: Pixels that neighboring tiles share; None to choose.
-        padding: Pixels of every tile's edge that are thrown away; None to choose.
+        padding: Pixels that are discarded at every edge of a tile; None to choose.
         blend: `hann`, `crop`, or `auto` to choose.
         scale: Output pixels per source pixel along an axis, 1/64 to 64.
 
     Raises:
-        InvalidInputError: A value is impossible.
+        InvalidInputError: A value is invalid.
     """
 
     tile_size: int = 256
@@ -82,7 +82,7 @@ class ReceptiveField:
     """The source pixels that an output pixel of a function of tiles depends on."""
 
     stride: int
-    """Shifting the input by multiples of it shifts the output alike, px."""
+    """Shifting the input by a multiple of it shifts the output by the same amount, px."""
     radius: int | None
     """Distance of the farthest pixel an output pixel depends on, px; None for the whole tile."""
 
@@ -180,7 +180,7 @@ def _on_steps(tile: int, padding: int, step: int) -> Tiling:
     """Return cropped tiles whose sizes are rounded up to multiples of `step`."""
     rounded_tile, rounded = -(-tile // step) * step, -(-padding // step) * step
     if 2 * rounded + step > rounded_tile:
-        # No two tiles can lie alike, and cropping is not exact in any case: sizes stay.
+        # No two tiles have the same alignment, and cropping is not exact anyway: sizes stay.
         return Tiling(tile, 2 * padding, padding)
     warning = None
     if (rounded_tile, rounded) != (tile, padding):

@@ -1,4 +1,4 @@
-"""Files of outputs: their profile and place, the parts, and the GeoTIFF assembled from them."""
+"""Output files: their profile and path, their parts, and the GeoTIFF assembled from parts."""
 
 from __future__ import annotations
 

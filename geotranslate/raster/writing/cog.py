@@ -1,4 +1,4 @@
-"""Parts shown as one VRT, and their copy into a COG."""
+"""Assembly of parts: a VRT over them, and its copy as COG or GeoTIFF."""
 
 from __future__ import annotations
 

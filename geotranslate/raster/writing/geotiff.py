@@ -1,4 +1,4 @@
-"""Checks that GeoTIFFs are complete: GDAL does not report failures as it closes a file."""
+"""Complete GeoTIFFs: checks of files, and small files, as GDAL does not report all failures."""
 
 from __future__ import annotations
 

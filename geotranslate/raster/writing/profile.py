@@ -63,7 +63,7 @@ def checked_nodata(value: Any, dtype: str) -> float | None:
 
 
 def each_of(name: str, noun: str, given: Any, bands: int) -> tuple[Any, ...]:
-    """Return one value a band, or none.
+    """Return one value per band, or none.
 
     Raises:
         InvalidInputError: There is another number of values.
@@ -177,7 +177,7 @@ PER_BAND: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "offsets": ("offset", checked_number),
     "units": ("unit", checked_text),
 }
-"""Properties with one value a band: the noun for a value, and the check that makes it plain."""
+"""Properties with one value per band: the noun for a value, and its check."""
 
 
 def driver_named(name: Any) -> Driver:
@@ -200,11 +200,11 @@ class OutputOptions:
         bands: Number of bands.
         dtype: Its dtype; None for the source's.
         nodata: Its nodata value, if it has one.
-        band_names: Descriptions of the bands, one a band or none.
+        band_names: Descriptions of the bands, one per band or none.
         colors: Color interpretations of the bands, by rasterio's names.
-        scales: Factors from stored values to measured ones, one a band or none.
-        offsets: Measured values of stored zeros, one a band or none.
-        units: Units of the bands, one a band or none.
+        scales: Factors from stored values to measured values, one per band or none.
+        offsets: Measured values of stored zeros, one per band or none.
+        units: Units of the bands, one per band or none.
         colormap: Red, green, blue and alpha by value.
         categorical: Whether the values are classes.
         tags: Further metadata.
@@ -241,7 +241,7 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class OutputProfile:
-    """Everything a written raster is, apart from its pixels and its path.
+    """All properties of a written raster except its pixels and its path.
 
     Values of numpy and rasterio become plain ones, the values of tags text.
 
@@ -254,12 +254,12 @@ class OutputProfile:
         masked: Whether pixels may be invalid. Without a nodata value, NaN marks them in floats and
             a mask inside the file in integers.
         categorical: Whether its values are classes, which are never averaged.
-        band_names: Descriptions of its bands, one a band or none.
-        colors: Names of rasterio's `ColorInterp`, one a band; by default those that GDAL would
+        band_names: Descriptions of its bands, one per band or none.
+        colors: Names of rasterio's `ColorInterp`, one per band; by default those that GDAL would
             choose, but never alpha.
-        scales: Factors from stored to measured values, one a band or none.
-        offsets: Measured values of stored zeros, one a band or none.
-        units: Names of the units, one a band or none.
+        scales: Factors from stored to measured values, one per band or none.
+        offsets: Measured values of stored zeros, one per band or none.
+        units: Names of the units, one per band or none.
         colormap: Red, green, blue and alpha of its values, 0 to 255; TIFF does not store the alpha.
         gcps: Ground control points.
         rpcs: RPC metadata, as GDAL names it.

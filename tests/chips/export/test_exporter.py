@@ -150,7 +150,7 @@ def test_mostly_invalid_tiles_are_left_out_and_counted(
         assert chip.nodata == 0
 
 
-def test_masks_and_colour_tables_travel_with_the_chips(
+def test_masks_and_color_tables_travel_with_the_chips(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}
@@ -352,7 +352,7 @@ def test_folders_that_differ_in_case_are_neither_joined_nor_replaced(
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32"])
-def test_classes_of_a_colour_table_are_the_same_on_both_ways_whatever_the_dtype(
+def test_classes_of_a_color_table_are_the_same_on_both_ways_whatever_the_dtype(
     write_raster: WriteRaster, tmp_path: Path, dtype: str
 ) -> None:
     table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255), 200: (0, 0, 255, 255)}
@@ -366,8 +366,8 @@ def test_classes_of_a_colour_table_are_the_same_on_both_ways_whatever_the_dtype(
             prepare_data(source, target, chip_size=32).card,
         ]
     known = [{row[0]: row[1:] for row in card.target.classes.colors} for card in cards]
-    for value, colour in table.items():
-        assert known[0][value] == known[1][value] == colour
+    for value, color in table.items():
+        assert known[0][value] == known[1][value] == color
     assert cards[0].target.dtype == cards[1].target.dtype == dtype
 
 
@@ -401,7 +401,7 @@ def test_appending_other_chips_is_refused(pair: tuple[Path, Path], tmp_path: Pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_vector_layer_is_burnt_into_the_grid_of_the_raster(
+def test_vector_layer_is_burned_into_the_grid_of_the_raster(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:
     source = write_raster("source.tif", values((3, 64, 64), "uint8"))
@@ -424,7 +424,7 @@ def test_vector_layer_is_burnt_into_the_grid_of_the_raster(
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_later_shapes_are_burnt_over_earlier_ones(
+def test_later_shapes_are_burned_over_earlier_ones(
     write_raster: WriteRaster, tmp_path: Path, turn: int
 ) -> None:
     source = write_raster("source.tif", values((1, 64, 64), "uint8"))
@@ -485,7 +485,7 @@ def test_layers_in_a_crs_without_a_way_to_the_raster_are_said(
         ([False, True], "uint8"),
     ],
 )
-def test_burnt_numbers_take_the_smallest_dtype(
+def test_burned_numbers_take_the_smallest_dtype(
     write_raster: WriteRaster, tmp_path: Path, column: list[float], dtype: str
 ) -> None:
     source = write_raster("source.tif", values((1, 64, 64), "uint8"))
@@ -498,7 +498,9 @@ def test_burnt_numbers_take_the_smallest_dtype(
         assert set(np.unique(chip.read())) == {0, *column}
 
 
-def test_layers_that_cannot_be_burnt_are_said(write_raster: WriteRaster, tmp_path: Path) -> None:
+def test_layers_that_cannot_be_burned_are_refused(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
     source = write_raster("source.tif", values((1, 64, 64), "uint8"))
     left, top = NORTH_UP @ (0, 0)
     here, far = box(left, top - 20, left + 20, top), box(0, 0, 1, 1)
@@ -662,7 +664,7 @@ def test_what_alpha_hides_is_hidden_in_chips_with_nodata(
         np.testing.assert_array_equal(chip.read()[1], data[3] > 0)
 
 
-def test_colour_table_survives_warping(write_raster: WriteRaster, tmp_path: Path) -> None:
+def test_color_table_survives_warping(write_raster: WriteRaster, tmp_path: Path) -> None:
     table = {1: (255, 0, 0, 255), 2: (0, 255, 0, 255)}
     source = write_raster("source.tif", values((3, 64, 64), "uint8"))
     shifted = NORTH_UP @ Affine.translation(0.4, 0.4)

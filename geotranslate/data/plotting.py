@@ -18,7 +18,7 @@ from torch import Tensor
 
 from geotranslate.checks import listed, shown
 from geotranslate.chips.bands import Classes, Side
-from geotranslate.chips.labels import TRAIN, VALIDATION
+from geotranslate.chips.layouts.base import TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
 from geotranslate.errors import InvalidInputError
 

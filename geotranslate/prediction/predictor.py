@@ -18,7 +18,6 @@ from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
-from geotranslate.prediction.provenance import Provenance
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -27,7 +26,7 @@ from geotranslate.prediction.scenefiles import (
     translate_each,
 )
 from geotranslate.prediction.tilesize import PredictOptions, TileSize
-from geotranslate.prediction.translation import Translation
+from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike

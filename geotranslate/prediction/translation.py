@@ -1,18 +1,21 @@
-"""Translation of single scenes: tile size, area of interest and call of `translate_raster`."""
+"""Translation of scenes by a model, and the provenance that its outputs carry."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.bands import Side
+from geotranslate.chips.bands import Direction, Side
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.drift import warn_if_unlike
-from geotranslate.prediction.inference import Inference, TileFunction
-from geotranslate.prediction.provenance import Provenance
+from geotranslate.prediction.inference import Inference, TileFunction, Tta
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, Prescan
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
 from geotranslate.raster.bandfacts import fits
@@ -20,6 +23,58 @@ from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.writing import Color
+
+PREFIX = "GEOTRANSLATE_"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """A model and the options that determine the pixels of its translations."""
+
+    model: str
+    """Name of its class."""
+    digest: str
+    """SHA-256 of its weights."""
+    inference: Inference
+    tta: Tta
+    options: PredictOptions
+    direction: Direction = "AtoB"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Everything that the translation of a tile depends on, by names for messages."""
+        card = json.dumps(self.inference.card.to_json(), sort_keys=True)
+        return {
+            "model": "\n".join((self.model, self.digest, card)),
+            "direction": self.direction,
+            "precision": self.inference.precision,
+            "norm_stats": self.inference.norm_stats,
+            "test-time augmentation": str(self.tta),
+            "version of geotranslate": version("geotranslate"),
+        }
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of everything that the translation of a tile depends on."""
+        return hashlib.sha256("\n".join(self.named.values()).encode()).hexdigest()
+
+    def tags(self, scene: str, area: BaseGeometry | None) -> dict[str, str]:
+        """Return the tags of an output; equal translations have equal tags."""
+        parameters = self.options.parameters | {
+            "aoi": None if area is None else hashlib.sha256(area.wkb).hexdigest()[:16],
+            "direction": self.direction,
+            "precision": self.inference.precision,
+            "norm_stats": self.inference.norm_stats,
+            "tta": self.tta,
+        }
+        return {
+            f"{PREFIX}VERSION": version("geotranslate"),
+            f"{PREFIX}MODEL": self.model,
+            f"{PREFIX}WEIGHTS_SHA256": self.digest,
+            f"{PREFIX}IDENTITY": self.identity,
+            f"{PREFIX}SOURCE": os.path.basename(scene),
+            f"{PREFIX}PARAMETERS": json.dumps(parameters, sort_keys=True, default=str),
+        }
 
 
 @dataclass(frozen=True)

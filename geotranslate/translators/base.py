@@ -51,6 +51,11 @@ from geotranslate.translators.trainingrun import checkpoint_in, resume_from, run
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+WITHOUT_DATA = (
+    "The model was loaded without data, to translate only; for training and measuring, make one "
+    "from prepare_data."
+)
+
 
 class Translator:
     """Base class of models that translate rasters and can be trained, measured and saved.
@@ -319,18 +324,17 @@ class Translator:
             RasterFileError: The folder cannot be written.
         """
         folder = folder_path("path", path)
-        save_model(folder, self.saved_card(), self._weights())
+        save_model(folder, self.saved_card(), self.pair.state_dict())
         return folder
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights, as in the `card.json` of a saved model."""
-        return weights_sha256(self._weights())
+        return weights_sha256(self.pair.state_dict())
 
     def saved_folder(self, digest: str) -> Path | None:
         """Return the folder that the model was loaded from, if it still holds the same model."""
-        if self._folder is not None and holds(self._folder, digest, self.saved_card()):
-            return self._folder
-        return None
+        known = self._folder is not None and holds(self._folder, digest, self.saved_card())
+        return self._folder if known else None
 
     @property
     def loader(self) -> Loader:
@@ -429,9 +433,6 @@ class Translator:
         resume_from(model, path, as_begun=False)
         return model
 
-    def _weights(self) -> dict[str, Tensor]:
-        return self.pair.state_dict()
-
     def _average(self, decay: float | None) -> None:
         """Translate with an average of the generator's weights from now on; without one if None."""
         self.pair.average_with(decay)
@@ -449,8 +450,5 @@ class Translator:
 
     def _loaders(self) -> DataLoaders:
         if self.data is None:
-            raise InvalidInputError(
-                "The model was loaded without data, to translate only; for training and "
-                "measuring, make one from prepare_data."
-            )
+            raise InvalidInputError(WITHOUT_DATA)
         return self.data

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from rasterio.errors import NotGeoreferencedWarning
 
 from geotranslate import prepare_data
-from geotranslate.chips.labels import TRAIN, VALIDATION
+from geotranslate.chips.layouts.base import TRAIN, VALIDATION
 from geotranslate.data.plotting import SPLIT_COLORS
 from geotranslate.errors import InvalidInputError
 from tests.conftest import NORTH_UP, WriteRaster, values

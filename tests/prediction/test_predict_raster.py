@@ -31,7 +31,6 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from geotranslate.prediction import provenance
 from tests.conftest import NORTH_UP, WriteRaster
 
 OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
@@ -181,6 +180,7 @@ CHILD = """
 import sys, time
 from geotranslate.raster.pipeline import planning
 from geotranslate.cli import main
+from geotranslate.prediction import translation
 from geotranslate.prediction.inference import Inference
 
 planning.part_height = lambda *_: 256
@@ -369,7 +369,7 @@ def test_parts_of_another_output_are_refused_by_name(
 ) -> None:
     interrupted(fresh_model, scene, tmp_path / "o.tif", monkeypatch)
     if options.pop("version", None):
-        monkeypatch.setattr(provenance, "version", lambda _: "99")
+        monkeypatch.setattr(translation, "version", lambda _: "99")
     if options.pop("model", None):
         with torch.no_grad():
             next(fresh_model.pair.generator.parameters()).add_(1e-3)

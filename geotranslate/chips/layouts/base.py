@@ -1,4 +1,4 @@
-"""Listings of the chips in a folder, and the layouts that read them."""
+"""Labels and listings of the chips in a folder, and the layouts that read them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ from typing import Literal, TypeAlias
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from geotranslate.chips.labels import TRAIN, VALIDATION
 from geotranslate.chips.layouts.directory import Folder, not_read
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import special_kind
+
+TRAIN, VALIDATION = "train", "val"
+"""Labels in the column `split` of polygons and footprints."""
+TEST = "test"
+LABELS = {
+    **{"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST},
+    **{"val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION},
+}
+"""Meanings of labels; case and surrounding blanks do not matter."""
+
+
+def known_label(value: object) -> str | None:
+    """Return the meaning of a label; None for an unknown one."""
+    return LABELS.get(value.strip().lower()) if isinstance(value, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geotranslate.chips.labels import known_label
 from geotranslate.chips.layouts.base import (
     ChipFile,
     Layout,
@@ -15,6 +14,7 @@ from geotranslate.chips.layouts.base import (
     Listing,
     SideFolders,
     Sides,
+    known_label,
     named_chips,
     unread_lines,
 )

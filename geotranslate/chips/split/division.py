@@ -12,7 +12,7 @@ from shapely import get_coordinates
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.chip_set import MemberSet
-from geotranslate.chips.labels import TEST, TRAIN, VALIDATION, known_label
+from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION, known_label
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split.apart import GroundShares, hide_validation, keep_apart
 from geotranslate.chips.split.footprints import read_labels

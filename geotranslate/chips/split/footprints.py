@@ -13,7 +13,7 @@ import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.chips.labels import TRAIN, VALIDATION, known_label
+from geotranslate.chips.layouts.base import TRAIN, VALIDATION, known_label
 from geotranslate.chips.split.apart import ValidPixels, hide_validation
 from geotranslate.chips.split.methods import Split, split_pairs
 from geotranslate.chips.vectors import Ground, footprints

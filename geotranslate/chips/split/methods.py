@@ -25,7 +25,7 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.chip import Mask
-from geotranslate.chips.labels import TRAIN, VALIDATION, known_label
+from geotranslate.chips.layouts.base import TRAIN, VALIDATION, known_label
 from geotranslate.chips.vectors import Ground
 from geotranslate.errors import InvalidInputError
 

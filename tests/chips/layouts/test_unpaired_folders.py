@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geotranslate.chips.labels import VALIDATION
-from geotranslate.chips.layouts.base import ChipFile, ChipPlace, Listing
+from geotranslate.chips.layouts.base import VALIDATION, ChipFile, ChipPlace, Listing
 from geotranslate.chips.layouts.recognition import list_chips
 from tests.chips.layouts.test_recognition import CASES, SIDECARS, UNPAIRED, fill
 

@@ -35,17 +35,11 @@ from geotranslate.training.learner import AdversarialPair, make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.reproducibility import fit_context, restored
 from geotranslate.training.start import fit_start, start_of
+from geotranslate.translators import modelfolder
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
 from geotranslate.translators.measuring import measure
-from geotranslate.translators.modelfolder import (
-    SavedFolder,
-    holds,
-    save_model,
-    weights_sha256,
-    with_weights,
-)
 from geotranslate.translators.trainingrun import checkpoint_in, resume_from, run
 
 if TYPE_CHECKING:
@@ -324,16 +318,18 @@ class Translator:
             RasterFileError: The folder cannot be written.
         """
         folder = folder_path("path", path)
-        save_model(folder, self.saved_card(), self.pair.state_dict())
+        modelfolder.save_model(folder, self.saved_card(), self.pair.state_dict())
         return folder
 
     def digest(self) -> str:
         """Return the SHA-256 of the weights, as in the `card.json` of a saved model."""
-        return weights_sha256(self.pair.state_dict())
+        return modelfolder.weights_sha256(self.pair.state_dict())
 
     def saved_folder(self, digest: str) -> Path | None:
         """Return the folder that the model was loaded from, if it still holds the same model."""
-        known = self._folder is not None and holds(self._folder, digest, self.saved_card())
+        known = self._folder is not None and modelfolder.holds(
+            self._folder, digest, self.saved_card()
+        )
         return self._folder if known else None
 
     @property
@@ -370,7 +366,7 @@ class Translator:
             ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has
                 another class.
         """
-        saved = SavedFolder.open(path)
+        saved = modelfolder.SavedFolder.open(path)
         card = saved.card
         if card.translator != cls.__name__:
             raise ModelFileError(
@@ -394,7 +390,7 @@ class Translator:
         """Rebuild a model from its card and saved weights; see `with_weights`."""
         average = any(name.startswith("average.") for name in shapes)
         make: Callable[[], Self] = partial(cls._made, data, card, average)
-        model = with_weights(make, shapes, read, path)
+        model = modelfolder.with_weights(make, shapes, read, path)
         model._place()
         return model
 

@@ -31,6 +31,7 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
+from geotranslate.prediction import translation
 from tests.conftest import NORTH_UP, WriteRaster
 
 OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -273,12 +273,19 @@ def band_choice(bands: Iterable[int | str]) -> tuple[int | str, ...]:
     if isinstance(bands, Iterable) and not isinstance(bands, str | bytes | Set | Mapping):
         with suppress(TypeError):  # an array without dimensions
             chosen = list(bands)
-    whole = [isinstance(b, numbers.Integral) and not isinstance(b, bool) for b in chosen]
+    whole = [_is_band_number(band) for band in chosen]
     if not chosen or not all(i or isinstance(b, str) for b, i in zip(chosen, whole, strict=True)):
         raise InvalidInputError(
             f"The bands to use are {shown(bands)}; give a list of numbers from 1 or of names."
         )
     return tuple(int(b) if i else str(b) for b, i in zip(chosen, whole, strict=True))
+
+
+def _is_band_number(value: object) -> bool:
+    """Tell whether a value is a whole number that a raster could have as number of a band."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    # JSON, in which the choice is kept, has no number of thousands of digits.
+    return whole and abs(int(cast(int, value))) < 2**31
 
 
 def reflected(start: int, length: int, size: int) -> NDArray[np.intp]:

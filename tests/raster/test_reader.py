@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, RasterFileError
-from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
+from geotranslate.raster.reader import RasterReader, band_choice, fill_gaps, reflected
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 
@@ -311,3 +311,9 @@ def test_bands_of_several_dtypes_are_read_in_one_that_holds_them(
     assert source.dtype == data.dtype == "float32"
     np.testing.assert_array_equal(data, np.concatenate(bands))
     assert valid.all()
+
+
+@pytest.mark.parametrize("band", [10**5000, -(10**5000), 2**31])
+def test_numbers_that_no_band_has_are_refused(band: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"^The bands to use are .*; give a list of num"):
+        band_choice([1, band])

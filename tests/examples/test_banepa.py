@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "banepa.py"
 def test_buildings_of_an_unseen_quarter_are_found(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "banepa"
     rasters = [folder / "banepa_rgb.tif", folder / "banepa_map.tif"]
-    short = ["--output", tmp_path, "--tile-size", "128", "--filters", "16", "--epochs", "2"]
+    short = ["--output", tmp_path, "--tile-size", "128", "--filters", "16", "--epochs", "1"]
     # This network is large enough for all cores.
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     command = [sys.executable, EXAMPLE, *rasters, *short]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.checks import choice, file_path
+from geotranslate.checks import choice, file_path, folder_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
@@ -21,6 +22,7 @@ from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
+    removed_if_empty,
     scene_name,
     several,
     translate_each,
@@ -30,6 +32,7 @@ from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike
+from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
@@ -267,18 +270,26 @@ class Predictor:
         scenes = several(path)
         if scenes is None:
             given = default_output(scene_name(path)) if output is None else output
-            outputs = [file_path("output", given)]
-        else:
-            outputs = outputs_in(scenes, output)
+            file = file_path("output", given)
+            with self._writing(inference, tta, options, file) as write:
+                return write(path, file)
+        folder = None if output is None else folder_path("output", output)
+        with removed_if_empty(folder):
+            outputs = outputs_in(scenes, folder)
+            with self._writing(inference, tta, options, outputs[0]) as write:
+                return translate_each(scenes, outputs, write)
+
+    @contextmanager
+    def _writing(
+        self, inference: Inference, tta: Tta, options: PredictOptions, beside: Path
+    ) -> Iterator[Callable[[RasterLike, Path], TranslatedRaster]]:
+        """Yield the function that translates a scene into a file."""
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
         with shared(
-            self.model, self.direction, inference, tta, options.executor, digest, outputs[0]
+            self.model, self.direction, inference, tta, options.executor, digest, beside
         ) as apply:
-            write = Translation(inference, apply, provenance, options).write
-            if scenes is None:
-                return write(path, outputs[0])
-            return translate_each(scenes, outputs, write)
+            yield Translation(inference, apply, provenance, options).write
 
 
 class HasPredictor(Protocol):

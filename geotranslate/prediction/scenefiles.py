@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -95,6 +95,19 @@ def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | No
                 f"The folder {folder} for the translations cannot be made: {said(error)}."
             ) from error
     return list(outputs)
+
+
+@contextmanager
+def removed_if_empty(folder: Path | None) -> Iterator[None]:
+    """Remove a folder again that the block makes, if a failure leaves it empty."""
+    new = folder is not None and not os.path.lexists(folder)
+    try:
+        yield
+    except BaseException:
+        if folder is not None and new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def translate_each(

@@ -8,7 +8,7 @@ import pytest
 from shapely.geometry import Point
 
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
-from geotranslate.prediction.scenefiles import outputs_in, several, translate_each
+from geotranslate.prediction.scenefiles import outputs_in, removed_if_empty, several, translate_each
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.pipeline.result import TranslatedRaster
 from tests.conftest import NORTH_UP
@@ -120,3 +120,16 @@ def test_error_names_the_scene_and_what_is_written() -> None:
         OutputExistsError, match=r"Scene 3 of 4, c\.tif: It exists\. 2 before it are written; with"
     ):
         translate_each(["a.tif", "b.tif", "c.tif", "d.tif"], outputs, translate)
+
+
+@pytest.mark.parametrize(("there", "written"), [(False, False), (True, False), (False, True)])
+def test_a_failure_leaves_no_new_empty_folder(tmp_path: Path, there: bool, written: bool) -> None:
+    folder = tmp_path / "out"
+    if there:
+        folder.mkdir()
+    with pytest.raises(RasterFileError), removed_if_empty(folder):
+        folder.mkdir(exist_ok=True)
+        if written:
+            (folder / "a_translated.tif").touch()
+        raise RasterFileError("b.tif cannot be read.")
+    assert folder.exists() == (there or written)

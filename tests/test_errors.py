@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,19 +43,17 @@ def test_no_sentence_nests_another_with_its_full_stop() -> None:
 
 
 def test_a_warning_points_at_the_line_outside_the_package() -> None:
-    # Frames of the package, with one of another package between them, as fastai's are.
-    calls = {"__name__": "geotranslate.inner", "warn": warn}
-    source = "def call(action):\n    action()\n"
-    inside, outside = dict(calls), dict(calls)
-    exec(compile(source, str(PACKAGE / "inner.py"), "exec"), inside)
-    exec(compile(source, "learner.py", "exec"), outside)
+    # User code calls the package, which calls another one (fastai), which calls the package.
+    package: dict[str, Any] = {"warn": warn}
+    other: dict[str, Any] = {}
+    calls = "def call(action):\n    action()\n"
+    issues = "def issue():\n    warn('so')\n"
+    exec(compile(calls + issues, str(PACKAGE / "inner.py"), "exec"), package)
+    exec(compile(calls, "learner.py", "exec"), other)
+    names = {"fit": package["call"], "rest": partial(other["call"], package["issue"])}
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        inside["call"](lambda: None)
-        code = compile(
-            "call(lambda: other(lambda: call(lambda: warn('so')))) \n", "user.py", "exec"
-        )
-        exec(code, {"call": inside["call"], "other": outside["call"], "warn": warn})
-    assert [(str(w.message), w.filename, w.category) for w in found] == [
-        ("so", "user.py", GeotranslateWarning)
+        exec(compile("\n\nfit(rest)", "user.py", "exec"), names)
+    assert [(str(w.message), w.filename, w.lineno, w.category) for w in found] == [
+        ("so", "user.py", 3, GeotranslateWarning)
     ]

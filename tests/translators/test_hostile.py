@@ -239,6 +239,19 @@ def test_weights_of_another_dtype_are_refused(models: list[Path], dtype: str) ->
         load_model(models[0])
 
 
+def test_weights_in_double_precision_are_rounded(models: list[Path]) -> None:
+    file = models[0] / "model.safetensors"
+    wide = {
+        name: value.double() + 1e-12 if value.is_floating_point() else value
+        for name, value in load_file(file).items()
+    }
+    save_file(wide, file)
+    _change(models[0], "")
+    for name, value in load_model(models[0]).pair.state_dict().items():
+        assert torch.equal(value.cpu(), wide[name].to(value.dtype)), name
+        assert value.dtype != torch.float64
+
+
 def test_what_was_loaded_does_not_need_its_files(models: list[Path]) -> None:
     model = load_model(models[0])
     digest = model.digest()

@@ -112,7 +112,7 @@ def finite_numbers(name: str, value: object, count: int) -> tuple[float, ...]:
     if len(given) not in (1, count):
         raise InvalidInputError(
             f"{name} has {len(given)} values for {count} band{'s' if count != 1 else ''}; give one "
-            "value, or one a band."
+            "value, or one for each band."
         )
     return tuple(number(name, one) for one in given)
 

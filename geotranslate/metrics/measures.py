@@ -155,7 +155,7 @@ def _checked(side: Side, palette: Palette, metrics: Sequence[str] | None) -> tup
     for name in wanted:
         if name not in names:
             raise InvalidInputError(
-                f"There is no metric {name!r} for this target, which has {_described(side)}; "
+                f"There is no metric {shown(name)} for this target, which has {_described(side)}; "
                 f"choose from {', '.join(names)}{'' if palette else ', or give a palette'}."
             )
     # A PSNR has no meaning without its peak.

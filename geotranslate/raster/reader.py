@@ -308,6 +308,6 @@ def fill_gaps(
     if len(values) not in (1, len(data)):
         raise InvalidInputError(
             f"fill has {len(values)} values for {len(data)} band{'s' if len(data) != 1 else ''}; "
-            "give one value, or one a band."
+            "give one value, or one for each band."
         )
     return np.where(valid, data, values[:, None, None])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from geotranslate.checks import choice, number, whole_number
+from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample
@@ -224,7 +224,7 @@ class Pix2PixConfig(TranslatorConfig):
             return most - (chip_size == 2**most and self._loses_a_pixel(single=single))
         if given is not None:
             raise InvalidInputError(
-                f"depth is {given!r}, but only a U-Net without backbone has levels to choose; "
+                f"depth is {shown(given)}, but only a U-Net without backbone has levels to choose; "
                 "leave it out."
             )
         return None

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Fields, Json, Later, optional, real, record, several, truth
@@ -224,7 +225,7 @@ def make_scaling(
     """
     if kind not in get_args(ScalingKind):
         raise InvalidInputError(
-            f"There is no scaling {kind!r}; choose one of {', '.join(get_args(ScalingKind))}."
+            f"There is no scaling {shown(kind)}; choose one of {', '.join(get_args(ScalingKind))}."
         )
     if kind == "auto":
         kind = _kind_for(dtype, classes=classes, target=target)

@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 from rasterio.warp import SUPPORTED_RESAMPLING
 from rasterio.windows import Window
 
-from geotranslate.checks import choice, flag, number, whole_number
+from geotranslate.checks import choice, flag, number, shown, whole_number
 from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.vectors import (
@@ -164,8 +164,8 @@ def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
     sides = [side for scene in scenes for side in (scene.source, scene.target)]
     if burn is not None and not any(isinstance(side, VectorSide) for side in sides):
         raise InvalidInputError(
-            f"burn is {burn!r}, but both sides are rasters; leave it out, or give a vector layer "
-            "with that column on one side."
+            f"burn is {shown(burn)}, but both sides are rasters; leave it out, or give a vector "
+            "layer with that column on one side."
         )
 
 
@@ -392,7 +392,9 @@ def _burned_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tupl
         return [1] * len(layer), "uint8"
     if burn not in layer.columns:
         columns = ", ".join(str(column) for column in layer.columns if column != "geometry")
-        raise InvalidInputError(f"burn is {burn!r} but {name} has the columns {columns or 'none'}.")
+        raise InvalidInputError(
+            f"burn is {shown(burn)} but {name} has the columns {columns or 'none'}."
+        )
     values = layer[burn].to_numpy()
     if values.dtype == bool:
         values = values.astype(np.uint8)

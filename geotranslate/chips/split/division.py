@@ -11,6 +11,7 @@ import geopandas as gpd
 from shapely import get_coordinates
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.chips.chip_set import MemberSet
 from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION, known_label
 from geotranslate.chips.pair_set import FoundChips
@@ -51,8 +52,8 @@ class SplitOptions:
         if not isinstance(self.split, str | os.PathLike | gpd.GeoDataFrame):
             raise InvalidInputError(
                 f"split is a {type(self.split).__name__}; give the name of a method, or a vector "
-                f"file or GeoDataFrame of polygons whose column {self.column!r} says {TRAIN!r} or "
-                f"{VALIDATION!r}."
+                f"file or GeoDataFrame of polygons whose column {shown(self.column)} says "
+                f"{TRAIN!r} or {VALIDATION!r}."
             )
 
     def method_or_polygons(self) -> str | gpd.GeoDataFrame:

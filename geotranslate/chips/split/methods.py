@@ -24,6 +24,7 @@ from shapely import (
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.chips.chip import Mask
 from geotranslate.chips.layouts.base import TRAIN, VALIDATION, known_label
 from geotranslate.chips.vectors import Ground
@@ -120,7 +121,7 @@ def split_pairs(
     """
     if method not in ("auto", "random", "block") or not 0 <= buffer < math.inf:
         raise InvalidInputError(
-            f"split is {method!r} with buffer {buffer}; give one of "
+            f"split is {shown(method)} with buffer {shown(buffer)}; give one of "
             f"{', '.join(get_args(SplitMethod))} and a buffer of 0 or more."
         )
     if footprints is None and method == "block":

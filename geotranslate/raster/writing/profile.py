@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
-from geotranslate.checks import flag, whole_number
+from geotranslate.checks import flag, shown, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import dtype_name, fits
 from geotranslate.raster.grid import Grid
@@ -189,7 +189,7 @@ def driver_named(name: Any) -> Driver:
     for driver in DRIVERS:
         if isinstance(name, str) and name.lower() == driver.lower():
             return driver
-    raise InvalidInputError(f"driver is {name!r}; give 'COG' or 'GTiff'.")
+    raise InvalidInputError(f"driver is {shown(name)}; give 'COG' or 'GTiff'.")
 
 
 @dataclass(frozen=True)

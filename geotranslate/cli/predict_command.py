@@ -48,6 +48,12 @@ from geotranslate.cli.console import sentences
     help="Cloud optimized GeoTIFF or a tiled one; both end in .tif.",
 )
 @click.option("--tta", type=click.Choice(["mean", "std"]), help="Average eight turned tiles.")
+@click.option(
+    "--resolution",
+    default="auto",
+    show_default=True,
+    help="Pixel size to translate at: auto, training, source, or a number of meters.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--resume", is_flag=True, help="Go on with what an interrupted run has left.")
 @click.option("--part", help="Translate only this part, for example 2/8.")
@@ -61,6 +67,7 @@ def predict(
     assemble: bool,
     no_progress: bool,
     tta: str | None,
+    resolution: str,
     **options: Any,
 ) -> None:
     """Translate SCENES (files, a folder or a glob pattern) with the saved MODEL.
@@ -85,10 +92,18 @@ def predict(
             tile_size="auto" if tile_size is None else tile_size,
             tta="std" if tta == "std" else tta is not None,
             progress=not no_progress,
+            resolution=_number_or_name(resolution),
             **options,
         )
         for raster in written if isinstance(written, list) else [written]:
             click.echo(raster)
+
+
+def _number_or_name(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _scenes(scenes: tuple[str, ...]) -> str | list[str]:

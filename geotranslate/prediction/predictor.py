@@ -19,6 +19,8 @@ from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.resampling import Resolution
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -105,7 +107,11 @@ class Predictor:
         return self.opposite
 
     def predict(
-        self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
+        self,
+        image: RasterLike | NDArray[Any],
+        *,
+        direction: Direction | None = None,
+        resolution: Resolution = "auto",
     ) -> NDArray[Any]:
         """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
@@ -113,6 +119,7 @@ class Predictor:
             image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
             direction: "AtoB" from source to target; "BtoA" back, for models trained in both
                 directions. By default "AtoB", or the direction of `towards`.
+            resolution: Pixel size at which the image enters the network, as in `predict_raster`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
@@ -130,8 +137,11 @@ class Predictor:
                     f"The array has shape {image.shape} and dtype {image.dtype}; give numbers "
                     "(bands, rows, cols), at least one of each."
                 )
-            return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
+            resampling = find_resampling(image.shape[1:], inference, resolution)
+            valid = np.asarray(np.isfinite(image).all(axis=0))
+            return inference.resampled(resampling).image(image, valid)
         with RasterReader(image) as source:
+            inference = inference.resampled(find_resampling(source, inference, resolution))
             chosen = RasterReader(source.dataset, inference.bands_of(source))
             return inference.image(*chosen.read())
 
@@ -160,6 +170,7 @@ class Predictor:
         max_memory: int | None = None,
         progress: bool = True,
         tta: Tta = False,
+        resolution: Resolution = "auto",
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -216,6 +227,12 @@ class Predictor:
             tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
+            resolution: Pixel size at which the raster enters the network; the output always lies on
+                the raster's own grid. "training" resamples the raster to the pixel size of the
+                training and the translation back; "source" leaves it as it is; a number is a pixel
+                size in meters. "auto" is "training" if the two differ by more than 5%, on the
+                ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
+                whose sides are `resize_to` is left as it is.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -247,6 +264,7 @@ class Predictor:
             part=part,
             max_memory=max_memory,
             progress=progress,
+            resolution=resolution,
         )
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
@@ -286,9 +304,7 @@ class Predictor:
         """Yield the function that translates a scene into a file."""
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
-        with shared(
-            self.model, self.direction, inference, tta, options.executor, digest, beside
-        ) as apply:
+        with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             yield Translation(inference, apply, provenance, options).write
 
 

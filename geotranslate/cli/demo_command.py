@@ -24,7 +24,7 @@ from geotranslate.cli.console import sentences
 def demo(folder: Path, seed: int, overwrite: bool) -> None:
     """Train on an invented town and translate the part it never saw, into FOLDER.
 
-    Takes about two minutes on two CPU cores and downloads nothing.
+    Takes about three minutes on two CPU cores and downloads nothing.
     """
     # torch takes seconds to import: say something first.
     click.echo("Starting up")

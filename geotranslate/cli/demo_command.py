@@ -28,7 +28,7 @@ from geotranslate.cli.sections import as_json
 def demo(folder: Path, seed: int, overwrite: bool, as_json: bool) -> None:
     """Train on an invented town and translate the part it never saw, into FOLDER.
 
-    Takes about two minutes on two CPU cores and downloads nothing.
+    Takes about three minutes on two CPU cores and downloads nothing.
     """
     say = partial(click.echo, file=sys.stderr if as_json else sys.stdout)
     # torch takes seconds to import: say something first.

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import reprlib
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, MissingPackageError, said
 from geotranslate.networks.layers import (
     Padding,
     Upsample,
     decode,
+    freeze_weights,
     init_weights,
     output_block,
     pad_to_multiple,
@@ -131,10 +132,7 @@ class BackboneUNet(nn.Module):
 
     def freeze(self) -> None:
         """Freeze the encoder's weights, except in batch normalizations."""
-        for module in self.encoder.modules():
-            if not isinstance(module, nn.BatchNorm2d):
-                for parameter in module.parameters(recurse=False):
-                    parameter.requires_grad_(False)
+        freeze_weights([self.encoder])
 
     def unfreeze(self) -> None:
         """Make the encoder's weights trainable."""
@@ -218,7 +216,7 @@ def _check_name(name: object, names: list[str]) -> None:
         return
     near = difflib.get_close_matches(text[:100], names) or names[:3]
     raise InvalidInputError(
-        f"backbone is {reprlib.repr(name)}; give one of supported_backbones(), such as "
+        f"backbone is {shown(name)}; give one of supported_backbones(), such as "
         f"{', '.join(near)}, or {TIMM} and the name of an encoder of timm."
     )
 

@@ -8,7 +8,6 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.resampling import Resampling, Resolution, checked_resolution
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import ground_of
-from geotranslate.raster.reader import RasterReader
 
 MOST_DIFFERENCE = 1.05
 """Ratio of pixel sizes up to which images are not resampled by default."""
@@ -19,12 +18,18 @@ MOST_RATIO = 32.0
 
 
 def find_resampling(
-    image: RasterReader | tuple[int, ...], inference: Inference, resolution: Resolution
+    name: str,
+    grid: Grid | None,
+    size: tuple[int, int],
+    inference: Inference,
+    resolution: Resolution,
 ) -> Resampling | None:
     """Return the resampling of an image to the pixel size at which it is translated.
 
     Args:
-        image: A raster, or the rows and columns of an array.
+        name: Name of the image in messages.
+        grid: Its grid; None for an array.
+        size: Its rows and columns.
         inference: The inference that translates it.
         resolution: Argument of `predict_raster`.
 
@@ -38,9 +43,6 @@ def find_resampling(
     wanted = checked_resolution(resolution)
     if wanted == "source":
         return None
-    grid = image.grid if isinstance(image, RasterReader) else None
-    size = (image.grid.height, image.grid.width) if isinstance(image, RasterReader) else image
-    name = image.name if isinstance(image, RasterReader) else "the array"
     ratios = (
         _to_meters(grid, wanted, name)
         if isinstance(wanted, float)
@@ -86,7 +88,7 @@ def ratios_to_training(grid: Grid | None, card: DataCard) -> tuple[float, float]
     return here[0] / card.ground_size[0], here[1] / card.ground_size[1]
 
 
-def _differs(grid: Grid | None, size: tuple[int, ...], card: DataCard) -> bool:
+def _differs(grid: Grid | None, size: tuple[int, int], card: DataCard) -> bool:
     """Tell whether an image has another pixel size than the training by a few percent or more.
 
     In degrees, pixels have other sizes at other latitudes: one place with the size of the training

@@ -109,7 +109,11 @@ class Translation:
         with RasterReader(scene) as source:
             bands = self.inference.bands_of(source)
             area = self._area(source)
-            resampling = find_resampling(source, self.inference, options.resolution)
+            grid = source.grid
+            size = (grid.height, grid.width)
+            resampling = find_resampling(
+                source.name, grid, size, self.inference, options.resolution
+            )
             inference = self.inference.resampled(resampling)
             provenance = replace(self.provenance, inference=inference)
             found = warn_if_unlike(RasterReader(source.dataset, bands), card, resampling)

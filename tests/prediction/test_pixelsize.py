@@ -39,6 +39,12 @@ def small(card: DataCard | None = None, norm: str = "batch") -> Inference:
     return Inference(network, make_card() if card is None else card, network.stride, network.radius)
 
 
+def of_raster(path: Path, inference: Inference, resolution: Any) -> Resampling | None:
+    with RasterReader(path) as source:
+        size = source.grid.height, source.grid.width
+        return find_resampling(source.name, source.grid, size, inference, resolution)
+
+
 # The choice of the pixel size
 
 
@@ -85,8 +91,7 @@ def test_scenes_are_resampled_where_the_ground_says_so(
         transform=Affine(step, 0, x, 0, -step, y if crs else -y),
     )
     inference = small(replace(make_card(), **known))
-    with RasterReader(path) as source:
-        found = find_resampling(source, inference, resolution)
+    found = of_raster(path, inference, resolution)
     if ratio is None:
         assert found is None
     else:
@@ -106,17 +111,17 @@ def test_unknown_and_absurd_pixel_sizes_end_in_a_sentence(
     write_raster: WriteRaster, resolution: Any, crs: str | None, said: str
 ) -> None:
     path = write_raster("s.tif", values((1, 40, 40), "uint8"), crs=crs)
-    with RasterReader(path) as source, pytest.raises(InvalidInputError, match=said):
-        find_resampling(source, small(), resolution)
+    with pytest.raises(InvalidInputError, match=said):
+        of_raster(path, small(), resolution)
 
 
 def test_arrays_have_the_pixels_of_the_chips() -> None:
     inference = small(replace(make_card(), resize_ratio=(0.5, 0.25), resize_to=32))
-    found = find_resampling((100, 100), inference, "auto")
+    found = find_resampling("the image", None, (100, 100), inference, "auto")
     assert found is not None and found.ratios == (0.5, 0.25)
-    assert find_resampling((32, 32), inference, "auto") is None
-    with pytest.raises(InvalidInputError, match="but the array has no CRS that tells"):
-        find_resampling((100, 100), inference, 2.0)
+    assert find_resampling("the image", None, (32, 32), inference, "auto") is None
+    with pytest.raises(InvalidInputError, match="but the image has no CRS that tells"):
+        find_resampling("the image", None, (100, 100), inference, 2.0)
 
 
 # The promises of tiles

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rasterio.crs import CRS
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
@@ -60,7 +60,7 @@ def crs_text(name: str, value: Any) -> str:
     """
     if not CRS_TEXT.fullmatch(text(name, value)):
         raise InvalidInputError(
-            f"{name} is {reprlib.repr(value)}; give a code such as EPSG:32633, or WKT."
+            f"{name} is {shown(value)}; give a code such as EPSG:32633, or WKT."
         )
     return str(value)
 
@@ -146,6 +146,21 @@ class Side:
         taken = {row[0] for row in self.classes.colors or ()}
         beyond = itertools.count(self.class_numbers[-1] + 1)
         return (float(next(number for number in beyond if number not in taken)),)
+
+    def scaled_like(self, other: Side) -> Side:
+        """Return the side with the scaling, fill values and classes of another one.
+
+        The extent covers the values of both.
+        """
+        extent = other.extent if self.extent is None else self.extent
+        if self.extent is not None and other.extent is not None:
+            extent = tuple(
+                (min(mine[0], theirs[0]), max(mine[1], theirs[1]))
+                for mine, theirs in zip(self.extent, other.extent, strict=True)
+            )
+        return replace(
+            self, classes=other.classes, mean=other.mean, scaling=other.scaling, extent=extent
+        )
 
     def to_json(self) -> Json:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""

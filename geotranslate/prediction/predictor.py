@@ -21,6 +21,8 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
+from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.resampling import Resolution
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -113,6 +115,7 @@ class Predictor:
         show: bool = False,
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
+        resolution: Resolution = "auto",
     ) -> NDArray[Any]:
         """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
@@ -125,6 +128,7 @@ class Predictor:
             show: Whether to draw the image and its translation.
             output: PNG or JPEG to write, as its ending says, without georeference.
             overwrite: Whether an existing output may be replaced.
+            resolution: Pixel size at which the image enters the network, as in `predict_raster`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
@@ -141,8 +145,10 @@ class Predictor:
             flag(name, value)
         target = inference.card.target
         path = None if output is None else picture_path(output, target, overwrite=overwrite)
-        data, valid = pixels_of(image, inference)
-        translated = inference.image(data, valid)
+        data, valid, grid = pixels_of(image, inference)
+        size = (data.shape[1], data.shape[2])
+        resampling = find_resampling("the image", grid, size, inference, resolution)
+        translated = inference.resampled(resampling).image(data, valid)
         if path is not None:
             write_picture(path, translated, target)
         if show:
@@ -174,6 +180,7 @@ class Predictor:
         max_memory: int | None = None,
         progress: bool = True,
         tta: Tta = False,
+        resolution: Resolution = "auto",
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -230,6 +237,12 @@ class Predictor:
             tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
+            resolution: Pixel size at which the raster enters the network; the output always lies on
+                the raster's own grid. "training" resamples the raster to the pixel size of the
+                training and the translation back; "source" leaves it as it is; a number is a pixel
+                size in meters. "auto" is "training" if the two differ by more than 5%, on the
+                ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
+                whose sides are `resize_to` is left as it is.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -261,6 +274,7 @@ class Predictor:
             part=part,
             max_memory=max_memory,
             progress=progress,
+            resolution=resolution,
         )
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
@@ -300,9 +314,7 @@ class Predictor:
         """Yield the function that translates a scene into a file."""
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
-        with shared(
-            self.model, self.direction, inference, tta, options.executor, digest, beside
-        ) as apply:
+        with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             yield Translation(inference, apply, provenance, options).write
 
 

@@ -46,6 +46,8 @@ MOST_BANDS = 65_535
 """Largest number of bands of a TIFF."""
 MOST_PIXELS = 2**14
 """Longest side of a chip."""
+PIXEL_SIZES = ("ground_size", "resize_ratio", "target_ground_size", "target_resize_ratio")
+"""Entries of a data card that are written only if they are known."""
 CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
 """Empty, the code of an authority, or WKT: GDAL would open other text as a file or URL."""
 
@@ -246,6 +248,16 @@ class DataCard:
     """CRS of the target chips, "" for none; None if it is the CRS of the source chips."""
     target_resolution: tuple[float, float] | None = None
     """Pixel size of the target chips, if they have a CRS of their own."""
+    ground_size: tuple[float, float] | None = None
+    """Sides of a pixel in training along rows and columns, meters on the ground; None if they are
+    unknown or differ from chip to chip."""
+    resize_ratio: tuple[float, float] | None = None
+    """Pixels in training for each pixel of the chips, along rows and along columns; None without
+    `resize_to`, or if it differs from chip to chip."""
+    target_ground_size: tuple[float, float] | None = None
+    """The same for the target chips without pairs."""
+    target_resize_ratio: tuple[float, float] | None = None
+    """The same for the target chips without pairs."""
 
     def reversed(self) -> DataCard:
         """Return the card of the reverse direction, with source and target swapped.
@@ -261,13 +273,23 @@ class DataCard:
             resolution=self.target_resolution,
             target_crs=self.crs or "",
             target_resolution=self.resolution,
+            ground_size=self.target_ground_size,
+            resize_ratio=self.target_resize_ratio,
+            target_ground_size=self.ground_size,
+            target_resize_ratio=self.resize_ratio,
             train_pairs=_turned(self.train_pairs),
             validation_pairs=_turned(self.validation_pairs),
         )
 
     def to_json(self) -> Json:
         """Return plain values for a JSON file."""
-        return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+        values = asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+        # Cards without these entries stay as they were written.
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in PIXEL_SIZES
+        }
 
     @classmethod
     def from_json(cls, values: Json, name: str = "data") -> DataCard:
@@ -300,6 +322,7 @@ DATA_CARD: Fields = {
     "paired": Later(truth, True),
     "target_crs": Later(optional(crs_text), None),
     "target_resolution": Later(_lengths, None),
+    **{name: Later(_lengths, None) for name in PIXEL_SIZES},
 }
 """Fields of a data card in JSON."""
 

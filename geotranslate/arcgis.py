@@ -20,7 +20,13 @@ from geotranslate.checks import flag, shown
 from geotranslate.chips.bands import Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.loaders import PairLoaders, validates_pairs
-from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError
+from geotranslate.errors import (
+    InvalidInputError,
+    MissingPackageError,
+    ModelFileError,
+    RasterFileError,
+    said,
+)
 from geotranslate.metrics import Metrics
 from geotranslate.migration import ARCGIS, POSITIONS, bound, translated
 from geotranslate.migration.arcgis_learn import FUNCTIONS, model_folder
@@ -60,7 +66,7 @@ class ArcgisData(PairLoaders):
     def like(cls, data: PairLoaders, home: Path, rgb_bands: Any) -> ArcgisData:
         """Return the same loaders with these attributes."""
         made = cls(*data.loaders, path=data.path, device=data.device)
-        vars(made).update(vars(data))
+        made.__dict__.update(data.__dict__)
         made.home, made.rgb_bands = home, rgb_bands
         return made
 
@@ -175,7 +181,7 @@ class ArcgisModel(Translator):
         return super().fit(**_given("fit", args, keywords))
 
     def lr_find(self, *args: Any, **keywords: Any) -> float:
-        """Find a learning rate, as `Translator.lr_find` does; draws nothing if `allow_plot=False`."""
+        """Find a learning rate, as `Translator.lr_find` does, without a plot if asked."""
         given = bound("lr_find", POSITIONS["lr_find"], args, keywords)
         shown = flag("allow_plot", given.get("allow_plot", True))
         rate = super().lr_find(**translated(ARCGIS["lr_find"], given))
@@ -193,7 +199,7 @@ class ArcgisModel(Translator):
     def compute_metrics(self, *args: Any, **keywords: Any) -> ArcgisMetrics:  # type: ignore[override]
         """Measure validation pairs, as `Translator.compute_metrics` does.
 
-        The result has `PSNR`, `SSIM`, and `FID` or `FID_A` and `FID_B`, which are computed when they
+        The result has `PSNR`, `SSIM`, and `FID`, `FID_A` and `FID_B`, which are computed when they
         are asked for.
         """
         if args and not isinstance(args[0], bool):
@@ -249,7 +255,13 @@ class ArcgisModel(Translator):
             return path
         folder = self.home / MODELS
         if make:
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RasterFileError(
+                    f"The folder {folder} for models cannot be made ({said(error)}); give "
+                    "prepare_data a working_dir, or save the path of a folder."
+                ) from error
         return folder / path
 
     @classmethod

@@ -19,6 +19,7 @@ from geotranslate.data.loaders import data_card, launched, own_device, validates
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
 from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
@@ -112,6 +113,7 @@ class Translator:
         """Name of the class."""
         return type(self).__name__
 
+    @checks_arguments
     def fit(
         self,
         epochs: int = 10,
@@ -210,6 +212,7 @@ class Translator:
         run(self, data, options)
         return self
 
+    @checks_arguments
     def freeze(self) -> None:
         """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
 
@@ -220,6 +223,7 @@ class Translator:
         for network in encoders(self.pair.generator):
             network.freeze()
 
+    @checks_arguments
     def unfreeze(self) -> None:
         """Unfreeze what `freeze` or `pretrained_path` has frozen."""
         for network in encoders(self.pair.generator):
@@ -235,6 +239,7 @@ class Translator:
         """Columns of the progress table that can be the `monitor` of `fit`."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
+    @checks_arguments
     def lr_find(self) -> float:
         """Plot the loss over increasing learning rates and return the rate of steepest descent.
 
@@ -261,6 +266,7 @@ class Translator:
     def _repr_html_(self) -> str:
         return describe(self.saved_card(), self.pair)._repr_html_()
 
+    @checks_arguments
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
 
@@ -275,6 +281,7 @@ class Translator:
         """
         return draw_pairs(self.predictor, self._loaders().valid_ds, rows, rgb_bands)
 
+    @checks_arguments
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.
 
@@ -283,6 +290,7 @@ class Translator:
         """
         return draw_history(self.history)
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -327,6 +335,7 @@ class Translator:
             self.metrics = found
         return found
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model as `model.safetensors` and `card.json` in a folder and return the folder.
 
@@ -375,6 +384,7 @@ class Translator:
         )
 
     @classmethod
+    @checks_arguments
     def from_model(cls, path: str | os.PathLike[str], data: DataLoaders | None = None) -> Self:
         """Load a saved model; no code from its files is executed.
 
@@ -412,6 +422,7 @@ class Translator:
         self.pair.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
+    @checks_arguments
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Load the last checkpoint from a folder of `fit`, to continue training.
 

@@ -15,6 +15,9 @@ import numpy as np
 
 from geotranslate.errors import InvalidInputError
 
+LARGEST = 2**63 - 1
+"""Largest whole number of any argument: neither GDAL nor torch counts further."""
+
 
 def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
     """Return `value` as an int after checking that it is a whole number between bounds.
@@ -25,14 +28,17 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
         name: The argument's name, as the caller wrote it.
         value: What was given for it.
         least: Smallest value that it may have.
-        most: Largest value that it may have.
+        most: Largest value that it may have; `LARGEST` if None.
 
     Raises:
         InvalidInputError: It is something else; the sentence says what.
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not least <= int(value) <= (math.inf if most is None else most):  # type: ignore[call-overload]
-        bounds = f"of at least {least}" + ("" if most is None else f" and at most {most}")
+    if not whole or not least <= int(value) <= (LARGEST if most is None else most):  # type: ignore[call-overload]
+        far = most is not None or (whole and int(value) > LARGEST)  # type: ignore[call-overload]
+        bounds = f"of at least {least}" + (
+            f" and at most {LARGEST if most is None else most}" if far else ""
+        )
         raise InvalidInputError(f"{name} is {shown(value)}; give a whole number {bounds}.")
     return int(value)  # type: ignore[call-overload]
 
@@ -173,7 +179,8 @@ def shown(value: object) -> str:
     try:
         return reprlib.repr(value)
     except ValueError:  # Python converts no integer of more than 4300 digits to text
-        return f"an {type(value).__name__} with too many digits"
+        name = type(value).__name__
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name} with too many digits"
 
 
 def class_list(numbers: Sequence[float], most: int = 8) -> str:

@@ -7,14 +7,13 @@ A check takes the name of a value and the value, and returns it plain or raises 
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, get_args
 
-from geotranslate.checks import choice, flag, number, whole_number
+from geotranslate.checks import choice, flag, number, shown, whole_number
 from geotranslate.errors import InvalidInputError, said
 
 Json: TypeAlias = dict[str, Any]
@@ -73,7 +72,7 @@ def several(check: Check, least: int = 0, most: int | None = None) -> Check:
 
     def checked(name: str, values: Any) -> tuple[Any, ...]:
         if not isinstance(values, list | tuple):
-            raise InvalidInputError(f"{name} is {reprlib.repr(values)}; give a list.")
+            raise InvalidInputError(f"{name} is {shown(values)}; give a list.")
         if not least <= len(values) <= (len(values) if most is None else most):
             bounds = f"at least {least}" if most is None else f"{least} to {most}"
             count = least if least == most else bounds
@@ -88,7 +87,7 @@ def table(check: Check) -> Check:
 
     def checked(name: str, values: Any) -> dict[str, Any]:
         if not isinstance(values, dict):
-            raise InvalidInputError(f"{name} is {reprlib.repr(values)}; give an object with names.")
+            raise InvalidInputError(f"{name} is {shown(values)}; give an object with names.")
         return {key: check(f"{name}.{_short(key)}", value) for key, value in values.items()}
 
     return checked
@@ -101,7 +100,7 @@ def record(fields: Fields) -> Check:
         given = table(anything)(name, values)
         for key in given.keys() - fields.keys():
             raise InvalidInputError(
-                f"{name} has an entry {reprlib.repr(key)}, which this version does not know; "
+                f"{name} has an entry {shown(key)}, which this version does not know; "
                 "remove it, or update geotranslate."
             )
         return {key: _entry(f"{name}.{key}", key, given, check) for key, check in fields.items()}
@@ -142,7 +141,7 @@ def text(name: str, value: Any) -> str:
         InvalidInputError: It is something else.
     """
     if not isinstance(value, str):
-        raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give text.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give text.")
     return value
 
 
@@ -177,4 +176,4 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def _short(key: str) -> str:
-    return key if len(key) < 40 and key.isprintable() else reprlib.repr(key)
+    return key if len(key) < 40 and key.isprintable() else shown(key)

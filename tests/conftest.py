@@ -57,8 +57,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 WriteRaster = Callable[..., Path]
 
 
-@pytest.fixture
-def write_raster(tmp_path: Path) -> WriteRaster:
+def raster_writer(folder: Path) -> WriteRaster:
     """Return a function that writes `(bands, rows, cols)` as a GeoTIFF and returns its path."""
 
     def write(
@@ -73,7 +72,7 @@ def write_raster(tmp_path: Path) -> WriteRaster:
         colormap: dict[int, tuple[int, ...]] | None = None,
         **profile: Any,
     ) -> Path:
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
@@ -107,6 +106,12 @@ def write_raster(tmp_path: Path) -> WriteRaster:
 
 
 @pytest.fixture
+def write_raster(tmp_path: Path) -> WriteRaster:
+    """Return a function that writes a GeoTIFF into the folder of the test."""
+    return raster_writer(tmp_path)
+
+
+@pytest.fixture
 def shared_data() -> Path:
     """Return the folder of real rasters beside the repository."""
     if not SHARED_DATA.is_dir():
@@ -123,9 +128,9 @@ def values(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
     return (chance.normal(size=shape) * 10.0 ** chance.integers(-6, 7, shape)).astype(dtype)
 
 
-@pytest.fixture
-def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path]:
+def chip_writer(folder: Path) -> Callable[..., Path]:
     """Return a function that writes a folder of pairs, the target twice the source and more."""
+    write_raster = raster_writer(folder)
 
     def write(
         count: int = 8,
@@ -145,9 +150,15 @@ def write_chips(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
                 write_raster(
                     f"chips/{side}/{number:03d}.tif", data.astype(dtype), transform=place, **options
                 )
-        return tmp_path / "chips"
+        return folder / "chips"
 
     return write
+
+
+@pytest.fixture
+def write_chips(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes pairs into the folder of the test."""
+    return chip_writer(tmp_path)
 
 
 @pytest.fixture

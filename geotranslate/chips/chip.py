@@ -125,8 +125,7 @@ class Chip:
         """
         with _opened(place, bands) as (file, source, extent):
             data, valid = source.read(extent, dtype=None)
-            digest = hashlib.blake2b(data.tobytes(), digest_size=16)
-            digest.update(valid.tobytes())
+            statistics = Statistics.of(data, valid)
             return cls(
                 place=place,
                 files=tuple(source.dataset.files),
@@ -138,9 +137,9 @@ class Chip:
                 band_names=source.band_names,
                 band_facts=BandFacts.of(file.dataset, file.indexes),
                 classes=ClassFacts.of(file, Codes.of(data, valid)),
-                statistics=Statistics.of(data, valid),
-                valid_share=float(valid.mean()),
-                digest=digest.hexdigest(),
+                statistics=statistics,
+                valid_share=statistics.count / valid.size,
+                digest=_digest(data, valid),
             )
 
     def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
@@ -171,6 +170,13 @@ class Chip:
     def size(self) -> str:
         """Its size, in words for messages."""
         return f"{self.grid.width} x {self.grid.height}"
+
+
+def _digest(data: NDArray[Any], valid: NDArray[bool_]) -> str:
+    digest = hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=16)
+    if not valid.all():
+        digest.update(np.packbits(valid).data)
+    return digest.hexdigest()
 
 
 @contextmanager

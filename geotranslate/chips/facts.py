@@ -24,7 +24,7 @@ from geotranslate.raster.grid import Grid
 from geotranslate.schema import Json
 
 CACHE_FILE = ".geotranslate-chips.json"
-VERSION = 4
+VERSION = 5
 BESIDE = (".aux.xml", ".msk", "w")
 
 ReadChip: TypeAlias = Callable[[ChipPlace, Bands | None], Chip]

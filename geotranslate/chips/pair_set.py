@@ -99,7 +99,8 @@ class PairSet(MemberSet):
                 source, target = read(pair.source, bands[0]), read(pair.target, bands[1])
                 return Pair(pair.name, source, target, pair.subset)
 
-            looked = looked_into(look, len(listing.pairs), "pair")
+            places = [(pair.source, pair.target) for pair in listing.pairs]
+            looked = looked_into(look, places, "pair")
         for pair in looked:
             if pair.valid_share >= listing.min_valid:
                 check_pair(pair)

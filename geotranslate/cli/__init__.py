@@ -7,14 +7,31 @@ import click
 import geotranslate
 from geotranslate.cli.console import Commands
 from geotranslate.cli.demo_command import demo
+from geotranslate.cli.evaluate_command import evaluate
+from geotranslate.cli.export_command import export_chips
+from geotranslate.cli.inspect_command import inspect
 from geotranslate.cli.predict_command import predict
+from geotranslate.cli.train_command import train
 
 
 @click.group(cls=Commands)
 @click.version_option(geotranslate.__version__, prog_name="geotranslate")
 def main() -> None:
-    """Translate one kind of georeferenced raster into another with deep learning."""
+    r"""Translate one kind of georeferenced raster into another with deep learning.
+
+    From two rasters of a place to a translated scene:
+
+    \b
+      geotranslate export-chips photo.tif map.tif chips
+      geotranslate inspect chips
+      geotranslate train chips -o model
+      geotranslate evaluate model chips
+      geotranslate predict model scene.tif
+
+    Options have the names of the Python arguments. Progress goes to standard error, results to
+    standard output. The exit code is 0, 1 after an error, 2 for wrong usage, 130 after Ctrl-C.
+    """
 
 
-main.add_command(demo)
-main.add_command(predict)
+for command in (export_chips, inspect, train, evaluate, predict, demo):
+    main.add_command(command)

@@ -1,19 +1,23 @@
-"""Errors, warnings and broken output of commands."""
+"""Results, errors, warnings, interruptions and broken output of commands."""
 
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 import click
 
 from geotranslate.errors import GeotranslateError, GeotranslateWarning
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
 
@@ -76,6 +80,13 @@ def sentence(broken: dict[str, OSError]) -> str | None:
 class Commands(click.Group):
     """Commands whose output may be closed or full, or has no reader."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an interruption ends it with exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _stopped("") from None
+
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command; failures of its output end in a sentence too, and in exit code 1."""
         open_closed_streams()
@@ -93,10 +104,39 @@ class Commands(click.Group):
             sys.exit(1)
 
 
+def show(text: object, values: Any, *, as_json: bool) -> None:
+    """Print results on standard output, as text or as JSON.
+
+    Args:
+        text: The results for readers.
+        values: The results as plain values; numbers that are not finite become null.
+        as_json: Whether to print the values.
+    """
+    click.echo(json.dumps(_plain(values), indent=2, default=str) if as_json else str(text))
+
+
+def _plain(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _plain(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def _stopped(how: str) -> click.exceptions.Exit:
+    """Say that a command was interrupted; return the exception that ends it."""
+    click.echo(f"\nStopped. {how}".rstrip(), err=True)
+    return click.exceptions.Exit(INTERRUPTED)
+
+
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Print errors and warnings of geotranslate as sentences, without a traceback."""
-    show = warnings.showwarning
+def sentences(stopped: str = "") -> Iterator[None]:
+    """Print errors and warnings of geotranslate as sentences, and progress on standard error.
+
+    Args:
+        stopped: Sentence after Ctrl-C about what is left and how to go on.
+    """
+    show_warning = warnings.showwarning
 
     def say(
         message: Warning | str,
@@ -109,12 +149,16 @@ def sentences() -> Iterator[None]:
         if issubclass(category, GeotranslateWarning):
             click.echo(f"Note: {message}", err=True)
         else:
-            show(message, category, filename, lineno, file, line)
+            show_warning(message, category, filename, lineno, file, line)
 
     warnings.showwarning = say
     try:
-        yield
+        # fastai prints the rows of a training.
+        with redirect_stdout(sys.stderr):
+            yield
     except GeotranslateError as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise _stopped(stopped) from None
     finally:
-        warnings.showwarning = show
+        warnings.showwarning = show_warning

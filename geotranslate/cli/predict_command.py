@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from geotranslate.cli.console import sentences
+from geotranslate.cli.console import sentences, show
+from geotranslate.cli.options import DerivedCommand, given
+from geotranslate.cli.sections import PREDICT, as_json
+
+FACTS = ("tiles", "skipped", "lost", "mismatch", "mismatch_p99", "warnings")
 
 
-@click.command()
+@click.command(
+    cls=DerivedCommand, sections=[PREDICT], short_help="Translate scenes with a saved model."
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("scenes", nargs=-1, required=True)
 @click.option(
@@ -19,48 +26,14 @@ from geotranslate.cli.console import sentences
     type=click.Path(path_type=Path),
     help="File to write; for several scenes the folder of the files. Beside the scenes by default.",
 )
-@click.option(
-    "--direction",
-    type=click.Choice(["AtoB", "BtoA"]),
-    help="From source to target, as by default, or back, by models that were trained to.",
-)
-@click.option("--aoi", help="Vector file with the area of interest, in any CRS.")
-@click.option("--bbox", nargs=4, type=float, help="Left, bottom, right and top in the scene's CRS.")
-@click.option("--tile-size", type=int, help="Side of the tiles, px; by default it is chosen.")
-@click.option("--overlap", type=int, help="Pixels that neighboring tiles share.")
-@click.option("--padding", type=int, help="Pixels at the edge of cropped tiles to throw away.")
-@click.option("--blend", type=click.Choice(["auto", "hann", "crop"]), default="auto")
-@click.option("--batch-size", type=int, help="Tiles at once; what the machine takes by default.")
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto")
-@click.option(
-    "--norm-stats",
-    type=click.Choice(["auto", "running", "tile", "scene", "smooth"]),
-    default="auto",
-    help="Statistics that normalize: of training, each tile, the scene, or between tiles.",
-)
-@click.option("--dtype", help="Output dtype; the training targets' by default.")
-@click.option("--nodata", type=float, help="Nodata value; the training targets' by default.")
-@click.option(
-    "--driver",
-    type=click.Choice(["COG", "GTiff"], case_sensitive=False),
-    default="COG",
-    show_default=True,
-    help="Cloud optimized GeoTIFF or a tiled one; both end in .tif.",
-)
-@click.option("--tta", type=click.Choice(["mean", "std"]), help="Average eight turned tiles.")
-@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
-@click.option("--resume", is_flag=True, help="Go on with what an interrupted run has left.")
-@click.option("--part", help="Translate only this part, for example 2/8.")
 @click.option("--assemble", is_flag=True, help="Put the translated parts together; no model runs.")
-@click.option("--max-memory", type=int, help="Bytes for rows that wait to be written.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+@as_json
 def predict(
     model: Path,
     scenes: tuple[str, ...],
     output: Path | None,
     assemble: bool,
-    no_progress: bool,
-    tta: str | None,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Translate SCENES (files, a folder or a glob pattern) with the saved MODEL.
@@ -71,24 +44,25 @@ def predict(
     On several machines that share a disk, run it with --part 1/8 to --part 8/8 and then once with
     --assemble, all else the same.
     """
-    with sentences():
+    with sentences("Finished parts are kept; the same command with --resume goes on with them."):
         path = _scenes(scenes)
         if assemble:
-            _assemble(path, output, overwrite=options["overwrite"])
-            return
-        from geotranslate.translators.registry import load_model
+            written = _assemble(path, output, overwrite=bool(options["overwrite"]))
+        else:
+            from geotranslate.translators.registry import load_model
 
-        tile_size = options.pop("tile_size")
-        written = load_model(model).predict_raster(
-            path,
-            output,
-            tile_size="auto" if tile_size is None else tile_size,
-            tta="std" if tta == "std" else tta is not None,
-            progress=not no_progress,
-            **options,
-        )
-        for raster in written if isinstance(written, list) else [written]:
-            click.echo(raster)
+            done = load_model(model).predict_raster(path, output, **given(PREDICT, options))
+            written = done if isinstance(done, list) else [done]
+    facts = [_facts(raster) for raster in written] if as_json else None
+    show("\n".join(map(str, written)), facts, as_json=as_json)
+
+
+def _facts(raster: Any) -> dict[str, Any]:
+    """Return the facts about a written raster; only its path if its parts were assembled."""
+    if isinstance(raster, Path):
+        return {"path": str(raster)}
+    facts = {name: getattr(raster, name) for name in FACTS}
+    return {"path": str(raster), **facts, "seconds": asdict(raster.seconds)}
 
 
 def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
@@ -100,7 +74,7 @@ def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
     return without_translations(scenes)
 
 
-def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> None:
+def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> list[Path]:
     from geotranslate.prediction.scenefiles import outputs_in, several
     from geotranslate.raster.pipeline import assemble_parts
     from geotranslate.raster.writing import default_output
@@ -112,4 +86,4 @@ def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) ->
         outputs = outputs_in(scenes, output)
     for file in outputs:
         assemble_parts(file, overwrite=overwrite)
-        click.echo(file)
+    return outputs

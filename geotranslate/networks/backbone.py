@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import reprlib
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, MissingPackageError, said
 from geotranslate.networks.layers import (
     Padding,
@@ -218,7 +218,7 @@ def _check_name(name: object, names: list[str]) -> None:
         return
     near = difflib.get_close_matches(text[:100], names) or names[:3]
     raise InvalidInputError(
-        f"backbone is {reprlib.repr(name)}; give one of supported_backbones(), such as "
+        f"backbone is {shown(name)}; give one of supported_backbones(), such as "
         f"{', '.join(near)}, or {TIMM} and the name of an encoder of timm."
     )
 

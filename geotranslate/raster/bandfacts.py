@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Fields, Json, any_number, one_of, record, several, text
 
@@ -37,7 +37,7 @@ def dtype_name(dtype: Any) -> str:
     except (TypeError, ValueError):
         name = ""
     if name not in DTYPES:
-        raise InvalidInputError(f"dtype is {reprlib.repr(dtype)}; give one of {', '.join(DTYPES)}.")
+        raise InvalidInputError(f"dtype is {shown(dtype)}; give one of {', '.join(DTYPES)}.")
     return name
 
 

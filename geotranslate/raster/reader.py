@@ -198,15 +198,25 @@ class RasterReader:
         """
         if window is None:
             window = Window(0, 0, self.grid.width, self.grid.height)
+        whole = Window(*map(int, window.flatten()))
+        if self._contains(whole):
+            return self._read_inside(whole, dtype)
         rows = reflected(int(window.row_off), int(window.height), self.grid.height)
         cols = reflected(int(window.col_off), int(window.width), self.grid.width)
         top, left = rows.min(), cols.min()
         inside = Window(left, top, cols.max() + 1 - left, rows.max() + 1 - top)
         data, valid = self._read_inside(inside, dtype)
-        if inside == window:
-            return data, valid
         at = np.ix_(rows - top, cols - left)
         return data[:, at[0], at[1]], valid[at]
+
+    def _contains(self, window: Window) -> bool:
+        left, top, width, height = window.flatten()
+        return bool(
+            min(left, top) >= 0
+            and min(width, height) > 0
+            and left + width <= self.grid.width
+            and top + height <= self.grid.height
+        )
 
     def _read_inside(
         self, window: Window, dtype: str | None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import re
-import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.metrics import Metrics
@@ -123,7 +123,7 @@ def class_name(name: str, value: Any) -> str:
         InvalidInputError: The value is something else.
     """
     if len(text(name, value)) > 100 or not value.isprintable():
-        raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give the name of a class.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give the name of a class.")
     return str(value)
 
 
@@ -134,7 +134,7 @@ def sha256_text(name: str, value: Any) -> str:
         InvalidInputError: The value is something else.
     """
     if not re.fullmatch("[0-9a-f]{64}", text(name, value)):
-        raise InvalidInputError(f"{name} is {reprlib.repr(value)}; give a SHA-256.")
+        raise InvalidInputError(f"{name} is {shown(value)}; give a SHA-256.")
     return str(value)
 
 

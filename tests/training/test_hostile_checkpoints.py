@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,20 +16,27 @@ from fastai.data.core import DataLoaders
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import ModelFileError, TrainingError
 from geotranslate.training.checkpoints import BEFORE, LAST
+from tests.conftest import chip_writer
 from tests.translators.hostile import CARDS, WEIGHTS
 from tests.wrong_values import assert_one_sentence, only_our_errors
 
-WriteChips = Callable[..., Path]
 SMALL = {"ngf": 4, "ndf": 4, "depth": 4}
 
 
-@pytest.fixture
-def trained(write_chips: WriteChips, tmp_path: Path) -> tuple[Path, DataLoaders]:
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DataLoaders]:
     """Return the folder of a training and its data."""
-    data = prepare_data(write_chips(count=5), batch_size=2)
-    folder = tmp_path / "training"
-    Pix2Pix(data, **SMALL).fit(1, folder=folder, progress=False, precision="float32")
-    return folder, data
+    folder = tmp_path_factory.mktemp("checkpoints")
+    data = prepare_data(chip_writer(folder)(count=5), batch_size=2)
+    Pix2Pix(data, **SMALL).fit(1, folder=folder / "run", progress=False, precision="float32")
+    return folder / "run", data
+
+
+@pytest.fixture
+def trained(training: tuple[Path, DataLoaders], tmp_path: Path) -> tuple[Path, DataLoaders]:
+    """Return a copy of the folder, which a test may change, and the data."""
+    folder, data = training
+    return shutil.copytree(folder, tmp_path / "training"), data
 
 
 def with_facts(content: bytes, change: Callable[[bytes], bytes]) -> bytes:

@@ -15,6 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geotranslate.checks import shown
+from geotranslate.chips.bands.histogram import Histogram
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import color_table
 from geotranslate.raster.opening import RasterLike
@@ -57,10 +58,10 @@ class Codes:
         """Count the valid pixels of `(bands, rows, cols)` values."""
         if len(data) != 1 or not np.issubdtype(data.dtype, np.integer):
             return cls(None)
-        values = data[0, valid]
+        values = data[0].ravel() if valid.all() else data[0, valid]
         # For most images, a few pixels are enough.
         for step in (max(1, values.size // 1024), 1):
-            found = np.unique(values[::step])
+            found = _different(values[::step])
             if len(found) > MOST_CLASSES:
                 return cls(None)
         both = valid[:, 1:] & valid[:, :-1]
@@ -92,6 +93,12 @@ class Codes:
         if not self.values or len(self.values) <= SURE_CLASSES:
             return bool(self.values)
         return 2 * self.different <= self.neighbors and self.by_one < 0.9 * self.different
+
+
+def _different(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the different values of integers, sorted."""
+    counted = Histogram.of(values) if values.size else None
+    return np.unique(values) if counted is None else counted.values
 
 
 def colors_of(table: Mapping[int, tuple[int, ...]]) -> Colors:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from rasterio.crs import CRS
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
@@ -59,7 +59,7 @@ def crs_text(name: str, value: Any) -> str:
     """
     if not CRS_TEXT.fullmatch(text(name, value)):
         raise InvalidInputError(
-            f"{name} is {reprlib.repr(value)}; give a code such as EPSG:32633, or WKT."
+            f"{name} is {shown(value)}; give a code such as EPSG:32633, or WKT."
         )
     return str(value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -74,7 +73,7 @@ class Scaling:
         floor = self.floor or (1.0,) * len(self.knots)
         if not (whole and len(floor) == len(self.knots) and min(floor) > 0):
             raise InvalidInputError(
-                f"{reprlib.repr(self)} maps nothing: levels go from -1 or less to 1 or more, and "
+                f"{shown(self)} maps nothing: levels go from -1 or less to 1 or more, and "
                 "every band needs as many increasing, finite knots as there are levels, and a "
                 "positive floor or none. Make it with make_scaling."
             )

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geotranslate.chips.bands.histogram import Histogram
 from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Json
 
 SAMPLE_SIZE = 509
 """Largest number of pixels kept from one array: small, as they are stored for every chip, and a
 prime, because even steps that divide the width of an array would hit only a few columns."""
-BLOCK = 2**20
-"""Number of values measured at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +51,11 @@ class Statistics:
         pixels = int(np.count_nonzero(valid))
         if not pixels:
             return cls.empty(len(data))
-        # All bands of a chip in double precision may take several times the memory of the chip.
-        bands = max(1, BLOCK // pixels)
-        starts = range(0, len(data), bands)
-        blocks = (data[start : start + bands, valid].astype(np.float64) for start in starts)
-        low, high, mean, m2, least, sample = map(
-            np.concatenate, zip(*map(_measured, blocks), strict=True)
-        )
-        return cls(pixels, low, high, mean, m2, least, (sample,))
+        # One band at a time, as all bands in double precision may take several times the memory
+        # of the chip.
+        bands = (band.ravel() if pixels == valid.size else band[valid] for band in data)
+        low, high, mean, m2, least = np.array([_measured(band) for band in bands], np.float64).T
+        return cls(pixels, low, high, mean, m2, least, (_evenly_spaced(data, valid, pixels),))
 
     @classmethod
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
@@ -147,18 +143,28 @@ class Statistics:
         return cls(count, minimum, maximum, mean, m2, least, (sample.reshape(bands, -1),))
 
 
-def _measured(values: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
-    """Return minimum, maximum, mean, M2, least positive value and sample of `(bands, pixels)`."""
-    mean = values.mean(axis=1)
-    m2 = ((values - mean[:, None]) ** 2).sum(axis=1)
-    least = np.where(values > 0, values, np.inf).min(axis=1)
-    return values.min(axis=1), values.max(axis=1), mean, m2, least, _evenly_spaced(values)
+def _measured(values: NDArray[Any]) -> tuple[float, ...]:
+    """Return minimum, maximum, mean, M2 and least positive value of one band's pixels."""
+    counted = Histogram.of(values)
+    if counted is not None:
+        return counted.moments
+    low, high = values.min(), values.max()
+    least = low if low > 0 else values[values > 0].min() if high > 0 else np.inf
+    wide = values.astype(np.float64)
+    mean = wide.mean()
+    wide -= mean
+    m2 = np.square(wide, out=wide).sum()
+    return low, high, mean, m2, least
 
 
-def _evenly_spaced(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return at most `SAMPLE_SIZE` of the pixels `(bands, pixels)`."""
-    pixels = values.shape[1]
+def _evenly_spaced(
+    data: NDArray[Any], valid: NDArray[np.bool_], pixels: int
+) -> NDArray[np.float32]:
+    """Return at most `SAMPLE_SIZE` of the valid pixels, `(bands, pixels)`."""
     kept = min(pixels, SAMPLE_SIZE)
+    at = np.arange(kept) * pixels // kept
+    if pixels < valid.size:
+        at = np.flatnonzero(valid)[at]
     limits = np.finfo(np.float32)
-    sample = values[:, np.arange(kept) * pixels // kept]
+    sample = data.reshape(len(data), -1)[:, at].astype(np.float64)
     return sample.clip(limits.min, limits.max).astype(np.float32)

@@ -18,6 +18,7 @@ from shapely import transform as transform_points
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.chips.chip import Mask, covered
 from geotranslate.chips.split.methods import Split, grown
 from geotranslate.chips.vectors import Ground
@@ -146,7 +147,7 @@ def hide_validation(
 
 def _check_buffer(buffer: float) -> None:
     if not 0 <= buffer < math.inf:
-        raise InvalidInputError(f"buffer is {buffer}; give a distance of 0 or more.")
+        raise InvalidInputError(f"buffer is {shown(buffer)}; give a distance of 0 or more.")
 
 
 def _without(split: Split, lost: Iterable[int]) -> Split:

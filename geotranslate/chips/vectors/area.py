@@ -17,6 +17,7 @@ from shapely import STRtree, buffer, get_coordinates, length, make_valid, prepar
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.chips.vectors.shapes import in_crs, read_layer, shapes_of, spread_over
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
@@ -213,7 +214,9 @@ class Area:
 
     def __init__(self, area: AreaLike, grid: Grid, min_cover: float) -> None:
         if not 0 <= min_cover <= 1:
-            raise InvalidInputError(f"min_cover is {min_cover}; give a share between 0 and 1.")
+            raise InvalidInputError(
+                f"min_cover is {shown(min_cover)}; give a share between 0 and 1."
+            )
         self._shape, self._min_cover = area_on(area, grid), min_cover
         prepare(self._shape)
         # A chip that ends at the border is inside, up to rounding.

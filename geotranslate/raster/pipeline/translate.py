@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.pipeline.executors import result_of, run
@@ -226,7 +226,7 @@ def _translate(
 def _check_apply(apply: object) -> None:
     if not callable(apply) and not hasattr(apply, "prescan"):
         raise InvalidInputError(
-            f"apply is {reprlib.repr(apply)}; give a function from a batch of tiles to as many "
+            f"apply is {shown(apply)}; give a function from a batch of tiles to as many "
             "translated ones."
         )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.checks import finite_numbers, flag, whole_number
+from geotranslate.checks import finite_numbers, flag, shown, whole_number
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import BLOCK, TilingOptions, corners
@@ -153,8 +152,7 @@ def _share(part: object) -> tuple[int, int]:
         index = shares = 0
     if not 1 <= index <= shares:
         raise InvalidInputError(
-            f"part is {reprlib.repr(part)}; give the share to compute and their number, such as "
-            "3/16."
+            f"part is {shown(part)}; give the share to compute and their number, such as 3/16."
         )
     return index, shares
 
@@ -164,5 +162,5 @@ def _check_identity(identity: object) -> None:
     texts = all(isinstance(text, str) for pair in named.items() for text in pair)
     if identity is not None and not texts:
         raise InvalidInputError(
-            f"identity is {reprlib.repr(identity)}; give a text, or a dict from names to texts."
+            f"identity is {shown(identity)}; give a text, or a dict from names to texts."
         )

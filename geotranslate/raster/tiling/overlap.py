@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from geotranslate.checks import whole_number
+from geotranslate.checks import shown, whole_number
 from geotranslate.errors import InvalidInputError
 
 Blend = Literal["auto", "hann", "crop"]
@@ -52,9 +51,7 @@ class TilingOptions:
             if (value := getattr(self, name)) is not None:
                 checked[name] = whole_number(name, value, 0, LARGEST_TILE)
         if not isinstance(self.blend, str) or self.blend not in ("auto", "hann", "crop"):
-            raise InvalidInputError(
-                f"blend is {reprlib.repr(self.blend)}; give 'auto', 'hann' or 'crop'."
-            )
+            raise InvalidInputError(f"blend is {shown(self.blend)}; give 'auto', 'hann' or 'crop'.")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -71,7 +68,7 @@ def _factor(scale: float | Fraction) -> Fraction:
         factor = Fraction(0)
     if not 0 < factor <= MOST_SCALE:
         raise InvalidInputError(
-            f"scale is {reprlib.repr(scale)}; give output pixels per source pixel, such as 2 or "
+            f"scale is {shown(scale)}; give output pixels per source pixel, such as 2 or "
             f"0.5, from 1/{MOST_SCALE} to {MOST_SCALE}."
         )
     return factor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ import numpy as np
 from shapely import box, get_coordinates
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
@@ -86,7 +86,7 @@ def _scaled(first: int, last: int, size: int, factor: Fraction) -> tuple[int, in
 def _geometry(aoi: object) -> BaseGeometry:
     if not isinstance(aoi, BaseGeometry):
         raise InvalidInputError(
-            f"aoi is {reprlib.repr(aoi)}; give a shapely geometry in the raster's CRS."
+            f"aoi is {shown(aoi)}; give a shapely geometry in the raster's CRS."
         )
     if not np.isfinite(get_coordinates(aoi)).all():
         raise InvalidInputError(
@@ -108,7 +108,7 @@ def corners(bbox: object) -> tuple[float, float, float, float]:
         left = right = bottom = top = np.nan
     if not (-np.inf < left < right < np.inf and -np.inf < bottom < top < np.inf):
         raise InvalidInputError(
-            f"bbox is {reprlib.repr(bbox)}; give (left, bottom, right, top) in the raster's CRS."
+            f"bbox is {shown(bbox)}; give (left, bottom, right, top) in the raster's CRS."
         )
     return left, bottom, right, top
 

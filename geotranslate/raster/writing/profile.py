@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,7 +49,7 @@ def checked_nodata(value: Any, dtype: str) -> float | None:
         return None
     if not is_number(value):
         raise InvalidInputError(
-            f"nodata is {reprlib.repr(value)}; give a number, float('nan') for NaN, or None."
+            f"nodata is {shown(value)}; give a number, float('nan') for NaN, or None."
         )
     if not fits(value, dtype):
         raise InvalidInputError(
@@ -74,7 +73,7 @@ def each_of(name: str, noun: str, given: Any, bands: int) -> tuple[Any, ...]:
         values = (given,) * (bands + 1)
     if isinstance(given, str | Mapping) or len(values) not in (0, bands):
         raise InvalidInputError(
-            f"{name} is {reprlib.repr(given)}; give one {noun} for each of the {bands} bands of "
+            f"{name} is {shown(given)}; give one {noun} for each of the {bands} bands of "
             "the output, or none."
         )
     return values
@@ -87,9 +86,7 @@ def checked_number(name: str, value: Any) -> float:
         InvalidInputError: It is not a finite number.
     """
     if not is_number(value) or not math.isfinite(value):
-        raise InvalidInputError(
-            f"{name} has {reprlib.repr(value)}; give a finite number for every band."
-        )
+        raise InvalidInputError(f"{name} has {shown(value)}; give a finite number for every band.")
     return float(value)
 
 
@@ -100,7 +97,7 @@ def checked_text(name: str, value: Any) -> str:
         InvalidInputError: It is not a text.
     """
     if value is not None and not isinstance(value, str):
-        raise InvalidInputError(f"{name} has {reprlib.repr(value)}; give a text for every band.")
+        raise InvalidInputError(f"{name} has {shown(value)}; give a text for every band.")
     return str(value or "")
 
 
@@ -113,7 +110,7 @@ def checked_color(name: str, value: Any) -> str:
     found = value.name if isinstance(value, ColorInterp) else value
     if not isinstance(found, str) or found not in ColorInterp.__members__:
         raise InvalidInputError(
-            f"{name} has {reprlib.repr(value)}; give names of rasterio's ColorInterp, "
+            f"{name} has {shown(value)}; give names of rasterio's ColorInterp, "
             "such as 'red', 'nir' or 'undefined'."
         )
     return str(found)
@@ -132,7 +129,7 @@ def checked_colormap(given: Any, bands: int, dtype: str) -> dict[int, Color]:
         )
     if not isinstance(given, Mapping):
         raise InvalidInputError(
-            f"colormap is {reprlib.repr(given)}; give a dict from values to red, green, blue and "
+            f"colormap is {shown(given)}; give a dict from values to red, green, blue and "
             "alpha of 0 to 255."
         )
     found: dict[int, Color] = {}
@@ -145,7 +142,7 @@ def checked_colormap(given: Any, bands: int, dtype: str) -> dict[int, Color]:
             _holds(value, dtype) and len(parts) == 4 and all(_holds(c, "uint8") for c in parts)
         ):
             raise InvalidInputError(
-                f"colormap maps {reprlib.repr(value)} to {reprlib.repr(color)}; give for values "
+                f"colormap maps {shown(value)} to {shown(color)}; give for values "
                 f"that {dtype} holds red, green, blue and alpha of 0 to 255."
             )
         red, green, blue, alpha = map(int, parts)
@@ -157,13 +154,14 @@ def checked_tags(given: Any) -> dict[str, str]:
     """Return metadata as text.
 
     Raises:
-        InvalidInputError: It is not a mapping.
+        InvalidInputError: It is not a mapping, or a value cannot be written as text.
     """
     if not isinstance(given, Mapping):
-        raise InvalidInputError(
-            f"tags is {reprlib.repr(given)}; give a dict from names to their values."
-        )
-    return {str(name): str(value) for name, value in given.items()}
+        raise InvalidInputError(f"tags is {shown(given)}; give a dict from names to their values.")
+    try:
+        return {str(name): str(value) for name, value in given.items()}
+    except ValueError as error:
+        raise InvalidInputError(f"tags is {shown(given)}; give text as values.") from error
 
 
 def _holds(value: Any, dtype: str) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from geotranslate.chips.split.division import SplitOptions, divide_set
 from geotranslate.chips.split.methods import Split
 from geotranslate.errors import GeotranslateWarning, GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid
-from tests.conftest import NORTH_UP, WriteRaster, read_pairs, values
+from tests.conftest import NORTH_UP, WriteRaster, raster_writer, read_pairs, values
 
 LOCAL = 'LOCAL_CS["site",UNIT["metre",1]]'
 
@@ -38,15 +39,23 @@ def divided(
     return divide_set(folder, SplitOptions(split, column, share, seed, buffer))
 
 
-@pytest.fixture
-def chips(write_raster: WriteRaster, tmp_path: Path) -> PairSet:
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory) -> PairSet:
     """Return 8 x 8 pairs of 32 px, 64 m, side by side, labeled in two halves with 2 columns."""
+    folder = tmp_path_factory.mktemp("division")
+    write_raster = raster_writer(folder)
     rasters = [write_raster(f"{n}.tif", values((1, 256, 256), "uint8", n)) for n in (1, 2)]
-    export = export_chips(*rasters, tmp_path / "chips", tile_size=32, progress=False)
+    export = export_chips(*rasters, folder / "chips", tile_size=32, progress=False)
     frame = gpd.read_file(export.folder / "chips.gpkg")
     frame["split"] = np.where(frame["col"] < 64, "val", "train")
     frame.to_file(export.folder / "chips.gpkg")
     return read_pairs(export)
+
+
+@pytest.fixture
+def own_chips(chips: PairSet, tmp_path: Path) -> PairSet:
+    """Return a copy of the pairs, for a test that changes them."""
+    return read_pairs(shutil.copytree(chips.path, tmp_path / "chips"))
 
 
 def halves() -> gpd.GeoDataFrame:
@@ -115,9 +124,9 @@ def test_labels_of_the_folder_do_not_leak_where_chips_overlap(
         np.testing.assert_array_equal(data, old.target.read()[0])
 
 
-def test_labels_are_known_however_they_are_written(chips: PairSet) -> None:
-    expected = divided(chips, "folder")
-    path = chips.path / "chips.gpkg"
+def test_labels_are_known_however_they_are_written(own_chips: PairSet) -> None:
+    expected = divided(own_chips, "folder")
+    path = own_chips.path / "chips.gpkg"
     frame = gpd.read_file(path)
     spelt = {"train": ["Train", " train", "TRAINING"], "val": ["validation", "Valid ", "val"]}
     frame["split"] = [spelt[label][i % 3] for i, label in enumerate(frame["split"])]
@@ -125,14 +134,14 @@ def test_labels_are_known_however_they_are_written(chips: PairSet) -> None:
     frame["name"] = frame["name"].astype(int)
     path.unlink()
     frame.to_file(path)
-    assert divided(chips, "folder") == expected
+    assert divided(own_chips, "folder") == expected
     areas = halves()
     areas["split"] = ["Validation", "train "]
-    assert divided(chips, areas) == divided(chips, halves())
+    assert divided(own_chips, areas) == divided(own_chips, halves())
 
 
-def test_pairs_that_the_folder_gives_no_part_are_said(chips: PairSet) -> None:
-    path = chips.path / "chips.gpkg"
+def test_pairs_that_the_folder_gives_no_part_are_said(own_chips: PairSet) -> None:
+    path = own_chips.path / "chips.gpkg"
     frame = gpd.read_file(path)
     frame["split"] = frame["split"].astype(object)
     frame.loc[frame.index[:10], "split"] = [*["spare"] * 3, *["test"] * 4, None, "", "Spare"]
@@ -143,7 +152,7 @@ def test_pairs_that_the_folder_gives_no_part_are_said(chips: PairSet) -> None:
         "does not place them: 4 without a label, 3 labeled 'spare', 1 labeled 'Spare'. Label them"
     )
     with pytest.warns(GeotranslateWarning, match=sentence) as said:
-        found = divided(chips, "folder")
+        found = divided(own_chips, "folder")
     assert len(said) == 1
     assert len(found.left_out) == 12
 

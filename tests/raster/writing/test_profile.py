@@ -15,7 +15,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import GroundControlPoints
-from geotranslate.raster.writing.profile import OutputProfile
+from geotranslate.raster.writing.profile import OutputProfile, checked_tags
 from tests.conftest import GRIDS
 from tests.raster.writing.written import output
 
@@ -194,3 +194,8 @@ def test_values_of_numpy_and_rasterio_become_plain() -> None:
 def test_values_that_are_none_are_said(facts: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         output(**{"bands": 2, **facts})
+
+
+def test_tags_that_cannot_be_text_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"^tags is a dict with too many digits; give text"):
+        checked_tags({"count": 10**5000})

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from geotranslate.prediction.normstats import SceneStatistics, share_of
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
+ForScene: TypeAlias = Callable[[Inference], "TileFunction | Prescan"]
+"""Function that returns the function of tiles, or its prescan, for the inference of a scene."""
 FILE = "statistics.npy"
 MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
 """Most and fewest sampled tiles, and their total number of pixels. All their activations are in
@@ -84,6 +87,8 @@ class Prescan:
 
     def _of_scene(self, scene: SceneTiles) -> NDArray[np.float32]:
         pixels = scene.plan.rows.tile * scene.plan.cols.tile
+        if self.inference.resampling is not None:
+            pixels = math.ceil(pixels * math.prod(self.inference.resampling.ratios))
         tiles = sampled(scene, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
         if not tiles:  # no valid pixels, so nothing to translate
@@ -109,12 +114,14 @@ class Prescan:
         grid.flush()
 
     def _measured(self, network: nn.Module, tiles: list[Tile]) -> NDArray[np.float32]:
-        values = self.inference.card.source.scaling.scale(np.stack([data for data, _ in tiles]))
-        valid = np.stack([valid for _, valid in tiles])[:, None].astype(np.float32)
-        images, shares = (
-            pad_to_multiple(torch.from_numpy(each), self.stride).to(self.inference.device)
-            for each in (values, valid)
-        )
+        inference = self.inference
+        values = inference.network_input(np.stack([data for data, _ in tiles]))
+        valid = torch.from_numpy(np.stack([valid for _, valid in tiles])[:, None]).float()
+        if inference.resampling is None:
+            values, valid = (pad_to_multiple(each, self.stride) for each in (values, valid))
+        else:
+            valid = inference.resampling.forth(valid, nearest=True)
+        images, shares = (each.to(inference.device) for each in (values, valid))
         try:
             return measure(network, images, shares).numpy()
         except torch.cuda.OutOfMemoryError as error:

@@ -16,6 +16,7 @@ from geotranslate.checks import choice, flag, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
+from geotranslate.prediction.resampling import Resolution, checked_resolution
 from geotranslate.raster.pipeline import check_executor
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import Driver, driver_named
@@ -65,6 +66,7 @@ class PredictOptions:
     part: str | tuple[int, int] | None
     max_memory: int | None
     progress: bool
+    resolution: Resolution = "auto"
     match: Match | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class PredictOptions:
         for name in ("overwrite", "resume", "progress"):
             self._set(name, flag(name, getattr(self, name)))
         self._set("driver", driver_named(self.driver))
+        self._set("resolution", checked_resolution(self.resolution))
 
     def check_stride(self, stride: int) -> None:
         """Check the tile size against the stride of a generator.

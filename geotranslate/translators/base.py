@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
-from torch import Tensor, nn
+from torch import nn
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard, Direction
@@ -20,7 +19,8 @@ from geotranslate.data.loaders import data_card, launched, own_device, validates
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
-from geotranslate.networks.weightless import Shapes, is_weightless, shapes_of
+from geotranslate.networks.onehot import encoders
+from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
@@ -39,16 +39,12 @@ from geotranslate.translators import modelfolder
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
+from geotranslate.translators.loading import load_checkpoint, load_saved
 from geotranslate.translators.measuring import measure
-from geotranslate.translators.trainingrun import checkpoint_in, resume_from, run
+from geotranslate.translators.trainingrun import run
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-WITHOUT_DATA = (
-    "The model was loaded without data, to translate only; for training and measuring, make one "
-    "from prepare_data."
-)
 
 
 class Translator:
@@ -93,7 +89,11 @@ class Translator:
         """Mean absolute errors of baselines on the validation pairs, by name."""
         self.fits_start = start_of(pair.generator) is not None
         """Whether the start has to be fitted before the first step."""
+        self.draws_anew = True
+        """Whether the next training begins with random numbers from the seed."""
         self._folder: Path | None = None
+        self._next: DataCard | None = None
+        """Card of the next training, if the model was loaded with other data."""
         if not is_weightless(pair):
             self._place()
         found: list[Any] = [*checks]
@@ -205,8 +205,25 @@ class Translator:
             progress=progress,
         )
         options.check_model(self.learn, self.available_metrics)
+        if self._next is not None:
+            self._go_on_with(self._next)
         run(self, data, options)
         return self
+
+    def freeze(self) -> None:
+        """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
+
+        Then only the decoder learns, which suits few pairs and a model that was loaded. The encoder
+        consists of the layers that halve the image; in the local network of a `Pix2PixHD`, it is
+        the global network. A CycleGAN has two generators.
+        """
+        for network in encoders(self.pair.generator):
+            network.freeze()
+
+    def unfreeze(self) -> None:
+        """Unfreeze what `freeze` or `pretrained_path` has frozen."""
+        for network in encoders(self.pair.generator):
+            network.unfreeze()
 
     def _fit_start(self, progress: bool) -> None:
         if self.fits_start:
@@ -306,7 +323,7 @@ class Translator:
         """
         way = self.towards(direction)
         found = measure(way, self._loaders() if data is None else data, metrics, palette)
-        if data is None and way is self.predictor:
+        if data is None and way is self.predictor and self._next is None:
             self.metrics = found
         return found
 
@@ -358,48 +375,35 @@ class Translator:
         )
 
     @classmethod
-    def from_model(cls, path: str | os.PathLike[str]) -> Self:
-        """Load a saved model for translation; no code from its files is executed.
+    def from_model(cls, path: str | os.PathLike[str], data: DataLoaders | None = None) -> Self:
+        """Load a saved model; no code from its files is executed.
+
+        With `data`, the model can also be shown, measured and trained. It keeps its arguments and
+        scalings, so `fit` is a fine-tuning from its weights, with a new optimizer. Unless the data
+        is that of the former training, the history then begins anew.
+
+        Args:
+            path: Folder that `save` wrote, or the `card.json` in it.
+            data: Loaders from `prepare_data`; None for a model that only translates.
 
         Raises:
-            InvalidInputError: `path` is not the path of a folder.
+            InvalidInputError: `path` is not the path of a folder, or the data has other bands,
+                dtypes or classes than the model.
             ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has
                 another class.
         """
-        saved = modelfolder.SavedFolder.open(path)
-        card = saved.card
-        if card.translator != cls.__name__:
-            raise ModelFileError(
-                f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
-            )
-        model = cls._rebuilt(card.data, card, saved.shapes(), saved.weights, path)
-        model.history.extend(card.history)
-        model.metrics, model.baselines = card.metrics, dict(card.baselines)
-        model._folder = Path(path).absolute()
-        return model
+        return load_saved(cls, path, data)
 
-    @classmethod
-    def _rebuilt(
-        cls,
-        data: DataLoaders | DataCard,
-        card: Card,
-        shapes: Shapes,
-        read: Callable[[], dict[str, Tensor]],
-        path: object,
-    ) -> Self:
-        """Rebuild a model from its card and saved weights; see `with_weights`."""
-        average = any(name.startswith("average.") for name in shapes)
-        make: Callable[[], Self] = partial(cls._made, data, card, average)
-        model = modelfolder.with_weights(make, shapes, read, path)
-        model._place()
-        return model
+    def _describe(self, card: DataCard) -> None:
+        """Give the model and its predictors the card of their training data."""
+        self.card = card
+        self._renew()
 
-    @classmethod
-    def _made(cls, data: DataLoaders | DataCard, card: Card, average: bool) -> Self:
-        model = cls(data, **asdict(cls.config_class.from_card(card.options)))
-        if average:
-            model._average(0.0)
-        return model
+    def _go_on_with(self, card: DataCard) -> None:
+        """Begin a training on other data than that of the former training."""
+        self._describe(card)
+        self._next, self.metrics, self.baselines = None, Metrics(), {}
+        self.history.clear()
 
     def _place(self) -> None:
         """Move the networks to the device of the data."""
@@ -422,12 +426,7 @@ class Translator:
             ModelFileError: There is no checkpoint, it is damaged, or it belongs to other data or
                 another class.
         """
-        path = folder_path("folder", folder)
-        data_card(data)
-        card, weights = checkpoint_in(path, cls.__name__, cls.config_class)
-        model = cls._rebuilt(data, card, shapes_of(weights), lambda: weights, folder)
-        resume_from(model, path, as_begun=False)
-        return model
+        return load_checkpoint(cls, folder, data)
 
     def _average(self, decay: float | None) -> None:
         """Translate with an average of the generator's weights from now on; without one if None."""
@@ -438,7 +437,7 @@ class Translator:
 
     def _renew(self) -> None:
         """Give the predictors the network that translates."""
-        self.predictor.renew(self._network())
+        self.predictor.renew(self._network(), self.card)
 
     def _network(self) -> nn.Module:
         """Return the network that translates from source to target outside of training."""
@@ -446,5 +445,8 @@ class Translator:
 
     def _loaders(self) -> DataLoaders:
         if self.data is None:
-            raise InvalidInputError(WITHOUT_DATA)
+            raise InvalidInputError(
+                "The model was loaded without data, to translate only; load it with data: "
+                "from_model(path, data)."
+            )
         return self.data

@@ -47,6 +47,7 @@ class Trainable(Protocol):
     metrics: Metrics
     baselines: dict[str, float]
     fits_start: bool
+    draws_anew: bool
     fit_defaults: FitDefaults
     config_class: ClassVar[type[TranslatorConfig]]
 
@@ -84,8 +85,10 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         RasterFileError: Nothing can be written to the folder.
     """
     processes = Processes.join(data.device)
-    if not model.history:
-        torch.manual_seed(model.card.seed)
+    if model.draws_anew:
+        # A model that was loaded begins with other draws than the training before.
+        torch.manual_seed(model.card.seed + len(model.history))
+        model.draws_anew = False
     with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
         done = processes.agreed(resume_from(model, options.folder) if options.resume else 0)
         if not options.is_over(done, model.history):

@@ -54,6 +54,7 @@ from error_per_minute import (  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 
 from geotranslate import Pix2Pix  # noqa: E402
+from geotranslate.networks.normalization import normalizes  # noqa: E402
 
 SIMPLE = ("constant", "boosting", "boosting with neighbors")
 TEST = "test scenes"
@@ -191,7 +192,10 @@ def results(name: str, case: Case, given: argparse.Namespace) -> Iterator[dict[s
         else:
             model, epochs = trained(case, arm, given.minutes, seed, given.out)
             row |= {"epochs": epochs, "training": time.process_time() - began}
+            plain = not normalizes(model.pair.generator)
             for remedy in case.remedies:
+                if plain and "norm_stats" in REMEDIES[remedy]:
+                    continue  # there is nothing to normalize
                 for source, target in place.test:
                     found.append(
                         {"remedy": remedy, "scene": source.stem}

@@ -118,6 +118,10 @@ class Translator:
         lr: float | Sequence[float] | None = None,
         *,
         schedule: Schedule | None = None,
+        decay_epochs: int | None = None,
+        warmup: float | None = None,
+        betas: tuple[float, float] | None = None,
+        weight_decay: float = 0.0,
         early_stopping: bool | int = False,
         checkpoint: CheckpointKind = True,
         monitor: str | None = None,
@@ -127,7 +131,11 @@ class Translator:
         ema: float | None = None,
         compile: bool = False,
         sample_every: int = 0,
+        sample_pairs: int | Sequence[int] = 2,
+        sample_random: bool = False,
+        log_every: int = 0,
         tensorboard: bool = False,
+        wandb: bool = False,
         callbacks: Sequence[Callback] = (),
         folder: str | os.PathLike[str] = "training",
         resume: bool = False,
@@ -147,7 +155,15 @@ class Translator:
             lr: Learning rate, or a pair of rates for generator and discriminator; by default set by
                 the recipe or the paper (2e-4).
             schedule: "constant", "linear_decay" to 0 over the second half, "cosine" to 0 after a
-                short warm-up, or "one_cycle"; by default set by the recipe or the paper.
+                short warm-up, "one_cycle", or "step", to a tenth after each quarter; by default set
+                by the recipe or the paper. A scheduler of `lr` in `callbacks` replaces it.
+            decay_epochs: Last epochs of "linear_decay" or "cosine", in which the rate falls;
+                before, it is constant. For "step", the epochs between its falls.
+            warmup: First epochs, in which the rate rises to `lr`; by default the schedule's own.
+            betas: Decays of Adam's means of the gradients and of their squares; by default set by
+                the recipe or the paper, (0.5, 0.999).
+            weight_decay: Share of the weights, times the learning rate, by which each step shrinks
+                them, as in AdamW; not for biases and normalizations.
             early_stopping: True to stop if `monitor` has not improved for 5 epochs, or that number
                 of epochs.
             checkpoint: True keeps in `folder` everything that `resume` needs (`last.safetensors`
@@ -168,7 +184,14 @@ class Translator:
             compile: Whether to compile the generator first (torch.compile), which takes a minute.
             sample_every: Epochs between pictures of validation pairs in `folder/samples`; 0 for
                 none.
+            sample_pairs: Number of pairs in a picture, the first ones, or a list of their places
+                in `data.valid_ds`, from 0.
+            sample_random: Whether each picture shows other pairs, drawn at random.
+            log_every: Steps between rows of `folder/steps.csv`, which has the learning rates and
+                all losses of single steps; 0 for no such file.
             tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
+            wandb: Whether to log to Weights & Biases by fastai's callback: to the current run, or
+                to a new one in the project "geotranslate".
             callbacks: Additional fastai callbacks, used in every process.
             folder: Folder for checkpoints, `history.csv`, pictures and logs; only one training can
                 use it at a time.
@@ -179,7 +202,7 @@ class Translator:
         Raises:
             InvalidInputError: The model was loaded without data, an argument is invalid, or a batch
                 does not fit in memory.
-            MissingPackageError: Accelerate or TensorBoard is needed and not installed.
+            MissingPackageError: Accelerate, TensorBoard or wandb is needed and not installed.
             RasterFileError: Nothing can be written to `folder`, or another training writes to it.
             ModelFileError: The checkpoint belongs to another model, data or batches, or is damaged.
             TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
@@ -189,6 +212,10 @@ class Translator:
             epochs=epochs,
             lr=self.fit_defaults.lr if lr is None else lr,
             schedule=self.fit_defaults.schedule if schedule is None else schedule,
+            decay_epochs=decay_epochs,
+            warmup=warmup,
+            betas=self.fit_defaults.betas if betas is None else betas,
+            weight_decay=weight_decay,
             early_stopping=early_stopping,
             checkpoint=checkpoint,
             monitor=self.fit_defaults.monitor if monitor is None else monitor,
@@ -198,13 +225,18 @@ class Translator:
             ema=ema,
             compile=compile,
             sample_every=sample_every,
+            sample_pairs=sample_pairs,
+            sample_random=sample_random,
+            log_every=log_every,
             tensorboard=tensorboard,
+            wandb=wandb,
             callbacks=callbacks,
             folder=folder_path("folder", folder),
             resume=resume,
             progress=progress,
         )
         options.check_model(self.learn, self.available_metrics)
+        options.check_samples(len(data.valid_ds))
         run(self, data, options)
         return self
 
@@ -256,7 +288,11 @@ class Translator:
             InvalidInputError: The model was loaded without data, `rows` is not a number of pairs,
                 or no side has the bands.
         """
-        return draw_pairs(self.predictor, self._loaders().valid_ds, rows, rgb_bands)
+        return self._drawn(self._loaders().valid_ds, rows, rgb_bands)
+
+    def _drawn(self, pairs: Any, rows: int, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw the first of some pairs; return the figure."""
+        return draw_pairs(self.predictor, pairs, rows, rgb_bands)
 
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.

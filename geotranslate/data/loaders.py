@@ -105,6 +105,7 @@ class PairLoaders(DataLoaders):
     card: DataCard
     folder: FoundChips
     split: Split | tuple[Split, Split]
+    options: DataOptions
 
     @classmethod
     def of(
@@ -149,9 +150,14 @@ class PairLoaders(DataLoaders):
             device=own_device(),
         )
         data.train.rng = random.Random(card.seed)
-        data.card, data.folder = card, folder
+        data.card, data.folder, data.options = card, folder, options
         data.split = splits[0] if folder.pairs else splits
         return data
+
+    def with_card(self, card: DataCard) -> PairLoaders:
+        """Return new loaders of the same chips, scaled as another card says."""
+        splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
+        return PairLoaders.of(self.folder, splits, card, self.options)
 
     @property
     def validates_pairs(self) -> bool:

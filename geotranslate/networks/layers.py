@@ -294,5 +294,27 @@ class Generator(nn.Module):
     def reads(self, span: Span) -> Span:
         """Return the span of source pixels that a span of translated pixels depends on."""
 
+    @property
+    @abstractmethod
+    def encoding(self) -> Iterable[nn.Module]:
+        """The layers that `freeze` freezes, from the source to the smallest image."""
+
+    def freeze(self) -> None:
+        """Freeze the weights of the encoder, except in batch normalizations."""
+        freeze_weights(self.encoding)
+
+    def unfreeze(self) -> None:
+        """Make the weights of the encoder trainable."""
+        for layer in self.encoding:
+            layer.requires_grad_(True)
+
     def _with_texture(self, source: Tensor) -> Tensor:
         return textured(source) if self.training and self.normalizes_alone else source
+
+
+def freeze_weights(layers: Iterable[nn.Module]) -> None:
+    """Freeze the weights of layers, except in batch normalizations."""
+    for module in (part for layer in layers for part in layer.modules()):
+        if not isinstance(module, nn.BatchNorm2d):
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.checks import choice, file_path, folder_path
+from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
+from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -33,7 +35,6 @@ from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster
-from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
@@ -82,10 +83,10 @@ class Predictor:
         """Save the model with all its directions in a folder and return the folder."""
         return self.model.save(path)
 
-    def renew(self, generator: nn.Module) -> None:
-        """Replace the generator by another one of the same kind."""
+    def renew(self, generator: nn.Module, card: DataCard) -> None:
+        """Replace the generator by another one of the same kind, and the card of its data."""
         now = self.inference
-        self.inference = Inference(generator, now.card, now.stride, now.radius)
+        self.inference = Inference(generator, card, now.stride, now.radius)
 
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
@@ -105,35 +106,48 @@ class Predictor:
         return self.opposite
 
     def predict(
-        self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
+        self,
+        image: ImageLike,
+        *,
+        direction: Direction | None = None,
+        show: bool = False,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
     ) -> NDArray[Any]:
         """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
         Args:
-            image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
+            image: Raster; or `(bands, rows, cols)` or `(rows, cols, bands)` in the source's units
+                with NaN where invalid, or a PIL image. If both axes could be the bands, they come
+                first.
             direction: "AtoB" from source to target; "BtoA" back, for models trained in both
                 directions. By default "AtoB", or the direction of `towards`.
+            show: Whether to draw the image and its translation.
+            output: PNG or JPEG to write, as its ending says, without georeference.
+            overwrite: Whether an existing output may be replaced.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
             and the target's nodata value, if it has one, in integers.
 
         Raises:
-            RasterFileError: The raster cannot be read.
-            InvalidInputError: The image has another number of bands than the model translates, or
-                the array is empty or not numeric.
+            RasterFileError: The raster cannot be read, or the output cannot be written.
+            OutputExistsError: The output exists and `overwrite` is false.
+            InvalidInputError: The image has another number of bands than the model translates, the
+                array is empty or not numeric, or the output cannot hold the translation.
         """
         inference = self.towards(self.direction if direction is None else direction).inference
-        if isinstance(image, np.ndarray):
-            if image.ndim != 3 or image.size == 0 or image.dtype.kind not in "buif":
-                raise InvalidInputError(
-                    f"The array has shape {image.shape} and dtype {image.dtype}; give numbers "
-                    "(bands, rows, cols), at least one of each."
-                )
-            return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
-        with RasterReader(image) as source:
-            chosen = RasterReader(source.dataset, inference.bands_of(source))
-            return inference.image(*chosen.read())
+        for name, value in (("show", show), ("overwrite", overwrite)):
+            flag(name, value)
+        target = inference.card.target
+        path = None if output is None else picture_path(output, target, overwrite=overwrite)
+        data, valid = pixels_of(image, inference)
+        translated = inference.image(data, valid)
+        if path is not None:
+            write_picture(path, translated, target)
+        if show:
+            _draw(inference.card, data, translated, valid)
+        return translated
 
     def predict_raster(
         self,
@@ -290,6 +304,17 @@ class Predictor:
             self.model, self.direction, inference, tta, options.executor, digest, beside
         ) as apply:
             yield Translation(inference, apply, provenance, options).write
+
+
+def _draw(
+    card: DataCard, image: NDArray[Any], translated: NDArray[Any], valid: NDArray[np.bool_]
+) -> None:
+    """Draw an image and its translation `(bands, rows, cols)` in their units."""
+    pair = [
+        side.scaling.scale(np.where(valid, pixels, np.nan).astype(np.float32)[None])[0]
+        for side, pixels in ((card.source, image), (card.target, translated))
+    ]
+    draw_table([pair], ("source", "translation"), sides=(card.source, card.target))
 
 
 class HasPredictor(Protocol):

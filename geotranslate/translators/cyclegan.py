@@ -226,7 +226,7 @@ class CycleGAN(Translator):
         there = self.towards(direction)
         back = self.towards("AtoB" if direction == "BtoA" else "BtoA")
         found = measure_cycle(there, back, loaders, metrics, palette)
-        if data is None and there is self.predictor:
+        if data is None and there is self.predictor and self._next is None:
             self.metrics = found
         return found
 
@@ -240,7 +240,7 @@ class CycleGAN(Translator):
 
     def _renew(self) -> None:
         super()._renew()
-        self._back.renew(self._ways().back)
+        self._back.renew(self._ways().back, self.card.reversed())
 
 
 def _same_bands(source: Side, target: Side) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
+from geotranslate.checks import class_list
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import data_card, validates_pairs
 from geotranslate.errors import InvalidInputError
@@ -75,20 +77,7 @@ def validation_batches(
     card, swap = data_card(loaders), direction == "BtoA"
     fill = fill_of(card.target)
     card = card.reversed() if swap else card
-    for name, known, given in (
-        ("source", ours.source, card.source),
-        ("target", ours.target, card.target),
-    ):
-        if (known.bands, known.dtype) != (given.bands, given.dtype):
-            raise InvalidInputError(
-                f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
-                f"trained on {known.bands} x {known.dtype}; give pairs like those."
-            )
-    if ours.source.classes is not None and card.source.classes is None:
-        raise InvalidInputError(
-            "The model was trained on classes but the source of the data is quantities; give "
-            "prepare_data source_classes=True, or other pairs."
-        )
+    check_alike(ours, card)
     for source, target in loaders.valid:
         pair = source.as_subclass(Tensor), target.as_subclass(Tensor)
         if swap:
@@ -110,6 +99,55 @@ def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tenso
     holes = torch.isnan(target)
     found = torch.where(holes, fill.to(target.device), target)
     return found, source.masked_fill(holes.any(1, keepdim=True), math.nan)
+
+
+def in_scalings_of(ours: DataCard, loaders: DataLoaders) -> DataLoaders:
+    """Return loaders of the same chips in the scalings of a model.
+
+    Args:
+        ours: Card of the model's training data.
+        loaders: Loaders from `prepare_data`.
+
+    Raises:
+        InvalidInputError: The data has other bands, dtypes or classes than the model's card.
+    """
+    card = data_card(loaders)
+    check_alike(ours, card)
+    for name, known, given in (
+        ("source", ours.source, card.source),
+        ("target", ours.target, card.target),
+    ):
+        new = sorted({*given.class_numbers} - {*known.class_numbers})
+        if known.classes is not None and new:
+            raise InvalidInputError(
+                f"The {name} of the data holds the classes {class_list(new)}, which the model does "
+                "not know; give pairs of its classes, or begin with its weights: give "
+                "pretrained_path to a new model."
+            )
+    both = card.source.scaled_like(ours.source), card.target.scaled_like(ours.target)
+    return loaders.with_card(replace(card, source=both[0], target=both[1]))
+
+
+def check_alike(ours: DataCard, card: DataCard) -> None:
+    """Check that data has the bands, dtypes and kinds of values of a model's card.
+
+    Raises:
+        InvalidInputError: It has others.
+    """
+    for name, known, given in (
+        ("source", ours.source, card.source),
+        ("target", ours.target, card.target),
+    ):
+        if (known.bands, known.dtype) != (given.bands, given.dtype):
+            raise InvalidInputError(
+                f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
+                f"trained on {known.bands} x {known.dtype}; give pairs like those."
+            )
+    if ours.source.classes is not None and card.source.classes is None:
+        raise InvalidInputError(
+            "The model was trained on classes but the source of the data is quantities; give "
+            "prepare_data source_classes=True, or other pairs."
+        )
 
 
 def fill_of(side: Side) -> Tensor:

@@ -13,7 +13,6 @@ from geotranslate.data import paired_card
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
-from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
@@ -194,12 +193,6 @@ class Pix2Pix(Translator):
             MissingPackageError: segmentation-models-pytorch is not installed.
         """
         return supported_backbones()
-
-    def unfreeze(self) -> None:
-        """Unfreeze an encoder that was loaded, and frozen, by `pretrained_path`."""
-        generator = unwrapped(self.pair.generator)
-        if isinstance(generator, BackboneUNet):
-            generator.unfreeze()
 
 
 def _or(given: T | None, default: T) -> T:

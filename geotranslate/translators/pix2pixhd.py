@@ -13,7 +13,6 @@ from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
-from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
@@ -165,12 +164,6 @@ class Pix2PixHD(Translator):
         )
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
-
-    def unfreeze(self) -> None:
-        """Unfreeze a global network that was loaded, and frozen, by `pretrained_path`."""
-        generator = unwrapped(self.pair.generator)
-        if isinstance(generator, LocalEnhancer):
-            generator.unfreeze()
 
 
 def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhancer:

@@ -7,7 +7,7 @@ import random
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from fastai.callback.core import Callback
@@ -51,18 +51,34 @@ class Trainable(Protocol):
     metrics: Metrics
     baselines: dict[str, float]
     fits_start: bool
+    draws_anew: bool
     fit_defaults: FitDefaults
-    config_class: ClassVar[type[TranslatorConfig]]
+
+    _next: DataCard | None
+
+    @property
+    def config_class(self) -> type[TranslatorConfig]:
+        """Class of the model's arguments."""
 
     @property
     def name(self) -> str:
         """Name of the model's class."""
+
+    @property
+    def available_metrics(self) -> list[str]:
+        """Columns of the progress table that can be the `monitor`."""
 
     def saved_card(self) -> Card:
         """Return the model's card."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model in a folder."""
+
+    def _loaders(self) -> DataLoaders:
+        """Return the data, or raise an error if the model was loaded without."""
+
+    def _go_on_with(self, card: DataCard) -> None:
+        """Begin a training on other data than that of the former training."""
 
     def _fit_start(self, progress: bool) -> None:
         """Fit the start of the generator, unless it has been fitted."""
@@ -88,8 +104,10 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         RasterFileError: Nothing can be written to the folder.
     """
     processes = Processes.join(data.device)
-    if not model.history:
-        torch.manual_seed(model.card.seed)
+    if model.draws_anew:
+        # A model that was loaded begins with other draws than the training before.
+        torch.manual_seed(model.card.seed + len(model.history))
+        model.draws_anew = False
     with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
         done = processes.agreed(resume_from(model, options.folder) if options.resume else 0)
         if not options.is_over(done, model.history):

@@ -5,10 +5,6 @@ from __future__ import annotations
 import concurrent.futures as cf
 import html
 import json
-import multiprocessing
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -32,6 +28,8 @@ from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.prediction import translation
+from geotranslate.prediction.inference import Inference
+from tests.children import CONTEXT, Child
 from tests.conftest import NORTH_UP, WriteRaster
 
 OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
@@ -130,8 +128,8 @@ def executor_of(kind: str) -> Any:
         with cf.ThreadPoolExecutor(2) as pool:
             yield pool
     elif kind == "processes":
-        # A forked process must not use torch after its parent did.
-        with cf.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        # A forked process must not use torch after its parent did: these are forked elsewhere.
+        with cf.ProcessPoolExecutor(2, CONTEXT) as pool:
             yield pool
     else:
         distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -177,24 +175,22 @@ def test_batch_size_does_not_change_a_byte(
 # The command line
 
 
-CHILD = """
-import sys, time
-from geotranslate.raster.pipeline import planning
-from geotranslate.cli import main
-from geotranslate.prediction import translation
-from geotranslate.prediction.inference import Inference
+def run_command(stop: int, command: list[str]) -> None:
+    """Run a command in a process of its own, and stop for a long time at a batch of tiles."""
+    translate, batches = Inference.__call__, 0
 
-planning.part_height = lambda *_: 256
-translate, delay = Inference.__call__, float(sys.argv.pop(1))
+    def stopping(self: Inference, *args: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == stop:
+            print("stopped", flush=True)  # noqa: T201
+            time.sleep(600)
+        return translate(self, *args)
 
-def slowly(self, batch):
-    print("tiles", flush=True)
-    time.sleep(delay)
-    return translate(self, batch)
-
-Inference.__call__ = slowly
-main()
-"""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
+        patched.setattr(Inference, "__call__", stopping)
+        main(command)
 
 
 def arguments(model: Path, scene: Path, output: Path, *more: str) -> list[str]:
@@ -202,10 +198,6 @@ def arguments(model: Path, scene: Path, output: Path, *more: str) -> list[str]:
         *("predict", str(model), str(scene), "-o", str(output), "--precision", "float32"),
         *("--tile-size", "64", "--no-progress", *more),
     ]
-
-
-def child(delay: float, command: list[str]) -> list[str]:
-    return [sys.executable, "-c", CHILD, str(delay), *command]
 
 
 @pytest.fixture
@@ -285,37 +277,39 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
 ) -> None:
     whole = fresh_model.predict_raster(scene, tmp_path / "whole.tif", **OPTIONS)
     output = tmp_path / "o.tif"
-    running = [
-        subprocess.Popen(
-            child(0, arguments(saved, scene, output, "--part", f"{n}/2")), stdout=subprocess.PIPE
-        )
-        for n in (1, 2)
-    ]
-    for process in running:
-        process.communicate(timeout=120)
-    assert [process.returncode for process in running] == [0, 0]
-    subprocess.run(child(0, arguments(saved, scene, output, "--assemble")), check=True, timeout=60)
+
+    def begin(*more: str) -> Child:
+        command = arguments(saved, scene, output, *more)
+        return Child(tmp_path / f"{'_'.join(more)[2:8]}.txt", run_command, 0, command)
+
+    with begin("--part", "1/2") as one, begin("--part", "2/2") as other:
+        for process in (one, other):
+            process.output(timeout=240)
+        assert (one.exit_code, other.exit_code) == (0, 0)
+    with begin("--assemble") as last:
+        last.output(timeout=240)
+        assert last.exit_code == 0
     assert output.read_bytes() == whole.path.read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("batches", [10, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_goes_on_to_the_same_bytes(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path, batches: int
 ) -> None:
     whole = fresh_model.predict_raster(scene, tmp_path / "whole.tif", **OPTIONS)
     output = tmp_path / "o.tif"
-    command = child(0.2, arguments(saved, scene, output, "--batch-size", "8"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for _ in range(batches):
-            assert process.stdout.readline() == "tiles\n"
-        # The rows before it are written.
-        time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
+    command = arguments(saved, scene, output, "--batch-size", "8")
+
+    def parts() -> list[Path]:
+        return list(tmp_path.glob("o.tif.parts/part_??????.tif"))
+
+    with Child(tmp_path / "printed.txt", run_command, batches, command) as process:
+        process.wait_for(lambda: "stopped\n" in process.log.read_text())
+        if batches > 1:
+            # The rows before it are written.
+            process.wait_for(parts)
     assert not output.exists()
-    parts = list(tmp_path.glob("o.tif.parts/part_??????.tif"))
-    assert bool(parts) == (batches > 1)
+    assert bool(parts()) == (batches > 1)
     done = CliRunner().invoke(main, arguments(saved, scene, output, "--resume"))
     assert done.exit_code == 0, done.output
     assert output.read_bytes() == whole.path.read_bytes()

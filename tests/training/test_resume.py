@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from fastai.callback.core import Callback
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, ModelFileError
 from geotranslate.training.checkpoints import BEFORE, LAST
+from tests.children import Child
 
 WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"precision": "float32", "progress": False, "ema": 0.99}
@@ -74,19 +71,11 @@ def test_interrupted_training_ends_with_the_same_weights(
     assert len(resumed.history) == 4
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from tests.training.test_resume import train
-
-chips, folder, started = map(Path, sys.argv[1:])
-started.write_text("")
-train(chips, folder, 40, resume=True)
-"""
+def go_on(chips: Path, folder: Path, epochs: int) -> None:
+    train(chips, folder, epochs, resume=True)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_ten_times_it_ends_with_the_same_weights(
     write_chips: WriteChips, tmp_path: Path
 ) -> None:
@@ -94,13 +83,8 @@ def test_killed_ten_times_it_ends_with_the_same_weights(
     whole = train(chips, tmp_path / "whole", 40)
     chance = np.random.default_rng(0)
     for number in range(10):
-        started = tmp_path / f"started{number}"
-        command = [sys.executable, "-c", CHILD, str(chips), str(tmp_path / "killed"), str(started)]
-        with subprocess.Popen(command) as child:
-            while not started.exists() and child.poll() is None:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.5, 2.5))
-            child.send_signal(signal.SIGKILL)
+        with Child(tmp_path / f"{number}.txt", go_on, chips, tmp_path / "killed", 40) as child:
+            child.process.join(chance.uniform(0.2, 1.5))
     assert_same(train(chips, tmp_path / "killed", 40, resume=True), whole)
 
 

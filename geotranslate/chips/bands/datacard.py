@@ -145,6 +145,21 @@ class Side:
         beyond = itertools.count(self.class_numbers[-1] + 1)
         return (float(next(number for number in beyond if number not in taken)),)
 
+    def scaled_like(self, other: Side) -> Side:
+        """Return the side with the scaling, fill values and classes of another one.
+
+        The extent covers the values of both.
+        """
+        extent = other.extent if self.extent is None else self.extent
+        if self.extent is not None and other.extent is not None:
+            extent = tuple(
+                (min(mine[0], theirs[0]), max(mine[1], theirs[1]))
+                for mine, theirs in zip(self.extent, other.extent, strict=True)
+            )
+        return replace(
+            self, classes=other.classes, mean=other.mean, scaling=other.scaling, extent=extent
+        )
+
     def to_json(self) -> Json:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata

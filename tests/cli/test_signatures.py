@@ -51,7 +51,9 @@ def test_arguments_are_those_of_the_imported_function(place: str) -> None:
         (FIT, "precision", "geotranslate.training.callbacks", "TrainingPrecision"),
         (PREDICT, "blend", "geotranslate.raster.tiling", "Blend"),
         (PREDICT, "driver", "geotranslate.raster.writing", "Driver"),
-        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStats"),
+        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStatsKind"),
+        (PREDICT, "match", "geotranslate.prediction.tilesize", "Match"),
+        (DATA, "augment", "geotranslate.data.radiometry", "Augment"),
     ],
 )
 def test_words_are_those_of_the_literals(

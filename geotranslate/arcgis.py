@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate import data as library
 from geotranslate import translators
-from geotranslate.checks import flag, shown
+from geotranslate.checks import flag, number, shown, whole_number
 from geotranslate.chips.bands import Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.loaders import PairLoaders, validates_pairs
@@ -178,7 +178,13 @@ class ArcgisModel(Translator):
 
     def fit(self, *args: Any, **keywords: Any) -> Self:  # type: ignore[override]
         """Train, as `Translator.fit` does."""
-        return super().fit(**_given("fit", args, keywords))
+        given = bound("fit", POSITIONS["fit"], args, keywords)
+        share, epochs = given.get("pct_start"), given.get("epochs", 10)
+        if share is not None:
+            epochs = whole_number("epochs", epochs, 1)
+            # The share of the training in which the rate rises, as in fastai's `fit_one_cycle`.
+            given["pct_start"] = number("pct_start", share, above=0, below=1) * epochs
+        return super().fit(**translated(ARCGIS["fit"], given))
 
     def lr_find(self, *args: Any, **keywords: Any) -> float:
         """Find a learning rate, as `Translator.lr_find` does, without a plot if asked."""

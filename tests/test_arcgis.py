@@ -56,6 +56,8 @@ SCRIPT: list[tuple[int, str, str]] = [
     (57, "model.fit(epochs=1, one_cycle=False, early_stopping=True, checkpoint=False)", ""),
     (60, "model.fit(1, monitor='valid_loss', checkpoint=False)", ""),
     (62, "model.fit(1, mixed_precision=True, checkpoint=False)", ""),
+    (64, "model.fit(1, wd=1e-2, checkpoint=False)", ""),
+    (65, "model.fit(2, one_cycle=True, pct_start=0.3, checkpoint=False)", ""),
     (67, "model.plot_losses()", ""),
     (68, "assert 'valid_l1' in model.available_metrics", ""),
     (69, "model.show_results(1)", ""),

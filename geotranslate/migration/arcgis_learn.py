@@ -265,6 +265,12 @@ ARCGIS: Table = {
             "give precision='auto' for True, precision='float32' for False",
             _precision,
         ),
+        Keyword("wd", "weight_decay"),
+        Keyword(
+            "pct_start",
+            "warmup",
+            "give warmup in epochs, the share times epochs",
+        ),
         Keyword("callbacks", "callbacks", "give callbacks of fastai v2"),
     ),
     "lr_find": (

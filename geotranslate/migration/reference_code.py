@@ -14,6 +14,7 @@ _NETWORK = (
     Keyword("norm", "norm"),
     Keyword("no_dropout", advice="give dropout=0"),
     Keyword("init_type", advice="leave it out; weights are drawn from a normal distribution"),
+    Keyword("init_gain", "init_gain"),
 )
 
 REFERENCE: Table = {
@@ -62,23 +63,21 @@ REFERENCE: Table = {
         Keyword("pool_size", "pool_size"),
     ),
     "fit": (
-        Keyword(
-            "n_epochs",
-            "epochs",
-            "give epochs=n_epochs + n_epochs_decay, of which schedule='linear_decay' decays the "
-            "second half",
-        ),
+        Keyword("n_epochs", "epochs", "give epochs=n_epochs + n_epochs_decay"),
         Keyword(
             "n_epochs_decay",
-            advice="give epochs=n_epochs + n_epochs_decay, of which schedule='linear_decay' decays "
-            "the second half",
+            "decay_epochs",
+            "give decay_epochs, with schedule='linear_decay' and epochs=n_epochs + n_epochs_decay",
         ),
         Keyword("lr", "lr"),
+        Keyword("beta1", "betas", "give betas=(beta1, 0.999)"),
         Keyword(
             "lr_policy",
             "schedule",
-            "give schedule='linear_decay' for linear, or schedule='cosine'",
+            "give schedule='linear_decay' for linear, schedule='step' or schedule='cosine'; for "
+            "plateau, give a callback",
         ),
+        Keyword("lr_decay_iters", "decay_epochs", "give decay_epochs, with schedule='step'"),
         Keyword("save_epoch_freq", "checkpoint", "give checkpoint=n for the model of every n-th"),
         Keyword("continue_train", "resume", "give resume=True"),
         Keyword("epoch_count", advice="leave it out; resume=True knows the epoch"),
@@ -88,7 +87,9 @@ REFERENCE: Table = {
         Keyword("display_freq", "sample_every", "give sample_every, in epochs"),
         Keyword("update_html_freq", "sample_every", "give sample_every, in epochs"),
         Keyword("no_html", advice="give sample_every=0"),
-        Keyword("print_freq", advice="leave it out; every epoch has a row"),
+        Keyword("use_wandb", "wandb", "give wandb=True"),
+        Keyword("wandb_project_name", advice="begin the run by wandb.init(project=...) before fit"),
+        Keyword("print_freq", "log_every", "give log_every, in steps; every epoch has a row"),
         Keyword("save_latest_freq", advice="leave it out; the last epoch is always kept"),
         Keyword("save_by_iter", advice="leave it out; models are saved after epochs"),
         Keyword("gpu_ids", advice="set the environment variable CUDA_VISIBLE_DEVICES"),

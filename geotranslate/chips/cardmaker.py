@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
+
 from geotranslate.chips.bands import (
     DataCard,
+    Quantiles,
     ScalingKind,
     Side,
     Statistics,
@@ -24,6 +27,9 @@ MOST_MEASURED = 64
 """Most training chips of which the pixel size on the ground is measured."""
 MOST_SPREAD = 1.05
 """Ratio of the largest pixel to the smallest one up to which chips have one pixel size."""
+
+SAMPLED = 256
+"""Most chips whose samples give the quantiles of a side."""
 
 
 def make_card(
@@ -160,7 +166,8 @@ def describe(
         InvalidInputError: Classes or scaling are not possible with these chips.
     """
     first = chips[training[0]]
-    total = Statistics.total([chips[i].statistics for i in training], first.bands)
+    used = [chips[i] for i in training]
+    total = Statistics.total([chip.statistics for chip in used], first.bands)
     found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
     _warn_of_measures(name, [first, *chips])
     return Side(
@@ -178,6 +185,20 @@ def describe(
         extent=_extent(total),
         median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
         band_facts=first.band_facts,
+        quantiles=None if found is not None else quantiles_of(used),
+    )
+
+
+def quantiles_of(chips: Sequence[Chip]) -> Quantiles | None:
+    """Return the quantiles of some chips, from at most `SAMPLED` that are evenly spread.
+
+    None if they have no valid pixel.
+    """
+    count = min(len(chips), SAMPLED)
+    parts = [chips[i * len(chips) // count].statistics for i in range(count)]
+    bands = range(chips[0].bands)
+    return Quantiles.of(
+        np.stack([np.concatenate([part.sample(band) for part in parts]) for band in bands])
     )
 
 

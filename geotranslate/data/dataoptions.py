@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.checks import choice, number, shown
+from geotranslate.checks import choice, file_path, number, shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
+from geotranslate.data.radiometry import Augment, Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Fields, optional, real, whole
+from geotranslate.schema import Fields, one_of, optional, real, whole
 
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -36,24 +38,54 @@ class Augmentation:
         jitter: Largest change of the source's brightness and contrast, as a share of its range;
             the target is never changed.
         transform: User's function of scaled source and target `(bands, rows, cols)`.
+        radiometry: Random gamma, gain and offset of the source.
+        exchange: Random change of the source towards the histograms of other scenes.
     """
 
     turns: bool = True
     jitter: float = 0.0
     transform: PairTransform | None = None
+    radiometry: Radiometry | None = None
+    exchange: Exchange | None = None
 
     def __call__(
-        self, source: Tensor, target: Tensor, *, alike: bool = True
+        self, source: Tensor, target: Tensor, *, alike: bool = True, item: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Augment a source and a target; if `alike`, both are flipped and rotated the same way."""
+        """Augment a source and a target.
+
+        Args:
+            source: `(bands, rows, cols)` in -1..1.
+            target: The same, of the target.
+            alike: Whether both are flipped and rotated the same way.
+            item: Position of the source among the training sources.
+        """
         if self.turns:
             symmetry = int(torch.randint(8, ()))
             source = turn(source, symmetry)
             target = turn(target, symmetry if alike else int(torch.randint(8, ())))
+        source = self.recolored(source, item)
+        return (source, target) if self.transform is None else self._transformed(source, target)
+
+    @property
+    def recolors(self) -> bool:
+        """Whether `recolored` changes sources."""
+        return bool(self.jitter) or self.radiometry is not None or self.exchange is not None
+
+    def recolored(self, source: Tensor, item: int) -> Tensor:
+        """Change the values of a source, not its geometry.
+
+        Args:
+            source: `(bands, rows, cols)` in -1..1.
+            item: Its position among the training sources.
+        """
+        if self.exchange is not None:
+            source = self.exchange(source, item)
+        if self.radiometry is not None:
+            source = self.radiometry(source)
         if self.jitter:
             contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
             source = source * (1 + contrast) + brightness
-        return (source, target) if self.transform is None else self._transformed(source, target)
+        return source
 
     def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the user's function to a pair.
@@ -111,6 +143,9 @@ class DataOptions:
     resize_to: int | None
     transforms: PairTransform | Literal[False] | None
     jitter: float
+    augment: Augment
+    look_like: tuple[str, ...]
+    """Rasters, or "training"."""
     batch_size: int
     memory_mb: float
     num_workers: int | None
@@ -136,7 +171,7 @@ class DataOptions:
 
     @property
     def augmentation(self) -> Augmentation:
-        """Augmentation of training pairs."""
+        """Augmentation of training pairs, without the changes that depend on the chips."""
         turns, transform = self.transforms is not False, self.transforms or None
         return Augmentation(turns=turns, jitter=self.jitter, transform=transform)
 
@@ -150,10 +185,25 @@ def _transforms(name: str, value: Any) -> Any:
     return value
 
 
+def _looks(name: str, value: Any) -> tuple[str, ...]:
+    """Return the rasters of `look_like` as texts; a single one may stand alone."""
+    if value is None:
+        return ()
+    given = [value] if isinstance(value, str | os.PathLike) else value
+    if not isinstance(given, list | tuple):
+        raise InvalidInputError(
+            f"{name} is {shown(value)}; give rasters to look like, or 'training' for the scenes of "
+            "the training chips."
+        )
+    return tuple(dict.fromkeys(os.fspath(file_path(name, one)) for one in given))
+
+
 CHECKS: Fields = {
     "resize_to": optional(whole(1, MOST_SIDE)),
     "transforms": _transforms,
     "jitter": real(least=0, most=1),
+    "augment": one_of(Augment),
+    "look_like": _looks,
     "batch_size": whole(1, MOST_ITEMS),
     "memory_mb": real(least=0),
     "num_workers": optional(whole(0, MOST_WORKERS)),

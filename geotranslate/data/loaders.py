@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -24,6 +25,7 @@ from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
+from geotranslate.data.radiometry import Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
 
@@ -132,7 +134,8 @@ class PairLoaders(DataLoaders):
         if workers is None:
             workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
         budget = memory if fits else 0
-        train, valid = _datasets(folder, splits, card, options.augmentation, budget)
+        augmentation = _augmentation(folder, splits[0], card, options)
+        train, valid = _datasets(folder, splits, card, augmentation, budget)
         data = cls(
             TrainDL(
                 train,
@@ -271,6 +274,18 @@ class PairLoaders(DataLoaders):
             flag(name, others[name])
         _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
+
+
+def _augmentation(
+    folder: FoundChips, split: Split, card: DataCard, options: DataOptions
+) -> Augmentation:
+    """Return the augmentation of training sources."""
+    chips = [folder.sources[i] for i in split.train]
+    return replace(
+        options.augmentation,
+        radiometry=Radiometry.of(options.augment, card.source),
+        exchange=Exchange.of(options.look_like, chips, card.source),
+    )
 
 
 def _datasets(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from geotranslate.checks import choice, shown, whole_number
 from geotranslate.chips.bands import DataCard, Side
+from geotranslate.chips.scenes import matching_bands
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.normalization import (
@@ -82,7 +83,7 @@ class Inference:
 
         Args:
             precision: "float32", "bfloat16" or "auto", see `resolve_precision`.
-            norm_stats: Result of `resolve_norm_stats`; "scene" and "smooth" need `knowing`.
+            norm_stats: Result of `resolve_norm_stats`; "scene", "smooth" and shares need `knowing`.
 
         Raises:
             InvalidInputError: There is no such precision.
@@ -94,9 +95,8 @@ class Inference:
         if norm_stats != "running":
             if other.needs_prescan:
                 other.original = copy.deepcopy(network)
-            network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
-                network
-            )
+            replaced = {"tile": by_tile, "smooth": between_tiles}.get(str(norm_stats), fixed)
+            network = replaced(network)
             # Without statistics of the whole tile, the receptive field is that of the convolutions.
             other.radius = None if norm_stats == "tile" else getattr(network, "radius", None)
         other._run(frozen(network, other.precision))
@@ -130,7 +130,7 @@ class Inference:
     @property
     def needs_prescan(self) -> bool:
         """Whether statistics of the scene are needed."""
-        return self.norm_stats in ("scene", "smooth")
+        return self.norm_stats not in ("running", "tile")
 
     @property
     def needs_places(self) -> bool:
@@ -147,7 +147,7 @@ class Inference:
             return self
         other = copy.copy(self)
         values = statistics.read()
-        if self.norm_stats == "scene":
+        if self.norm_stats != "smooth":
             network = fixed(self.original, torch.from_numpy(values[0, 0].copy()))
             other._run(frozen(network, self.precision))
         else:
@@ -320,15 +320,10 @@ class Inference:
         Raises:
             InvalidInputError: The raster has other bands.
         """
-        side = self.card.source
-        places = dict(zip(source.band_names, source.indexes, strict=True))
-        named = all(side.band_names) and len(set(side.band_names)) == side.bands
-        if named and set(side.band_names) <= places.keys():
-            return tuple(places[name] for name in side.band_names)
-        if source.bands == side.file_bands != side.bands:
-            return side.indexes
-        self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
-        return source.indexes
+        found = matching_bands(self.card.source, source)
+        if found is None:
+            self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+        return source.indexes if found is None else found
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:

@@ -18,8 +18,10 @@ from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
-from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.matching import check_match
+from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.resampling import Resolution
@@ -31,7 +33,7 @@ from geotranslate.prediction.scenefiles import (
     several,
     translate_each,
 )
-from geotranslate.prediction.tilesize import PredictOptions, TileSize
+from geotranslate.prediction.tilesize import Match, PredictOptions, TileSize
 from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
@@ -90,6 +92,7 @@ class Predictor:
         now = self.inference
         self.inference = Inference(generator, card, now.stride, now.radius)
 
+    @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
 
@@ -107,6 +110,7 @@ class Predictor:
             )
         return self.opposite
 
+    @checks_arguments
     def predict(
         self,
         image: ImageLike,
@@ -155,6 +159,7 @@ class Predictor:
             _draw(inference.card, data, translated, valid)
         return translated
 
+    @checks_arguments
     def predict_raster(
         self,
         path: ScenesLike,
@@ -170,6 +175,7 @@ class Predictor:
         blend: Blend = "auto",
         precision: Precision = "auto",
         norm_stats: NormStats = "auto",
+        match: Match | None = None,
         dtype: str | None = None,
         nodata: float | None = None,
         driver: Driver = "COG",
@@ -218,9 +224,12 @@ class Predictor:
             norm_stats: Statistics of normalization layers: "running", learned in training; "tile",
                 of each tile on its own, which gives each tile its own brightness; "scene", of tiles
                 sampled all over the scene; "smooth", of each tile, interpolated between tile
-                centers, which reads the scene twice. "auto" is "running" if batch normalization has
-                learned them, else "scene". A model without normalization gives the same result with
-                all.
+                centers, which reads the scene twice. A number from 0 to 1 mixes those of training
+                and of the scene by this share of the scene, for a scene of another date or camera.
+                "auto" is "running" if batch normalization has learned them, else "scene". A model
+                without normalization gives the same result with all.
+            match: "training" maps each band so that the quantiles of the scene become those of the
+                training data, before anything else; for the same kind of ground in another light.
             dtype: Output dtype; by default the dtype of the training targets.
             nodata: Output nodata value; by default the value of the training targets.
             driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; both are named
@@ -274,16 +283,18 @@ class Predictor:
             part=part,
             max_memory=max_memory,
             progress=progress,
+            match=match,
             resolution=resolution,
         )
+        check_match(match, way.card.source)
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
         inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
         return way._translate(path, output, inference, tta, options)
 
     def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
-        choice("norm_stats", given, get_args(NormStats))
-        own = self.norm_stats if given == "auto" else given
+        checked = checked_norm_stats(given)
+        own = self.norm_stats if checked == "auto" else checked
         return resolve_norm_stats(own, self.inference.generator, tta)
 
     def _translate(

@@ -18,7 +18,7 @@ from geotranslate.files import sha256_of
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.normalization import measure, measuring, size_of
 from geotranslate.prediction.inference import Inference, TileFunction
-from geotranslate.prediction.normstats import SceneStatistics
+from geotranslate.prediction.normstats import SceneStatistics, share_of
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
@@ -44,7 +44,7 @@ _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 @dataclass(frozen=True)
 class Prescan:
-    """An `apply` that first measures the statistics "scene" or "smooth"; see `NeedsPrescan`.
+    """An `apply` that first measures the statistics of the scene; see `NeedsPrescan`.
 
     The statistics are in a file in the folder of the parts, which all processes read.
     """
@@ -75,7 +75,7 @@ class Prescan:
         tiles = scene.around((2 * rows.radius, 2 * cols.radius))
 
         def make(file: Path) -> None:
-            if self.inference.norm_stats == "scene":
+            if self.inference.norm_stats != "smooth":
                 with file.open("wb") as written:
                     np.save(written, self._of_scene(scene)[None])
             else:
@@ -93,7 +93,8 @@ class Prescan:
         original = self.inference.original
         if not tiles:  # no valid pixels, so nothing to translate
             return np.ones((1, size_of(original)), np.float32)
-        return self._measured(measuring(original, together=True), tiles)
+        share = share_of(self.inference.norm_stats)
+        return self._measured(measuring(original, together=True, share=share), tiles)
 
     def _write_grid(
         self, scene: SceneTiles, tiles: tuple[range, range], radius: tuple[int, int], file: Path

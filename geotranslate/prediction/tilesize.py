@@ -22,6 +22,8 @@ from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import Driver, driver_named
 
 TileSize: TypeAlias = "int | Literal['auto']"
+Match = Literal["training"]
+"""Data whose quantiles a scene gets before it is translated."""
 
 LARGEST_BATCH = 65_536
 """Most tiles at once."""
@@ -65,6 +67,7 @@ class PredictOptions:
     max_memory: int | None
     progress: bool
     resolution: Resolution = "auto"
+    match: Match | None = None
 
     def __post_init__(self) -> None:
         choice("blend", self.blend, get_args(Blend))
@@ -105,7 +108,8 @@ class PredictOptions:
     def parameters(self) -> dict[str, Any]:
         """Options that determine the pixels, as written into outputs as JSON."""
         names = ("bbox", "tile_size", "overlap", "padding", "blend", "dtype", "nodata")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        return found if self.match is None else found | {"match": self.match}
 
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         if (value := getattr(self, name)) is not None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.bands import Direction, Side
+from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.prediction.drift import warn_if_unlike
 from geotranslate.prediction.inference import Inference, Tta
+from geotranslate.prediction.matching import map_to_training, matched
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, ForScene
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
@@ -53,13 +54,15 @@ class Provenance:
     def named(self) -> dict[str, str]:
         """Everything that the translation of a tile depends on, by names for messages."""
         card = json.dumps(self.inference.card.to_json(), sort_keys=True)
+        match = {} if self.options.match is None else {"match": self.options.match}
         return {
             "model": "\n".join((self.model, self.digest, card)),
             "direction": self.direction,
             "precision": self.inference.precision,
-            "norm_stats": self.inference.norm_stats,
+            "norm_stats": str(self.inference.norm_stats),
             "test-time augmentation": str(self.tta),
             "version of geotranslate": version("geotranslate"),
+            **match,
             **{name: json.dumps(value) for name, value in self.resampled.items()},
         }
 
@@ -116,7 +119,9 @@ class Translation:
             )
             inference = self.inference.resampled(resampling)
             provenance = replace(self.provenance, inference=inference)
-            found = warn_if_unlike(RasterReader(source.dataset, bands), card, resampling)
+            chosen = RasterReader(source.dataset, bands)
+            found = warn_if_unlike(chosen, card, resampling)
+            apply, fill = self._matched(chosen, self.apply(inference), found)
             tile_size = self._tile_size(source, inference)
             facts, names = card.target.band_facts, card.target.band_names
             if provenance.tta == "std":
@@ -124,11 +129,11 @@ class Translation:
             written = translate_raster(
                 scene,
                 output,
-                self.apply(inference),
+                apply,
                 bands=bands,
                 aoi=area,
                 bbox=options.bbox,
-                fill=card.source.fill,
+                fill=fill,
                 tile_size=tile_size,
                 overlap=options.overlap,
                 padding=options.padding,
@@ -156,6 +161,26 @@ class Translation:
             )
             return written.with_warnings(found)
 
+    def _matched(
+        self, source: RasterReader, apply: Any, said: list[str]
+    ) -> tuple[Any, tuple[float, ...]]:
+        """Return the function of tiles for a scene, and the fill value of its invalid pixels.
+
+        Warns, and adds the warning to `said`, if there is nothing to match.
+        """
+        side = self.inference.card.source
+        if self.options.match is None:
+            return apply, side.fill
+        values = map_to_training(Quantiles.of(sample_scene(source)), side)
+        if values is None:
+            said.append(
+                f"{os.path.basename(source.name)} has no valid pixel in windows spread over it, so "
+                "its values cannot be matched and are translated as they are."
+            )
+            warn(said[-1])
+            return apply, side.fill
+        return matched(apply, values), values.inverse(side.fill)
+
     def _tile_size(self, source: RasterReader, inference: Inference) -> int:
         options = self.options
         if not isinstance(options.tile_size, str):
@@ -171,7 +196,7 @@ class Translation:
         if radius is not None:
             most = largest_tile(inference.generator, inference.card, options.workers)
             most = int(most / ratio)
-        if inference.norm_stats == "scene":
+        if inference.needs_prescan and not alone:
             most = min(most, int(MOST_SAMPLED / ratio))
         crop = options.blend != "hann" and options.overlap is None and options.padding is None
         size = source.grid.height, source.grid.width

@@ -15,6 +15,7 @@ from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
 from geotranslate.data.loaders import Part
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import TwoWay
@@ -81,6 +82,7 @@ class CycleGAN(Translator):
         padding: Padding of the generators' convolutions at tile edges, see `Pix2Pix`.
         dropout: Dropout probability in the residual blocks.
         label_smoothing: Amount by which the discriminators' labels of real images are below 1.
+        init_gain: Standard deviation of the initial weights.
 
     Raises:
         InvalidInputError: The chips are smaller than 16 px or than the discriminators need, or an
@@ -90,6 +92,7 @@ class CycleGAN(Translator):
 
     config_class = CycleGANConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -108,6 +111,7 @@ class CycleGAN(Translator):
         padding: Padding = "reflect",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        init_gain: float = 0.02,
     ) -> None:
         config = CycleGANConfig(
             gen_blocks=gen_blocks,
@@ -123,6 +127,7 @@ class CycleGAN(Translator):
             padding=padding,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            init_gain=init_gain,
         )
         card = data_card(data)
         if card.chip_size < MIN_CHIP_SIZE:
@@ -132,7 +137,7 @@ class CycleGAN(Translator):
             )
         if not _same_bands(card.source, card.target):
             config = replace(config, lambda_identity=0.0)
-        with seeded(card.seed):
+        with seeded(card.seed, config.init_gain):
             forth = _generator(card.source, card.target, config)
             generators = TwoWay(forth, _generator(card.target, card.source, config))
             of_source = _discriminator(card.source, card.chip_size, config)
@@ -166,6 +171,7 @@ class CycleGAN(Translator):
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
 
+    @checks_arguments
     def show_results(
         self,
         rows: int | None = None,
@@ -187,8 +193,11 @@ class CycleGAN(Translator):
             InvalidInputError: The model was loaded without data and none is given, `rows` is not a
                 number of chips, or no side has the bands.
         """
-        dataset = items_of(self.card, self._loaders(data), self.data, which)
-        shown = [dataset[i] for i in range(rows_of(rows, len(dataset)))]
+        chips = items_of(self.card, self._loaders(data), self.data, which)
+        return self._drawn(chips, rows, rgb_bands)
+
+    def _drawn(self, pairs: Any, rows: int | None, rgb_bands: RgbBands | None = None) -> Any:
+        shown = [pairs[i] for i in range(rows_of(rows, len(pairs)))]
         there, back = self.predictor.inference, self._back.inference
         table = cycle_rows(there, back, shown)
         source, target = self.card.source, self.card.target
@@ -199,6 +208,7 @@ class CycleGAN(Translator):
             rgb_bands=rgb_bands,
         )
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,

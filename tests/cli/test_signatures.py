@@ -11,7 +11,7 @@ from geotranslate.cli.options import Section
 from geotranslate.cli.sections import DATA, EXPORT, FIT, METRICS, MODEL, PREDICT, TRANSLATORS
 from geotranslate.cli.signatures import arguments_of
 
-NO_TEXT = {"callbacks", "executor", "palette", "data", "self"}
+NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
@@ -51,7 +51,9 @@ def test_arguments_are_those_of_the_imported_function(place: str) -> None:
         (FIT, "precision", "geotranslate.training.callbacks", "TrainingPrecision"),
         (PREDICT, "blend", "geotranslate.raster.tiling", "Blend"),
         (PREDICT, "driver", "geotranslate.raster.writing", "Driver"),
-        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStats"),
+        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStatsKind"),
+        (PREDICT, "match", "geotranslate.prediction.tilesize", "Match"),
+        (DATA, "augment", "geotranslate.data.radiometry", "Augment"),
     ],
 )
 def test_words_are_those_of_the_literals(

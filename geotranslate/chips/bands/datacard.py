@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 
 from geotranslate.checks import shown
 from geotranslate.chips.bands.classes import Classes
+from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
@@ -100,6 +101,8 @@ class Side:
 
     median: tuple[float, ...] | None = None
     """Median of every band in training; None if unknown."""
+    quantiles: Quantiles | None = None
+    """Quantiles of every band in a sample of training chips; None for classes and if unknown."""
 
     @property
     def is_picture(self) -> bool:
@@ -165,12 +168,15 @@ class Side:
     def to_json(self) -> Json:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
-        return asdict(self) | {
+        found = asdict(replace(self, quantiles=None)) | {
             "nodata": nodata,
             "classes": None if self.classes is None else self.classes.to_json(),
             "scaling": self.scaling.to_json(),
             "band_facts": self.band_facts.to_json(),
         }
+        # Left out where they are unknown, so that the card of an earlier model stays the same.
+        del found["quantiles"]
+        return found if self.quantiles is None else found | {"quantiles": self.quantiles.to_json()}
 
     @classmethod
     def from_json(cls, values: Json, name: str = "side") -> Side:
@@ -193,11 +199,12 @@ class Side:
             side.scaling.knots,
             side.extent,
             side.median,
+            None if side.quantiles is None else side.quantiles.values,
         )
         if {len(one) for one in each if one is not None} != {side.bands}:
             raise InvalidInputError(
-                f"{name} has means, indexes, names, scalings, extents and medians that are not "
-                f"those of {side.bands} bands."
+                f"{name} has means, indexes, names, scalings, extents, medians and quantiles "
+                f"that are not those of {side.bands} bands."
             )
         return replace(side, band_facts=facts)
 
@@ -222,6 +229,7 @@ SIDE: Fields = {
     "band_facts": table(anything),
     "extent": Later(optional(several(_extent)), None),
     "median": Later(optional(several(real())), None),
+    "quantiles": Later(optional(lambda name, value: Quantiles.from_json(value, name)), None),
 }
 """Fields of a side in JSON."""
 

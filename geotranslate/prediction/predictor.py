@@ -19,6 +19,7 @@ from geotranslate.chips.chip import Bands
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.matching import check_match
 from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
@@ -92,6 +93,7 @@ class Predictor:
         now = self.inference
         self.inference = Inference(generator, card, now.stride, now.radius)
 
+    @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
 
@@ -109,6 +111,7 @@ class Predictor:
             )
         return self.opposite
 
+    @checks_arguments
     def predict(
         self,
         image: ImageLike,
@@ -157,6 +160,7 @@ class Predictor:
             _draw(inference.card, data, translated, valid)
         return translated
 
+    @checks_arguments
     def predict_raster(
         self,
         path: ScenesLike,

@@ -18,6 +18,7 @@ from geotranslate.data.loaders import data_card, launched, own_device, validates
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
 from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
@@ -108,6 +109,7 @@ class Translator:
         """Name of the class."""
         return type(self).__name__
 
+    @checks_arguments
     def freeze(self) -> None:
         """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
 
@@ -118,6 +120,7 @@ class Translator:
         for network in encoders(self.pair.generator):
             network.freeze()
 
+    @checks_arguments
     def unfreeze(self) -> None:
         """Unfreeze what `freeze` or `pretrained_path` has frozen."""
         for network in encoders(self.pair.generator):
@@ -133,6 +136,7 @@ class Translator:
         """Columns of the progress table that can be the `monitor` of `fit`."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
+    @checks_arguments
     def lr_find(self) -> float:
         """Plot the loss over increasing learning rates and return the rate of steepest descent.
 
@@ -159,6 +163,7 @@ class Translator:
     def _repr_html_(self) -> str:
         return describe(self.saved_card(), self.pair)._repr_html_()
 
+    @checks_arguments
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
 
@@ -177,6 +182,7 @@ class Translator:
         """Draw the first of some pairs; return the figure."""
         return draw_pairs(self.predictor, pairs, rows, rgb_bands)
 
+    @checks_arguments
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.
 
@@ -185,6 +191,7 @@ class Translator:
         """
         return draw_history(self.history)
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -229,6 +236,7 @@ class Translator:
             self.metrics = found
         return found
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model as `model.safetensors` and `card.json` in a folder and return the folder.
 
@@ -277,6 +285,7 @@ class Translator:
         )
 
     @classmethod
+    @checks_arguments
     def from_model(
         cls,
         path: str | os.PathLike[str],
@@ -321,6 +330,7 @@ class Translator:
         self.pair.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
+    @checks_arguments
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Load the last checkpoint from a folder of `fit`, to continue training.
 

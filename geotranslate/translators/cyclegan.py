@@ -15,6 +15,7 @@ from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import TwoWay
@@ -90,6 +91,7 @@ class CycleGAN(Translator):
 
     config_class = CycleGANConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -168,6 +170,7 @@ class CycleGAN(Translator):
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
 
+    @checks_arguments
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.
 
@@ -194,6 +197,7 @@ class CycleGAN(Translator):
             rgb_bands=rgb_bands,
         )
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from fastai.callback.core import Callback
 
 from geotranslate.checks import folder_path
+from geotranslate.migration import checks_arguments
 from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
@@ -19,6 +20,7 @@ Model = TypeVar("Model")
 """A class of `Trainable` models; as a bound, mypy does not find that it has this method."""
 
 
+@checks_arguments
 def fit(
     model: Model,
     epochs: int = 10,

@@ -10,6 +10,7 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
@@ -111,6 +112,7 @@ class Pix2Pix(Translator):
 
     config_class = Pix2PixConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,

@@ -11,6 +11,7 @@ from fastai.data.core import DataLoaders
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
@@ -97,6 +98,7 @@ class Pix2PixHD(Translator):
 
     config_class = Pix2PixHDConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,

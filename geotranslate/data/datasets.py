@@ -150,7 +150,7 @@ class PairDataset(ChipDataset):
         else:
             tensors = self._resized(card.resize_to, *self._scaled(*pixels))
         if self.augmentation is not None:
-            tensors = self.augmentation(*tensors)
+            tensors = self.augmentation(*tensors, item=index)
         return TensorSource(tensors[0]), TensorTarget(tensors[1])
 
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
@@ -227,7 +227,7 @@ class UnpairedDataset(ChipDataset):
         source = self._tensor(left, card.source, card.source.fill)
         target = self._tensor(right, card.target, np.nan)
         if self.augmentation is not None:
-            source, target = self.augmentation(source, target, alike=False)
+            source, target = self.augmentation(source, target, alike=False, item=first)
         return TensorSource(source), TensorTarget(target)
 
     def _tensor(self, pixels: Pixels, side: Side, gap: float | tuple[float, ...]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from fastai.torch_basics import subplots
 from fastai.torch_core import default_device
 from torch import Tensor, distributed
 
-from geotranslate.checks import flag, whole_number
+from geotranslate.checks import flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split, ground_of
@@ -23,6 +24,7 @@ from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
+from geotranslate.data.radiometry import Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
 
@@ -48,6 +50,28 @@ def is_main_process() -> bool:
     after `fit`.
     """
     return launched() == 1 or not told(RANKS)
+
+
+def checked_device(name: str, value: Any) -> torch.device | None:
+    """Return a device after checking that this machine has it; None for the default.
+
+    Raises:
+        InvalidInputError: The value is no device, or torch cannot use it here.
+    """
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | torch.device):
+            raise TypeError
+        device = torch.device(value)
+        # The only test that all kinds of devices have.
+        torch.zeros(1, device=device).add(1)
+    except (TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"{name} is {shown(value)}, which torch does not find on this machine; give 'cpu', "
+            "'cuda' or 'cuda:1' for a GPU, 'mps' on a Mac, or leave it out."
+        ) from error
+    return device
 
 
 def own_device() -> torch.device:
@@ -129,7 +153,8 @@ class PairLoaders(DataLoaders):
         if workers is None:
             workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
         budget = memory if fits else 0
-        train, valid = _datasets(folder, splits, card, options.augmentation, budget)
+        augmentation = _augmentation(folder, splits[0], card, options)
+        train, valid = _datasets(folder, splits, card, augmentation, budget)
         data = cls(
             TrainDL(
                 train,
@@ -147,7 +172,7 @@ class PairLoaders(DataLoaders):
                 num_workers=workers,
             ),
             path=_home(folder.path),
-            device=own_device(),
+            device=checked_device("device", options.device) or own_device(),
         )
         data.train.rng = random.Random(card.seed)
         data.card, data.folder, data.options = card, folder, options
@@ -225,6 +250,18 @@ class PairLoaders(DataLoaders):
             flag(name, others[name])
         _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
+
+
+def _augmentation(
+    folder: FoundChips, split: Split, card: DataCard, options: DataOptions
+) -> Augmentation:
+    """Return the augmentation of training sources."""
+    chips = [folder.sources[i] for i in split.train]
+    return replace(
+        options.augmentation,
+        radiometry=Radiometry.of(options.augment, card.source),
+        exchange=Exchange.of(options.look_like, chips, card.source),
+    )
 
 
 def _datasets(

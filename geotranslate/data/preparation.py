@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 import geopandas as gpd
+import torch
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.dataoptions import DataOptions, PairTransform
+from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
+from geotranslate.data.radiometry import Augment
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 
 PathLike = str | os.PathLike[str]
 
 
+@checks_arguments
 def prepare_data(
     path: PathLike | Sequence[PathLike],
     target: PathLike | None = None,
@@ -41,10 +46,13 @@ def prepare_data(
     target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
-    transforms: PairTransform | Literal[False] | None = None,
+    transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
+    augment: Augment = "none",
+    look_like: PathLike | Sequence[PathLike] | None = None,
     memory_mb: int = 2048,
     num_workers: int | None = None,
+    device: str | torch.device | None = None,
 ) -> PairLoaders:
     """Create training and validation loaders from a chip folder or two rasters.
 
@@ -109,14 +117,24 @@ def prepare_data(
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
-        transforms: False for no flips and rotations; or a function that takes source and target
-            tensors `(bands, rows, cols)` in -1..1 and returns new ones, called for training pairs
-            after flips and rotations.
+        transforms: "dihedral", or None, for flips and rotations by multiples of 90 degrees;
+            "mirror" to only exchange left and right, for chips whose shadows or relief forbid
+            turns; False for neither; or a function that takes source and target tensors `(bands,
+            rows, cols)` in -1..1 and returns new ones, called for training pairs after flips and
+            rotations.
         jitter: Largest random change of the source's brightness and contrast in training, as a
             share of its range; 0 for classes.
+        augment: Random gamma, gain and offset of the sources in training, partly shared by the
+            bands, for translations of other dates, places or cameras: "none", "light" or "strong";
+            "none" for classes. Bands in decibels (scaling "db", or unit dB) only get an offset.
+        look_like: Rasters without targets, such as a scene of another date that is to be
+            translated. Training sources take their histograms by random shares. "training" stands
+            for the scenes of the training chips themselves. None for classes.
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
+        device: Device of torch that trains, "cpu", "cuda" or "cuda:1" for example; by default a GPU
+            if there is one. Leave it out under a launcher.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
@@ -140,9 +158,12 @@ def prepare_data(
         resize_to=resize_to,
         transforms=transforms,
         jitter=jitter,
+        augment=augment,
+        look_like=look_like,  # type: ignore[arg-type]  # its check returns a tuple
         batch_size=batch_size,
         memory_mb=memory_mb,
         num_workers=num_workers,
+        device=device,
     )
     return _loaders(path, target, options)
 
@@ -165,10 +186,22 @@ def _loaders(
         seed=options.split.seed,
         paired=of_pairs,
     )
-    if options.jitter and card.source.classes is not None:
-        raise InvalidInputError(
-            f"jitter is {options.jitter} but the source's values are {card.source.classes.count}, "
-            "which have no brightness; leave jitter at 0, or pass source_classes=False if they are "
-            "quantities."
-        )
+    if card.source.classes is not None:
+        _refuse_recoloring(options, card.source.classes.count)
     return PairLoaders.of(folder, splits, card, options)
+
+
+def _refuse_recoloring(options: DataOptions, classes: str) -> None:
+    """Refuse changes of the values of sources of classes."""
+    options_on = {
+        "jitter": (options.jitter, 0),
+        "augment": (options.augment, "none"),
+        "look_like": (options.look_like, ()),
+    }
+    for name, (value, off) in options_on.items():
+        if value != off:
+            raise InvalidInputError(
+                f"{name} is {shown(value)} but the source's values are {classes}, which have no "
+                f"brightness; leave {name} out, or pass source_classes=False if they are "
+                "quantities."
+            )

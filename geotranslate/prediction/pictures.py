@@ -16,10 +16,11 @@ from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError, said
 from geotranslate.files import replaced_when_whole
 from geotranslate.prediction.inference import Inference
+from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
 from geotranslate.raster.reader import RasterReader
 
-Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
+Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_], Grid | None]"
 ImageLike: TypeAlias = "RasterLike | NDArray[Any] | Image.Image"
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -29,7 +30,9 @@ BANDS = {"PNG": (1, 2, 3, 4), "JPEG": (1, 3)}
 
 
 def pixels_of(image: ImageLike, inference: Inference) -> Pixels:
-    """Return the bands `(bands, rows, cols)` that a model takes, and the valid pixels.
+    """Return the bands `(bands, rows, cols)` that a model takes, the valid pixels and the grid.
+
+    The grid is None for arrays and PIL images.
 
     Raises:
         RasterFileError: The raster cannot be read.
@@ -40,7 +43,8 @@ def pixels_of(image: ImageLike, inference: Inference) -> Pixels:
     if isinstance(image, np.ndarray):
         return _of_array(image, inference.card.source.bands)
     with RasterReader(image) as source:
-        return RasterReader(source.dataset, inference.bands_of(source)).read()
+        data, valid = RasterReader(source.dataset, inference.bands_of(source)).read()
+        return data, valid, source.grid
 
 
 def _of_array(array: NDArray[Any], bands: int) -> Pixels:
@@ -54,7 +58,7 @@ def _of_array(array: NDArray[Any], bands: int) -> Pixels:
             f"The array has shape {array.shape} and dtype {array.dtype}; give numbers (bands, "
             "rows, cols) or (rows, cols, bands), at least one of each."
         )
-    return array, np.asarray(np.isfinite(array).all(axis=0))
+    return array, np.asarray(np.isfinite(array).all(axis=0)), None
 
 
 def _of_picture(picture: Image.Image, source: Side) -> Pixels:
@@ -68,7 +72,7 @@ def _of_picture(picture: Image.Image, source: Side) -> Pixels:
         picture = picture.convert("RGB" if len(bands) == 4 else "L")
     array = np.asarray(picture)
     data = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
-    return data, valid & np.isfinite(data).all(axis=0)
+    return data, valid & np.isfinite(data).all(axis=0), None
 
 
 def picture_path(output: object, target: Side, *, overwrite: bool) -> Path:

@@ -15,12 +15,17 @@ from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.chip import Bands
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
-from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.matching import check_match
+from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
+from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.resampling import Resolution
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -29,7 +34,7 @@ from geotranslate.prediction.scenefiles import (
     several,
     translate_each,
 )
-from geotranslate.prediction.tilesize import PredictOptions, TileSize
+from geotranslate.prediction.tilesize import Match, PredictOptions, TileSize
 from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
@@ -88,6 +93,7 @@ class Predictor:
         now = self.inference
         self.inference = Inference(generator, card, now.stride, now.radius)
 
+    @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
 
@@ -105,6 +111,7 @@ class Predictor:
             )
         return self.opposite
 
+    @checks_arguments
     def predict(
         self,
         image: ImageLike,
@@ -113,6 +120,7 @@ class Predictor:
         show: bool = False,
         output: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
+        resolution: Resolution = "auto",
     ) -> NDArray[Any]:
         """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
@@ -125,6 +133,7 @@ class Predictor:
             show: Whether to draw the image and its translation.
             output: PNG or JPEG to write, as its ending says, without georeference.
             overwrite: Whether an existing output may be replaced.
+            resolution: Pixel size at which the image enters the network, as in `predict_raster`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
@@ -141,14 +150,17 @@ class Predictor:
             flag(name, value)
         target = inference.card.target
         path = None if output is None else picture_path(output, target, overwrite=overwrite)
-        data, valid = pixels_of(image, inference)
-        translated = inference.image(data, valid)
+        data, valid, grid = pixels_of(image, inference)
+        size = (data.shape[1], data.shape[2])
+        resampling = find_resampling("the image", grid, size, inference, resolution)
+        translated = inference.resampled(resampling).image(data, valid)
         if path is not None:
             write_picture(path, translated, target)
         if show:
             _draw(inference.card, data, translated, valid)
         return translated
 
+    @checks_arguments
     def predict_raster(
         self,
         path: ScenesLike,
@@ -164,6 +176,7 @@ class Predictor:
         blend: Blend = "auto",
         precision: Precision = "auto",
         norm_stats: NormStats = "auto",
+        match: Match | None = None,
         dtype: str | None = None,
         nodata: float | None = None,
         driver: Driver = "COG",
@@ -174,6 +187,8 @@ class Predictor:
         max_memory: int | None = None,
         progress: bool = True,
         tta: Tta = False,
+        resolution: Resolution = "auto",
+        bands: Bands | None = None,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -211,9 +226,12 @@ class Predictor:
             norm_stats: Statistics of normalization layers: "running", learned in training; "tile",
                 of each tile on its own, which gives each tile its own brightness; "scene", of tiles
                 sampled all over the scene; "smooth", of each tile, interpolated between tile
-                centers, which reads the scene twice. "auto" is "running" if batch normalization has
-                learned them, else "scene". A model without normalization gives the same result with
-                all.
+                centers, which reads the scene twice. A number from 0 to 1 mixes those of training
+                and of the scene by this share of the scene, for a scene of another date or camera.
+                "auto" is "running" if batch normalization has learned them, else "scene". A model
+                without normalization gives the same result with all.
+            match: "training" maps each band so that the quantiles of the scene become those of the
+                training data, before anything else; for the same kind of ground in another light.
             dtype: Output dtype; by default the dtype of the training targets.
             nodata: Output nodata value; by default the value of the training targets.
             driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; both are named
@@ -230,6 +248,15 @@ class Predictor:
             tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
+            resolution: Pixel size at which the raster enters the network; the output always lies on
+                the raster's own grid. "training" resamples the raster to the pixel size of the
+                training and the translation back; "source" leaves it as it is; a number is a pixel
+                size in meters. "auto" is "training" if the two differ by more than 5%, on the
+                ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
+                whose sides are `resize_to` is left as it is.
+            bands: Bands of the raster to translate, by number from 1 or by name, in the order of
+                the training, for example (1, 2, 3) of a scene with infrared for a model of colors.
+                By default they are matched by name, or else by number.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -261,15 +288,19 @@ class Predictor:
             part=part,
             max_memory=max_memory,
             progress=progress,
+            match=match,
+            resolution=resolution,
+            bands=bands,
         )
+        check_match(match, way.card.source)
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
         inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
         return way._translate(path, output, inference, tta, options)
 
     def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
-        choice("norm_stats", given, get_args(NormStats))
-        own = self.norm_stats if given == "auto" else given
+        checked = checked_norm_stats(given)
+        own = self.norm_stats if checked == "auto" else checked
         return resolve_norm_stats(own, self.inference.generator, tta)
 
     def _translate(
@@ -300,9 +331,7 @@ class Predictor:
         """Yield the function that translates a scene into a file."""
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
-        with shared(
-            self.model, self.direction, inference, tta, options.executor, digest, beside
-        ) as apply:
+        with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             yield Translation(inference, apply, provenance, options).write
 
 

@@ -526,7 +526,7 @@ def test_scene_unlike_the_chips_is_warned_of_at_the_call(
     with pytest.warns(GeotranslateWarning) as caught:
         result = fresh_model.predict_raster(coarse, tmp_path / "o.tif", **OPTIONS)
     text = "\n".join(str(warning.message) for warning in caught)
-    assert "coarse.tif has pixels of 6 m but the model was trained on 2 m" in text
+    assert "coarse.tif is enlarged 3 times before it is translated, which adds none" in text
     assert "coarse.tif is int16 but the model was trained on uint8" in text
     assert {warning.filename for warning in caught} == {__file__}
     assert result.warnings == tuple(str(warning.message) for warning in caught)

@@ -32,8 +32,8 @@ def evaluate(
         from geotranslate.data import prepare_data
         from geotranslate.translators.registry import load_model
 
-        translator = load_model(model)
         data = prepare_data(path, target, **given(DATA, options))
+        translator = load_model(model, device=options["device"])
         found = translator.compute_metrics(
             data=data, direction="BtoA" if back else "AtoB", **given(METRICS, options)
         )

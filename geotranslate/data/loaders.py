@@ -16,7 +16,7 @@ from fastai.torch_basics import subplots
 from fastai.torch_core import default_device
 from torch import Tensor, distributed
 
-from geotranslate.checks import choice, flag, whole_number
+from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.layouts import TEST
 from geotranslate.chips.pair_set import FoundChips, PairSet
@@ -53,6 +53,28 @@ def is_main_process() -> bool:
     after `fit`.
     """
     return launched() == 1 or not told(RANKS)
+
+
+def checked_device(name: str, value: Any) -> torch.device | None:
+    """Return a device after checking that this machine has it; None for the default.
+
+    Raises:
+        InvalidInputError: The value is no device, or torch cannot use it here.
+    """
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | torch.device):
+            raise TypeError
+        device = torch.device(value)
+        # The only test that all kinds of devices have.
+        torch.zeros(1, device=device).add(1)
+    except (TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"{name} is {shown(value)}, which torch does not find on this machine; give 'cpu', "
+            "'cuda' or 'cuda:1' for a GPU, 'mps' on a Mac, or leave it out."
+        ) from error
+    return device
 
 
 def own_device() -> torch.device:
@@ -153,7 +175,7 @@ class PairLoaders(DataLoaders):
                 num_workers=workers,
             ),
             path=_home(folder.path),
-            device=own_device(),
+            device=checked_device("device", options.device) or own_device(),
         )
         data.train.rng = random.Random(card.seed)
         data.card, data.folder, data.options = card, folder, options

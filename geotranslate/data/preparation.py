@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import geopandas as gpd
+import torch
 
 from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
@@ -14,7 +15,7 @@ from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.dataoptions import DataOptions, PairTransform
+from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.data.radiometry import Augment
 from geotranslate.errors import InvalidInputError
@@ -47,12 +48,13 @@ def prepare_data(
     target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
-    transforms: PairTransform | Literal[False] | None = None,
+    transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
     augment: Augment = "none",
     look_like: PathLike | Sequence[PathLike] | None = None,
     memory_mb: int = 2048,
     num_workers: int | None = None,
+    device: str | torch.device | None = None,
 ) -> PairLoaders:
     """Create training and validation loaders from a chip folder or two rasters.
 
@@ -121,9 +123,11 @@ def prepare_data(
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
-        transforms: False for no flips and rotations; or a function that takes source and target
-            tensors `(bands, rows, cols)` in -1..1 and returns new ones, called for training pairs
-            after flips and rotations.
+        transforms: "dihedral", or None, for flips and rotations by multiples of 90 degrees;
+            "mirror" to only exchange left and right, for chips whose shadows or relief forbid
+            turns; False for neither; or a function that takes source and target tensors `(bands,
+            rows, cols)` in -1..1 and returns new ones, called for training pairs after flips and
+            rotations.
         jitter: Largest random change of the source's brightness and contrast in training, as a
             share of its range; 0 for classes.
         augment: Random gamma, gain and offset of the sources in training, partly shared by the
@@ -135,6 +139,8 @@ def prepare_data(
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
+        device: Device of torch that trains, "cpu", "cuda" or "cuda:1" for example; by default a GPU
+            if there is one. Leave it out under a launcher.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
@@ -165,6 +171,7 @@ def prepare_data(
         batch_size=batch_size,
         memory_mb=memory_mb,
         num_workers=num_workers,
+        device=device,
     )
     return _loaders(path, target, options)
 

@@ -36,7 +36,7 @@ from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
 from geotranslate.translators.fit import fit
-from geotranslate.translators.loading import load_checkpoint, load_saved
+from geotranslate.translators.loading import Device, load_checkpoint, load_saved
 from geotranslate.translators.measuring import items_of, measure, part_of
 
 if TYPE_CHECKING:
@@ -300,7 +300,12 @@ class Translator:
 
     @classmethod
     @checks_arguments
-    def from_model(cls, path: str | os.PathLike[str], data: DataLoaders | None = None) -> Self:
+    def from_model(
+        cls,
+        path: str | os.PathLike[str],
+        data: DataLoaders | None = None,
+        device: Device | None = None,
+    ) -> Self:
         """Load a saved model; no code from its files is executed.
 
         With `data`, the model can also be shown, measured and trained. It keeps its arguments and
@@ -310,14 +315,16 @@ class Translator:
         Args:
             path: Folder that `save` wrote, or the `card.json` in it.
             data: Loaders from `prepare_data`; None for a model that only translates.
+            device: Device of torch, "cpu" or "cuda:1" for example; by default that of the data, or
+                a GPU if there is one.
 
         Raises:
-            InvalidInputError: `path` is not the path of a folder, or the data has other bands,
-                dtypes or classes than the model.
+            InvalidInputError: `path` is not the path of a folder, there is no such device, or the
+                data has other bands, dtypes or classes than the model.
             ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has
                 another class.
         """
-        return load_saved(cls, path, data)
+        return load_saved(cls, path, data, device)
 
     def _describe(self, card: DataCard) -> None:
         """Give the model and its predictors the card of their training data."""

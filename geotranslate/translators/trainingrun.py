@@ -246,7 +246,9 @@ def _recorders(
         return found
     folder, rows = options.folder, model.history
     if options.sample_every:
-        draw, pictures = partial(_draw_sample, model, data.valid_ds, options), folder / "samples"
+        # Without validation pairs, training pairs are drawn.
+        pairs = data.valid_ds if len(data.valid_ds) else data.train_ds
+        draw, pictures = partial(_draw_sample, model, pairs, options), folder / "samples"
         found.append(SampleImages(draw, pictures, options.sample_every, rows))
     if options.log_every:
         found.append(StepLogger(folder / "steps.csv", options.log_every, rows))

@@ -17,6 +17,10 @@ class InvalidInputError(GeotranslateError, ValueError):
     """An argument, a raster or a chip folder is not valid for the call."""
 
 
+class UnknownArgumentError(GeotranslateError, TypeError):
+    """A function was called with an argument that it does not have, or without one it needs."""
+
+
 class RasterFileError(GeotranslateError, OSError):
     """A raster or a folder cannot be opened, read or written."""
 

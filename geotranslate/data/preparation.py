@@ -18,10 +18,12 @@ from geotranslate.data.dataoptions import DataOptions, PairTransform
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.data.radiometry import Augment
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 
 PathLike = str | os.PathLike[str]
 
 
+@checks_arguments
 def prepare_data(
     path: PathLike | Sequence[PathLike],
     target: PathLike | None = None,

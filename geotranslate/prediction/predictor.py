@@ -18,6 +18,7 @@ from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
 from geotranslate.prediction.matching import check_match
 from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
@@ -91,6 +92,7 @@ class Predictor:
         now = self.inference
         self.inference = Inference(generator, card, now.stride, now.radius)
 
+    @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
 
@@ -108,6 +110,7 @@ class Predictor:
             )
         return self.opposite
 
+    @checks_arguments
     def predict(
         self,
         image: ImageLike,
@@ -156,6 +159,7 @@ class Predictor:
             _draw(inference.card, data, translated, valid)
         return translated
 
+    @checks_arguments
     def predict_raster(
         self,
         path: ScenesLike,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from torch import nn
 
@@ -19,6 +18,7 @@ from geotranslate.data.loaders import data_card, launched, own_device, validates
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
 from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
@@ -26,11 +26,7 @@ from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
-from geotranslate.training.callbacks.precision import TrainingPrecision
-from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
-from geotranslate.training.fitting import FitOptions
 from geotranslate.training.learner import AdversarialPair, make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.reproducibility import fit_context, restored
@@ -39,9 +35,9 @@ from geotranslate.translators import modelfolder
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
+from geotranslate.translators.fit import fit
 from geotranslate.translators.loading import load_checkpoint, load_saved
 from geotranslate.translators.measuring import measure
-from geotranslate.translators.trainingrun import run
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -103,6 +99,7 @@ class Translator:
             found.append(ValidationMetrics(self.card.target))
         self.learn = make_learner(self.data, pair, found, self.history, defaults.betas)
 
+    fit = fit
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)
@@ -112,104 +109,7 @@ class Translator:
         """Name of the class."""
         return type(self).__name__
 
-    def fit(
-        self,
-        epochs: int = 10,
-        lr: float | Sequence[float] | None = None,
-        *,
-        schedule: Schedule | None = None,
-        early_stopping: bool | int = False,
-        checkpoint: CheckpointKind = True,
-        monitor: str | None = None,
-        precision: TrainingPrecision = "auto",
-        accumulate: int = 1,
-        clip: float | None = None,
-        ema: float | None = None,
-        compile: bool = False,
-        sample_every: int = 0,
-        tensorboard: bool = False,
-        callbacks: Sequence[Callback] = (),
-        folder: str | os.PathLike[str] = "training",
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Self:
-        """Train for a number of epochs and return the model.
-
-        Shows a progress bar and, for each epoch, a row of losses and metrics, which `history`
-        keeps. Another call continues with the same weights and optimizer state.
-
-        If `accelerate launch` or `torchrun` starts several processes, they train together: each
-        process uses its own GPU, or the CPU, and its share of the pairs, and gradients are
-        averaged. Every process measures all validation pairs; only the first writes and shows.
-
-        Args:
-            epochs: Passes over the training pairs.
-            lr: Learning rate, or a pair of rates for generator and discriminator; by default set by
-                the recipe or the paper (2e-4).
-            schedule: "constant", "linear_decay" to 0 over the second half, "cosine" to 0 after a
-                short warm-up, or "one_cycle"; by default set by the recipe or the paper.
-            early_stopping: True to stop if `monitor` has not improved for 5 epochs, or that number
-                of epochs.
-            checkpoint: True keeps in `folder` everything that `resume` needs (`last.safetensors`
-                and the previous one) and the best model by `monitor` (`best`); "all" also keeps the
-                model of every epoch; a number n keeps the model of every n-th epoch; False keeps
-                nothing.
-            monitor: One of `available_metrics`; by default `valid_l1`, or without validation pairs
-                the cycle error `valid_cycle`.
-            precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
-                fastest one that the hardware supports.
-            accumulate: Number of batches per optimizer step; the last step of an epoch may have
-                fewer.
-            clip: Largest norm of the generator's gradients.
-            ema: Decay of the exponential moving average of the generator's weights, which is used
-                for translation and validation and is saved with the generator. 0 turns it off and
-                drops an existing average. By default the decay of the previous training, if any,
-                else the recipe's or 0.999.
-            compile: Whether to compile the generator first (torch.compile), which takes a minute.
-            sample_every: Epochs between pictures of validation pairs in `folder/samples`; 0 for
-                none.
-            tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
-            callbacks: Additional fastai callbacks, used in every process.
-            folder: Folder for checkpoints, `history.csv`, pictures and logs; only one training can
-                use it at a time.
-            resume: Whether to continue an interrupted training in `folder`; the result is the same
-                as without the interruption. Starts from the beginning if there is no checkpoint.
-            progress: Whether to show the bar and the rows.
-
-        Raises:
-            InvalidInputError: The model was loaded without data, an argument is invalid, or a batch
-                does not fit in memory.
-            MissingPackageError: Accelerate or TensorBoard is needed and not installed.
-            RasterFileError: Nothing can be written to `folder`, or another training writes to it.
-            ModelFileError: The checkpoint belongs to another model, data or batches, or is damaged.
-            TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
-        """
-        data = self._loaders()
-        options = FitOptions(
-            epochs=epochs,
-            lr=self.fit_defaults.lr if lr is None else lr,
-            schedule=self.fit_defaults.schedule if schedule is None else schedule,
-            early_stopping=early_stopping,
-            checkpoint=checkpoint,
-            monitor=self.fit_defaults.monitor if monitor is None else monitor,
-            precision=precision,
-            accumulate=accumulate,
-            clip=clip,
-            ema=ema,
-            compile=compile,
-            sample_every=sample_every,
-            tensorboard=tensorboard,
-            callbacks=callbacks,
-            folder=folder_path("folder", folder),
-            resume=resume,
-            progress=progress,
-        )
-        options.check_model(self.learn, self.available_metrics)
-        if self._next is not None:
-            self._go_on_with(self._next)
-        run(self, data, options)
-        return self
-
+    @checks_arguments
     def freeze(self) -> None:
         """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
 
@@ -220,6 +120,7 @@ class Translator:
         for network in encoders(self.pair.generator):
             network.freeze()
 
+    @checks_arguments
     def unfreeze(self) -> None:
         """Unfreeze what `freeze` or `pretrained_path` has frozen."""
         for network in encoders(self.pair.generator):
@@ -235,6 +136,7 @@ class Translator:
         """Columns of the progress table that can be the `monitor` of `fit`."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
+    @checks_arguments
     def lr_find(self) -> float:
         """Plot the loss over increasing learning rates and return the rate of steepest descent.
 
@@ -261,6 +163,7 @@ class Translator:
     def _repr_html_(self) -> str:
         return describe(self.saved_card(), self.pair)._repr_html_()
 
+    @checks_arguments
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw source, translation and target of the first validation pairs; return the figure.
 
@@ -273,8 +176,13 @@ class Translator:
             InvalidInputError: The model was loaded without data, `rows` is not a number of pairs,
                 or no side has the bands.
         """
-        return draw_pairs(self.predictor, self._loaders().valid_ds, rows, rgb_bands)
+        return self._drawn(self._loaders().valid_ds, rows, rgb_bands)
 
+    def _drawn(self, pairs: Any, rows: int, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw the first of some pairs; return the figure."""
+        return draw_pairs(self.predictor, pairs, rows, rgb_bands)
+
+    @checks_arguments
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.
 
@@ -283,6 +191,7 @@ class Translator:
         """
         return draw_history(self.history)
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -327,6 +236,7 @@ class Translator:
             self.metrics = found
         return found
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model as `model.safetensors` and `card.json` in a folder and return the folder.
 
@@ -375,6 +285,7 @@ class Translator:
         )
 
     @classmethod
+    @checks_arguments
     def from_model(cls, path: str | os.PathLike[str], data: DataLoaders | None = None) -> Self:
         """Load a saved model; no code from its files is executed.
 
@@ -412,6 +323,7 @@ class Translator:
         self.pair.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
+    @checks_arguments
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Load the last checkpoint from a folder of `fit`, to continue training.
 

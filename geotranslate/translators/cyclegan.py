@@ -15,6 +15,7 @@ from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import TwoWay
@@ -80,6 +81,7 @@ class CycleGAN(Translator):
         padding: Padding of the generators' convolutions at tile edges, see `Pix2Pix`.
         dropout: Dropout probability in the residual blocks.
         label_smoothing: Amount by which the discriminators' labels of real images are below 1.
+        init_gain: Standard deviation of the initial weights.
 
     Raises:
         InvalidInputError: The chips are smaller than 16 px or than the discriminators need, or an
@@ -89,6 +91,7 @@ class CycleGAN(Translator):
 
     config_class = CycleGANConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -107,6 +110,7 @@ class CycleGAN(Translator):
         padding: Padding = "reflect",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        init_gain: float = 0.02,
     ) -> None:
         config = CycleGANConfig(
             gen_blocks=gen_blocks,
@@ -122,6 +126,7 @@ class CycleGAN(Translator):
             padding=padding,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            init_gain=init_gain,
         )
         card = data_card(data)
         if card.chip_size < MIN_CHIP_SIZE:
@@ -131,7 +136,7 @@ class CycleGAN(Translator):
             )
         if not _same_bands(card.source, card.target):
             config = replace(config, lambda_identity=0.0)
-        with seeded(card.seed):
+        with seeded(card.seed, config.init_gain):
             forth = _generator(card.source, card.target, config)
             generators = TwoWay(forth, _generator(card.target, card.source, config))
             of_source = _discriminator(card.source, card.chip_size, config)
@@ -165,6 +170,7 @@ class CycleGAN(Translator):
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
 
+    @checks_arguments
     def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
         """Draw validation chips of both sides, translated and back again; return the figure.
 
@@ -177,8 +183,10 @@ class CycleGAN(Translator):
             InvalidInputError: The model was loaded without data, `rows` is not a number of chips,
                 or no side has the bands.
         """
-        dataset = self._loaders().valid_ds
-        shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
+        return self._drawn(self._loaders().valid_ds, rows, rgb_bands)
+
+    def _drawn(self, pairs: Any, rows: int, rgb_bands: RgbBands | None = None) -> Any:
+        shown = [pairs[i] for i in range(min(whole_number("rows", rows, 1), len(pairs)))]
         there, back = self.predictor.inference, self._back.inference
         table = cycle_rows(there, back, shown)
         source, target = self.card.source, self.card.target
@@ -189,6 +197,7 @@ class CycleGAN(Translator):
             rgb_bands=rgb_bands,
         )
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,

@@ -8,6 +8,7 @@ from typing import TypeVar
 from fastai.data.core import DataLoaders
 
 from geotranslate.errors import ModelFileError
+from geotranslate.migration import checks_arguments
 from geotranslate.translators.base import Translator
 from geotranslate.translators.modelfolder import read_card
 
@@ -22,6 +23,7 @@ def register(translator: TranslatorT) -> TranslatorT:
     return translator
 
 
+@checks_arguments
 def load_model(path: str | os.PathLike[str], data: DataLoaders | None = None) -> Translator:
     """Load a saved model of any registered class; no code from its files is executed.
 

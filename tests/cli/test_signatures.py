@@ -11,7 +11,7 @@ from geotranslate.cli.options import Section
 from geotranslate.cli.sections import DATA, EXPORT, FIT, METRICS, MODEL, PREDICT, TRANSLATORS
 from geotranslate.cli.signatures import arguments_of
 
-NO_TEXT = {"callbacks", "executor", "palette", "data", "self"}
+NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)

@@ -25,6 +25,7 @@ SLOW_BACKBONE = pytest.param(
 KINDS = [
     {"gan_mode": "lsgan", "label_smoothing": 0.1, "upsample": "resize", "n_layers": 4},
     {"gan_mode": "hinge", "norm": "group", "n_layers": 0, "perceptual_loss": True},
+    {"gan_mode": "wgangp", "init_gain": 0.05, "n_layers": 2},
     {"norm": "group", "upsample": "resize", "n_layers": 1, "perceptual_loss": 0.5},
     {"norm": "none", "upsample": "resize", "n_layers": 2, "label_smoothing": 0.2},
     {"lambda_gan": 0, "n_layers": 5, "upsample": "resize"},

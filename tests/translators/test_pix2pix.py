@@ -410,8 +410,13 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
         ({"n_layers": 5}, "Chips of 64 px leave no logit of a PatchGAN with n_layers=5; use chips"),
         ({"label_smoothing": 1}, "label_smoothing is 1; give a number of at least 0 and below 1"),
         (
+            {"init_gain": 0.05, "generator": "resunet", "lambda_gan": 0},
+            "init_gain is 0.05, but a ResUNet draws its weights in its own way; leave init_gain",
+        ),
+        ({"init_gain": 0}, "init_gain is 0; give a number above 0 and of at most 1"),
+        (
             {"label_smoothing": 0.1, "gan_mode": "hinge"},
-            "label_smoothing is 0.1 but gan_mode='hinge' has a margin and no labels; give label_",
+            "label_smoothing is 0.1 but gan_mode='hinge' has no labels; give label_",
         ),
         ({"perceptual_loss": -1}, "perceptual_loss is -1; give a number of at least 0"),
         (

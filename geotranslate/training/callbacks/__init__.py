@@ -13,12 +13,19 @@ from geotranslate.training.callbacks.history import (
     TensorBoardCallback,
     check_monitor,
 )
+from geotranslate.training.callbacks.loggers import StepLogger, wandb_callback
 from geotranslate.training.callbacks.precision import (
     ReducedPrecision,
     TrainingPrecision,
     training_precision,
 )
-from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
+from geotranslate.training.callbacks.schedule import (
+    ParamScheduler,
+    RateCurve,
+    Schedule,
+    ShareDone,
+    schedules_rate,
+)
 from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
 from geotranslate.training.callbacks.trackers import (
     CheckpointKind,
@@ -46,11 +53,14 @@ __all__ = [
     "GANCallback",
     "History",
     "ParamScheduler",
+    "RateCurve",
     "ReducedPrecision",
     "SampleImages",
     "SaveModelCallback",
     "Schedule",
+    "ShareDone",
     "StartRow",
+    "StepLogger",
     "Synchronization",
     "SynchronizedHistory",
     "TensorBoardCallback",
@@ -59,5 +69,7 @@ __all__ = [
     "averaged",
     "check_monitor",
     "moving",
+    "schedules_rate",
     "training_precision",
+    "wandb_callback",
 ]

@@ -7,6 +7,7 @@ from geotranslate.training.objectives.base import (
     feature_loss,
     fill_invalid,
     generator_loss,
+    gradient_penalty,
     masked_l1,
     objectives_of,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "fill_invalid",
     "filled",
     "generator_loss",
+    "gradient_penalty",
     "masked_l1",
     "objectives_of",
 ]

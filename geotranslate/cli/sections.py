@@ -29,6 +29,12 @@ PREDICT = Section(
     (("predict_raster", "geotranslate.prediction.predictor:Predictor.predict_raster"),),
     without=("path", "output"),
 )
+LOAD = Section(
+    "load",
+    "Model (load_model)",
+    (("load_model", "geotranslate.translators.registry:load_model"),),
+    without=("path", "data"),
+)
 EXPORT = Section(
     "export",
     "Chips (export_chips)",

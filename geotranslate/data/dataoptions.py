@@ -20,6 +20,8 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.schema import Fields, one_of, optional, real, whole
 
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Turns = Literal["dihedral", "mirror"]
+"""Flips and quarter turns of chips, or left and right exchanged."""
 
 MOST_SIDE = 2**14
 """Largest side of resampled chips, px; one band of such a chip has 1 GiB."""
@@ -34,7 +36,8 @@ class Augmentation:
     """Random changes of training pairs.
 
     Args:
-        turns: Whether chips are flipped and rotated by multiples of 90 degrees.
+        turns: Whether chips are flipped and rotated by multiples of 90 degrees; "mirror" to only
+            exchange left and right.
         jitter: Largest change of the source's brightness and contrast, as a share of its range;
             the target is never changed.
         transform: User's function of scaled source and target `(bands, rows, cols)`.
@@ -42,7 +45,7 @@ class Augmentation:
         exchange: Random change of the source towards the histograms of other scenes.
     """
 
-    turns: bool = True
+    turns: bool | Literal["mirror"] = True
     jitter: float = 0.0
     transform: PairTransform | None = None
     radiometry: Radiometry | None = None
@@ -60,11 +63,17 @@ class Augmentation:
             item: Position of the source among the training sources.
         """
         if self.turns:
-            symmetry = int(torch.randint(8, ()))
+            symmetry = self._symmetry()
             source = turn(source, symmetry)
-            target = turn(target, symmetry if alike else int(torch.randint(8, ())))
+            target = turn(target, symmetry if alike else self._symmetry())
         source = self.recolored(source, item)
         return (source, target) if self.transform is None else self._transformed(source, target)
+
+    def _symmetry(self) -> int:
+        """Draw one of the orientations of `turn`."""
+        if self.turns == "mirror":
+            return 4 * int(torch.randint(2, ()))
+        return int(torch.randint(8, ()))
 
     @property
     def recolors(self) -> bool:
@@ -141,7 +150,7 @@ class DataOptions:
     classes: tuple[bool | None, bool | None]
     """Whether the values of source and target are classes."""
     resize_to: int | None
-    transforms: PairTransform | Literal[False] | None
+    transforms: Turns | PairTransform | Literal[False] | None
     jitter: float
     augment: Augment
     look_like: tuple[str, ...]
@@ -149,14 +158,21 @@ class DataOptions:
     batch_size: int
     memory_mb: float
     num_workers: int | None
+    device: Any = None
+    """Device of torch, checked when the loaders are made."""
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
         split = self.split
         whole(0, MOST_SEED)("seed", split.seed)
-        number("val_split_pct", split.share, above=0, below=1)
+        number("val_split_pct", split.share, least=0, most=1)
         number("buffer", split.buffer, least=0)
+        if self.chips.valid_path is not None and split.split not in ("auto", "folder"):
+            raise InvalidInputError(
+                f"valid_path names the pairs for validation, but split is {shown(split.split)}; "
+                "leave one of the two out."
+            )
         if not isinstance(split.column, str):
             raise InvalidInputError(
                 f"split_column is {shown(split.column)}; give the name of a column of the polygons."
@@ -167,15 +183,19 @@ class DataOptions:
     @property
     def augmentation(self) -> Augmentation:
         """Augmentation of training pairs, without the changes that depend on the chips."""
-        turns, transform = self.transforms is not False, self.transforms or None
+        turns: bool | Literal["mirror"] = self.transforms is not False
+        if isinstance(self.transforms, str):
+            turns = "mirror" if self.transforms == "mirror" else True
+        transform = self.transforms if callable(self.transforms) else None
         return Augmentation(turns=turns, jitter=self.jitter, transform=transform)
 
 
 def _transforms(name: str, value: Any) -> Any:
-    if not (value is None or value is False or callable(value)):
+    known = value is None or value is False or (isinstance(value, str) and value in get_args(Turns))
+    if not (known or callable(value)):
         raise InvalidInputError(
-            f"{name} is {shown(value)}; give None for flips and turns, False for none, or a "
-            "function of two tensors."
+            f"{name} is {shown(value)}; give 'dihedral' (or None) for flips and turns, 'mirror' to "
+            "only exchange left and right, False for neither, or a function of two tensors."
         )
     return value
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import geopandas as gpd
+import torch
 
 from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
@@ -14,7 +15,7 @@ from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.dataoptions import DataOptions, PairTransform
+from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.data.radiometry import Augment
 from geotranslate.errors import InvalidInputError
@@ -33,6 +34,8 @@ def prepare_data(
     stride: int | None = None,
     batch_size: int = 4,
     val_split_pct: float = 0.1,
+    valid_path: PathLike | Sequence[PathLike] | None = None,
+    test_path: PathLike | Sequence[PathLike] | None = None,
     seed: int = 42,
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
@@ -45,12 +48,13 @@ def prepare_data(
     target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
-    transforms: PairTransform | Literal[False] | None = None,
+    transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
     augment: Augment = "none",
     look_like: PathLike | Sequence[PathLike] | None = None,
     memory_mb: int = 2048,
     num_workers: int | None = None,
+    device: str | torch.device | None = None,
 ) -> PairLoaders:
     """Create training and validation loaders from a chip folder or two rasters.
 
@@ -80,7 +84,11 @@ def prepare_data(
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
         batch_size: Pairs per batch, for each process if a launcher starts several.
-        val_split_pct: Share of the pairs, or of the chips of each side, to validate on, 0 to 1.
+        val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
+            are for training; with 1, none, and the data can only be measured.
+        valid_path: Chip folder to validate on, or several, of the same kind as `path`.
+        test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
+            a folder does, and is used for neither training nor validation.
         seed: Seed of the split, the order of the batches, the initial weights of a translator and
             all random draws of its training: two trainings with the same seed on a CPU give the
             same model.
@@ -88,9 +96,9 @@ def prepare_data(
             train and val of the folder itself (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. "auto" is
             "folder" if there is a sub-folder for validation, "block" if chips overlap on the
-            ground, else "random"; pairs in test/ are not used. No target pixel of validation ground
-            is learned from: such pixels are NaN in the targets of training pairs, and pairs with
-            less than 5% valid pixels left are dropped. Their sources still show this ground.
+            ground, else "random"; pairs in test/ are kept for tests. No target pixel of validation
+            ground is learned from: such pixels are NaN in the targets of training pairs, and pairs
+            with less than 5% valid pixels left are dropped. Their sources still show this ground.
             Without pairs, both sides are learned from, so chips that reach into validation ground
             of their side are dropped with a warning. The validation sub-folders of trainA/ and
             trainB/ are valA/ and valB/.
@@ -115,9 +123,11 @@ def prepare_data(
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
-        transforms: False for no flips and rotations; or a function that takes source and target
-            tensors `(bands, rows, cols)` in -1..1 and returns new ones, called for training pairs
-            after flips and rotations.
+        transforms: "dihedral", or None, for flips and rotations by multiples of 90 degrees;
+            "mirror" to only exchange left and right, for chips whose shadows or relief forbid
+            turns; False for neither; or a function that takes source and target tensors `(bands,
+            rows, cols)` in -1..1 and returns new ones, called for training pairs after flips and
+            rotations.
         jitter: Largest random change of the source's brightness and contrast in training, as a
             share of its range; 0 for classes.
         augment: Random gamma, gain and offset of the sources in training, partly shared by the
@@ -129,6 +139,8 @@ def prepare_data(
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
+        device: Device of torch that trains, "cpu", "cuda" or "cuda:1" for example; by default a GPU
+            if there is one. Leave it out under a launcher.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
@@ -145,6 +157,8 @@ def prepare_data(
             target_bands=target_bands,
             target_classes=target_classes,
             direction=direction,
+            valid_path=valid_path,
+            test_path=test_path,
         ),
         split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
         scalings=(source_scaling, target_scaling),
@@ -157,6 +171,7 @@ def prepare_data(
         batch_size=batch_size,
         memory_mb=memory_mb,
         num_workers=num_workers,
+        device=device,
     )
     return _loaders(path, target, options)
 

@@ -308,18 +308,28 @@ class Inference:
                 f"{name} has {bands} band{'s' if bands != 1 else ''}"
                 f"{' and alpha, which is its mask,' if has_alpha else ''} but the model translates "
                 f"{side.bands}{f' ({names})' if names else ''}. Give a raster with the bands that "
-                "it was trained on, in their order."
+                "it was trained on, in their order, or name them with bands."
             )
 
-    def bands_of(self, source: RasterReader) -> tuple[int, ...]:
+    def bands_of(
+        self, source: RasterReader, chosen: Sequence[int | str] | None = None
+    ) -> tuple[int, ...]:
         """Return the numbers of the bands of a raster that the generator takes.
 
         Bands are matched by name, in any order, if all have names; else by number, if the raster
         has as many bands as the training files; else all are taken.
 
+        Args:
+            source: The raster.
+            chosen: Numbers from 1 or names of bands, which are taken in place of these.
+
         Raises:
             InvalidInputError: The raster has other bands.
         """
+        if chosen is not None:
+            bands = RasterReader(source.dataset, chosen).indexes
+            self.check_bands(f"The choice of bands of {source.name}", len(bands))
+            return bands
         found = matching_bands(self.card.source, source)
         if found is None:
             self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)

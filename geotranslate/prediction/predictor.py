@@ -15,6 +15,7 @@ from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.chip import Bands
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
@@ -187,6 +188,7 @@ class Predictor:
         progress: bool = True,
         tta: Tta = False,
         resolution: Resolution = "auto",
+        bands: Bands | None = None,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -252,6 +254,9 @@ class Predictor:
                 size in meters. "auto" is "training" if the two differ by more than 5%, on the
                 ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
                 whose sides are `resize_to` is left as it is.
+            bands: Bands of the raster to translate, by number from 1 or by name, in the order of
+                the training, for example (1, 2, 3) of a scene with infrared for a model of colors.
+                By default they are matched by name, or else by number.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -285,6 +290,7 @@ class Predictor:
             progress=progress,
             match=match,
             resolution=resolution,
+            bands=bands,
         )
         check_match(match, way.card.source)
         options.check_stride(way.inference.stride)

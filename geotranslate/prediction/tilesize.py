@@ -18,6 +18,7 @@ from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.resampling import Resolution, checked_resolution
 from geotranslate.raster.pipeline import check_executor
+from geotranslate.raster.reader import band_choice
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import Driver, driver_named
 
@@ -68,6 +69,7 @@ class PredictOptions:
     progress: bool
     resolution: Resolution = "auto"
     match: Match | None = None
+    bands: Sequence[int | str] | None = None
 
     def __post_init__(self) -> None:
         choice("blend", self.blend, get_args(Blend))
@@ -81,6 +83,8 @@ class PredictOptions:
         self._whole("max_memory", 1)
         for name in ("overwrite", "resume", "progress"):
             self._set(name, flag(name, getattr(self, name)))
+        if self.bands is not None:
+            self._set("bands", band_choice(self.bands))
         self._set("driver", driver_named(self.driver))
         self._set("resolution", checked_resolution(self.resolution))
 
@@ -109,7 +113,8 @@ class PredictOptions:
         """Options that determine the pixels, as written into outputs as JSON."""
         names = ("bbox", "tile_size", "overlap", "padding", "blend", "dtype", "nodata")
         found = {name: getattr(self, name) for name in names}
-        return found if self.match is None else found | {"match": self.match}
+        later = {"match": self.match, "bands": self.bands}
+        return found | {name: value for name, value in later.items() if value is not None}
 
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         if (value := getattr(self, name)) is not None:

@@ -110,7 +110,7 @@ class Translation:
         """
         options, card = self.options, self.inference.card
         with RasterReader(scene) as source:
-            bands = self.inference.bands_of(source)
+            bands = self.inference.bands_of(source, options.bands)
             area = self._area(source)
             grid = source.grid
             size = (grid.height, grid.width)

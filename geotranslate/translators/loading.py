@@ -9,22 +9,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import data_card
-from geotranslate.errors import ModelFileError
+from geotranslate.data.loaders import checked_device
+from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.weightless import Shapes, shapes_of
 from geotranslate.translators.card import Card
 from geotranslate.translators.measuring import in_scalings_of
 from geotranslate.translators.modelfolder import SavedFolder, with_weights
 from geotranslate.translators.trainingrun import checkpoint_in, resume_from
 
+Device = str | torch.device
 
-def load_saved(kind: Any, path: str | os.PathLike[str], data: DataLoaders | None) -> Any:
+
+def load_saved(
+    kind: Any, path: str | os.PathLike[str], data: DataLoaders | None, device: Device | None
+) -> Any:
     """Load a saved model of a class, see `Translator.from_model`."""
+    place = checked_device("device", device)
+    if place is not None and data is not None:
+        raise InvalidInputError(
+            f"device is {device}, but the data says where the model is; give device to "
+            "prepare_data, or load the model without data."
+        )
     saved = SavedFolder.open(path)
     card = saved.card
     if card.translator != kind.__name__:
@@ -33,6 +45,8 @@ def load_saved(kind: Any, path: str | os.PathLike[str], data: DataLoaders | None
         )
     given = card.data if data is None else in_scalings_of(card.data, data)
     model = _rebuilt(kind, given, card, saved.shapes(), saved.weights, path)
+    if place is not None:
+        model.pair.to(place)
     model.history.extend(card.history)
     model.metrics, model.baselines = card.metrics, dict(card.baselines)
     model._folder = Path(path).absolute()

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from geotranslate.cli.options import Section
-from geotranslate.cli.sections import DATA, EXPORT, FIT, METRICS, MODEL, PREDICT, TRANSLATORS
+from geotranslate.cli.sections import DATA, EXPORT, FIT, LOAD, METRICS, MODEL, PREDICT, TRANSLATORS
 from geotranslate.cli.signatures import arguments_of
 
 NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
-    for section in (DATA, MODEL, FIT, METRICS, PREDICT, EXPORT)
+    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT)
     for _, place in section.places
 ]
 
@@ -72,6 +72,6 @@ def test_translators_are_all_that_load_model_knows() -> None:
 
 
 def test_no_option_belongs_to_two_sections_of_a_command() -> None:
-    for sections in ((DATA, MODEL, FIT), (DATA, METRICS)):
+    for sections in ((DATA, MODEL, FIT), (DATA, METRICS), (PREDICT, LOAD)):
         names = [name for section in sections for name in section.names]
         assert len(names) == len({*names})

@@ -31,8 +31,10 @@ from geotranslate.prediction import translation
 from geotranslate.prediction.inference import Inference
 from tests.children import CONTEXT, Child
 from tests.conftest import NORTH_UP, WriteRaster
+from tests.raster.pipeline.test_resume import parts_of
 
-OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
+OWN_OVERLAP: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
+OPTIONS: dict[str, Any] = {**OWN_OVERLAP, "overlap": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def smooth(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def scene(write_raster: WriteRaster) -> Path:
-    return write_raster("scene.tif", smooth(700, 200))
+    return write_raster("scene.tif", smooth(620, 180))
 
 
 def read(path: Any) -> tuple[NDArray[Any], NDArray[np.bool_], Affine]:
@@ -196,7 +198,7 @@ def run_command(stop: int, command: list[str]) -> None:
 def arguments(model: Path, scene: Path, output: Path, *more: str) -> list[str]:
     return [
         *("predict", str(model), str(scene), "-o", str(output), "--precision", "float32"),
-        *("--tile-size", "64", "--no-progress", *more),
+        *("--tile-size", "64", "--overlap", "16", "--no-progress", *more),
     ]
 
 
@@ -292,24 +294,20 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
     assert output.read_bytes() == whole.path.read_bytes()
 
 
-@pytest.mark.parametrize("batches", [10, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batches", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_goes_on_to_the_same_bytes(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path, batches: int
 ) -> None:
     whole = fresh_model.predict_raster(scene, tmp_path / "whole.tif", **OPTIONS)
     output = tmp_path / "o.tif"
     command = arguments(saved, scene, output, "--batch-size", "8")
-
-    def parts() -> list[Path]:
-        return list(tmp_path.glob("o.tif.parts/part_??????.tif"))
-
     with Child(tmp_path / "printed.txt", run_command, batches, command) as process:
         process.wait_for(lambda: "stopped\n" in process.log.read_text())
         if batches > 1:
             # The rows before it are written.
-            process.wait_for(parts)
+            process.wait_for(lambda: parts_of(output))
     assert not output.exists()
-    assert bool(parts()) == (batches > 1)
+    assert bool(parts_of(output)) == (batches > 1)
     done = CliRunner().invoke(main, arguments(saved, scene, output, "--resume"))
     assert done.exit_code == 0, done.output
     assert output.read_bytes() == whole.path.read_bytes()
@@ -328,9 +326,10 @@ def interrupted(
     def fail(self: Any, batch: Any) -> Any:
         nonlocal seen
         seen += len(batch)
-        if seen > 60:
-            # Until the rows before are written.
-            time.sleep(0.3)
+        if seen > 36:
+            end = time.monotonic() + 60
+            while not parts_of(output) and time.monotonic() < end:
+                time.sleep(0.01)
             raise KeyboardInterrupt
         return original(self, batch)
 
@@ -463,7 +462,7 @@ def test_classes_are_never_mixed(
     low, high = model.card.target.scaling.scale(np.array([[[[2.0, 7.0]]]], np.float32)).ravel()
     # Beside the whole U-Net, so that stride and reach are those of the model.
     model.predictor.inference.generator = Striped(float(low), float(high))
-    output = model.predict_raster(source, tmp_path / "o.tif", **OPTIONS, **options)
+    output = model.predict_raster(source, tmp_path / "o.tif", **OWN_OVERLAP, **options)
     found, _, _ = read(output)
     assert set(np.unique(found)) == {2, 7}
     with rasterio.open(output) as dataset, rasterio.open(target) as truth:
@@ -497,7 +496,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
         for weights in model.pair.generator.parameters():
             weights.mul_(3)
     scene = write_raster("scene.tif", smooth(tile + tile // 2, tile))
-    options = {**OPTIONS, "tile_size": tile, "dtype": "float32"}
+    options = {**OWN_OVERLAP, "tile_size": tile, "dtype": "float32"}
     result = model.predict_raster(scene, tmp_path / "o.tif", **options)
     assert result.mismatch is not None and result.mismatch < 1e-3
     # The target reaches from -1 to 1 in 255 steps.
@@ -507,7 +506,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
 
 
 def test_tags_survive_in_the_file(fresh_model: Pix2Pix, scene: Path, tmp_path: Path) -> None:
-    output = fresh_model.predict_raster(scene, tmp_path / "o.tif", bbox=BOUNDS, **OPTIONS)
+    output = fresh_model.predict_raster(scene, tmp_path / "o.tif", bbox=BOUNDS, **OWN_OVERLAP)
     with rasterio.open(output) as dataset:
         tags = dataset.tags()
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -541,9 +540,9 @@ def test_weights_that_are_nan_give_invalid_pixels_and_a_warning(
     with torch.no_grad():
         for weights in fresh_model.pair.generator.parameters():
             weights.fill_(float("nan"))
-    with pytest.warns(GeotranslateWarning, match=r"140000 valid pixels of .*NaN or infinity"):
+    with pytest.warns(GeotranslateWarning, match=r"111600 valid pixels of .*NaN or infinity"):
         result = fresh_model.predict_raster(scene, tmp_path / "o.tif", dtype=dtype, **OPTIONS)
-    assert result.lost == 700 * 200
+    assert result.lost == 620 * 180
     assert not read(result)[1].any()
 
 

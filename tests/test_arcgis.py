@@ -36,6 +36,7 @@ SCRIPT: list[tuple[int, str, str]] = [
     (24, "prepare_data('chips', bands=['r', 'g', 'b'], rgb_bands=[0, 1, 2])", ""),
     (25, "assert prepare_data('chips', extract_bands=[0, 2]).card.source.indexes == (1, 3)", ""),
     (26, "prepare_data('chips', norm_pct=0.3, num_workers=0, resize_to=None, seed=42)", ""),
+    (26, "prepare_data('chips', transforms='mirror', valid_path=None, test_path=None)", ""),
     (27, "prepare_data('chips', downsample_factor=4)", "train a Pix2Pix on both"),
     (28, "prepare_data('chips', collate_fn=len)", "batches are stacked by fastai v2"),
     (31, "data.show_batch(rows=1)", ""),

@@ -26,7 +26,9 @@ matplotlib.use("Agg")
 # The first case of a test pays for imports and caches. The cases are the same in every run, so that
 # a change is judged by itself; `pytest --hypothesis-profile=random` draws others.
 settings.register_profile("random", deadline=None, max_examples=50)
-settings.register_profile("geotranslate", settings.get_profile("random"), derandomize=True)
+settings.register_profile(
+    "geotranslate", settings.get_profile("random"), derandomize=True, max_examples=30
+)
 settings.load_profile("geotranslate")
 
 NORTH_UP = Affine(2.0, 0, 500_000, 0, -2.0, 5_000_000)

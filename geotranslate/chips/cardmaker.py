@@ -58,9 +58,9 @@ def make_card(
     Raises:
         InvalidInputError: Classes or scaling are not possible with these chips.
     """
-    source = describe("source", chips.sources, splits[0].train, scalings[0], classes[0])
-    target = describe("target", chips.targets, splits[1].train, scalings[1], classes[1])
-    warn_of_target(target, scalings[1], [chips.targets[i] for i in splits[1].train])
+    source = describe("source", chips.sources, measured(splits[0]), scalings[0], classes[0])
+    target = describe("target", chips.targets, measured(splits[1]), scalings[1], classes[1])
+    warn_of_target(target, scalings[1], [chips.targets[i] for i in measured(splits[1])])
     # Either chip of a pair may be the georeferenced one.
     here, there = chips.grids
     sides = training_grids(chips, splits)
@@ -98,13 +98,18 @@ def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None
     return across * grid.width / resize_to, down * grid.height / resize_to
 
 
+def measured(split: Split) -> tuple[int, ...]:
+    """Return the positions of the chips that a card describes: for training, if there are any."""
+    return split.train or split.validation
+
+
 def training_grids(
     chips: FoundChips, splits: tuple[Split, Split]
 ) -> tuple[Sequence[Grid], Sequence[Grid]]:
     """Return the grids of the training chips of both sides; pairs have one grid for both."""
     members = [side.members for side in chips.divided]
     source, target = (
-        [side[i].grid for i in split.train]
+        [side[i].grid for i in measured(split)]
         for side, split in zip((members[0], members[-1]), splits, strict=True)
     )
     return source, target

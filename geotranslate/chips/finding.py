@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.layouts import Listing, TwoRasters, list_chips
+from geotranslate.chips.layouts import TEST, VALIDATION, Listing, TwoRasters, list_chips, with_parts
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import band_choice
@@ -33,6 +33,8 @@ class ChipOptions:
         target_bands: Bands of the target.
         target_classes: Whether the target is resampled as classes; None to find out.
         direction: "AtoB", or "BtoA" to translate from target to source.
+        valid_path: Chip folder for validation, or several; None for none of its own.
+        test_path: Chip folder for tests, or several.
 
     Raises:
         InvalidInputError: An option is invalid.
@@ -45,6 +47,8 @@ class ChipOptions:
     target_bands: Bands | None = None
     target_classes: bool | None = None
     direction: str = "AtoB"
+    valid_path: PathLike | Sequence[PathLike] | None = None
+    test_path: PathLike | Sequence[PathLike] | None = None
 
     def __post_init__(self) -> None:
         choice("direction", self.direction, ("AtoB", "BtoA"))
@@ -100,10 +104,17 @@ def _listed_folders(path: PathLike | Sequence[PathLike], options: ChipOptions) -
             f"stride is {options.stride}, but a chip folder's chips are cut already; leave it "
             "out, or give two rasters."
         )
-    if isinstance(path, str | os.PathLike):
-        listing = list_chips(folder_path("path", path))
-    else:
-        listing = list_chips([folder_path("path", item) for item in path])
+    listing = _listed("path", path)
+    parts = {
+        label: _listed(name, given)
+        for label, name, given in (
+            (VALIDATION, "valid_path", options.valid_path),
+            (TEST, "test_path", options.test_path),
+        )
+        if given is not None
+    }
+    if parts:
+        listing = with_parts(listing, parts)
     if options.paired and listing.sides is not None:
         raise InvalidInputError(
             f"paired is True, but {listing.path} holds two sets of chips that are not paired "
@@ -113,7 +124,19 @@ def _listed_folders(path: PathLike | Sequence[PathLike], options: ChipOptions) -
     return listing.swapped() if options.swapped else listing
 
 
+def _listed(name: str, path: object) -> Listing:
+    if isinstance(path, list | tuple):
+        return list_chips([folder_path(name, item) for item in path])
+    return list_chips(folder_path(name, path))
+
+
 def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listing:
+    for name in ("valid_path", "test_path"):
+        if getattr(options, name) is not None:
+            raise InvalidInputError(
+                f"{name} is {shown(getattr(options, name))}, but two rasters are divided by split; "
+                "leave it out, or cut chip folders with export_chips."
+            )
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
     if not isinstance(target, str | os.PathLike):

@@ -10,6 +10,7 @@ import numpy as np
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
+from geotranslate.chips.layouts import TEST
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.raster.grid import Grid
@@ -28,7 +29,8 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
     paths = dict.fromkeys(part.path for part in chips.divided)
     lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout)]
     for part, split in zip(chips.divided, splits, strict=False):
-        lines += [(f"{part.noun}s", _parts(split)), *_ground(part, split)]
+        tests = sum(part.members[i].subset == TEST for i in split.left_out)
+        lines += [(f"{part.noun}s", _parts(split, tests)), *_ground(part, split)]
         if chips.pairs and not card.paired:
             lines.append(("targets", "drawn at random in training"))
         lines += _place(part, card)
@@ -44,9 +46,12 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
     return Summary(tuple(lines))
 
 
-def _parts(split: Split) -> str:
+def _parts(split: Split, tests: int) -> str:
     masked = f" ({len(split.masks)} of them in part)" if split.masks else ""
-    neither = f", {len(split.left_out)} used for neither" if split.left_out else ""
+    others = len(split.left_out) - tests
+    neither = (f", {tests} for tests" if tests else "") + (
+        f", {others} used for neither" if others else ""
+    )
     return f"{len(split.train)} training{masked}, {len(split.validation)} validation{neither}"
 
 

@@ -25,8 +25,8 @@ def evaluate(
 ) -> None:
     """Measure the saved MODEL on the chips in PATH, or on the rasters PATH and TARGET.
 
-    Options of the data that differ from those of the training, such as the seed, select other
-    validation pairs.
+    The validation pairs are measured if the data and its options are the ones of the training,
+    else all pairs; --which chooses.
     """
     with sentences():
         from geotranslate.data import prepare_data

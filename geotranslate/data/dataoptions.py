@@ -166,8 +166,13 @@ class DataOptions:
             object.__setattr__(self, name, check(name, getattr(self, name)))
         split = self.split
         whole(0, MOST_SEED)("seed", split.seed)
-        number("val_split_pct", split.share, above=0, below=1)
+        number("val_split_pct", split.share, least=0, most=1)
         number("buffer", split.buffer, least=0)
+        if self.chips.valid_path is not None and split.split not in ("auto", "folder"):
+            raise InvalidInputError(
+                f"valid_path names the pairs for validation, but split is {shown(split.split)}; "
+                "leave one of the two out."
+            )
         if not isinstance(split.column, str):
             raise InvalidInputError(
                 f"split_column is {shown(split.column)}; give the name of a column of the polygons."

@@ -73,7 +73,7 @@ class ChipDataset:
         sizes = {(chip.grid.height, chip.grid.width) for chip in chips}
         self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
         self._memory = ChipCache(budget)
-        self.side = card.resize_to or max(max(size) for size in sizes)
+        self.side = card.resize_to or max((max(size) for size in sizes), default=card.chip_size)
         """Side of the largest chip, px."""
 
     def decode(

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from fastai.torch_basics import subplots
 from fastai.torch_core import default_device
 from torch import Tensor, distributed
 
-from geotranslate.checks import flag, shown, whole_number
+from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.pair_set import FoundChips
+from geotranslate.chips.layouts import TEST
+from geotranslate.chips.pair_set import FoundChips, PairSet
 from geotranslate.chips.split import Split, ground_of
 from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
@@ -27,6 +28,8 @@ from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.data.radiometry import Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
 from geotranslate.tables import Summary
+
+Part: TypeAlias = Literal["train", "val", "test", "all"]
 
 # Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same variables.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -179,6 +182,49 @@ class PairLoaders(DataLoaders):
         data.split = splits[0] if folder.pairs else splits
         return data
 
+    @property
+    def test(self) -> TfmdDL | None:
+        """Loader of the chips for tests, in a part `test` or in `test_path`; None without any."""
+        return self.part("test") if any(self._positions("test")) else None
+
+    def part(self, which: Part) -> TfmdDL:
+        """Return a loader of some chips, whole and in their order, without augmentation.
+
+        Args:
+            which: "train", "val", "test" or "all" for every chip, with no pixel hidden.
+
+        Raises:
+            InvalidInputError: There is no such part.
+        """
+        if choice("which", which, get_args(Part)) == "val" and len(self.valid_ds):
+            return self.valid
+        positions = self._positions(which)
+        if not all(positions):
+            raise InvalidInputError(
+                f"which is {which!r}, but the data has no such chips; it has "
+                f"{len(self.train_ds)} for training and {len(self.valid_ds)} for validation."
+            )
+        folder = self.folder
+        if which == "all" and isinstance(folder, PairSet):
+            folder = folder.unmasked()
+        items = _items(folder, positions, self.card, None, 0)
+        size = max(1, int(self.options.batch_size / (items.side / self.card.chip_size) ** 2))
+        return TfmdDL(items, bs=size, num_workers=self.train.fake_l.num_workers, device=self.device)
+
+    def _positions(self, which: Part) -> list[Sequence[int]]:
+        """Return the positions of the source chips and of the target chips of a part."""
+        splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
+        sets = self.folder.divided
+        found: list[Sequence[int]] = []
+        for side, split in zip((sets[0], sets[-1]), splits, strict=True):
+            parts = {"train": split.train, "val": split.validation}
+            if which == "all":
+                found.append(range(len(side.members)))
+            else:
+                tests = [i for i, one in enumerate(side.members) if one.subset == TEST]
+                found.append(parts.get(which, [i for i in tests if i in {*split.left_out}]))
+        return found
+
     def with_card(self, card: DataCard) -> PairLoaders:
         """Return new loaders of the same chips, scaled as another card says."""
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
@@ -273,20 +319,25 @@ def _datasets(
 ) -> tuple[PairDataset | UnpairedDataset, PairDataset | UnpairedDataset]:
     """Return training and validation datasets; paired chips are always validated as pairs."""
     parts = [[split.train for split in splits], [split.validation for split in splits]]
-    (sources, targets), (valid_sources, valid_targets) = (
-        ([folder.sources[i] for i in part[0]], [folder.targets[i] for i in part[1]])
-        for part in parts
+    train = _items(folder, parts[0], card, augmentation, budget)
+    return train, _items(folder, parts[1], card, None, budget)
+
+
+def _items(
+    folder: FoundChips,
+    positions: Sequence[Sequence[int]],
+    card: DataCard,
+    augmentation: Augmentation | None,
+    budget: int,
+) -> PairDataset | UnpairedDataset:
+    """Return the dataset of the chips at some positions of the sources and of the targets."""
+    if folder.pairs and (card.paired or augmentation is None):
+        return PairDataset([folder.pairs[i] for i in positions[0]], card, augmentation, budget)
+    sources, targets = (
+        [chips[i] for i in part]
+        for chips, part in zip((folder.sources, folder.targets), positions, strict=True)
     )
-    train: PairDataset | UnpairedDataset
-    if folder.pairs:
-        pairs, valid_pairs = ([folder.pairs[i] for i in part[0]] for part in parts)
-        if card.paired:
-            train = PairDataset(pairs, card, augmentation, budget)
-        else:
-            train = UnpairedDataset(sources, targets, card, augmentation, budget)
-        return train, PairDataset(valid_pairs, card, None, budget)
-    train = UnpairedDataset(sources, targets, card, augmentation, budget)
-    return train, UnpairedDataset(valid_sources, valid_targets, card, None, budget)
+    return UnpairedDataset(sources, targets, card, augmentation, budget)
 
 
 def _check_batch(batch: object) -> None:

@@ -34,6 +34,8 @@ def prepare_data(
     stride: int | None = None,
     batch_size: int = 4,
     val_split_pct: float = 0.1,
+    valid_path: PathLike | Sequence[PathLike] | None = None,
+    test_path: PathLike | Sequence[PathLike] | None = None,
     seed: int = 42,
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
@@ -82,7 +84,11 @@ def prepare_data(
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
         batch_size: Pairs per batch, for each process if a launcher starts several.
-        val_split_pct: Share of the pairs, or of the chips of each side, to validate on, 0 to 1.
+        val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
+            are for training; with 1, none, and the data can only be measured.
+        valid_path: Chip folder to validate on, or several, of the same kind as `path`.
+        test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
+            a folder does, and is used for neither training nor validation.
         seed: Seed of the split, the order of the batches, the initial weights of a translator and
             all random draws of its training: two trainings with the same seed on a CPU give the
             same model.
@@ -90,9 +96,9 @@ def prepare_data(
             train and val of the folder itself (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. "auto" is
             "folder" if there is a sub-folder for validation, "block" if chips overlap on the
-            ground, else "random"; pairs in test/ are not used. No target pixel of validation ground
-            is learned from: such pixels are NaN in the targets of training pairs, and pairs with
-            less than 5% valid pixels left are dropped. Their sources still show this ground.
+            ground, else "random"; pairs in test/ are kept for tests. No target pixel of validation
+            ground is learned from: such pixels are NaN in the targets of training pairs, and pairs
+            with less than 5% valid pixels left are dropped. Their sources still show this ground.
             Without pairs, both sides are learned from, so chips that reach into validation ground
             of their side are dropped with a warning. The validation sub-folders of trainA/ and
             trainB/ are valA/ and valB/.
@@ -151,6 +157,8 @@ def prepare_data(
             target_bands=target_bands,
             target_classes=target_classes,
             direction=direction,
+            valid_path=valid_path,
+            test_path=test_path,
         ),
         split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
         scalings=(source_scaling, target_scaling),

@@ -14,7 +14,7 @@ from torch import nn
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard, Direction
-from geotranslate.data.loaders import data_card, launched, own_device, validates_pairs
+from geotranslate.data.loaders import Part, data_card, launched, own_device, validates_pairs
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
@@ -37,7 +37,7 @@ from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
 from geotranslate.translators.fit import fit
 from geotranslate.translators.loading import Device, load_checkpoint, load_saved
-from geotranslate.translators.measuring import measure
+from geotranslate.translators.measuring import items_of, measure, part_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -164,21 +164,31 @@ class Translator:
         return describe(self.saved_card(), self.pair)._repr_html_()
 
     @checks_arguments
-    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
-        """Draw source, translation and target of the first validation pairs; return the figure.
+    def show_results(
+        self,
+        rows: int | None = None,
+        rgb_bands: RgbBands | None = None,
+        *,
+        data: DataLoaders | None = None,
+        which: Part | None = None,
+    ) -> Any:
+        """Draw source, translation and target of the first pairs of a part; return the figure.
 
         Args:
-            rows: Number of pairs.
+            rows: Number of pairs, 2 by default; warns if there are fewer.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
+            data: Loaders whose pairs are drawn; by default the loaders of the training.
+            which: Part of the data, as in `compute_metrics`.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `rows` is not a number of pairs,
-                or no side has the bands.
+            InvalidInputError: The model was loaded without data and none is given, `rows` is not a
+                number of pairs, or no side has the bands.
         """
-        return self._drawn(self._loaders().valid_ds, rows, rgb_bands)
+        pairs = items_of(self.card, self._loaders(data), self.data, which)
+        return self._drawn(pairs, rows, rgb_bands)
 
-    def _drawn(self, pairs: Any, rows: int, rgb_bands: RgbBands | None = None) -> Any:
+    def _drawn(self, pairs: Any, rows: int | None, rgb_bands: RgbBands | None = None) -> Any:
         """Draw the first of some pairs; return the figure."""
         return draw_pairs(self.predictor, pairs, rows, rgb_bands)
 
@@ -199,8 +209,9 @@ class Translator:
         data: DataLoaders | None = None,
         palette: Palette | None = None,
         direction: Direction = "AtoB",
+        which: Part | None = None,
     ) -> Metrics:
-        """Compare translations of the validation pairs with their targets.
+        """Compare translations of pairs with their targets.
 
         Values are compared in the target's units at pixels where both are valid; translations are
         rounded and clipped to the target's dtype. See `Errors`, `Structure`, `Spectra`,
@@ -209,18 +220,19 @@ class Translator:
         error, 0 the mean absolute error of the training median or the start, and negative values
         are worse.
 
-        Unless `data` is given, the result is kept in `metrics` and saved with the model until it is
-        trained again.
+        The result for the validation pairs of the training is kept in `metrics` and saved with the
+        model until it is trained again.
 
         Args:
             metrics: Names of measures; by default all that the target has except `lpips` and `fid`,
                 whose weights must be installed; geotranslate downloads nothing.
-            data: Loaders whose validation pairs are measured; by default the loaders of the
-                training.
+            data: Loaders whose pairs are measured; by default the loaders of the training.
             palette: Colors of the classes in all bands, in the target's units; pixels belong to
                 the nearest one.
             direction: "BtoA" to compare translations of targets with sources, for models trained in
                 both directions; this result is not kept.
+            which: Part of the data: "train", "val", "test" or "all". By default "val" for the data
+                of the training, else "all".
 
         Returns:
             The measures by name, and `count`, the number of values compared.
@@ -231,8 +243,10 @@ class Translator:
                 missing.
         """
         way = self.towards(direction)
-        found = measure(way, self._loaders() if data is None else data, metrics, palette)
-        if data is None and way is self.predictor and self._next is None:
+        loaders = self._loaders(data)
+        part = part_of(self.card, loaders, self.data, which)
+        found = measure(way, loaders, metrics, palette, part)
+        if data is None and part == "val" and way is self.predictor and self._next is None:
             self.metrics = found
         return found
 
@@ -362,7 +376,9 @@ class Translator:
         """Return the network that translates from source to target outside of training."""
         return self.pair.translating
 
-    def _loaders(self) -> DataLoaders:
+    def _loaders(self, given: DataLoaders | None = None) -> DataLoaders:
+        if given is not None:
+            return given
         if self.data is None:
             raise InvalidInputError(
                 "The model was loaded without data, to translate only; load it with data: "

@@ -18,7 +18,7 @@ from torch.utils.data import Subset
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import is_main_process, validates_pairs
-from geotranslate.errors import ModelFileError, warn
+from geotranslate.errors import InvalidInputError, ModelFileError, warn
 from geotranslate.metrics.scores import Metrics
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import EMACallback
@@ -99,10 +99,20 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         options: Options of the training.
 
     Raises:
+        InvalidInputError: The data has no pairs for training, or none for early stopping.
         TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         ModelFileError: The checkpoint belongs to another training or is damaged.
         RasterFileError: Nothing can be written to the folder.
     """
+    if not len(data.train_ds):
+        raise InvalidInputError(
+            "The data has no pairs for training, as val_split_pct is 1; prepare it with less."
+        )
+    if options.early_stopping and not len(data.valid_ds):
+        raise InvalidInputError(
+            "early_stopping needs pairs for validation, and the data has none; leave it out, or "
+            "prepare the data with a val_split_pct above 0."
+        )
     processes = Processes.join(data.device)
     if model.draws_anew:
         # A model that was loaded begins with other draws than the training before.
@@ -236,7 +246,9 @@ def _recorders(
         return found
     folder, rows = options.folder, model.history
     if options.sample_every:
-        draw, pictures = partial(_draw_sample, model, data.valid_ds, options), folder / "samples"
+        # Without validation pairs, training pairs are drawn.
+        pairs = data.valid_ds if len(data.valid_ds) else data.train_ds
+        draw, pictures = partial(_draw_sample, model, pairs, options), folder / "samples"
         found.append(SampleImages(draw, pictures, options.sample_every, rows))
     if options.log_every:
         found.append(StepLogger(folder / "steps.csv", options.log_every, rows))

@@ -1,6 +1,15 @@
 """Layouts of chip folders: their recognition, and the listing of their chips."""
 
-from geotranslate.chips.layouts.base import ChipFile, ChipPlace, ListedSide, Listing, RasterWindow
+from geotranslate.chips.layouts.base import (
+    TEST,
+    VALIDATION,
+    ChipFile,
+    ChipPlace,
+    ListedSide,
+    Listing,
+    RasterWindow,
+    with_parts,
+)
 from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, counted, read_map
 from geotranslate.chips.layouts.paired_folders import SOURCE_FOLDER, TARGET_FOLDER
 from geotranslate.chips.layouts.rasters import TwoRasters
@@ -11,6 +20,8 @@ __all__ = [
     "MAP_FILE",
     "SOURCE_FOLDER",
     "TARGET_FOLDER",
+    "TEST",
+    "VALIDATION",
     "ChipFile",
     "ChipPlace",
     "ListedSide",
@@ -20,4 +31,5 @@ __all__ = [
     "counted",
     "list_chips",
     "read_map",
+    "with_parts",
 ]

@@ -92,7 +92,7 @@ def divide(chips: FoundChips, options: SplitOptions, *, masked: bool) -> tuple[S
             georeferenced chips or labels that are missing.
     """
     for part in chips.divided:
-        if len(part.members) < 2:
+        if len(part.members) < 2 and 0 < options.share < 1:
             raise InvalidInputError(
                 f"{part.path} holds one {part.noun}; two are needed, one to train and one to "
                 "validate on."
@@ -132,6 +132,8 @@ def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) 
             )
         return _chosen(chips, method, options, None).split
     choice = _chosen(chips, method, options, outlines)
+    if not (choice.split.train and choice.split.validation):
+        return choice.split
     if masked:
         return _hidden(chips, choice, outlines, options.buffer)
     apart = keep_apart(choice.split, outlines, options.buffer)
@@ -233,14 +235,8 @@ def _usable(chips: MemberSet) -> list[int]:
 
 
 def _not_for_tests(chips: MemberSet) -> list[int]:
-    """Return the positions of members for training or validation; warn of the others."""
+    """Return the positions of members for training or validation."""
     among = _usable(chips)
-    others = len(chips.members) - len(among)
-    if others:
-        warn(
-            f"{chips.path} has no part val/, so some other pairs validate; the {others} in "
-            "test/ are used for neither training nor validation."
-        )
     return among
 
 

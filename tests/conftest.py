@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -195,6 +196,17 @@ def write_sides(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
         return tmp_path / folder
 
     return write
+
+
+@pytest.fixture
+def short_lr_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search for a learning rate in fewer than the hundred steps that fastai takes."""
+    # It adds lr_find to the learner.
+    import fastai.callback.schedule
+    from fastai.learner import Learner
+
+    assert fastai.callback.schedule
+    monkeypatch.setattr(Learner, "lr_find", functools.partialmethod(Learner.lr_find, num_it=30))
 
 
 @pytest.fixture(autouse=True)

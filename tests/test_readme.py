@@ -32,7 +32,7 @@ def test_snippet_of_the_readme_does_what_it_says(
 
 def test_readme_has_exactly_two_commands_to_set_up() -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert [block.strip() for block in blocks] == [
+    assert [block.strip() for block in blocks if "pip" in block] == [
         "pip install . && geotranslate demo",
         'pip install -e ".[test]" && pytest',
     ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate import data as library
 from geotranslate import translators
-from geotranslate.checks import flag, number, shown, whole_number
+from geotranslate.checks import flag, folder_path, number, shown, whole_number
 from geotranslate.chips.bands import Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.loaders import PairLoaders, validates_pairs
@@ -131,12 +131,12 @@ def prepare_data(*args: Any, **keywords: Any) -> ArcgisData:
     """
     given = bound("prepare_data", POSITIONS["prepare_data"], args, keywords)
     working_dir, rgb_bands = given.pop("working_dir", None), given.pop("rgb_bands", None)
+    home = None if working_dir is None else folder_path("working_dir", working_dir)
     ours = translated(ARCGIS["prepare_data"], given)
     if _has_labels(ours.get("path")):
         ours.setdefault("direction", "BtoA")
     data = library.prepare_data(**ours)
-    home = Path(data.path) if working_dir is None else Path(working_dir)
-    return ArcgisData.like(data, home, rgb_bands)
+    return ArcgisData.like(data, home or Path(data.path), rgb_bands)
 
 
 def _has_labels(path: Any) -> bool:

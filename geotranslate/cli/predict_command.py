@@ -63,6 +63,7 @@ def _facts(raster: Any) -> dict[str, Any]:
     if isinstance(raster, Path):
         return {"path": str(raster)}
     facts = {name: getattr(raster, name) for name in FACTS}
+    facts["drift"] = None if raster.drift is None else str(raster.drift)
     return {"path": str(raster), **facts, "seconds": asdict(raster.seconds)}
 
 

@@ -332,7 +332,9 @@ class Predictor:
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
         with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
-            yield Translation(inference, apply, provenance, options).write
+            # The distances are those of sources, which the other direction does not translate.
+            scenes = self.model.metrics.per_scene if self.direction == "AtoB" else {}
+            yield Translation(inference, apply, provenance, options, scenes).write
 
 
 def _draw(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +17,18 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError, warn
+from geotranslate.metrics import Scores
+from geotranslate.networks.normalization import lacking, normalizes
 from geotranslate.prediction.drift import warn_if_unlike
 from geotranslate.prediction.inference import Inference, Tta
+from geotranslate.prediction.likeness import drift_of
 from geotranslate.prediction.matching import map_to_training, matched
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, ForScene
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
+from geotranslate.raster.pipeline import Drift, TranslatedRaster, translate_raster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.writing import Color
 
@@ -101,6 +105,8 @@ class Translation:
     """Function that returns the function of tiles, in this process or in workers."""
     provenance: Provenance
     options: PredictOptions
+    scenes: Mapping[str, Scores]
+    """Distances and errors of validation scenes, by name."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn if it differs from the training chips.
@@ -121,7 +127,9 @@ class Translation:
             provenance = replace(self.provenance, inference=inference)
             chosen = RasterReader(source.dataset, bands)
             found = warn_if_unlike(chosen, card, resampling)
-            apply, fill = self._matched(chosen, self.apply(inference), found)
+            quantiles = self._quantiles(chosen)
+            drift = self._drift(chosen, quantiles)
+            apply, fill = self._matched(chosen, quantiles, self.apply(inference), found)
             tile_size = self._tile_size(source, inference)
             facts, names = card.target.band_facts, card.target.band_names
             if provenance.tta == "std":
@@ -159,10 +167,26 @@ class Translation:
                 progress=options.progress,
                 identity=provenance.named,
             )
-            return written.with_warnings(found)
+            return replace(written.with_warnings(found), drift=drift)
+
+    def _quantiles(self, source: RasterReader) -> Quantiles | None:
+        """Return the quantiles of a scene; None without those of training to compare them with."""
+        if self.inference.card.source.quantiles is None:
+            return None
+        return Quantiles.of(sample_scene(source))
+
+    def _drift(self, source: RasterReader, quantiles: Quantiles | None) -> Drift | None:
+        network = self.inference.original
+        return drift_of(
+            os.path.basename(source.name),
+            quantiles,
+            self.inference.card.source,
+            self.scenes,
+            normalizes=normalizes(network) and not lacking(network),
+        )
 
     def _matched(
-        self, source: RasterReader, apply: Any, said: list[str]
+        self, source: RasterReader, quantiles: Quantiles | None, apply: Any, said: list[str]
     ) -> tuple[Any, tuple[float, ...]]:
         """Return the function of tiles for a scene, and the fill value of its invalid pixels.
 
@@ -171,7 +195,7 @@ class Translation:
         side = self.inference.card.source
         if self.options.match is None:
             return apply, side.fill
-        values = map_to_training(Quantiles.of(sample_scene(source)), side)
+        values = map_to_training(quantiles, side)
         if values is None:
             said.append(
                 f"{os.path.basename(source.name)} has no valid pixel in windows spread over it, so "

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
+from geotranslate.metrics import Metrics
 from geotranslate.prediction.inference import Inference, Precision, Symmetric, TileFunction
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.resampling import Resampling
@@ -131,6 +132,10 @@ class StoredModel(Protocol):
     @property
     def loader(self) -> Loader:
         """Function that loads the model; it can be sent to workers."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Last measures of the model."""
 
     def digest(self) -> str:
         """Return the SHA-256 of its weights."""

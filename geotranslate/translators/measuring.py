@@ -21,6 +21,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.objectives import filled
 from geotranslate.training.start import baseline_errors
+from geotranslate.translators.by_scene import errors_by_scene
 
 FID = "fid"
 PREFIX = "cycle_"
@@ -59,6 +60,8 @@ def measure(
     if "mae" in found and target.classes is None:
         batches = batches_of(predictor.card, loaders, predictor.direction, which)
         found = found.over(baseline_errors(batches, target, inference.generator))
+        if predictor.direction == "AtoB":
+            found = replace(found, per_scene=errors_by_scene(predictor, loaders))
     return found
 
 

@@ -150,11 +150,9 @@ def run(statement: str, names: dict[str, Any]) -> list[str]:
 
 def test_editors_see_the_arguments_of_arcgis() -> None:
     for function in (arcgis.prepare_data, arcgis.Pix2Pix, arcgis.Pix2Pix.fit):
-        name = function.__name__
-        shown = list(inspect.signature(function).parameters)
-        assert [*POSITIONS[name]] == [each for each in shown if each != "self"][
-            : len(POSITIONS[name])
-        ]
+        expected = POSITIONS[function.__name__]
+        shown = [each for each in inspect.signature(function).parameters if each != "self"]
+        assert tuple(shown[: len(expected)]) == expected
 
 
 def test_labels_are_translated_to_images(write_raster: WriteRaster, tmp_path: Path) -> None:
@@ -179,7 +177,7 @@ def test_only_models_of_the_same_scalings_are_loaded(
     other = arcgis.prepare_data(folder, target_scaling="minmax")
     with pytest.raises(ModelFileError, match=r"Pix2Pix.from_model\(path, data\), which keeps"):
         arcgis.Pix2Pix(other, **small).load(path)
-    with pytest.raises(ModelFileError, match="models.*missing is not a model of geotranslate"):
+    with pytest.raises(ModelFileError, match=r"models.missing is not a model of geotranslate"):
         model.load("missing")
     again = arcgis.Pix2Pix(arcgis.prepare_data(folder, seed=5), **small)
     assert again.digest() != model.digest()

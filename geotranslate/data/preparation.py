@@ -75,8 +75,11 @@ def prepare_data(
         path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
             demand.
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
-            it has another; `summary()` reports this.
-        paired: Whether chips are pairs; by default the layout decides; two rasters are paired.
+            it has another; `summary()` reports this. Or the folder of target chips, if `path` is
+            one of source chips; they pair by equal names, or by names that differ in one word that
+            marks the side, such as `1_rgb.png` and `1_map.png`.
+        paired: Whether chips are pairs; by default the layout decides; two rasters and two folders
+            are paired. True pairs the chips of `A/` and `B/` by their names.
             False with a folder of pairs draws the targets of training pairs at random, while
             validation pairs stay pairs; False with two rasters cuts each on its own grid, so that
             they may differ in place, CRS, pixel size and bands.

@@ -13,8 +13,8 @@ from rasterio.enums import Resampling
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
-    ExportOptions,
     Scene,
     SceneLike,
     check_sizes,
@@ -66,6 +66,7 @@ def export_chips(
     rotation_angle: float = 0.0,
     burn: str | None = None,
     resampling: str | Resampling | None = None,
+    resolution: float | None = None,
     source_classes: bool | None = None,
     target_classes: bool | None = None,
     overwrite: bool = False,
@@ -101,6 +102,8 @@ def export_chips(
             Not for two rasters.
         resampling: GDAL name of the warping method; by default nearest for classes and bilinear
             otherwise.
+        resolution: Pixel size of the chips on the ground, meters; both sides are resampled to it.
+            By default the source's pixels stay as they are.
         source_classes: Whether the source's values are classes, which the chips then tell
             `prepare_data`. By default they are if it has a color table, or is one band of
             integers with at most 4 different values, or with at most 64 that form patches and do
@@ -127,6 +130,7 @@ def export_chips(
         rotation_angle=rotation_angle,
         burn=burn,
         resampling=resampling,
+        resolution=resolution,
         source_classes=source_classes,
         target_classes=target_classes,
         overwrite=overwrite,

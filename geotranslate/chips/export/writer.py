@@ -16,8 +16,8 @@ from rasterio.windows import Window
 
 from geotranslate.chips.bands import COLORS_TAG, TAG, Statistics, colors_of
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
-    ExportOptions,
     Pixels,
     Scene,
     SceneSide,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.enums import Resampling
 
-from geotranslate.chips.export.scene_sides import ExportOptions
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.errors import InvalidInputError
 
 

@@ -58,8 +58,8 @@ def export_chips(
     target: SceneLike | Sequence[SceneLike],
     folder: str | os.PathLike[str],
     *,
-    tile_size: int = 256,
-    stride: int | None = None,
+    tile_size: int | Sequence[int] = 256,
+    stride: int | Sequence[int] | None = None,
     aoi: AreaLike | None = None,
     min_cover: float = 1.0,
     min_valid: float = 0.5,
@@ -88,9 +88,11 @@ def export_chips(
         target: Raster or vector layer to translate to, warped or rasterized onto the source's grid
             if needed. Give as many targets as sources.
         folder: Folder to write; its parent folder must exist.
-        tile_size: Side of the chips, px.
-        stride: Step from chip to chip, px; `tile_size` (no overlap) by default. Only whole tiles
-            are written, so a margin of up to one tile at the right and bottom edges is not used.
+        tile_size: Side of the chips, px, or their rows and columns; `prepare_data` crops or resizes
+            chips that are no squares.
+        stride: Step from chip to chip, px, or the steps down and across; `tile_size` (no overlap)
+            by default. Only whole tiles are written, so a margin of up to one tile at the right and
+            bottom edges is not used.
         aoi: Area of interest: vector file or GeoDataFrame in any CRS, or a geometry in the
             scene's.
         min_cover: Smallest share of a chip, 0 to 1, that must lie in the area.
@@ -147,7 +149,7 @@ def export_chips(
         scenes = open_scenes(source, target, options, stack)
         if options.overwrite:
             refuse_inputs_inside(path, scenes)
-        check_sizes(scenes, options.tile_size)
+        check_sizes(scenes, options.size)
         return _export(scenes, path, options)
 
 
@@ -158,7 +160,7 @@ def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> Ch
     with ExitStack() as stack:
         with disk_trouble(folder):
             temporary = stack.enter_context(_temporary_for(folder))
-            writer = ChipWriter(temporary, options.tile_size, scenes[0])
+            writer = ChipWriter(temporary, options.size, scenes[0])
             if options.append:
                 writer.continue_from(folder)
         written = _write(inside, writer, folder, options)

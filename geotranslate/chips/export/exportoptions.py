@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 
-from geotranslate.checks import choice, flag, number, whole_number
+from geotranslate.checks import choice, flag, number, shown, whole_number
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 
@@ -21,8 +22,8 @@ class ExportOptions:
         InvalidInputError: An option is invalid.
     """
 
-    tile_size: int = 256
-    stride: int | None = None
+    tile_size: int | Sequence[int] = 256
+    stride: int | Sequence[int] | None = None
     aoi: AreaLike | None = None
     min_cover: float = 1.0
     min_valid: float = 0.5
@@ -49,9 +50,9 @@ class ExportOptions:
                 f"{360 / self.rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
             )
         # NumPy integers become Python's, which JSON metadata can hold.
-        object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 1))
-        if self.stride is not None:
-            whole_number("stride", self.stride, 1)
+        for name in ("tile_size", "stride"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _rows_and_cols(name, value))
         number("min_valid", self.min_valid, least=0, most=1)
         number("min_cover", self.min_cover, least=0, most=1)
         if self.resolution is not None:
@@ -60,9 +61,14 @@ class ExportOptions:
             choice("resampling", self.resampling, [one.name for one in SUPPORTED_RESAMPLING])
 
     @property
-    def step(self) -> int:
-        """Step from chip to chip, px."""
-        return self.tile_size if self.stride is None else int(self.stride)
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of a chip."""
+        return _pair(self.tile_size)
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """Steps from chip to chip, down and across, px."""
+        return _pair(self.tile_size if self.stride is None else self.stride)
 
     @property
     def angles(self) -> list[float]:
@@ -80,3 +86,23 @@ class ExportOptions:
     def adds_or_replaces(self) -> bool:
         """Whether the folder may already hold chips."""
         return self.overwrite or self.append
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _rows_and_cols(name: str, value: object) -> int | tuple[int, int]:
+    """Return a whole number of at least 1, or two of them for rows and columns.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    if not isinstance(value, list | tuple):
+        return whole_number(name, value, 1)
+    if len(value) != 2:
+        raise InvalidInputError(
+            f"{name} is {shown(value)}; give one whole number, or two: (rows, columns)."
+        )
+    rows, cols = (whole_number(f"{name}[{i}]", value[i], 1) for i in (0, 1))
+    return rows, cols

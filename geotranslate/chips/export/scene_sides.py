@@ -124,13 +124,18 @@ def _check_alike(scene: Scene, first: Scene) -> None:
             )
 
 
-def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
+def check_sizes(scenes: Sequence[Scene], size: tuple[int, int]) -> None:
     """Refuse scenes that are all smaller than a tile; warn if only some are.
+
+    Args:
+        scenes: The scenes.
+        size: Rows and columns of a tile.
 
     Raises:
         InvalidInputError: No scene holds a tile.
     """
-    small = [scene for scene in scenes if min(scene.grid.height, scene.grid.width) < tile_size]
+    rows, cols = size
+    small = [scene for scene in scenes if scene.grid.height < rows or scene.grid.width < cols]
     if not small:
         return
     first, others = small[0], len(small) - 1
@@ -139,9 +144,10 @@ def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
         f"{first.source.name} is {first.grid.width} x {first.grid.height} px, smaller than a tile"
         f"{more if others else ''}; "
     )
+    below = str(rows) if rows == cols else f"{rows} rows and {cols} columns"
     if len(small) == len(scenes):
-        raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
-    warn(f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.")
+        raise InvalidInputError(f"{sentence}give a tile_size below {below}.")
+    warn(f"{sentence}no chip is cut from it. A tile_size below {below} uses all scenes.")
 
 
 @dataclass(frozen=True, slots=True)

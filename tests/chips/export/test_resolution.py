@@ -1,7 +1,8 @@
-"""Export at a pixel size that neither side has."""
+"""Export at a pixel size that neither side has, and of chips that are no squares."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from click.testing import CliRunner
 from shapely.geometry import box
 
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.export.scene_sides import at_resolution
-from geotranslate.errors import InvalidInputError
+from geotranslate.cli import main
+from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.raster.grid import Grid
 from tests.conftest import WriteRaster, values
 
@@ -88,3 +91,40 @@ def test_impossible_resolutions_are_said(
         export_chips(
             raster, raster, tmp_path / "c", tile_size=32, resolution=resolution, progress=False
         )
+
+
+def test_chips_may_have_other_rows_than_columns(write_raster: WriteRaster, tmp_path: Path) -> None:
+    data = values((1, 100, 130), "uint8")
+    raster = write_raster("r.tif", data)
+    export = export_chips(
+        raster, raster, tmp_path / "c", tile_size=(40, 64), stride=(30, 64), progress=False
+    )
+    assert export.pairs == 3 * 2
+    with rasterio.open(tmp_path / "c/images2/000000003.tif") as chip:
+        np.testing.assert_array_equal(chip.read(), data[:, 30:70, 64:128])
+    model = json.loads((tmp_path / "c/esri_model_definition.emd").read_text())
+    assert (model["ImageHeight"], model["ImageWidth"]) == (40, 64)
+    assert (
+        export_chips(
+            raster, raster, tmp_path / "c", tile_size=(40, 64), append=True, progress=False
+        ).pairs
+        == 2 * 2
+    )
+    with pytest.raises(InvalidInputError, match=r"has 64 x 40 px and .*, the new ones 40 x 40 px"):
+        export_chips(raster, raster, export, tile_size=40, append=True, progress=False)
+    with pytest.raises(InvalidInputError, match="give a tile_size below 20 rows and 200 columns"):
+        export_chips(raster, raster, tmp_path / "d", tile_size=(20, 200), progress=False)
+    with pytest.warns(GeotranslateWarning):
+        data = prepare_data(export, resize_to=32)
+    assert data.train_ds[0][0].shape == (1, 32, 32)
+
+
+def test_sizes_are_two_numbers_on_the_command_line(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    raster = str(write_raster("r.tif", values((1, 64, 64), "uint8")))
+    folder = str(tmp_path / "c")
+    arguments = ["export-chips", raster, raster, folder, "--tile-size", "32,64", "--stride", "16"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "c/images").glob("*.tif"))) == 3

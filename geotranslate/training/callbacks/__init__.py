@@ -18,6 +18,7 @@ from geotranslate.training.callbacks.precision import (
     TrainingPrecision,
     training_precision,
 )
+from geotranslate.training.callbacks.scaledloss import ScaledL1
 from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
 from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
 from geotranslate.training.callbacks.trackers import (
@@ -49,6 +50,7 @@ __all__ = [
     "ReducedPrecision",
     "SampleImages",
     "SaveModelCallback",
+    "ScaledL1",
     "Schedule",
     "StartRow",
     "Synchronization",

@@ -9,6 +9,7 @@ from geotranslate.training.objectives.base import (
     generator_loss,
     masked_l1,
     objectives_of,
+    scaled_l1,
 )
 from geotranslate.training.objectives.cycle import CycleObjective, ImagePool, filled
 from geotranslate.training.objectives.paired import PairDiscriminator, PairedObjective
@@ -27,4 +28,5 @@ __all__ = [
     "generator_loss",
     "masked_l1",
     "objectives_of",
+    "scaled_l1",
 ]

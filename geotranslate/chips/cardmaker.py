@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
 
 from geotranslate.chips.bands import (
     DataCard,
+    Quantiles,
     ScalingKind,
     Side,
     Statistics,
@@ -17,6 +21,15 @@ from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split
 from geotranslate.errors import warn
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.ground import ground_of
+
+MOST_MEASURED = 64
+"""Most training chips of which the pixel size on the ground is measured."""
+MOST_SPREAD = 1.05
+"""Ratio of the largest pixel to the smallest one up to which chips have one pixel size."""
+
+SAMPLED = 256
+"""Most chips whose samples give the quantiles of a side."""
 
 
 def make_card(
@@ -45,11 +58,17 @@ def make_card(
     Raises:
         InvalidInputError: Classes or scaling are not possible with these chips.
     """
-    source = describe("source", chips.sources, splits[0].train, scalings[0], classes[0])
-    target = describe("target", chips.targets, splits[1].train, scalings[1], classes[1])
-    warn_of_target(target, scalings[1], [chips.targets[i] for i in splits[1].train])
+    source = describe("source", chips.sources, measured(splits[0]), scalings[0], classes[0])
+    target = describe("target", chips.targets, measured(splits[1]), scalings[1], classes[1])
+    warn_of_target(target, scalings[1], [chips.targets[i] for i in measured(splits[1])])
     # Either chip of a pair may be the georeferenced one.
     here, there = chips.grids
+    sides = training_grids(chips, splits)
+    sizes = [
+        (same_everywhere(_grounds(side, resize_to)), _ratio(side, resize_to)) for side in sides
+    ]
+    ground, ratio = sizes[0]
+    target_ground, target_ratio = (None, None) if there is None else sizes[1]
     return DataCard(
         source=source,
         target=target,
@@ -63,6 +82,10 @@ def make_card(
         paired=paired,
         target_crs=None if there is None else "" if there.crs is None else there.crs.to_string(),
         target_resolution=None if there is None else _resolution(there, resize_to),
+        ground_size=ground,
+        resize_ratio=ratio,
+        target_ground_size=target_ground,
+        target_resize_ratio=target_ratio,
     )
 
 
@@ -73,6 +96,54 @@ def _resolution(grid: Grid, resize_to: int | None) -> tuple[float, float] | None
     if resize_to is None:
         return across, down
     return across * grid.width / resize_to, down * grid.height / resize_to
+
+
+def measured(split: Split) -> tuple[int, ...]:
+    """Return the positions of the chips that a card describes: for training, if there are any."""
+    return split.train or split.validation
+
+
+def training_grids(
+    chips: FoundChips, splits: tuple[Split, Split]
+) -> tuple[Sequence[Grid], Sequence[Grid]]:
+    """Return the grids of the training chips of both sides; pairs have one grid for both."""
+    members = [side.members for side in chips.divided]
+    source, target = (
+        [side[i].grid for i in measured(split)]
+        for side, split in zip((members[0], members[-1]), splits, strict=True)
+    )
+    return source, target
+
+
+def _grounds(grids: Sequence[Grid], resize_to: int | None) -> list[tuple[float, float] | None]:
+    """Return the pixel sizes in training of some of the chips, meters."""
+    found = []
+    for grid in grids[:: -(-len(grids) // MOST_MEASURED) or 1]:
+        size = ground_of(grid)
+        if size is not None and resize_to is not None:
+            size = size[0] * grid.width / resize_to, size[1] * grid.height / resize_to
+        found.append(size)
+    return found
+
+
+def _ratio(grids: Sequence[Grid], resize_to: int | None) -> tuple[float, float] | None:
+    if resize_to is None:
+        return None
+    shapes = {(grid.width, grid.height) for grid in grids}
+    return same_everywhere([(resize_to / width, resize_to / height) for width, height in shapes])
+
+
+def same_everywhere(
+    sizes: Sequence[tuple[float, float] | None],
+) -> tuple[float, float] | None:
+    """Return the median of sizes, or None if one is unknown or they differ by 5% or more."""
+    known = [size for size in sizes if size is not None]
+    if not known or len(known) < len(sizes):
+        return None
+    across, down = zip(*known, strict=True)
+    if max(max(side) / min(side) for side in (across, down)) >= MOST_SPREAD:
+        return None
+    return median(across), median(down)
 
 
 def describe(
@@ -95,7 +166,8 @@ def describe(
         InvalidInputError: Classes or scaling are not possible with these chips.
     """
     first = chips[training[0]]
-    total = Statistics.total([chips[i].statistics for i in training], first.bands)
+    used = [chips[i] for i in training]
+    total = Statistics.total([chip.statistics for chip in used], first.bands)
     found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
     _warn_of_measures(name, [first, *chips])
     return Side(
@@ -113,6 +185,20 @@ def describe(
         extent=_extent(total),
         median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
         band_facts=first.band_facts,
+        quantiles=None if found is not None else quantiles_of(used),
+    )
+
+
+def quantiles_of(chips: Sequence[Chip]) -> Quantiles | None:
+    """Return the quantiles of some chips, from at most `SAMPLED` that are evenly spread.
+
+    None if they have no valid pixel.
+    """
+    count = min(len(chips), SAMPLED)
+    parts = [chips[i * len(chips) // count].statistics for i in range(count)]
+    bands = range(chips[0].bands)
+    return Quantiles.of(
+        np.stack([np.concatenate([part.sample(band) for part in parts]) for band in bands])
     )
 
 

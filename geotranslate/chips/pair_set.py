@@ -121,6 +121,11 @@ class PairSet(MemberSet):
         pairs = (replace(pair, target=t) for pair, t in zip(self.pairs, targets, strict=True))
         return replace(self, pairs=tuple(pairs))
 
+    def unmasked(self) -> PairSet:
+        """Return the set with no pixel hidden from its targets, whose statistics stay."""
+        pairs = (replace(pair, target=replace(pair.target, mask=None)) for pair in self.pairs)
+        return replace(self, pairs=tuple(pairs))
+
     def names(self, positions: Sequence[Sequence[int]]) -> tuple[str, ...]:
         """Return the names of pairs by their positions, which are the same on both sides."""
         return tuple(self.pairs[i].name for i in positions[0])

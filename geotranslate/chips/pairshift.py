@@ -51,4 +51,4 @@ def clear_shift(chips: FoundChips, card: DataCard) -> Registration | None:
     if min(most, len(chips.pairs)) < LEAST_PAIRS:
         return None
     found = registration_of(chips, card, most)
-    return found if found.is_shifted and found.length >= 1 else None
+    return found if found.is_shifted else None

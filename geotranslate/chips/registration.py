@@ -66,12 +66,12 @@ class Registration:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the sides are certainly apart by half a pixel or more."""
-        return self.length >= 0.5 and self.length > SURE * self.error
+        """Whether the sides are certainly apart, by a pixel or more."""
+        return self.length >= 1 and self.length > SURE * self.error
 
     @property
     def whole(self) -> tuple[int, int]:
-        """The shift in whole pixels, and 0 where it is not certain."""
+        """The shift in whole pixels; 0 unless `is_shifted`."""
         return (round(self.shift[0]), round(self.shift[1])) if self.is_shifted else (0, 0)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Registration:
             if self.ground is None
             else f" ({math.hypot(*self.ground):.3g} {self.unit} on the ground)"
         )
-        sure = "" if self.is_shifted else ", which is not certainly different from 0"
+        sure = "" if self.is_shifted else ", which is less than a pixel or not certain"
         return (
             f"the target lies {rows:+.1f} rows and {cols:+.1f} columns from the source{ground}, "
             f"with a standard error of {self.error:.1f} px over {len(self.chips)} pairs{sure}"

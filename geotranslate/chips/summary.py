@@ -10,6 +10,7 @@ import numpy as np
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
+from geotranslate.chips.layouts import LABELS_FOLDER, TEST
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
@@ -33,9 +34,10 @@ def summarize(
     """
     # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
-    lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout)]
+    lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout), *_way(chips)]
     for part, split in zip(chips.divided, splits, strict=False):
-        lines += [(f"{part.noun}s", _parts(split)), *_ground(part, split)]
+        tests = sum(part.members[i].subset == TEST for i in split.left_out)
+        lines += [(f"{part.noun}s", _parts(split, tests)), *_ground(part, split)]
         if chips.pairs and not card.paired:
             lines.append(("targets", "drawn at random in training"))
         lines += _place(part, card)
@@ -54,9 +56,23 @@ def summarize(
     return Summary(tuple(lines))
 
 
-def _parts(split: Split) -> str:
+def _way(chips: FoundChips) -> list[tuple[str, str]]:
+    """Return a line that names the folders that are translated from and to, if there are two."""
+    source, target = (side[0].path.parent.name for side in (chips.sources, chips.targets))
+    if source == target or not chips.pairs:
+        return []
+    hint = ""
+    if target.lower() == LABELS_FOLDER:
+        hint = " (direction='BtoA' translates labels to images, as Pix2PixHD of arcgis.learn does)"
+    return [("direction", f"from {source}/ to {target}/{hint}")]
+
+
+def _parts(split: Split, tests: int) -> str:
     masked = f" ({len(split.masks)} of them in part)" if split.masks else ""
-    neither = f", {len(split.left_out)} used for neither" if split.left_out else ""
+    others = len(split.left_out) - tests
+    neither = (f", {tests} for tests" if tests else "") + (
+        f", {others} used for neither" if others else ""
+    )
     return f"{len(split.train)} training{masked}, {len(split.validation)} validation{neither}"
 
 

@@ -25,15 +25,15 @@ def evaluate(
 ) -> None:
     """Measure the saved MODEL on the chips in PATH, or on the rasters PATH and TARGET.
 
-    Options of the data that differ from those of the training, such as the seed, select other
-    validation pairs.
+    The validation pairs are measured if the data and its options are the ones of the training,
+    else all pairs; --which chooses.
     """
     with sentences():
         from geotranslate.data import prepare_data
         from geotranslate.translators.registry import load_model
 
-        translator = load_model(model)
         data = prepare_data(path, target, **given(DATA, options))
+        translator = load_model(model, device=options["device"])
         found = translator.compute_metrics(
             data=data, direction="BtoA" if back else "AtoB", **given(METRICS, options)
         )

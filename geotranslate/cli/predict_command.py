@@ -10,13 +10,13 @@ import click
 
 from geotranslate.cli.console import sentences, show
 from geotranslate.cli.options import DerivedCommand, given
-from geotranslate.cli.sections import PREDICT, as_json
+from geotranslate.cli.sections import LOAD, PREDICT, as_json
 
 FACTS = ("tiles", "skipped", "lost", "mismatch", "mismatch_p99", "warnings")
 
 
 @click.command(
-    cls=DerivedCommand, sections=[PREDICT], short_help="Translate scenes with a saved model."
+    cls=DerivedCommand, sections=[PREDICT, LOAD], short_help="Translate scenes with a saved model."
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("scenes", nargs=-1, required=True)
@@ -51,7 +51,8 @@ def predict(
         else:
             from geotranslate.translators.registry import load_model
 
-            done = load_model(model).predict_raster(path, output, **given(PREDICT, options))
+            translator = load_model(model, **given(LOAD, options))
+            done = translator.predict_raster(path, output, **given(PREDICT, options))
             written = done if isinstance(done, list) else [done]
     facts = [_facts(raster) for raster in written] if as_json else None
     show("\n".join(map(str, written)), facts, as_json=as_json)
@@ -62,6 +63,7 @@ def _facts(raster: Any) -> dict[str, Any]:
     if isinstance(raster, Path):
         return {"path": str(raster)}
     facts = {name: getattr(raster, name) for name in FACTS}
+    facts["drift"] = None if raster.drift is None else str(raster.drift)
     return {"path": str(raster), **facts, "seconds": asdict(raster.seconds)}
 
 

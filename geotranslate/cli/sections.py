@@ -15,7 +15,7 @@ PREPARE = (("prepare_data", "geotranslate.data.preparation:prepare_data"),)
 
 DATA = Section("data", "Data (prepare_data)", PREPARE, without=("path", "target"))
 MODEL = Section("model", "Model (its class)", tuple(TRANSLATORS.items()))
-FIT = Section("fit", "Training (fit)", (("fit", "geotranslate.translators.base:Translator.fit"),))
+FIT = Section("fit", "Training (fit)", (("fit", "geotranslate.translators.fit:fit"),))
 METRICS = Section(
     "metrics",
     "Measures (compute_metrics)",
@@ -28,6 +28,12 @@ PREDICT = Section(
     "Translation (predict_raster)",
     (("predict_raster", "geotranslate.prediction.predictor:Predictor.predict_raster"),),
     without=("path", "output"),
+)
+LOAD = Section(
+    "load",
+    "Model (load_model)",
+    (("load_model", "geotranslate.translators.registry:load_model"),),
+    without=("path", "data"),
 )
 EXPORT = Section(
     "export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,14 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.checks import choice, number, shown
+from geotranslate.checks import choice, file_path, number, shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
+from geotranslate.data.radiometry import Augment, Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Fields, optional, real, whole
+from geotranslate.schema import Fields, one_of, optional, real, whole
 
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Turns = Literal["dihedral", "mirror"]
+"""Flips and quarter turns of chips, or left and right exchanged."""
 
 MOST_SIDE = 2**14
 """Largest side of resampled chips, px; one band of such a chip has 1 GiB."""
@@ -32,28 +36,65 @@ class Augmentation:
     """Random changes of training pairs.
 
     Args:
-        turns: Whether chips are flipped and rotated by multiples of 90 degrees.
+        turns: Whether chips are flipped and rotated by multiples of 90 degrees; "mirror" to only
+            exchange left and right.
         jitter: Largest change of the source's brightness and contrast, as a share of its range;
             the target is never changed.
         transform: User's function of scaled source and target `(bands, rows, cols)`.
+        radiometry: Random gamma, gain and offset of the source.
+        exchange: Random change of the source towards the histograms of other scenes.
     """
 
-    turns: bool = True
+    turns: bool | Literal["mirror"] = True
     jitter: float = 0.0
     transform: PairTransform | None = None
+    radiometry: Radiometry | None = None
+    exchange: Exchange | None = None
 
     def __call__(
-        self, source: Tensor, target: Tensor, *, alike: bool = True
+        self, source: Tensor, target: Tensor, *, alike: bool = True, item: int = 0
     ) -> tuple[Tensor, Tensor]:
-        """Augment a source and a target; if `alike`, both are flipped and rotated the same way."""
+        """Augment a source and a target.
+
+        Args:
+            source: `(bands, rows, cols)` in -1..1.
+            target: The same, of the target.
+            alike: Whether both are flipped and rotated the same way.
+            item: Position of the source among the training sources.
+        """
         if self.turns:
-            symmetry = int(torch.randint(8, ()))
+            symmetry = self._symmetry()
             source = turn(source, symmetry)
-            target = turn(target, symmetry if alike else int(torch.randint(8, ())))
+            target = turn(target, symmetry if alike else self._symmetry())
+        source = self.recolored(source, item)
+        return (source, target) if self.transform is None else self._transformed(source, target)
+
+    def _symmetry(self) -> int:
+        """Draw one of the orientations of `turn`."""
+        if self.turns == "mirror":
+            return 4 * int(torch.randint(2, ()))
+        return int(torch.randint(8, ()))
+
+    @property
+    def recolors(self) -> bool:
+        """Whether `recolored` changes sources."""
+        return bool(self.jitter) or self.radiometry is not None or self.exchange is not None
+
+    def recolored(self, source: Tensor, item: int) -> Tensor:
+        """Change the values of a source, not its geometry.
+
+        Args:
+            source: `(bands, rows, cols)` in -1..1.
+            item: Its position among the training sources.
+        """
+        if self.exchange is not None:
+            source = self.exchange(source, item)
+        if self.radiometry is not None:
+            source = self.radiometry(source)
         if self.jitter:
             contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
             source = source * (1 + contrast) + brightness
-        return (source, target) if self.transform is None else self._transformed(source, target)
+        return source
 
     def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the user's function to a pair.
@@ -109,19 +150,29 @@ class DataOptions:
     classes: tuple[bool | None, bool | None]
     """Whether the values of source and target are classes."""
     resize_to: int | None
-    transforms: PairTransform | Literal[False] | None
+    transforms: Turns | PairTransform | Literal[False] | None
     jitter: float
+    augment: Augment
+    look_like: tuple[str, ...]
+    """Rasters, or "training"."""
     batch_size: int
     memory_mb: float
     num_workers: int | None
+    device: Any = None
+    """Device of torch, checked when the loaders are made."""
 
     def __post_init__(self) -> None:
         for name, check in CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
         split = self.split
         whole(0, MOST_SEED)("seed", split.seed)
-        number("val_split_pct", split.share, above=0, below=1)
+        number("val_split_pct", split.share, least=0, most=1)
         number("buffer", split.buffer, least=0)
+        if self.chips.valid_path is not None and split.split not in ("auto", "folder"):
+            raise InvalidInputError(
+                f"valid_path names the pairs for validation, but split is {shown(split.split)}; "
+                "leave one of the two out."
+            )
         if not isinstance(split.column, str):
             raise InvalidInputError(
                 f"split_column is {shown(split.column)}; give the name of a column of the polygons."
@@ -131,24 +182,43 @@ class DataOptions:
 
     @property
     def augmentation(self) -> Augmentation:
-        """Augmentation of training pairs."""
-        turns, transform = self.transforms is not False, self.transforms or None
+        """Augmentation of training pairs, without the changes that depend on the chips."""
+        turns: bool | Literal["mirror"] = self.transforms is not False
+        if isinstance(self.transforms, str):
+            turns = "mirror" if self.transforms == "mirror" else True
+        transform = self.transforms if callable(self.transforms) else None
         return Augmentation(turns=turns, jitter=self.jitter, transform=transform)
 
 
 def _transforms(name: str, value: Any) -> Any:
-    if not (value is None or value is False or callable(value)):
+    known = value is None or value is False or (isinstance(value, str) and value in get_args(Turns))
+    if not (known or callable(value)):
         raise InvalidInputError(
-            f"{name} is {shown(value)}; give None for flips and turns, False for none, or a "
-            "function of two tensors."
+            f"{name} is {shown(value)}; give 'dihedral' (or None) for flips and turns, 'mirror' to "
+            "only exchange left and right, False for neither, or a function of two tensors."
         )
     return value
+
+
+def _looks(name: str, value: Any) -> tuple[str, ...]:
+    """Return the rasters of `look_like` as texts; a single one may stand alone."""
+    if value is None:
+        return ()
+    given = [value] if isinstance(value, str | os.PathLike) else value
+    if not isinstance(given, list | tuple):
+        raise InvalidInputError(
+            f"{name} is {shown(value)}; give rasters to look like, or 'training' for the scenes of "
+            "the training chips."
+        )
+    return tuple(dict.fromkeys(os.fspath(file_path(name, one)) for one in given))
 
 
 CHECKS: Fields = {
     "resize_to": optional(whole(1, MOST_SIDE)),
     "transforms": _transforms,
     "jitter": real(least=0, most=1),
+    "augment": one_of(Augment),
+    "look_like": _looks,
     "batch_size": whole(1, MOST_ITEMS),
     "memory_mb": real(least=0),
     "num_workers": optional(whole(0, MOST_WORKERS)),

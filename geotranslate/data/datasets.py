@@ -73,7 +73,7 @@ class ChipDataset:
         sizes = {(chip.grid.height, chip.grid.width) for chip in chips}
         self._whole = augmentation is None and (len(sizes) == 1 or card.resize_to is not None)
         self._memory = ChipCache(budget)
-        self.side = card.resize_to or max(max(size) for size in sizes)
+        self.side = card.resize_to or max((max(size) for size in sizes), default=card.chip_size)
         """Side of the largest chip, px."""
 
     def decode(
@@ -150,7 +150,7 @@ class PairDataset(ChipDataset):
         else:
             tensors = self._resized(card.resize_to, *self._scaled(*pixels))
         if self.augmentation is not None:
-            tensors = self.augmentation(*tensors)
+            tensors = self.augmentation(*tensors, item=index)
         return TensorSource(tensors[0]), TensorTarget(tensors[1])
 
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
@@ -227,7 +227,7 @@ class UnpairedDataset(ChipDataset):
         source = self._tensor(left, card.source, card.source.fill)
         target = self._tensor(right, card.target, np.nan)
         if self.augmentation is not None:
-            source, target = self.augmentation(source, target, alike=False)
+            source, target = self.augmentation(source, target, alike=False, item=first)
         return TensorSource(source), TensorTarget(target)
 
     def _tensor(self, pixels: Pixels, side: Side, gap: float | tuple[float, ...]) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from fastai.torch_basics import subplots
 from fastai.torch_core import default_device
 from torch import Tensor, distributed
 
-from geotranslate.checks import flag, whole_number
+from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.pair_set import FoundChips
+from geotranslate.chips.layouts import TEST
+from geotranslate.chips.pair_set import FoundChips, PairSet
 from geotranslate.chips.pairshift import clear_shift, registration_of
 from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import Split, ground_of
@@ -25,8 +27,12 @@ from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
+from geotranslate.data.radiometry import Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import unknown_argument
 from geotranslate.tables import Summary
+
+Part: TypeAlias = Literal["train", "val", "test", "all"]
 
 # Set by torchrun, Intel MPI, Open MPI and MVAPICH; Accelerate reads the same variables.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -50,6 +56,28 @@ def is_main_process() -> bool:
     after `fit`.
     """
     return launched() == 1 or not told(RANKS)
+
+
+def checked_device(name: str, value: Any) -> torch.device | None:
+    """Return a device after checking that this machine has it; None for the default.
+
+    Raises:
+        InvalidInputError: The value is no device, or torch cannot use it here.
+    """
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | torch.device):
+            raise TypeError
+        device = torch.device(value)
+        # The only test that all kinds of devices have.
+        torch.zeros(1, device=device).add(1)
+    except (TypeError, RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InvalidInputError(
+            f"{name} is {shown(value)}, which torch does not find on this machine; give 'cpu', "
+            "'cuda' or 'cuda:1' for a GPU, 'mps' on a Mac, or leave it out."
+        ) from error
+    return device
 
 
 def own_device() -> torch.device:
@@ -107,6 +135,7 @@ class PairLoaders(DataLoaders):
     card: DataCard
     folder: FoundChips
     split: Split | tuple[Split, Split]
+    options: DataOptions
 
     @classmethod
     def of(
@@ -130,7 +159,8 @@ class PairLoaders(DataLoaders):
         if workers is None:
             workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
         budget = memory if fits else 0
-        train, valid = _datasets(folder, splits, card, options.augmentation, budget)
+        augmentation = _augmentation(folder, splits[0], card, options)
+        train, valid = _datasets(folder, splits, card, augmentation, budget)
         data = cls(
             TrainDL(
                 train,
@@ -148,12 +178,60 @@ class PairLoaders(DataLoaders):
                 num_workers=workers,
             ),
             path=_home(folder.path),
-            device=own_device(),
+            device=checked_device("device", options.device) or own_device(),
         )
         data.train.rng = random.Random(card.seed)
-        data.card, data.folder = card, folder
+        data.card, data.folder, data.options = card, folder, options
         data.split = splits[0] if folder.pairs else splits
         return data
+
+    @property
+    def test(self) -> TfmdDL | None:
+        """Loader of the chips for tests, in a part `test` or in `test_path`; None without any."""
+        return self.part("test") if any(self._positions("test")) else None
+
+    def part(self, which: Part) -> TfmdDL:
+        """Return a loader of some chips, whole and in their order, without augmentation.
+
+        Args:
+            which: "train", "val", "test" or "all" for every chip, with no pixel hidden.
+
+        Raises:
+            InvalidInputError: There is no such part.
+        """
+        if choice("which", which, get_args(Part)) == "val" and len(self.valid_ds):
+            return self.valid
+        positions = self._positions(which)
+        if not all(positions):
+            raise InvalidInputError(
+                f"which is {which!r}, but the data has no such chips; it has "
+                f"{len(self.train_ds)} for training and {len(self.valid_ds)} for validation."
+            )
+        folder = self.folder
+        if which == "all" and isinstance(folder, PairSet):
+            folder = folder.unmasked()
+        items = _items(folder, positions, self.card, None, 0)
+        size = max(1, int(self.options.batch_size / (items.side / self.card.chip_size) ** 2))
+        return TfmdDL(items, bs=size, num_workers=self.train.fake_l.num_workers, device=self.device)
+
+    def _positions(self, which: Part) -> list[Sequence[int]]:
+        """Return the positions of the source chips and of the target chips of a part."""
+        splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
+        sets = self.folder.divided
+        found: list[Sequence[int]] = []
+        for side, split in zip((sets[0], sets[-1]), splits, strict=True):
+            parts = {"train": split.train, "val": split.validation}
+            if which == "all":
+                found.append(range(len(side.members)))
+            else:
+                tests = [i for i, one in enumerate(side.members) if one.subset == TEST]
+                found.append(parts.get(which, [i for i in tests if i in {*split.left_out}]))
+        return found
+
+    def with_card(self, card: DataCard) -> PairLoaders:
+        """Return new loaders of the same chips, scaled as another card says."""
+        splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
+        return PairLoaders.of(self.folder, splits, card, self.options)
 
     @property
     def validates_pairs(self) -> bool:
@@ -230,19 +308,30 @@ class PairLoaders(DataLoaders):
             others: Other arguments of fastai's `TfmdDL.show_batch`: `b`, `ctxs`, `show`, `unique`.
 
         Raises:
-            InvalidInputError: A number is invalid, or there is no such argument.
+            InvalidInputError: A number is invalid.
+            UnknownArgumentError: There is no such argument.
         """
         unknown = sorted(others.keys() - {"b", "ctxs", "show", "unique"})
         if unknown:
-            raise InvalidInputError(
-                f"show_batch has no argument {unknown[0]!r}; it has rows and rgb_bands."
-            )
+            raise unknown_argument("show_batch", ("rows", "max_n", "rgb_bands"), unknown[0])
         shown = rows if max_n is None else max_n
         whole_number("rows" if max_n is None else "max_n", shown, 1)
         for name in others.keys() & {"show", "unique"}:
             flag(name, others[name])
         _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
+
+
+def _augmentation(
+    folder: FoundChips, split: Split, card: DataCard, options: DataOptions
+) -> Augmentation:
+    """Return the augmentation of training sources."""
+    chips = [folder.sources[i] for i in split.train]
+    return replace(
+        options.augmentation,
+        radiometry=Radiometry.of(options.augment, card.source),
+        exchange=Exchange.of(options.look_like, chips, card.source),
+    )
 
 
 def _datasets(
@@ -254,20 +343,25 @@ def _datasets(
 ) -> tuple[PairDataset | UnpairedDataset, PairDataset | UnpairedDataset]:
     """Return training and validation datasets; paired chips are always validated as pairs."""
     parts = [[split.train for split in splits], [split.validation for split in splits]]
-    (sources, targets), (valid_sources, valid_targets) = (
-        ([folder.sources[i] for i in part[0]], [folder.targets[i] for i in part[1]])
-        for part in parts
+    train = _items(folder, parts[0], card, augmentation, budget)
+    return train, _items(folder, parts[1], card, None, budget)
+
+
+def _items(
+    folder: FoundChips,
+    positions: Sequence[Sequence[int]],
+    card: DataCard,
+    augmentation: Augmentation | None,
+    budget: int,
+) -> PairDataset | UnpairedDataset:
+    """Return the dataset of the chips at some positions of the sources and of the targets."""
+    if folder.pairs and (card.paired or augmentation is None):
+        return PairDataset([folder.pairs[i] for i in positions[0]], card, augmentation, budget)
+    sources, targets = (
+        [chips[i] for i in part]
+        for chips, part in zip((folder.sources, folder.targets), positions, strict=True)
     )
-    train: PairDataset | UnpairedDataset
-    if folder.pairs:
-        pairs, valid_pairs = ([folder.pairs[i] for i in part[0]] for part in parts)
-        if card.paired:
-            train = PairDataset(pairs, card, augmentation, budget)
-        else:
-            train = UnpairedDataset(sources, targets, card, augmentation, budget)
-        return train, PairDataset(valid_pairs, card, None, budget)
-    train = UnpairedDataset(sources, targets, card, augmentation, budget)
-    return train, UnpairedDataset(valid_sources, valid_targets, card, None, budget)
+    return UnpairedDataset(sources, targets, card, augmentation, budget)
 
 
 def _check_batch(batch: object) -> None:

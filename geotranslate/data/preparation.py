@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from typing import Literal
 
 import geopandas as gpd
+import torch
 
+from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
-from geotranslate.chips.split import SplitMethod, SplitOptions, divide
-from geotranslate.data.dataoptions import DataOptions, PairTransform
+from geotranslate.chips.split import SplitMethod, SplitOptions, chosen_fold, divide
+from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
+from geotranslate.data.radiometry import Augment
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 
 PathLike = str | os.PathLike[str]
 
 
+@checks_arguments
 def prepare_data(
     path: PathLike | Sequence[PathLike],
     target: PathLike | None = None,
@@ -29,10 +34,14 @@ def prepare_data(
     stride: int | None = None,
     batch_size: int = 4,
     val_split_pct: float = 0.1,
+    valid_path: PathLike | Sequence[PathLike] | None = None,
+    test_path: PathLike | Sequence[PathLike] | None = None,
     seed: int = 42,
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
     buffer: float = 0.0,
+    folds: int | None = None,
+    fold: int | None = None,
     source_scaling: ScalingKind = "auto",
     target_scaling: ScalingKind = "auto",
     source_bands: Bands | None = None,
@@ -41,10 +50,13 @@ def prepare_data(
     target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
-    transforms: PairTransform | Literal[False] | None = None,
+    transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
+    augment: Augment = "none",
+    look_like: PathLike | Sequence[PathLike] | None = None,
     memory_mb: int = 2048,
     num_workers: int | None = None,
+    device: str | torch.device | None = None,
 ) -> PairLoaders:
     """Create training and validation loaders from a chip folder or two rasters.
 
@@ -63,8 +75,11 @@ def prepare_data(
         path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
             demand.
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
-            it has another; `summary()` reports this.
-        paired: Whether chips are pairs; by default the layout decides; two rasters are paired.
+            it has another; `summary()` reports this. Or the folder of target chips, if `path` is
+            one of source chips; they pair by equal names, or by names that differ in one word that
+            marks the side, such as `1_rgb.png` and `1_map.png`.
+        paired: Whether chips are pairs; by default the layout decides; two rasters and two folders
+            are paired. True pairs the chips of `A/` and `B/` by their names.
             False with a folder of pairs draws the targets of training pairs at random, while
             validation pairs stay pairs; False with two rasters cuts each on its own grid, so that
             they may differ in place, CRS, pixel size and bands.
@@ -74,7 +89,11 @@ def prepare_data(
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
         batch_size: Pairs per batch, for each process if a launcher starts several.
-        val_split_pct: Share of the pairs, or of the chips of each side, to validate on, 0 to 1.
+        val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
+            are for training; with 1, none, and the data can only be measured.
+        valid_path: Chip folder to validate on, or several, of the same kind as `path`.
+        test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
+            a folder does, and is used for neither training nor validation.
         seed: Seed of the split, the order of the batches, the initial weights of a translator and
             all random draws of its training: two trainings with the same seed on a CPU give the
             same model.
@@ -82,9 +101,9 @@ def prepare_data(
             train and val of the folder itself (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. "auto" is
             "folder" if there is a sub-folder for validation, "block" if chips overlap on the
-            ground, else "random"; pairs in test/ are not used. No target pixel of validation ground
-            is learned from: such pixels are NaN in the targets of training pairs, and pairs with
-            less than 5% valid pixels left are dropped. Their sources still show this ground.
+            ground, else "random"; pairs in test/ are kept for tests. No target pixel of validation
+            ground is learned from: such pixels are NaN in the targets of training pairs, and pairs
+            with less than 5% valid pixels left are dropped. Their sources still show this ground.
             Without pairs, both sides are learned from, so chips that reach into validation ground
             of their side are dropped with a warning. The validation sub-folders of trainA/ and
             trainB/ are valA/ and valB/.
@@ -93,6 +112,10 @@ def prepare_data(
             training pairs.
         buffer: Smallest distance between training and validation ground, for every split, in CRS
             units; in meters if the chips differ in CRS or cross the 180th meridian.
+        folds: Number of folds of a cross-validation, of equal numbers of chips: compact areas for
+            "block", and for "auto" if chips overlap, else drawn at random. Each chip validates in
+            one fold. In place of `val_split_pct`; see `cross_validate`.
+        fold: Position of the fold that validates, from 0.
         source_scaling: "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db"
             or "none", see `make_scaling`; computed from the training chips only. "auto" uses the
             range of values for classes, 0..255 for other uint8, "asinh" for other sources and
@@ -109,14 +132,24 @@ def prepare_data(
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.
-        transforms: False for no flips and rotations; or a function that takes source and target
-            tensors `(bands, rows, cols)` in -1..1 and returns new ones, called for training pairs
-            after flips and rotations.
+        transforms: "dihedral", or None, for flips and rotations by multiples of 90 degrees;
+            "mirror" to only exchange left and right, for chips whose shadows or relief forbid
+            turns; False for neither; or a function that takes source and target tensors `(bands,
+            rows, cols)` in -1..1 and returns new ones, called for training pairs after flips and
+            rotations.
         jitter: Largest random change of the source's brightness and contrast in training, as a
             share of its range; 0 for classes.
+        augment: Random gamma, gain and offset of the sources in training, partly shared by the
+            bands, for translations of other dates, places or cameras: "none", "light" or "strong";
+            "none" for classes. Bands in decibels (scaling "db", or unit dB) only get an offset.
+        look_like: Rasters without targets, such as a scene of another date that is to be
+            translated. Training sources take their histograms by random shares. "training" stands
+            for the scenes of the training chips themselves. None for classes.
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
+        device: Device of torch that trains, "cpu", "cuda" or "cuda:1" for example; by default a GPU
+            if there is one. Leave it out under a launcher.
 
     Raises:
         RasterFileError: A folder or raster is missing or cannot be read.
@@ -133,16 +166,23 @@ def prepare_data(
             target_bands=target_bands,
             target_classes=target_classes,
             direction=direction,
+            valid_path=valid_path,
+            test_path=test_path,
         ),
-        split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
+        split=SplitOptions(
+            split, split_column, val_split_pct, seed, buffer, chosen_fold(folds, fold)
+        ),
         scalings=(source_scaling, target_scaling),
         classes=(source_classes, target_classes),
         resize_to=resize_to,
         transforms=transforms,
         jitter=jitter,
+        augment=augment,
+        look_like=look_like,  # type: ignore[arg-type]  # its check returns a tuple
         batch_size=batch_size,
         memory_mb=memory_mb,
         num_workers=num_workers,
+        device=device,
     )
     return _loaders(path, target, options)
 
@@ -165,10 +205,22 @@ def _loaders(
         seed=options.split.seed,
         paired=of_pairs,
     )
-    if options.jitter and card.source.classes is not None:
-        raise InvalidInputError(
-            f"jitter is {options.jitter} but the source's values are {card.source.classes.count}, "
-            "which have no brightness; leave jitter at 0, or pass source_classes=False if they are "
-            "quantities."
-        )
+    if card.source.classes is not None:
+        _refuse_recoloring(options, card.source.classes.count)
     return PairLoaders.of(folder, splits, card, options)
+
+
+def _refuse_recoloring(options: DataOptions, classes: str) -> None:
+    """Refuse changes of the values of sources of classes."""
+    options_on = {
+        "jitter": (options.jitter, 0),
+        "augment": (options.augment, "none"),
+        "look_like": (options.look_like, ()),
+    }
+    for name, (value, off) in options_on.items():
+        if value != off:
+            raise InvalidInputError(
+                f"{name} is {shown(value)} but the source's values are {classes}, which have no "
+                f"brightness; leave {name} out, or pass source_classes=False if they are "
+                "quantities."
+            )

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.checks import shown
+from geotranslate.errors import InvalidInputError, UnknownMeasureError
 from geotranslate.schema import (
     Fields,
     Json,
@@ -47,8 +48,15 @@ class Metrics(Mapping[str, float]):
     confusion: NDArray[np.int64] | None = None
     """Pixels `(classes, classes)` in the order of `per_class`: rows are the target's, columns the
     translation's; None where there are no classes."""
+    per_scene: dict[str, Scores] = field(default_factory=dict)
+    """By the names of the scenes of the validation pairs, if several are known: `mae`, and
+    `distance` of the scene's sources from the training data, in standard deviations."""
 
     def __getitem__(self, name: str) -> float:
+        if name not in self.overall:
+            lower = name.lower() if isinstance(name, str) else name
+            here = f"it is {lower!r} here" if lower in self.overall else self._names()
+            raise UnknownMeasureError(f"There is no measure {shown(name)}; {here}.")
         return self.overall[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -74,6 +82,12 @@ class Metrics(Mapping[str, float]):
     def _repr_html_(self) -> str:
         return "".join(as_html(table, "right") for table in self._tables())
 
+    def _names(self) -> str:
+        names = ", ".join(self.overall) or "none, before compute_metrics"
+        return (
+            f"there are {names}; lpips and fid are computed only by name, compute_metrics(['fid'])"
+        )
+
     def over(self, errors: Mapping[str, float]) -> Metrics:
         """Return the metrics with the skill over simpler translations: 1 - MAE / their MAE.
 
@@ -92,6 +106,7 @@ class Metrics(Mapping[str, float]):
             "per_band": self.per_band,
             "per_class": self.per_class,
             "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "per_scene": self.per_scene,
         }
         return self.overall | {name: value for name, value in extra.items() if value}
 
@@ -129,6 +144,14 @@ class Metrics(Mapping[str, float]):
             names = list(next(iter(self.per_class.values())))
             scores = [[label, *map(_shown, row.values())] for label, row in self.per_class.items()]
             tables.append([["class", *names], *scores])
+        if self.per_scene:
+            # Cards may hold scenes with different measures.
+            names = list(dict.fromkeys(name for row in self.per_scene.values() for name in row))
+            lines = [
+                [scene, *(_shown(row[name]) if name in row else "" for name in names)]
+                for scene, row in self.per_scene.items()
+            ]
+            tables.append([["scene", *names], *lines])
         if self.confusion is not None:
             labels = list(self.per_class)
             counts = zip(labels, self.confusion.tolist(), strict=True)
@@ -154,6 +177,7 @@ EXTRA: Fields = {
     "per_band": Later(table(_scores), before={}),
     "per_class": Later(table(_scores), before={}),
     "confusion": Later(optional(_confusion), None),
+    "per_scene": Later(table(_scores), before={}),
 }
 """Check of each JSON entry beside the measures of all bands."""
 

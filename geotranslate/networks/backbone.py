@@ -17,6 +17,7 @@ from geotranslate.networks.layers import (
     Padding,
     Upsample,
     decode,
+    freeze_weights,
     init_weights,
     output_block,
     pad_to_multiple,
@@ -131,10 +132,7 @@ class BackboneUNet(nn.Module):
 
     def freeze(self) -> None:
         """Freeze the encoder's weights, except in batch normalizations."""
-        for module in self.encoder.modules():
-            if not isinstance(module, nn.BatchNorm2d):
-                for parameter in module.parameters(recurse=False):
-                    parameter.requires_grad_(False)
+        freeze_weights([self.encoder])
 
     def unfreeze(self) -> None:
         """Make the encoder's weights trainable."""

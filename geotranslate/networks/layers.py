@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -24,6 +25,9 @@ Upsample = Literal["transposed", "resize"]
 Padding = Literal["zeros", "reflect", "replicate"]
 Span = tuple[int, int]
 """First and last pixel along an axis."""
+INIT_GAIN = 0.02
+"""Standard deviation of initial weights (Isola et al. 2017)."""
+_init_gain = ContextVar("init_gain", default=INIT_GAIN)
 FEW_PIXELS = 1024
 """Pixels below which the cost depends on the weights and a 3 x 3 kernel is faster."""
 
@@ -161,12 +165,14 @@ def in_own_dtype(head: nn.Module, hidden: Tensor) -> Tensor:
 def init_weights(module: nn.Module) -> None:
     """Draw convolution weights from N(0, 0.02), norm scales from N(1, 0.02); biases are 0.
 
-    Use with `Module.apply`. The values are those of the original Pix2Pix (Isola et al. 2017).
+    Use with `Module.apply`. The values are those of the original Pix2Pix (Isola et al. 2017);
+    `seeded` replaces the standard deviation, as `--init_gain` of its PyTorch version does.
     """
+    gain = _init_gain.get()
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.normal_(module.weight, 0.0, gain)
     elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm | ChannelNorm):
-        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.normal_(module.weight, 1.0, gain)
     else:
         return
     if module.bias is not None:
@@ -174,11 +180,20 @@ def init_weights(module: nn.Module) -> None:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's random numbers inside the block and restore their state afterwards."""
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(seed)
-        yield
+def seeded(seed: int, init_gain: float = INIT_GAIN) -> Iterator[None]:
+    """Seed torch's random numbers inside the block and restore their state afterwards.
+
+    Args:
+        seed: The seed.
+        init_gain: Standard deviation of the weights that `init_weights` draws inside the block.
+    """
+    former = _init_gain.set(init_gain)
+    try:
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
+            yield
+    finally:
+        _init_gain.reset(former)
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
@@ -279,5 +294,27 @@ class Generator(nn.Module):
     def reads(self, span: Span) -> Span:
         """Return the span of source pixels that a span of translated pixels depends on."""
 
+    @property
+    @abstractmethod
+    def encoding(self) -> Iterable[nn.Module]:
+        """The layers that `freeze` freezes, from the source to the smallest image."""
+
+    def freeze(self) -> None:
+        """Freeze the weights of the encoder, except in batch normalizations."""
+        freeze_weights(self.encoding)
+
+    def unfreeze(self) -> None:
+        """Make the weights of the encoder trainable."""
+        for layer in self.encoding:
+            layer.requires_grad_(True)
+
     def _with_texture(self, source: Tensor) -> Tensor:
         return textured(source) if self.training and self.normalizes_alone else source
+
+
+def freeze_weights(layers: Iterable[nn.Module]) -> None:
+    """Freeze the weights of layers, except in batch normalizations."""
+    for module in (part for layer in layers for part in layer.modules()):
+        if not isinstance(module, nn.BatchNorm2d):
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)

@@ -205,15 +205,18 @@ def between_tiles(network: nn.Module) -> nn.Module:
     return _replaced(network, smooth)
 
 
-def measuring(network: nn.Module, *, together: bool) -> nn.Module:
+def measuring(network: nn.Module, *, together: bool, share: float = 1.0) -> nn.Module:
     """Return a copy of a network for `measure`.
 
     Args:
         network: The network.
         together: Whether statistics are over the whole batch, as in the training of batch
             normalization; otherwise over each image.
+        share: Share of the measured statistics in a mixture with the running ones, which have to
+            exist if it is below 1. The mean and variance are those of pixels of which this share
+            comes from the images (law of total variance).
     """
-    return _replaced(network, lambda layer: _Measuring(layer, together=together))
+    return _replaced(network, lambda layer: _Measuring(layer, together=together, share=share))
 
 
 def measure(network: nn.Module, images: Tensor, valid: Tensor) -> Tensor:
@@ -300,9 +303,10 @@ class _Between(_Affine):
 class _Measuring(_Affine):
     """Normalize by the statistics of the valid pixels, and record them."""
 
-    def __init__(self, layer: nn.Module, *, together: bool) -> None:
+    def __init__(self, layer: nn.Module, *, together: bool, share: float) -> None:
         super().__init__(layer)
-        self.together = together
+        self.together, self.share = together, share
+        self.running = None if share == 1 else _running(layer)
         self.found = torch.tensor([[0.0] * self.groups + [1.0] * self.groups])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -313,6 +317,8 @@ class _Measuring(_Affine):
         weights = shares.sum((1, 2, 3)) * (self.channels // self.groups)
         mean = self._mean(images, shares, weights, None)
         variance = self._mean(images, shares, weights, mean)
+        if self.running is not None:
+            mean, variance = _mixed((mean, variance), self.running, self.share)
         deviation = variance.sqrt()
         self.found = torch.cat([mean, deviation], dim=1).float()
         return self.normalized(images, *(v[..., None, None].float() for v in (mean, deviation)))
@@ -331,6 +337,22 @@ class _Measuring(_Affine):
         if self.together:
             return total.sum(0, keepdim=True) / weights.sum()
         return total / weights[:, None]
+
+
+def _running(layer: Any) -> tuple[Tensor, Tensor]:
+    """Return running mean and variance `(1, channels)` of a batch normalization."""
+    mean, variance = layer.running_mean.detach(), layer.running_var.detach()
+    return mean[None].clone(), variance[None].clone()
+
+
+def _mixed(
+    found: tuple[Tensor, Tensor], known: tuple[Tensor, Tensor], share: float
+) -> tuple[Tensor, Tensor]:
+    """Return mean and variance of a mixture, by the law of total variance."""
+    (mean, variance), (other, spread) = found, (side.to(found[0]) for side in known)
+    between = share * (1 - share) * (mean - other).square()
+    mixed = share * variance + (1 - share) * spread + between
+    return share * mean + (1 - share) * other, mixed
 
 
 def _replaced(network: nn.Module, made: Callable[[nn.Module], nn.Module]) -> nn.Module:

@@ -96,3 +96,9 @@ class TwoWay(nn.Module):
         """Compile both networks (`torch.compile`)."""
         self.forth.compile(*args, **options)
         self.back.compile(*args, **options)
+
+
+def encoders(network: nn.Module) -> list[Any]:
+    """Return the generators, one for each direction, whose encoders can be frozen."""
+    ways = (network.forth, network.back) if isinstance(network, TwoWay) else (network,)
+    return [unwrapped(way) for way in ways]

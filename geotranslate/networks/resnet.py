@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -67,6 +67,8 @@ class ResNet(Generator):
         layers = convolve(bands_in, ngf, 7, 1, norm=norm, padding=padding)
         for outer, inner in pairwise(widths):
             layers += convolve(outer, inner, 3, 2, norm=norm, padding=padding)
+        self.encoder_layers = len(layers)
+        """Number of layers before the residual blocks."""
         layers += [ResidualBlock(widths[-1], norm, padding, dropout) for _ in range(blocks)]
         for inner, outer in pairwise(reversed(widths)):
             layers += double(inner, outer, norm=norm, upsample=upsample, padding=padding)
@@ -80,6 +82,11 @@ class ResNet(Generator):
         source = self._with_texture(source)
         hidden = self.layers(in_blocks(source, self, self.stride))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
+
+    @property
+    def encoding(self) -> Iterable[nn.Module]:
+        """The layers before the residual blocks."""
+        return self.layers[: self.encoder_layers]
 
     def reads(self, span: Span) -> Span:
         """Return the span of source pixels that a span of translated pixels depends on."""
@@ -239,6 +246,11 @@ class LocalEnhancer(Generator):
         for down, up in zip(self.downs, self.ups, strict=True):
             hidden = up(down(sizes.pop()) + hidden)
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
+
+    @property
+    def encoding(self) -> Iterable[nn.Module]:
+        """The coarse part."""
+        return (self.coarse,)
 
     @property
     def frozen(self) -> bool:

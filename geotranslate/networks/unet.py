@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, cast
 
@@ -120,6 +121,11 @@ class UNet(Generator):
             skips.append(hidden)
         return decode(skips.pop(), skips, self.decoder, self.head)[..., :rows, :cols]
 
+    @property
+    def encoding(self) -> Iterable[nn.Module]:
+        """The layers that halve the image."""
+        return self.encoder
+
     def reads(self, span: Span) -> Span:
         """Return the span of source pixels that a span of translated pixels depends on."""
         # The path through the innermost level reads everything that the skips read.
@@ -202,6 +208,11 @@ class ResUNet(Generator):
         for block, up in zip(reversed(self.decoder), reversed(self.ups), strict=True):
             hidden = block(F.interpolate(up(hidden), scale_factor=2) + skips.pop())
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
+
+    @property
+    def encoding(self) -> Iterable[nn.Module]:
+        """The first convolution, and the blocks and convolutions that halve the image."""
+        return self.first, self.encoder, self.downs
 
     def reads(self, span: Span) -> Span:
         """Return the span of source pixels that a span of translated pixels depends on."""

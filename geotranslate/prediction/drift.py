@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
-from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
-from rasterio.warp import transform
 from rasterio.windows import Window
 
 from geotranslate.checks import class_list
 from geotranslate.chips.bands import DataCard, Side, parsed_crs
 from geotranslate.errors import warn
+from geotranslate.prediction.resampling import Resampling
 from geotranslate.raster.grid import Grid
+from geotranslate.raster.ground import ground_size, latitude_of
 from geotranslate.raster.reader import RasterReader
 
 MOST_DIFFERENCE = 1.2
@@ -25,21 +24,27 @@ FAR = 5.0
 """Scaled value beyond which a pixel is far outside the training range, which is -1 to 1."""
 FAR_SHARE = 0.05
 """Share of the pixels beyond which there is a warning."""
-EARTH_RADIUS = 6_371_008.8
-"""Meters."""
-WEB_MERCATOR = 3857
 
 
-def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
+def warn_if_unlike(
+    source: RasterReader, card: DataCard, resampling: Resampling | None = None
+) -> list[str]:
     """Warn if a scene differs from the training data, and return the warnings.
 
     Warns about a missing CRS, other pixel sizes, another dtype, and values or classes outside of
     the training data. Values are sampled in a few small windows. Unknown facts are not compared.
+
+    Args:
+        source: The scene.
+        card: Card of the training data.
+        resampling: The way to the pixel size of the training, if the scene is resampled.
     """
     name = os.path.basename(source.name)
     found = (
         _no_crs(source, name),
-        _other_pixels(source.grid, card, name),
+        _other_pixels(source.grid, card, name)
+        if resampling is None
+        else _blurred(resampling, name),
         _other_dtype(source, card.source, name),
         _other_values(_sampled(source), source, card.source, name),
     )
@@ -47,28 +52,6 @@ def warn_if_unlike(source: RasterReader, card: DataCard) -> list[str]:
     for sentence in said:
         warn(sentence)
     return said
-
-
-def ground_size(
-    resolution: tuple[float, float], crs: CRS | None, latitude: float
-) -> tuple[float, float] | None:
-    """Return a pixel's sides in meters at a latitude; None if the CRS has no known unit.
-
-    Args:
-        resolution: Sides along row and column in units of the CRS.
-        crs: Geographic or projected.
-        latitude: Degrees.
-    """
-    if crs is None or not (crs.is_geographic or crs.is_projected):
-        return None
-    factor = crs.units_factor[1]
-    along_row = along_column = factor * (EARTH_RADIUS if crs.is_geographic else 1)
-    shrunk = math.cos(math.radians(latitude))
-    if crs.is_geographic:
-        along_row *= shrunk
-    elif crs.to_epsg() == WEB_MERCATOR:
-        along_row, along_column = along_row * shrunk, along_column * shrunk
-    return resolution[0] * along_row, resolution[1] * along_column
 
 
 def _no_crs(source: RasterReader, name: str) -> str | None:
@@ -81,7 +64,7 @@ def _other_pixels(grid: Grid, card: DataCard, name: str) -> str | None:
     if grid.crs is None or not card.crs or card.resolution is None:
         return None
     try:
-        latitude = _latitude(grid)
+        latitude = latitude_of(grid)
         here = ground_size(grid.resolution, grid.crs, latitude)
         there = ground_size(card.resolution, parsed_crs(card.crs), latitude)
     except (CRSError, RasterioError, CPLE_BaseError):
@@ -93,15 +76,19 @@ def _other_pixels(grid: Grid, card: DataCard, name: str) -> str | None:
         return None
     return (
         f"{name} has pixels of {_meters(here)} but the model was trained on {_meters(there)}, so "
-        "it sees things in another size than it knows. Resample the scene first, for example "
-        "with gdalwarp -tr."
+        "it sees things in another size than it knows. Give that size as resolution "
+        "(--resolution), or resample the scene first, for example with gdalwarp -tr."
     )
 
 
-def _latitude(grid: Grid) -> float:
-    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
-    latitude = transform(grid.crs, CRS.from_epsg(4326), [x], [y])[1][0]
-    return float(latitude) if math.isfinite(latitude) else 0.0
+def _blurred(resampling: Resampling, name: str) -> str | None:
+    ratio = max(resampling.ratios)
+    if ratio <= MOST_DIFFERENCE:
+        return None
+    return (
+        f"{name} is enlarged {ratio:.2g} times before it is translated, which adds none of the "
+        "finer details that the model knows from training."
+    )
 
 
 def _meters(sides: tuple[float, float]) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from geotranslate.checks import choice, shown, whole_number
 from geotranslate.chips.bands import DataCard, Side
+from geotranslate.chips.scenes import matching_bands
 from geotranslate.errors import GeotranslateError, InvalidInputError
 from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.normalization import (
@@ -28,6 +29,7 @@ from geotranslate.networks.normalization import (
 )
 from geotranslate.networks.onehot import OneHot
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
+from geotranslate.prediction.resampling import Resampling
 from geotranslate.raster.bandfacts import fits, to_dtype
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
@@ -66,6 +68,8 @@ class Inference:
         self.stride, self.radius = stride, radius
         self.precision: Precision = "float32"
         self.norm_stats: NormStats = "running"
+        self.resampling: Resampling | None = None
+        """The way to the pixel size of the training; None for images that have it."""
         self.original = generator
         """The network in float32, as it was trained."""
         self._statistics: tuple[SceneStatistics, NDArray[np.float32]] | None = None
@@ -79,7 +83,7 @@ class Inference:
 
         Args:
             precision: "float32", "bfloat16" or "auto", see `resolve_precision`.
-            norm_stats: Result of `resolve_norm_stats`; "scene" and "smooth" need `knowing`.
+            norm_stats: Result of `resolve_norm_stats`; "scene", "smooth" and shares need `knowing`.
 
         Raises:
             InvalidInputError: There is no such precision.
@@ -91,9 +95,8 @@ class Inference:
         if norm_stats != "running":
             if other.needs_prescan:
                 other.original = copy.deepcopy(network)
-            network = {"tile": by_tile, "scene": fixed, "smooth": between_tiles}[norm_stats](
-                network
-            )
+            replaced = {"tile": by_tile, "smooth": between_tiles}.get(str(norm_stats), fixed)
+            network = replaced(network)
             # Without statistics of the whole tile, the receptive field is that of the convolutions.
             other.radius = None if norm_stats == "tile" else getattr(network, "radius", None)
         other._run(frozen(network, other.precision))
@@ -102,10 +105,32 @@ class Inference:
     def _run(self, generator: nn.Module) -> None:
         self.generator, self._frozen = generator, True
 
+    def resampled(self, resampling: Resampling | None) -> Inference:
+        """Return a copy for images of another pixel size than in training; itself if it is None.
+
+        It resamples images before they enter the network, and translations back. Its stride and
+        radius are in pixels of the images.
+        """
+        if resampling is None:
+            return self
+        other = copy.copy(self)
+        other.resampling = resampling
+        other.stride, other.radius = resampling.step, resampling.radius(self.radius)
+        return other
+
+    @property
+    def transposed(self) -> Inference:
+        """The inference of images whose rows and columns are swapped."""
+        if self.resampling is None or self.resampling.rows == self.resampling.cols:
+            return self
+        other = copy.copy(self)
+        other.resampling = self.resampling.transposed
+        return other
+
     @property
     def needs_prescan(self) -> bool:
         """Whether statistics of the scene are needed."""
-        return self.norm_stats in ("scene", "smooth")
+        return self.norm_stats not in ("running", "tile")
 
     @property
     def needs_places(self) -> bool:
@@ -122,7 +147,7 @@ class Inference:
             return self
         other = copy.copy(self)
         values = statistics.read()
-        if self.norm_stats == "scene":
+        if self.norm_stats != "smooth":
             network = fixed(self.original, torch.from_numpy(values[0, 0].copy()))
             other._run(frozen(network, self.precision))
         else:
@@ -150,6 +175,8 @@ class Inference:
         """
         if wanted is not None:
             return whole_number("batch_size", wanted, 1)
+        if self.resampling is not None:
+            tile = self.resampling.side(tile)
         chips = max(tile / self.card.chip_size, 1) ** 2
         if self.device.type == "cpu":
             return max(int(CPU_BATCH / chips), 1)
@@ -169,8 +196,21 @@ class Inference:
         Raises:
             GeotranslateError: The GPU's memory does not hold a single tile.
         """
-        scaled = torch.from_numpy(self.card.source.scaling.scale(batch))
-        return self.card.target.scaling.unscale(self.scaled(scaled, places).numpy())
+        translated = self.scaled(self.network_input(batch), places).numpy()
+        found = self.card.target.scaling.unscale(translated)
+        if self.resampling is None:
+            return found
+        rows, cols = batch.shape[-2:]
+        nearest = self.card.target.classes is not None
+        return self.resampling.back(torch.from_numpy(found), (rows, cols), nearest=nearest).numpy()
+
+    def network_input(self, batch: NDArray[Any]) -> Tensor:
+        """Return images in the source's units scaled, and resampled as in training."""
+        source = self.card.source
+        scaled = torch.from_numpy(source.scaling.scale(batch))
+        if self.resampling is None:
+            return scaled
+        return self.resampling.forth(scaled, nearest=source.classes is not None)
 
     def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
         """Translate a batch in -1..1 and return the translations in -1..1 on the CPU."""
@@ -268,27 +308,32 @@ class Inference:
                 f"{name} has {bands} band{'s' if bands != 1 else ''}"
                 f"{' and alpha, which is its mask,' if has_alpha else ''} but the model translates "
                 f"{side.bands}{f' ({names})' if names else ''}. Give a raster with the bands that "
-                "it was trained on, in their order."
+                "it was trained on, in their order, or name them with bands."
             )
 
-    def bands_of(self, source: RasterReader) -> tuple[int, ...]:
+    def bands_of(
+        self, source: RasterReader, chosen: Sequence[int | str] | None = None
+    ) -> tuple[int, ...]:
         """Return the numbers of the bands of a raster that the generator takes.
 
         Bands are matched by name, in any order, if all have names; else by number, if the raster
         has as many bands as the training files; else all are taken.
 
+        Args:
+            source: The raster.
+            chosen: Numbers from 1 or names of bands, which are taken in place of these.
+
         Raises:
             InvalidInputError: The raster has other bands.
         """
-        side = self.card.source
-        places = dict(zip(source.band_names, source.indexes, strict=True))
-        named = all(side.band_names) and len(set(side.band_names)) == side.bands
-        if named and set(side.band_names) <= places.keys():
-            return tuple(places[name] for name in side.band_names)
-        if source.bands == side.file_bands != side.bands:
-            return side.indexes
-        self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
-        return source.indexes
+        if chosen is not None:
+            bands = RasterReader(source.dataset, chosen).indexes
+            self.check_bands(f"The choice of bands of {source.name}", len(bands))
+            return bands
+        found = matching_bands(self.card.source, source)
+        if found is None:
+            self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
+        return source.indexes if found is None else found
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
@@ -349,12 +394,20 @@ class Symmetric:
         apply: Function that translates batches.
         spread: Whether to add a band with the standard deviation of the eight translations, in the
             target's units, averaged over the bands.
+        transposed: Function for tiles turned by 90 degrees, if it is another one.
     """
 
     any_shape = True
 
-    def __init__(self, apply: TileFunction, *, spread: bool = False) -> None:
+    def __init__(
+        self,
+        apply: TileFunction,
+        *,
+        spread: bool = False,
+        transposed: TileFunction | None = None,
+    ) -> None:
         self.apply, self.spread = apply, spread
+        self.transposed = apply if transposed is None else transposed
         self.stride, self.radius = apply.stride, apply.radius
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
@@ -376,7 +429,8 @@ class Symmetric:
     def _turned(self, batch: NDArray[Any], turns: int, *, mirrored: bool) -> NDArray[np.float32]:
         seen = np.rot90(batch, turns, (-2, -1))
         seen = seen[..., ::-1] if mirrored else seen
-        translated = self.apply(np.ascontiguousarray(seen))
+        apply = self.transposed if turns % 2 else self.apply
+        translated = apply(np.ascontiguousarray(seen))
         translated = translated[..., ::-1] if mirrored else translated
         return np.rot90(translated, -turns, (-2, -1))
 

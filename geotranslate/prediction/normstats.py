@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import functools
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.checks import choice
+from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.files import sha256_of
 from geotranslate.networks.normalization import Around, lacking, normalizes
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
-NormStats = Literal["auto", "running", "tile", "scene", "smooth"]
+NormStatsKind = Literal["auto", "running", "tile", "scene", "smooth"]
+NormStats: TypeAlias = "NormStatsKind | float"
+"""A kind, or the share of the scene's statistics in a mixture with the running ones."""
 LARGEST_READ = 2**28
 """Size up to which a file of statistics is read as a whole, bytes."""
+
+
+def checked_norm_stats(norm_stats: object) -> NormStats:
+    """Return a `norm_stats` after checking it; shares of 0 and 1 become "running" and "scene".
+
+    Raises:
+        InvalidInputError: It is neither a kind nor a share.
+    """
+    if isinstance(norm_stats, str) and norm_stats in get_args(NormStatsKind):
+        return cast("NormStats", norm_stats)
+    if isinstance(norm_stats, numbers.Real) and not isinstance(norm_stats, bool):
+        share = float(norm_stats)
+        if 0 <= share <= 1:
+            return {0.0: "running", 1.0: "scene"}.get(share, share)  # type: ignore[return-value]
+    raise InvalidInputError(
+        f"norm_stats is {shown(norm_stats)}; give one of {', '.join(get_args(NormStatsKind))}, or "
+        "the share of the scene's statistics, from 0 to 1."
+    )
+
+
+def share_of(norm_stats: NormStats) -> float:
+    """Return the share of the scene's statistics: the number itself, or 1 for a kind."""
+    return 1.0 if isinstance(norm_stats, str) else norm_stats
 
 
 def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | str) -> NormStats:
@@ -37,7 +63,7 @@ def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | st
     Raises:
         InvalidInputError: `norm_stats` is unknown, or does not suit the network or `tta`.
     """
-    choice("norm_stats", norm_stats, get_args(NormStats))
+    norm_stats = checked_norm_stats(norm_stats)
     if not normalizes(network):
         return "running"
     without = lacking(network)
@@ -48,6 +74,12 @@ def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | st
             f"norm_stats is 'running', but the model normalizes by {' and '.join(without)}, which "
             "learns no statistics in training; give 'scene' or 'smooth' for those of the scene, "
             "'tile' for those of every tile, or leave it out."
+        )
+    if not isinstance(norm_stats, str) and without:
+        raise InvalidInputError(
+            f"norm_stats is {norm_stats}, but the model normalizes by {' and '.join(without)}, "
+            "which learns no statistics in training to be mixed with those of the scene; give "
+            "'scene', or leave it out."
         )
     if norm_stats == "smooth" and tta:
         raise InvalidInputError(

@@ -13,12 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from geotranslate.checks import choice, file_path, folder_path
+from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.chip import Bands
 from geotranslate.chips.vectors import AreaLike
+from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
-from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.matching import check_match
+from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
+from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
+from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.resampling import Resolution
 from geotranslate.prediction.scenefiles import (
     ScenesLike,
     outputs_in,
@@ -27,13 +34,12 @@ from geotranslate.prediction.scenefiles import (
     several,
     translate_each,
 )
-from geotranslate.prediction.tilesize import PredictOptions, TileSize
+from geotranslate.prediction.tilesize import Match, PredictOptions, TileSize
 from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster
-from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
@@ -82,11 +88,12 @@ class Predictor:
         """Save the model with all its directions in a folder and return the folder."""
         return self.model.save(path)
 
-    def renew(self, generator: nn.Module) -> None:
-        """Replace the generator by another one of the same kind."""
+    def renew(self, generator: nn.Module, card: DataCard) -> None:
+        """Replace the generator by another one of the same kind, and the card of its data."""
         now = self.inference
-        self.inference = Inference(generator, now.card, now.stride, now.radius)
+        self.inference = Inference(generator, card, now.stride, now.radius)
 
+    @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
         """Return the predictor of a direction; "AtoB" is from source to target.
 
@@ -104,37 +111,56 @@ class Predictor:
             )
         return self.opposite
 
+    @checks_arguments
     def predict(
-        self, image: RasterLike | NDArray[Any], *, direction: Direction | None = None
+        self,
+        image: ImageLike,
+        *,
+        direction: Direction | None = None,
+        show: bool = False,
+        output: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        resolution: Resolution = "auto",
     ) -> NDArray[Any]:
         """Translate an image that fits in memory, such as a chip, in one pass in float32.
 
         Args:
-            image: Raster, or `(bands, rows, cols)` in the source's units with NaN where invalid.
+            image: Raster; or `(bands, rows, cols)` or `(rows, cols, bands)` in the source's units
+                with NaN where invalid, or a PIL image. If both axes could be the bands, they come
+                first.
             direction: "AtoB" from source to target; "BtoA" back, for models trained in both
                 directions. By default "AtoB", or the direction of `towards`.
+            show: Whether to draw the image and its translation.
+            output: PNG or JPEG to write, as its ending says, without georeference.
+            overwrite: Whether an existing output may be replaced.
+            resolution: Pixel size at which the image enters the network, as in `predict_raster`.
 
         Returns:
             `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
             and the target's nodata value, if it has one, in integers.
 
         Raises:
-            RasterFileError: The raster cannot be read.
-            InvalidInputError: The image has another number of bands than the model translates, or
-                the array is empty or not numeric.
+            RasterFileError: The raster cannot be read, or the output cannot be written.
+            OutputExistsError: The output exists and `overwrite` is false.
+            InvalidInputError: The image has another number of bands than the model translates, the
+                array is empty or not numeric, or the output cannot hold the translation.
         """
         inference = self.towards(self.direction if direction is None else direction).inference
-        if isinstance(image, np.ndarray):
-            if image.ndim != 3 or image.size == 0 or image.dtype.kind not in "buif":
-                raise InvalidInputError(
-                    f"The array has shape {image.shape} and dtype {image.dtype}; give numbers "
-                    "(bands, rows, cols), at least one of each."
-                )
-            return inference.image(image, np.asarray(np.isfinite(image).all(axis=0)))
-        with RasterReader(image) as source:
-            chosen = RasterReader(source.dataset, inference.bands_of(source))
-            return inference.image(*chosen.read())
+        for name, value in (("show", show), ("overwrite", overwrite)):
+            flag(name, value)
+        target = inference.card.target
+        path = None if output is None else picture_path(output, target, overwrite=overwrite)
+        data, valid, grid = pixels_of(image, inference)
+        size = (data.shape[1], data.shape[2])
+        resampling = find_resampling("the image", grid, size, inference, resolution)
+        translated = inference.resampled(resampling).image(data, valid)
+        if path is not None:
+            write_picture(path, translated, target)
+        if show:
+            _draw(inference.card, data, translated, valid)
+        return translated
 
+    @checks_arguments
     def predict_raster(
         self,
         path: ScenesLike,
@@ -150,6 +176,7 @@ class Predictor:
         blend: Blend = "auto",
         precision: Precision = "auto",
         norm_stats: NormStats = "auto",
+        match: Match | None = None,
         dtype: str | None = None,
         nodata: float | None = None,
         driver: Driver = "COG",
@@ -160,6 +187,8 @@ class Predictor:
         max_memory: int | None = None,
         progress: bool = True,
         tta: Tta = False,
+        resolution: Resolution = "auto",
+        bands: Bands | None = None,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -197,9 +226,12 @@ class Predictor:
             norm_stats: Statistics of normalization layers: "running", learned in training; "tile",
                 of each tile on its own, which gives each tile its own brightness; "scene", of tiles
                 sampled all over the scene; "smooth", of each tile, interpolated between tile
-                centers, which reads the scene twice. "auto" is "running" if batch normalization has
-                learned them, else "scene". A model without normalization gives the same result with
-                all.
+                centers, which reads the scene twice. A number from 0 to 1 mixes those of training
+                and of the scene by this share of the scene, for a scene of another date or camera.
+                "auto" is "running" if batch normalization has learned them, else "scene". A model
+                without normalization gives the same result with all.
+            match: "training" maps each band so that the quantiles of the scene become those of the
+                training data, before anything else; for the same kind of ground in another light.
             dtype: Output dtype; by default the dtype of the training targets.
             nodata: Output nodata value; by default the value of the training targets.
             driver: "COG" for a cloud optimized GeoTIFF, "GTiff" for a tiled one; both are named
@@ -216,6 +248,15 @@ class Predictor:
             tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
+            resolution: Pixel size at which the raster enters the network; the output always lies on
+                the raster's own grid. "training" resamples the raster to the pixel size of the
+                training and the translation back; "source" leaves it as it is; a number is a pixel
+                size in meters. "auto" is "training" if the two differ by more than 5%, on the
+                ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
+                whose sides are `resize_to` is left as it is.
+            bands: Bands of the raster to translate, by number from 1 or by name, in the order of
+                the training, for example (1, 2, 3) of a scene with infrared for a model of colors.
+                By default they are matched by name, or else by number.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -247,15 +288,19 @@ class Predictor:
             part=part,
             max_memory=max_memory,
             progress=progress,
+            match=match,
+            resolution=resolution,
+            bands=bands,
         )
+        check_match(match, way.card.source)
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
         inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
         return way._translate(path, output, inference, tta, options)
 
     def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
-        choice("norm_stats", given, get_args(NormStats))
-        own = self.norm_stats if given == "auto" else given
+        checked = checked_norm_stats(given)
+        own = self.norm_stats if checked == "auto" else checked
         return resolve_norm_stats(own, self.inference.generator, tta)
 
     def _translate(
@@ -286,10 +331,21 @@ class Predictor:
         """Yield the function that translates a scene into a file."""
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
-        with shared(
-            self.model, self.direction, inference, tta, options.executor, digest, beside
-        ) as apply:
-            yield Translation(inference, apply, provenance, options).write
+        with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
+            # The distances are those of sources, which the other direction does not translate.
+            scenes = self.model.metrics.per_scene if self.direction == "AtoB" else {}
+            yield Translation(inference, apply, provenance, options, scenes).write
+
+
+def _draw(
+    card: DataCard, image: NDArray[Any], translated: NDArray[Any], valid: NDArray[np.bool_]
+) -> None:
+    """Draw an image and its translation `(bands, rows, cols)` in their units."""
+    pair = [
+        side.scaling.scale(np.where(valid, pixels, np.nan).astype(np.float32)[None])[0]
+        for side, pixels in ((card.source, image), (card.target, translated))
+    ]
+    draw_table([pair], ("source", "translation"), sides=(card.source, card.target))
 
 
 class HasPredictor(Protocol):

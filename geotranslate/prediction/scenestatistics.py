@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ from geotranslate.files import sha256_of
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.normalization import measure, measuring, size_of
 from geotranslate.prediction.inference import Inference, TileFunction
-from geotranslate.prediction.normstats import SceneStatistics
+from geotranslate.prediction.normstats import SceneStatistics, share_of
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
+ForScene: TypeAlias = Callable[[Inference], "TileFunction | Prescan"]
+"""Function that returns the function of tiles, or its prescan, for the inference of a scene."""
 FILE = "statistics.npy"
 MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
 """Most and fewest sampled tiles, and their total number of pixels. All their activations are in
@@ -41,7 +44,7 @@ _STEPS = (0.7548776662466927, 0.5698402909980532)
 
 @dataclass(frozen=True)
 class Prescan:
-    """An `apply` that first measures the statistics "scene" or "smooth"; see `NeedsPrescan`.
+    """An `apply` that first measures the statistics of the scene; see `NeedsPrescan`.
 
     The statistics are in a file in the folder of the parts, which all processes read.
     """
@@ -72,7 +75,7 @@ class Prescan:
         tiles = scene.around((2 * rows.radius, 2 * cols.radius))
 
         def make(file: Path) -> None:
-            if self.inference.norm_stats == "scene":
+            if self.inference.norm_stats != "smooth":
                 with file.open("wb") as written:
                     np.save(written, self._of_scene(scene)[None])
             else:
@@ -84,11 +87,14 @@ class Prescan:
 
     def _of_scene(self, scene: SceneTiles) -> NDArray[np.float32]:
         pixels = scene.plan.rows.tile * scene.plan.cols.tile
+        if self.inference.resampling is not None:
+            pixels = math.ceil(pixels * math.prod(self.inference.resampling.ratios))
         tiles = sampled(scene, min(max(SAMPLE_PIXELS // pixels, LEAST_TILES), MOST_TILES))
         original = self.inference.original
         if not tiles:  # no valid pixels, so nothing to translate
             return np.ones((1, size_of(original)), np.float32)
-        return self._measured(measuring(original, together=True), tiles)
+        share = share_of(self.inference.norm_stats)
+        return self._measured(measuring(original, together=True, share=share), tiles)
 
     def _write_grid(
         self, scene: SceneTiles, tiles: tuple[range, range], radius: tuple[int, int], file: Path
@@ -108,12 +114,14 @@ class Prescan:
         grid.flush()
 
     def _measured(self, network: nn.Module, tiles: list[Tile]) -> NDArray[np.float32]:
-        values = self.inference.card.source.scaling.scale(np.stack([data for data, _ in tiles]))
-        valid = np.stack([valid for _, valid in tiles])[:, None].astype(np.float32)
-        images, shares = (
-            pad_to_multiple(torch.from_numpy(each), self.stride).to(self.inference.device)
-            for each in (values, valid)
-        )
+        inference = self.inference
+        values = inference.network_input(np.stack([data for data, _ in tiles]))
+        valid = torch.from_numpy(np.stack([valid for _, valid in tiles])[:, None]).float()
+        if inference.resampling is None:
+            values, valid = (pad_to_multiple(each, self.stride) for each in (values, valid))
+        else:
+            valid = inference.resampling.forth(valid, nearest=True)
+        images, shares = (each.to(inference.device) for each in (values, valid))
         try:
             return measure(network, images, shares).numpy()
         except torch.cuda.OutOfMemoryError as error:

@@ -16,11 +16,15 @@ from geotranslate.checks import choice, flag, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
+from geotranslate.prediction.resampling import Resolution, checked_resolution
 from geotranslate.raster.pipeline import check_executor
+from geotranslate.raster.reader import band_choice
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import Driver, driver_named
 
 TileSize: TypeAlias = "int | Literal['auto']"
+Match = Literal["training"]
+"""Data whose quantiles a scene gets before it is translated."""
 
 LARGEST_BATCH = 65_536
 """Most tiles at once."""
@@ -63,6 +67,9 @@ class PredictOptions:
     part: str | tuple[int, int] | None
     max_memory: int | None
     progress: bool
+    resolution: Resolution = "auto"
+    match: Match | None = None
+    bands: Sequence[int | str] | None = None
 
     def __post_init__(self) -> None:
         choice("blend", self.blend, get_args(Blend))
@@ -76,7 +83,10 @@ class PredictOptions:
         self._whole("max_memory", 1)
         for name in ("overwrite", "resume", "progress"):
             self._set(name, flag(name, getattr(self, name)))
+        if self.bands is not None:
+            self._set("bands", band_choice(self.bands))
         self._set("driver", driver_named(self.driver))
+        self._set("resolution", checked_resolution(self.resolution))
 
     def check_stride(self, stride: int) -> None:
         """Check the tile size against the stride of a generator.
@@ -102,7 +112,9 @@ class PredictOptions:
     def parameters(self) -> dict[str, Any]:
         """Options that determine the pixels, as written into outputs as JSON."""
         names = ("bbox", "tile_size", "overlap", "padding", "blend", "dtype", "nodata")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        later = {"match": self.match, "bands": self.bands}
+        return found | {name: value for name, value in later.items() if value is not None}
 
     def _whole(self, name: str, least: int, most: int | None = None) -> None:
         if (value := getattr(self, name)) is not None:

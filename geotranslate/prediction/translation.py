@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from geotranslate.chips.bands import Direction, Side
+from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
+from geotranslate.metrics import Scores
+from geotranslate.networks.normalization import lacking, normalizes
 from geotranslate.prediction.drift import warn_if_unlike
-from geotranslate.prediction.inference import Inference, TileFunction, Tta
-from geotranslate.prediction.scenestatistics import MOST_SAMPLED, Prescan
+from geotranslate.prediction.inference import Inference, Tta
+from geotranslate.prediction.likeness import drift_of
+from geotranslate.prediction.matching import map_to_training, matched
+from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.scenestatistics import MOST_SAMPLED, ForScene
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import TranslatedRaster, translate_raster
+from geotranslate.raster.pipeline import Drift, TranslatedRaster, translate_raster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.writing import Color
 
@@ -41,16 +49,25 @@ class Provenance:
     direction: Direction = "AtoB"
 
     @property
+    def resampled(self) -> dict[str, Any]:
+        """Pixels in training for some pixels of the scene; empty if they are of one size."""
+        ratio = self.inference.resampling
+        return {} if ratio is None else {"resampling": asdict(ratio)}
+
+    @property
     def named(self) -> dict[str, str]:
         """Everything that the translation of a tile depends on, by names for messages."""
         card = json.dumps(self.inference.card.to_json(), sort_keys=True)
+        match = {} if self.options.match is None else {"match": self.options.match}
         return {
             "model": "\n".join((self.model, self.digest, card)),
             "direction": self.direction,
             "precision": self.inference.precision,
-            "norm_stats": self.inference.norm_stats,
+            "norm_stats": str(self.inference.norm_stats),
             "test-time augmentation": str(self.tta),
             "version of geotranslate": version("geotranslate"),
+            **match,
+            **{name: json.dumps(value) for name, value in self.resampled.items()},
         }
 
     @property
@@ -66,6 +83,7 @@ class Provenance:
             "precision": self.inference.precision,
             "norm_stats": self.inference.norm_stats,
             "tta": self.tta,
+            **self.resampled,
         }
         return {
             f"{PREFIX}VERSION": version("geotranslate"),
@@ -83,10 +101,12 @@ class Translation:
 
     inference: Inference
     """Inference of the model."""
-    apply: TileFunction | Prescan
-    """Function of tiles, in this process or in workers."""
+    apply: ForScene
+    """Function that returns the function of tiles, in this process or in workers."""
     provenance: Provenance
     options: PredictOptions
+    scenes: Mapping[str, Scores]
+    """Distances and errors of validation scenes, by name."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn if it differs from the training chips.
@@ -96,21 +116,32 @@ class Translation:
         """
         options, card = self.options, self.inference.card
         with RasterReader(scene) as source:
-            bands = self.inference.bands_of(source)
+            bands = self.inference.bands_of(source, options.bands)
             area = self._area(source)
-            found = warn_if_unlike(RasterReader(source.dataset, bands), card)
-            tile_size = self._tile_size(source)
+            grid = source.grid
+            size = (grid.height, grid.width)
+            resampling = find_resampling(
+                source.name, grid, size, self.inference, options.resolution
+            )
+            inference = self.inference.resampled(resampling)
+            provenance = replace(self.provenance, inference=inference)
+            chosen = RasterReader(source.dataset, bands)
+            found = warn_if_unlike(chosen, card, resampling)
+            quantiles = self._quantiles(chosen)
+            drift = self._drift(chosen, quantiles)
+            apply, fill = self._matched(chosen, quantiles, self.apply(inference), found)
+            tile_size = self._tile_size(source, inference)
             facts, names = card.target.band_facts, card.target.band_names
-            if self.provenance.tta == "std":
+            if provenance.tta == "std":
                 facts, names = facts.with_deviation(), (*names, "standard deviation")
             written = translate_raster(
                 scene,
                 output,
-                self.apply,
+                apply,
                 bands=bands,
                 aoi=area,
                 bbox=options.bbox,
-                fill=card.source.fill,
+                fill=fill,
                 tile_size=tile_size,
                 overlap=options.overlap,
                 padding=options.padding,
@@ -125,21 +156,57 @@ class Translation:
                 colors=facts.colors,
                 colormap=_colormap(card.target, options.dtype),
                 categorical=card.target.classes is not None,
-                tags=self.provenance.tags(source.name, area),
+                tags=provenance.tags(source.name, area),
                 driver=options.driver,
-                batch_size=self.inference.batch_size(options.batch_size, tile_size),
+                batch_size=inference.batch_size(options.batch_size, tile_size),
                 overwrite=options.overwrite,
                 resume=options.resume,
                 executor=options.executor,
                 part=options.part,
                 max_memory=options.max_memory,
                 progress=options.progress,
-                identity=self.provenance.named,
+                identity=provenance.named,
             )
-            return written.with_warnings(found)
+            return replace(written.with_warnings(found), drift=drift)
 
-    def _tile_size(self, source: RasterReader) -> int:
-        options, inference = self.options, self.inference
+    def _quantiles(self, source: RasterReader) -> Quantiles | None:
+        """Return the quantiles of a scene; None without those of training to compare them with."""
+        if self.inference.card.source.quantiles is None:
+            return None
+        return Quantiles.of(sample_scene(source))
+
+    def _drift(self, source: RasterReader, quantiles: Quantiles | None) -> Drift | None:
+        network = self.inference.original
+        return drift_of(
+            os.path.basename(source.name),
+            quantiles,
+            self.inference.card.source,
+            self.scenes,
+            normalizes=normalizes(network) and not lacking(network),
+        )
+
+    def _matched(
+        self, source: RasterReader, quantiles: Quantiles | None, apply: Any, said: list[str]
+    ) -> tuple[Any, tuple[float, ...]]:
+        """Return the function of tiles for a scene, and the fill value of its invalid pixels.
+
+        Warns, and adds the warning to `said`, if there is nothing to match.
+        """
+        side = self.inference.card.source
+        if self.options.match is None:
+            return apply, side.fill
+        values = map_to_training(quantiles, side)
+        if values is None:
+            said.append(
+                f"{os.path.basename(source.name)} has no valid pixel in windows spread over it, so "
+                "its values cannot be matched and are translated as they are."
+            )
+            warn(said[-1])
+            return apply, side.fill
+        return matched(apply, values), values.inverse(side.fill)
+
+    def _tile_size(self, source: RasterReader, inference: Inference) -> int:
+        options = self.options
         if not isinstance(options.tile_size, str):
             return options.tile_size
         # Tiles normalized on their own should be like the chips. Interpolated statistics need
@@ -147,11 +214,14 @@ class Translation:
         alone = inference.norm_stats in ("tile", "smooth")
         radius = None if alone else inference.radius
         chip = inference.card.chip_size * (2 if inference.norm_stats == "smooth" else 1)
+        ratio = 1.0 if inference.resampling is None else max(inference.resampling.ratios)
+        chip = math.ceil(chip / ratio)
         most = 0
         if radius is not None:
             most = largest_tile(inference.generator, inference.card, options.workers)
-        if inference.norm_stats == "scene":
-            most = min(most, MOST_SAMPLED)
+            most = int(most / ratio)
+        if inference.needs_prescan and not alone:
+            most = min(most, int(MOST_SAMPLED / ratio))
         crop = options.blend != "hann" and options.overlap is None and options.padding is None
         size = source.grid.height, source.grid.width
         return fitting_tile(size, inference.stride, radius, chip, most, crop=crop)

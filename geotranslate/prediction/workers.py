@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
+from geotranslate.metrics import Metrics
 from geotranslate.prediction.inference import Inference, Precision, Symmetric, TileFunction
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
-from geotranslate.prediction.scenestatistics import Prescan
+from geotranslate.prediction.resampling import Resampling
+from geotranslate.prediction.scenestatistics import ForScene, Prescan
 from geotranslate.raster.tiling import Place
 
 Loader: TypeAlias = Callable[[Path, str, Direction], Inference]
@@ -32,7 +34,9 @@ _loaded: tuple[SavedModel, Any] | None = None
 
 def augmented(inference: Inference, tta: bool | str) -> TileFunction:
     """Return an inference with test-time augmentation, if any."""
-    return Symmetric(inference, spread=tta == "std") if tta else inference
+    if not tta:
+        return inference
+    return Symmetric(inference, spread=tta == "std", transposed=inference.transposed)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class SavedModel:
     norm_stats: NormStats = "running"
     statistics: SceneStatistics | None = None
     direction: Direction = "AtoB"
+    resampling: Resampling | None = None
 
     @classmethod
     def of(
@@ -77,6 +82,7 @@ class SavedModel:
             tta,
             inference.norm_stats,
             direction=direction,
+            resampling=inference.resampling,
         )
 
     @property
@@ -107,7 +113,7 @@ class SavedModel:
 
     def _load(self) -> TileFunction:
         loaded = self.load(self.folder, self.digest, self.direction)
-        inference = loaded.at(self.precision, self.norm_stats)
+        inference = loaded.at(self.precision, self.norm_stats).resampled(self.resampling)
         return augmented(inference.knowing(self.statistics), self.tta)
 
 
@@ -127,6 +133,10 @@ class StoredModel(Protocol):
     def loader(self) -> Loader:
         """Function that loads the model; it can be sent to workers."""
 
+    @property
+    def metrics(self) -> Metrics:
+        """Last measures of the model."""
+
     def digest(self) -> str:
         """Return the SHA-256 of its weights."""
 
@@ -141,18 +151,16 @@ class StoredModel(Protocol):
 def shared(
     model: StoredModel,
     direction: Direction,
-    inference: Inference,
     tta: bool | str,
     executor: object,
     digest: str,
     output: Path,
-) -> Iterator[TileFunction | Prescan]:
-    """Yield a function of tiles that an executor's workers can call while the block lasts.
+) -> Iterator[ForScene]:
+    """Yield functions of tiles that an executor's workers can call while the block lasts.
 
     Args:
         model: The model; it is saved beside the output if workers have no other folder to read.
         direction: The direction of the translation.
-        inference: Its inference at the requested precision.
         tta: The test-time augmentation.
         executor: Executor that computes the parts; None for this process.
         digest: SHA-256 of its weights.
@@ -162,12 +170,19 @@ def shared(
         RasterFileError: The folder of the output does not exist.
     """
     if not works_elsewhere(executor):
-        yield _with_prescan(inference, lambda known: augmented(inference.knowing(known), tta))
+        yield lambda found: _with_prescan(found, lambda known: augmented(found.knowing(known), tta))
         return
+
+    def loading(folder: Path) -> ForScene:
+        def of_scene(found: Inference) -> TileFunction | Prescan:
+            saved = SavedModel.of(model.loader, folder, digest, found, tta, direction)
+            return _with_prescan(found, lambda known: replace(saved, statistics=known))
+
+        return of_scene
+
     folder = model.saved_folder(digest)
     if folder is not None:
-        saved = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
-        yield _with_prescan(inference, lambda known: replace(saved, statistics=known))
+        yield loading(folder)
         return
     if not output.parent.is_dir():
         raise RasterFileError(
@@ -175,9 +190,7 @@ def shared(
             "first."
         )
     with TemporaryDirectory(prefix=f".{output.name[:40]}.model.", dir=output.parent) as made:
-        folder = model.save(made)
-        left = SavedModel.of(model.loader, folder, digest, inference, tta, direction)
-        yield _with_prescan(inference, lambda known: replace(left, statistics=known))
+        yield loading(model.save(made))
 
 
 def _with_prescan(

@@ -75,7 +75,26 @@ class Adam(torch.optim.Adam):
     memory layout: otherwise it combines wrong numbers without an error, and it copies all four if
     they are channels last. Here they get one layout and are passed as permuted views that need no
     copy.
+
+    The weight decay is that of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101); biases and the
+    weights of normalizations, which have one dimension, do not decay.
     """
+
+    def step(self, closure: Any = None) -> Any:
+        """Shrink the weights that have a gradient, then take Adam's step."""
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            # Adam would add it to the gradients.
+            group["weight_decay"] = 0.0
+            moving = [one for one in group["params"] if one.grad is not None and one.ndim > 1]
+            if decay and moving:
+                with torch.no_grad():
+                    torch._foreach_mul_(moving, 1 - group["lr"] * decay)
+        try:
+            return super().step(closure)
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state of any memory format."""

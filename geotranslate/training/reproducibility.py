@@ -36,7 +36,7 @@ def draw_first_pair(data: DataLoaders) -> None:
 
     Otherwise a resumed training would draw different random numbers.
     """
-    _ = [loader.n_inp for loader in data.loaders]
+    _ = [loader.n_inp for loader in data.loaders if len(loader.dataset)]
 
 
 def random_state(data: DataLoaders) -> tuple[dict[str, Tensor], Json]:

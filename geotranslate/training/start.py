@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from geotranslate.chips.bands import Side
-from geotranslate.chips.pair_set import Pair
 from geotranslate.data import PairDataset
+from geotranslate.data.dataoptions import Augmentation
 from geotranslate.metrics import Measures
 from geotranslate.networks.onehot import OneHot
 from geotranslate.networks.pixel import PixelNetwork
@@ -25,6 +26,8 @@ PIXELS = 400_000
 """Most pixels in the sample."""
 CHIPS = 1000
 """Most chips from which the sample is drawn."""
+VARIANTS = 4
+"""Most random changes of each of these chips, in trainings that change the values of sources."""
 PASSES, BATCH = 60, 4096
 RATE, BETAS = 2e-3, (0.9, 0.99)
 
@@ -77,7 +80,9 @@ def _median(target: Side) -> Tensor | None:
 def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: bool) -> None:
     """Fit the start of a generator with the L1 over a sample of valid training pixels.
 
-    The same data and seed give the same start, independent of torch's global random state.
+    The same data and seed give the same start, independent of torch's global random state. If the
+    training changes the values of sources (`jitter`, `augment`, `look_like`), so does the sample:
+    the start is constant afterwards, and would not learn from such changes otherwise.
 
     Args:
         generator: The generator; without a start, nothing happens.
@@ -90,36 +95,59 @@ def fit_start(generator: nn.Module, data: DataLoaders, seed: int, *, progress: b
         return
     drawn = torch.Generator().manual_seed(seed)
     dataset = data.train_ds
-    whole = PairDataset(_some(dataset.pairs, drawn), dataset.card, None)
-    features, targets = _sample(generator, whole, drawn, data.device)
+    positions = _some(len(dataset.pairs), drawn)
+    whole = PairDataset([dataset.pairs[i] for i in positions], dataset.card, None)
+    augmentation: Augmentation | None = dataset.augmentation
+    if augmentation is None or not augmentation.recolors:
+        features, targets = _sample(generator, whole, [], drawn, data.device)
+    else:
+        variants = max(1, min(VARIANTS, CHIPS // len(whole)))
+        recolored = [partial(augmentation.recolored, item=position) for position in positions]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            features, targets = _sample(generator, whole, recolored, drawn, data.device, variants)
     if len(features):
         _fit(start, features, targets, drawn, progress=progress)
 
 
-def _some(pairs: Sequence[Pair], drawn: torch.Generator) -> list[Pair]:
-    order = torch.randperm(len(pairs), generator=drawn)[:CHIPS]
-    return [pairs[i] for i in sorted(order.tolist())]
+def _some(count: int, drawn: torch.Generator) -> list[int]:
+    order = torch.randperm(count, generator=drawn)[:CHIPS]
+    found: list[int] = sorted(order.tolist())
+    return found
 
 
 def _sample(
     generator: nn.Module,
     dataset: PairDataset,
+    recolored: Sequence[Callable[[Tensor], Tensor]],
     drawn: torch.Generator,
     device: torch.device,
+    variants: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Return features and targets `(pixels, features)` and `(pixels, bands)` of valid pixels."""
+    """Return features and targets `(pixels, features)` and `(pixels, bands)` of valid pixels.
+
+    Args:
+        generator: A generator with a start.
+        dataset: Pairs as they are.
+        recolored: Random change of each source; empty for none.
+        drawn: Generator that chooses the pixels.
+        device: Device of the generator.
+        variants: Number of changes of each source.
+    """
     start = start_of(generator)
     assert start is not None
-    most = math.ceil(PIXELS / len(dataset))
+    most = math.ceil(PIXELS / (len(dataset) * variants))
     features, targets = [], []
     for number in range(len(dataset)):
         source, target = (side.as_subclass(Tensor) for side in dataset[number])
         valid = torch.isfinite(target).all(0).flatten().nonzero()[:, 0]
-        chosen = valid[torch.randperm(len(valid), generator=drawn)[:most]]
-        with torch.no_grad():
-            known = start.neighborhoods(seen_by(generator, source[None].to(device)))[0]
-        features.append(known.flatten(1)[:, chosen.to(device)].T)
-        targets.append(target.flatten(1)[:, chosen].T.to(device))
+        for _ in range(variants):
+            chosen = valid[torch.randperm(len(valid), generator=drawn)[:most]]
+            changed = recolored[number](source) if recolored else source
+            with torch.no_grad():
+                known = start.neighborhoods(seen_by(generator, changed[None].to(device)))[0]
+            features.append(known.flatten(1)[:, chosen.to(device)].T)
+            targets.append(target.flatten(1)[:, chosen].T.to(device))
     return torch.cat(features), torch.cat(targets)
 
 

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
-from torch import Tensor, nn
+from torch import nn
 
 from geotranslate.checks import folder_path
 from geotranslate.chips.bands import DataCard, Direction
-from geotranslate.data.loaders import data_card, launched, own_device, validates_pairs
+from geotranslate.data.loaders import Part, data_card, launched, own_device, validates_pairs
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.metrics import Metrics, Palette
-from geotranslate.networks.weightless import Shapes, is_weightless, shapes_of
+from geotranslate.migration import checks_arguments
+from geotranslate.networks.onehot import encoders
+from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
-from geotranslate.training.callbacks.precision import TrainingPrecision
-from geotranslate.training.callbacks.schedule import Schedule
-from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
-from geotranslate.training.fitting import FitOptions
 from geotranslate.training.learner import AdversarialPair, make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.reproducibility import fit_context, restored
@@ -39,16 +35,12 @@ from geotranslate.translators import modelfolder
 from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
-from geotranslate.translators.measuring import measure
-from geotranslate.translators.trainingrun import checkpoint_in, resume_from, run
+from geotranslate.translators.fit import fit
+from geotranslate.translators.loading import Device, load_checkpoint, load_saved
+from geotranslate.translators.measuring import items_of, measure, part_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-WITHOUT_DATA = (
-    "The model was loaded without data, to translate only; for training and measuring, make one "
-    "from prepare_data."
-)
 
 
 class Translator:
@@ -93,7 +85,11 @@ class Translator:
         """Mean absolute errors of baselines on the validation pairs, by name."""
         self.fits_start = start_of(pair.generator) is not None
         """Whether the start has to be fitted before the first step."""
+        self.draws_anew = True
+        """Whether the next training begins with random numbers from the seed."""
         self._folder: Path | None = None
+        self._next: DataCard | None = None
+        """Card of the next training, if the model was loaded with other data."""
         if not is_weightless(pair):
             self._place()
         found: list[Any] = [*checks]
@@ -103,6 +99,7 @@ class Translator:
             found.append(ValidationMetrics(self.card.target))
         self.learn = make_learner(self.data, pair, found, self.history, defaults.betas)
 
+    fit = fit
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)
@@ -112,101 +109,22 @@ class Translator:
         """Name of the class."""
         return type(self).__name__
 
-    def fit(
-        self,
-        epochs: int = 10,
-        lr: float | Sequence[float] | None = None,
-        *,
-        schedule: Schedule | None = None,
-        early_stopping: bool | int = False,
-        checkpoint: CheckpointKind = True,
-        monitor: str | None = None,
-        precision: TrainingPrecision = "auto",
-        accumulate: int = 1,
-        clip: float | None = None,
-        ema: float | None = None,
-        compile: bool = False,
-        sample_every: int = 0,
-        tensorboard: bool = False,
-        callbacks: Sequence[Callback] = (),
-        folder: str | os.PathLike[str] = "training",
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Self:
-        """Train for a number of epochs and return the model.
+    @checks_arguments
+    def freeze(self) -> None:
+        """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
 
-        Shows a progress bar and, for each epoch, a row of losses and metrics, which `history`
-        keeps. Another call continues with the same weights and optimizer state.
-
-        If `accelerate launch` or `torchrun` starts several processes, they train together: each
-        process uses its own GPU, or the CPU, and its share of the pairs, and gradients are
-        averaged. Every process measures all validation pairs; only the first writes and shows.
-
-        Args:
-            epochs: Passes over the training pairs.
-            lr: Learning rate, or a pair of rates for generator and discriminator; by default set by
-                the recipe or the paper (2e-4).
-            schedule: "constant", "linear_decay" to 0 over the second half, "cosine" to 0 after a
-                short warm-up, or "one_cycle"; by default set by the recipe or the paper.
-            early_stopping: True to stop if `monitor` has not improved for 5 epochs, or that number
-                of epochs.
-            checkpoint: True keeps in `folder` everything that `resume` needs (`last.safetensors`
-                and the previous one) and the best model by `monitor` (`best`); "all" also keeps the
-                model of every epoch; a number n keeps the model of every n-th epoch; False keeps
-                nothing.
-            monitor: One of `available_metrics`; by default `valid_l1`, or without validation pairs
-                the cycle error `valid_cycle`.
-            precision: "float32", "bfloat16", "float16" with scaled gradients, or "auto" for the
-                fastest one that the hardware supports.
-            accumulate: Number of batches per optimizer step; the last step of an epoch may have
-                fewer.
-            clip: Largest norm of the generator's gradients.
-            ema: Decay of the exponential moving average of the generator's weights, which is used
-                for translation and validation and is saved with the generator. 0 turns it off and
-                drops an existing average. By default the decay of the previous training, if any,
-                else the recipe's or 0.999.
-            compile: Whether to compile the generator first (torch.compile), which takes a minute.
-            sample_every: Epochs between pictures of validation pairs in `folder/samples`; 0 for
-                none.
-            tensorboard: Whether to log for TensorBoard in `folder/tensorboard`.
-            callbacks: Additional fastai callbacks, used in every process.
-            folder: Folder for checkpoints, `history.csv`, pictures and logs; only one training can
-                use it at a time.
-            resume: Whether to continue an interrupted training in `folder`; the result is the same
-                as without the interruption. Starts from the beginning if there is no checkpoint.
-            progress: Whether to show the bar and the rows.
-
-        Raises:
-            InvalidInputError: The model was loaded without data, an argument is invalid, or a batch
-                does not fit in memory.
-            MissingPackageError: Accelerate or TensorBoard is needed and not installed.
-            RasterFileError: Nothing can be written to `folder`, or another training writes to it.
-            ModelFileError: The checkpoint belongs to another model, data or batches, or is damaged.
-            TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
+        Then only the decoder learns, which suits few pairs and a model that was loaded. The encoder
+        consists of the layers that halve the image; in the local network of a `Pix2PixHD`, it is
+        the global network. A CycleGAN has two generators.
         """
-        data = self._loaders()
-        options = FitOptions(
-            epochs=epochs,
-            lr=self.fit_defaults.lr if lr is None else lr,
-            schedule=self.fit_defaults.schedule if schedule is None else schedule,
-            early_stopping=early_stopping,
-            checkpoint=checkpoint,
-            monitor=self.fit_defaults.monitor if monitor is None else monitor,
-            precision=precision,
-            accumulate=accumulate,
-            clip=clip,
-            ema=ema,
-            compile=compile,
-            sample_every=sample_every,
-            tensorboard=tensorboard,
-            callbacks=callbacks,
-            folder=folder_path("folder", folder),
-            resume=resume,
-            progress=progress,
-        )
-        options.check_model(self.learn, self.available_metrics)
-        run(self, data, options)
-        return self
+        for network in encoders(self.pair.generator):
+            network.freeze()
+
+    @checks_arguments
+    def unfreeze(self) -> None:
+        """Unfreeze what `freeze` or `pretrained_path` has frozen."""
+        for network in encoders(self.pair.generator):
+            network.unfreeze()
 
     def _fit_start(self, progress: bool) -> None:
         if self.fits_start:
@@ -218,6 +136,7 @@ class Translator:
         """Columns of the progress table that can be the `monitor` of `fit`."""
         return [metric.name for metric in self.learn.metrics if metric.name not in NEITHER]
 
+    @checks_arguments
     def lr_find(self) -> float:
         """Plot the loss over increasing learning rates and return the rate of steepest descent.
 
@@ -244,20 +163,36 @@ class Translator:
     def _repr_html_(self) -> str:
         return describe(self.saved_card(), self.pair)._repr_html_()
 
-    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
-        """Draw source, translation and target of the first validation pairs; return the figure.
+    @checks_arguments
+    def show_results(
+        self,
+        rows: int | None = None,
+        rgb_bands: RgbBands | None = None,
+        *,
+        data: DataLoaders | None = None,
+        which: Part | None = None,
+    ) -> Any:
+        """Draw source, translation and target of the first pairs of a part; return the figure.
 
         Args:
-            rows: Number of pairs.
+            rows: Number of pairs, 2 by default; warns if there are fewer.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
+            data: Loaders whose pairs are drawn; by default the loaders of the training.
+            which: Part of the data, as in `compute_metrics`.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `rows` is not a number of pairs,
-                or no side has the bands.
+            InvalidInputError: The model was loaded without data and none is given, `rows` is not a
+                number of pairs, or no side has the bands.
         """
-        return draw_pairs(self.predictor, self._loaders().valid_ds, rows, rgb_bands)
+        pairs = items_of(self.card, self._loaders(data), self.data, which)
+        return self._drawn(pairs, rows, rgb_bands)
 
+    def _drawn(self, pairs: Any, rows: int | None, rgb_bands: RgbBands | None = None) -> Any:
+        """Draw the first of some pairs; return the figure."""
+        return draw_pairs(self.predictor, pairs, rows, rgb_bands)
+
+    @checks_arguments
     def plot_losses(self) -> Any:
         """Draw every column of the progress table over the epochs; return the figure.
 
@@ -266,6 +201,7 @@ class Translator:
         """
         return draw_history(self.history)
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -273,8 +209,9 @@ class Translator:
         data: DataLoaders | None = None,
         palette: Palette | None = None,
         direction: Direction = "AtoB",
+        which: Part | None = None,
     ) -> Metrics:
-        """Compare translations of the validation pairs with their targets.
+        """Compare translations of pairs with their targets.
 
         Values are compared in the target's units at pixels where both are valid; translations are
         rounded and clipped to the target's dtype. See `Errors`, `Structure`, `Spectra`,
@@ -283,18 +220,19 @@ class Translator:
         error, 0 the mean absolute error of the training median or the start, and negative values
         are worse.
 
-        Unless `data` is given, the result is kept in `metrics` and saved with the model until it is
-        trained again.
+        The result for the validation pairs of the training is kept in `metrics` and saved with the
+        model until it is trained again.
 
         Args:
             metrics: Names of measures; by default all that the target has except `lpips` and `fid`,
                 whose weights must be installed; geotranslate downloads nothing.
-            data: Loaders whose validation pairs are measured; by default the loaders of the
-                training.
+            data: Loaders whose pairs are measured; by default the loaders of the training.
             palette: Colors of the classes in all bands, in the target's units; pixels belong to
                 the nearest one.
             direction: "BtoA" to compare translations of targets with sources, for models trained in
                 both directions; this result is not kept.
+            which: Part of the data: "train", "val", "test" or "all". By default "val" for the data
+                of the training, else "all".
 
         Returns:
             The measures by name, and `count`, the number of values compared.
@@ -305,11 +243,14 @@ class Translator:
                 missing.
         """
         way = self.towards(direction)
-        found = measure(way, self._loaders() if data is None else data, metrics, palette)
-        if data is None and way is self.predictor:
+        loaders = self._loaders(data)
+        part = part_of(self.card, loaders, self.data, which)
+        found = measure(way, loaders, metrics, palette, part)
+        if data is None and part == "val" and way is self.predictor and self._next is None:
             self.metrics = found
         return found
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model as `model.safetensors` and `card.json` in a folder and return the folder.
 
@@ -358,48 +299,43 @@ class Translator:
         )
 
     @classmethod
-    def from_model(cls, path: str | os.PathLike[str]) -> Self:
-        """Load a saved model for translation; no code from its files is executed.
+    @checks_arguments
+    def from_model(
+        cls,
+        path: str | os.PathLike[str],
+        data: DataLoaders | None = None,
+        device: Device | None = None,
+    ) -> Self:
+        """Load a saved model; no code from its files is executed.
+
+        With `data`, the model can also be shown, measured and trained. It keeps its arguments and
+        scalings, so `fit` is a fine-tuning from its weights, with a new optimizer. Unless the data
+        is that of the former training, the history then begins anew.
+
+        Args:
+            path: Folder that `save` wrote, or the `card.json` in it.
+            data: Loaders from `prepare_data`; None for a model that only translates.
+            device: Device of torch, "cpu" or "cuda:1" for example; by default that of the data, or
+                a GPU if there is one.
 
         Raises:
-            InvalidInputError: `path` is not the path of a folder.
+            InvalidInputError: `path` is not the path of a folder, there is no such device, or the
+                data has other bands, dtypes or classes than the model.
             ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has
                 another class.
         """
-        saved = modelfolder.SavedFolder.open(path)
-        card = saved.card
-        if card.translator != cls.__name__:
-            raise ModelFileError(
-                f"{path} is a {card.translator} model; load it with {card.translator}.from_model."
-            )
-        model = cls._rebuilt(card.data, card, saved.shapes(), saved.weights, path)
-        model.history.extend(card.history)
-        model.metrics, model.baselines = card.metrics, dict(card.baselines)
-        model._folder = Path(path).absolute()
-        return model
+        return load_saved(cls, path, data, device)
 
-    @classmethod
-    def _rebuilt(
-        cls,
-        data: DataLoaders | DataCard,
-        card: Card,
-        shapes: Shapes,
-        read: Callable[[], dict[str, Tensor]],
-        path: object,
-    ) -> Self:
-        """Rebuild a model from its card and saved weights; see `with_weights`."""
-        average = any(name.startswith("average.") for name in shapes)
-        make: Callable[[], Self] = partial(cls._made, data, card, average)
-        model = modelfolder.with_weights(make, shapes, read, path)
-        model._place()
-        return model
+    def _describe(self, card: DataCard) -> None:
+        """Give the model and its predictors the card of their training data."""
+        self.card = card
+        self._renew()
 
-    @classmethod
-    def _made(cls, data: DataLoaders | DataCard, card: Card, average: bool) -> Self:
-        model = cls(data, **asdict(cls.config_class.from_card(card.options)))
-        if average:
-            model._average(0.0)
-        return model
+    def _go_on_with(self, card: DataCard) -> None:
+        """Begin a training on other data than that of the former training."""
+        self._describe(card)
+        self._next, self.metrics, self.baselines = None, Metrics(), {}
+        self.history.clear()
 
     def _place(self) -> None:
         """Move the networks to the device of the data."""
@@ -408,6 +344,7 @@ class Translator:
         self.pair.to(device).to(memory_format=torch.channels_last)
 
     @classmethod
+    @checks_arguments
     def from_checkpoint(cls, folder: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Load the last checkpoint from a folder of `fit`, to continue training.
 
@@ -422,12 +359,7 @@ class Translator:
             ModelFileError: There is no checkpoint, it is damaged, or it belongs to other data or
                 another class.
         """
-        path = folder_path("folder", folder)
-        data_card(data)
-        card, weights = checkpoint_in(path, cls.__name__, cls.config_class)
-        model = cls._rebuilt(data, card, shapes_of(weights), lambda: weights, folder)
-        resume_from(model, path, as_begun=False)
-        return model
+        return load_checkpoint(cls, folder, data)
 
     def _average(self, decay: float | None) -> None:
         """Translate with an average of the generator's weights from now on; without one if None."""
@@ -438,13 +370,18 @@ class Translator:
 
     def _renew(self) -> None:
         """Give the predictors the network that translates."""
-        self.predictor.renew(self._network())
+        self.predictor.renew(self._network(), self.card)
 
     def _network(self) -> nn.Module:
         """Return the network that translates from source to target outside of training."""
         return self.pair.translating
 
-    def _loaders(self) -> DataLoaders:
+    def _loaders(self, given: DataLoaders | None = None) -> DataLoaders:
+        if given is not None:
+            return given
         if self.data is None:
-            raise InvalidInputError(WITHOUT_DATA)
+            raise InvalidInputError(
+                "The model was loaded without data, to translate only; load it with data: "
+                "from_model(path, data)."
+            )
         return self.data

@@ -78,9 +78,18 @@ class Card:
             ("translator", self.translator, other.translator),
             ("arguments of the model", self.options, other.options),
             # As JSON, where a nodata value of NaN is equal to itself.
-            ("data", self.data.to_json(), other.data.to_json()),
+            ("data", _decisive(self.data), _decisive(other.data)),
         )
         return [name for name, mine, theirs in compared if mine != theirs]
+
+
+def _decisive(data: DataCard) -> Json:
+    """Return what a training depends on: not the quantiles, which earlier checkpoints lack."""
+    sides = {
+        name: replace(getattr(data, name), quantiles=None).to_json()
+        for name in ("source", "target")
+    }
+    return data.to_json() | sides
 
 
 def card_in(facts: Json, folder: Path, translator: str, config: type[TranslatorConfig]) -> Card:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from geotranslate.checks import choice, number, shown, whole_number
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import Padding, Upsample
+from geotranslate.networks.layers import INIT_GAIN, Padding, Upsample
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.unet import depth_for
 from geotranslate.schema import (
@@ -87,6 +87,7 @@ class TranslatorConfig:
     padding: Padding = option(one_of(Padding))
     dropout: float = option(share)
     label_smoothing: float = option(share)
+    init_gain: float = option(real(above=0, most=1), before=INIT_GAIN)
 
     def __post_init__(self) -> None:
         for name, check in self.checks().items():
@@ -201,11 +202,22 @@ class Pix2PixConfig(TranslatorConfig):
                 "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
                 "out; give lambda_gan above 0, or no perceptual_loss."
             )
-        if self.label_smoothing and self.gan_mode == "hinge":
+        if self.label_smoothing and self.gan_mode in ("hinge", "wgangp"):
             raise InvalidInputError(
-                f"label_smoothing is {self.label_smoothing} but gan_mode='hinge' has a margin "
-                "and no labels; give label_smoothing=0 or another gan_mode."
+                f"label_smoothing is {self.label_smoothing} but gan_mode={self.gan_mode!r} has no "
+                "labels; give label_smoothing=0 or another gan_mode."
             )
+        if self.generator == "resunet" and self.init_gain != INIT_GAIN and not self.lambda_gan:
+            raise InvalidInputError(
+                f"init_gain is {self.init_gain}, but a ResUNet draws its weights in its own way; "
+                "leave init_gain out, or give generator='unet'."
+            )
+
+    @property
+    def discriminator_norm(self) -> Norm:
+        """Normalization of the discriminator; with "wgangp", it does not mix pairs of a batch."""
+        norm = super().discriminator_norm
+        return "instance" if self.gan_mode == "wgangp" and norm == "batch" else norm
 
     def for_chips(self, card: DataCard, *, single: bool) -> Pix2PixConfig:
         """Return the configuration with `depth` checked, or set by default, for the chips.

@@ -10,11 +10,12 @@ from typing import Any
 from fastai.data.core import DataLoaders
 from torch import nn
 
-from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data import RgbBands, data_card, draw_table, validates_pairs
+from geotranslate.data.loaders import Part
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics, Palette
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import TwoWay
@@ -34,7 +35,8 @@ from geotranslate.translators.config import (
     option,
     weight,
 )
-from geotranslate.translators.measuring import cycle_rows, fill_of, measure_cycle
+from geotranslate.translators.display import rows_of
+from geotranslate.translators.measuring import cycle_rows, fill_of, items_of, measure_cycle, part_of
 from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
 
@@ -80,6 +82,7 @@ class CycleGAN(Translator):
         padding: Padding of the generators' convolutions at tile edges, see `Pix2Pix`.
         dropout: Dropout probability in the residual blocks.
         label_smoothing: Amount by which the discriminators' labels of real images are below 1.
+        init_gain: Standard deviation of the initial weights.
 
     Raises:
         InvalidInputError: The chips are smaller than 16 px or than the discriminators need, or an
@@ -89,6 +92,7 @@ class CycleGAN(Translator):
 
     config_class = CycleGANConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -107,6 +111,7 @@ class CycleGAN(Translator):
         padding: Padding = "reflect",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        init_gain: float = 0.02,
     ) -> None:
         config = CycleGANConfig(
             gen_blocks=gen_blocks,
@@ -122,6 +127,7 @@ class CycleGAN(Translator):
             padding=padding,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            init_gain=init_gain,
         )
         card = data_card(data)
         if card.chip_size < MIN_CHIP_SIZE:
@@ -131,7 +137,7 @@ class CycleGAN(Translator):
             )
         if not _same_bands(card.source, card.target):
             config = replace(config, lambda_identity=0.0)
-        with seeded(card.seed):
+        with seeded(card.seed, config.init_gain):
             forth = _generator(card.source, card.target, config)
             generators = TwoWay(forth, _generator(card.target, card.source, config))
             of_source = _discriminator(card.source, card.chip_size, config)
@@ -165,20 +171,33 @@ class CycleGAN(Translator):
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
 
-    def show_results(self, rows: int = 2, rgb_bands: RgbBands | None = None) -> Any:
-        """Draw validation chips of both sides, translated and back again; return the figure.
+    @checks_arguments
+    def show_results(
+        self,
+        rows: int | None = None,
+        rgb_bands: RgbBands | None = None,
+        *,
+        data: DataLoaders | None = None,
+        which: Part | None = None,
+    ) -> Any:
+        """Draw chips of both sides, translated and back again; return the figure.
 
         Args:
-            rows: Number of chips of each side.
+            rows: Number of chips of each side, 2 by default; warns if there are fewer.
             rgb_bands: Three bands to draw as colors or one to draw in gray, by number from 1, on
                 the sides that have them; by default the first three, or the first of fewer.
+            data: Loaders whose chips are drawn; by default the loaders of the training.
+            which: Part of the data, as in `compute_metrics`.
 
         Raises:
-            InvalidInputError: The model was loaded without data, `rows` is not a number of chips,
-                or no side has the bands.
+            InvalidInputError: The model was loaded without data and none is given, `rows` is not a
+                number of chips, or no side has the bands.
         """
-        dataset = self._loaders().valid_ds
-        shown = [dataset[i] for i in range(min(whole_number("rows", rows, 1), len(dataset)))]
+        chips = items_of(self.card, self._loaders(data), self.data, which)
+        return self._drawn(chips, rows, rgb_bands)
+
+    def _drawn(self, pairs: Any, rows: int | None, rgb_bands: RgbBands | None = None) -> Any:
+        shown = [pairs[i] for i in range(rows_of(rows, len(pairs)))]
         there, back = self.predictor.inference, self._back.inference
         table = cycle_rows(there, back, shown)
         source, target = self.card.source, self.card.target
@@ -189,6 +208,7 @@ class CycleGAN(Translator):
             rgb_bands=rgb_bands,
         )
 
+    @checks_arguments
     def compute_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -196,8 +216,9 @@ class CycleGAN(Translator):
         data: DataLoaders | None = None,
         palette: Palette | None = None,
         direction: Direction = "AtoB",
+        which: Part | None = None,
     ) -> Metrics:
-        """Measure the translations of validation chips.
+        """Measure the translations of chips.
 
         Pairs are measured as by `Pix2Pix`. Unpaired chips are translated there and back and
         compared with themselves, in their own units; these measures have the prefix `cycle_`.
@@ -205,23 +226,28 @@ class CycleGAN(Translator):
 
         Args:
             metrics: Names of measures; by default all but `lpips` and `fid`.
-            data: Loaders from `prepare_data` whose validation chips are measured; by default the
-                loaders of the training.
+            data: Loaders from `prepare_data` whose chips are measured; by default the loaders of
+                the training.
             palette: Colors of the classes in all bands, for sides that show classes in colors.
             direction: "BtoA" to translate from target to source; this result is not kept.
+            which: Part of the data: "train", "val", "test" or "all". By default "val" for the data
+                of the training, else "all".
 
         Raises:
             InvalidInputError: The model was loaded without data and none is given, the data differs
                 from the training data, there is no such measure, or packages or weights are
                 missing.
         """
-        loaders = self._loaders() if data is None else data
+        loaders = self._loaders(data)
         if validates_pairs(loaders):
-            return super().compute_metrics(metrics, data=data, palette=palette, direction=direction)
+            return super().compute_metrics(
+                metrics, data=data, palette=palette, direction=direction, which=which
+            )
+        part = part_of(self.card, loaders, self.data, which)
         there = self.towards(direction)
         back = self.towards("AtoB" if direction == "BtoA" else "BtoA")
-        found = measure_cycle(there, back, loaders, metrics, palette)
-        if data is None and there is self.predictor:
+        found = measure_cycle(there, back, loaders, metrics, palette, part)
+        if data is None and part == "val" and there is self.predictor and self._next is None:
             self.metrics = found
         return found
 
@@ -235,7 +261,7 @@ class CycleGAN(Translator):
 
     def _renew(self) -> None:
         super()._renew()
-        self._back.renew(self._ways().back)
+        self._back.renew(self._ways().back, self.card.reversed())
 
 
 def _same_bands(source: Side, target: Side) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from geotranslate.checks import whole_number
 from geotranslate.chips.bands import Side
 from geotranslate.data.plotting import RgbBands, draw_table
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.networks.onehot import TwoWay, unwrapped
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.tables import Summary
@@ -93,10 +93,23 @@ def draw_history(history: Sequence[Mapping[str, float]]) -> Any:
     return figure
 
 
+def rows_of(wanted: int | None, there: int) -> int:
+    """Return the number of rows to draw, 2 by default; warn if there are fewer than wanted.
+
+    Raises:
+        InvalidInputError: `wanted` is not a whole number of at least 1.
+    """
+    if wanted is None:
+        return min(2, there)
+    if whole_number("rows", wanted, 1) > there:
+        warn(f"rows is {wanted}, but this part of the data has {there}; all of them are drawn.")
+    return min(wanted, there)
+
+
 def draw_pairs(
     predictor: Predictor,
     pairs: Sequence[tuple[Tensor, Tensor]],
-    rows: int,
+    rows: int | None,
     rgb_bands: RgbBands | None,
 ) -> Any:
     """Draw source, translation and target of the first pairs; return the figure.
@@ -104,13 +117,13 @@ def draw_pairs(
     Args:
         predictor: Predictor of the translations.
         pairs: Sources and targets in -1..1.
-        rows: Number of pairs.
+        rows: Number of pairs, 2 by default.
         rgb_bands: Three bands for colors or one for gray, by number from 1.
 
     Raises:
         InvalidInputError: `rows` is not a number of pairs, or no side has the bands.
     """
-    shown = [pairs[i] for i in range(min(whole_number("rows", rows, 1), len(pairs)))]
+    shown = [pairs[i] for i in range(rows_of(rows, len(pairs)))]
     translate, card = predictor.inference.scaled, predictor.card
     table = [(source, translate(source[None])[0], target) for source, target in shown]
     titles = ("source", "translation", "target")

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
+from geotranslate.checks import choice, class_list
 from geotranslate.chips.bands import DataCard, Direction, Side
-from geotranslate.data.loaders import data_card, validates_pairs
+from geotranslate.data.loaders import Part, data_card, validates_pairs
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.objectives import filled
 from geotranslate.training.start import baseline_errors
+from geotranslate.translators.by_scene import errors_by_scene
 
 FID = "fid"
 PREFIX = "cycle_"
@@ -28,14 +32,16 @@ def measure(
     loaders: DataLoaders,
     metrics: Sequence[str] | None,
     palette: Palette | None,
+    which: Part = "val",
 ) -> Metrics:
-    """Compare the translations of validation pairs with their targets.
+    """Compare the translations of pairs with their targets.
 
     Args:
         predictor: Predictor of the direction to measure.
         loaders: Loaders of pairs, in -1..1 by the scalings of their own card.
         metrics: Names of measures; None for all except `lpips` and `fid`.
         palette: Colors of the classes, for targets that show classes in colors.
+        which: Part of the pairs to measure.
 
     Raises:
         InvalidInputError: The loaders are unpaired, the pairs have other bands or dtypes than the
@@ -48,25 +54,76 @@ def measure(
         )
     inference, target = predictor.inference, predictor.card.target
     measures = Measures(target, metrics, palette)
-    for source, truth in validation_batches(predictor.card, loaders, predictor.direction):
+    for source, truth in batches_of(predictor.card, loaders, predictor.direction, which):
         measures.add(inference.scaled(source), truth)
     found = measures.results()
     if "mae" in found and target.classes is None:
-        batches = validation_batches(predictor.card, loaders, predictor.direction)
+        batches = batches_of(predictor.card, loaders, predictor.direction, which)
         found = found.over(baseline_errors(batches, target, inference.generator))
+        if predictor.direction == "AtoB":
+            found = replace(found, per_scene=errors_by_scene(predictor, loaders))
     return found
 
 
-def validation_batches(
-    ours: DataCard, loaders: DataLoaders, direction: Direction
+def part_of(
+    ours: DataCard, loaders: DataLoaders, own: DataLoaders | None, which: Part | None
+) -> Part:
+    """Return the part of the data to measure: by default all of data that was not trained on.
+
+    Args:
+        ours: Card of the model's training data.
+        loaders: The data.
+        own: Loaders of the training, if the model has them.
+        which: Part that was asked for; None to choose.
+
+    Raises:
+        InvalidInputError: The loaders are not from `prepare_data`, or there is no such part.
+    """
+    if which is not None:
+        part: Part = choice("which", which, get_args(Part))
+        return part
+    if loaders is own:
+        return "val"
+    # Names are often alike in two folders, means are not.
+    known, given = (
+        (card.train_pairs, card.validation_pairs, card.source.mean, card.target.mean)
+        for card in (ours, data_card(loaders))
+    )
+    return "val" if known == given else "all"
+
+
+def items_of(
+    ours: DataCard, loaders: DataLoaders, own: DataLoaders | None, which: Part | None
+) -> Sequence[tuple[Tensor, Tensor]]:
+    """Return the items of a part of the data, see `part_of`, in a model's own scalings.
+
+    Raises:
+        InvalidInputError: As for `part_of`, or the data differs from the training data.
+    """
+    part = part_of(ours, loaders, own, which)
+    if which is None and not len(loaders.valid_ds):
+        part = "train"  # the samples of a training without validation
+    alike = loaders if loaders is own else in_scalings_of(ours, loaders)
+    found: Sequence[tuple[Tensor, Tensor]] = _part(alike, part).dataset
+    return found
+
+
+def _part(loaders: DataLoaders, which: Part) -> Any:
+    """Return the loader of a part of the data."""
+    return loaders.part(which)
+
+
+def batches_of(
+    ours: DataCard, loaders: DataLoaders, direction: Direction, which: Part = "val"
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield validation sources and targets of loaders in a model's own scalings.
+    """Yield sources and targets of a part of loaders in a model's own scalings.
 
     Args:
         ours: Card of the model in this direction.
         loaders: Loaders, in -1..1 by the scalings of their own card.
         direction: "BtoA" to yield the loaders' targets as sources; in pairs, their invalid pixels
             are then filled.
+        which: Part of the data.
 
     Raises:
         InvalidInputError: The data has other bands or dtypes than the model's card, or quantities
@@ -75,21 +132,8 @@ def validation_batches(
     card, swap = data_card(loaders), direction == "BtoA"
     fill = fill_of(card.target)
     card = card.reversed() if swap else card
-    for name, known, given in (
-        ("source", ours.source, card.source),
-        ("target", ours.target, card.target),
-    ):
-        if (known.bands, known.dtype) != (given.bands, given.dtype):
-            raise InvalidInputError(
-                f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
-                f"trained on {known.bands} x {known.dtype}; give pairs like those."
-            )
-    if ours.source.classes is not None and card.source.classes is None:
-        raise InvalidInputError(
-            "The model was trained on classes but the source of the data is quantities; give "
-            "prepare_data source_classes=True, or other pairs."
-        )
-    for source, target in loaders.valid:
+    check_alike(ours, card)
+    for source, target in _part(loaders, which):
         pair = source.as_subclass(Tensor), target.as_subclass(Tensor)
         if swap:
             pair = swapped(*pair, fill) if card.paired else pair[::-1]
@@ -110,6 +154,55 @@ def swapped(source: Tensor, target: Tensor, fill: Tensor) -> tuple[Tensor, Tenso
     holes = torch.isnan(target)
     found = torch.where(holes, fill.to(target.device), target)
     return found, source.masked_fill(holes.any(1, keepdim=True), math.nan)
+
+
+def in_scalings_of(ours: DataCard, loaders: DataLoaders) -> DataLoaders:
+    """Return loaders of the same chips in the scalings of a model.
+
+    Args:
+        ours: Card of the model's training data.
+        loaders: Loaders from `prepare_data`.
+
+    Raises:
+        InvalidInputError: The data has other bands, dtypes or classes than the model's card.
+    """
+    card = data_card(loaders)
+    check_alike(ours, card)
+    for name, known, given in (
+        ("source", ours.source, card.source),
+        ("target", ours.target, card.target),
+    ):
+        new = sorted({*given.class_numbers} - {*known.class_numbers})
+        if known.classes is not None and new:
+            raise InvalidInputError(
+                f"The {name} of the data holds the classes {class_list(new)}, which the model does "
+                "not know; give pairs of its classes, or begin with its weights: give "
+                "pretrained_path to a new model."
+            )
+    both = card.source.scaled_like(ours.source), card.target.scaled_like(ours.target)
+    return loaders.with_card(replace(card, source=both[0], target=both[1]))
+
+
+def check_alike(ours: DataCard, card: DataCard) -> None:
+    """Check that data has the bands, dtypes and kinds of values of a model's card.
+
+    Raises:
+        InvalidInputError: It has others.
+    """
+    for name, known, given in (
+        ("source", ours.source, card.source),
+        ("target", ours.target, card.target),
+    ):
+        if (known.bands, known.dtype) != (given.bands, given.dtype):
+            raise InvalidInputError(
+                f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
+                f"trained on {known.bands} x {known.dtype}; give pairs like those."
+            )
+    if ours.source.classes is not None and card.source.classes is None:
+        raise InvalidInputError(
+            "The model was trained on classes but the source of the data is quantities; give "
+            "prepare_data source_classes=True, or other pairs."
+        )
 
 
 def fill_of(side: Side) -> Tensor:
@@ -147,15 +240,17 @@ def measure_cycle(
     loaders: DataLoaders,
     metrics: Sequence[str] | None,
     palette: Palette | None,
+    which: Part = "val",
 ) -> Metrics:
     """Compare chips with their translations there and back; compute the FID of the translations.
 
     Args:
         there: Predictor that translates the chips.
         back: Predictor that translates them back.
-        loaders: Loaders whose validation chips are measured.
+        loaders: Loaders whose chips are measured.
         metrics: Names of measures; None for all except `lpips` and `fid`.
         palette: Colors of the classes, for chips that show classes in colors.
+        which: Part of the chips to measure.
 
     Raises:
         InvalidInputError: There is no such measure, or the chips differ from the training chips.
@@ -166,7 +261,7 @@ def measure_cycle(
     cycle = Measures(ours, own, palette)
     likeness = Measures(target, [FID]) if names is not None and FID in names else None
     fill = fill_of(there.card.source)
-    for source, other in validation_batches(there.card, loaders, there.direction):
+    for source, other in batches_of(there.card, loaders, there.direction, which):
         translated = there.inference.scaled(filled(source, fill))
         cycle.add(back.inference.scaled(translated), source)
         if likeness is not None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from geotranslate.checks import folder_path
 from geotranslate.errors import InvalidInputError, ModelFileError, RasterFileError, said
 from geotranslate.files import sha256_of
+from geotranslate.migration import ENDINGS, esri_model
 from geotranslate.networks.backbone import BackboneUNet
 from geotranslate.networks.weightless import (
     Shapes,
@@ -202,6 +203,8 @@ def holds(folder: Path, digest: str, card: Card) -> bool:
 
 def _folder(path: str | os.PathLike[str]) -> Path:
     given = folder_path("path", path)
+    if given.suffix.lower() in ENDINGS:
+        raise ModelFileError(esri_model(given))
     folder = given.parent if given.name == CARD_FILE else given
     for name in (CARD_FILE, WEIGHTS_FILE):
         if not os.path.isfile(folder / name):

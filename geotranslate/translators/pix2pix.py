@@ -10,10 +10,10 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
-from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
@@ -96,12 +96,15 @@ class Pix2Pix(Translator):
             "auto" is the recipe's.
         gan_after: Share of the training, 0 to 1, after which the discriminator is used. By default
             the recipe's.
-        gan_mode: The adversarial loss: "vanilla" (cross-entropy), "lsgan" (least squares) or
-            "hinge".
+        gan_mode: The adversarial loss: "vanilla" (cross-entropy), "lsgan" (least squares),
+            "hinge", or "wgangp" (Wasserstein distance with a gradient penalty), whose discriminator
+            has "instance" where `norm` would give it "batch".
         label_smoothing: Amount by which the discriminator's labels of real pairs are below 1; not
-            for "hinge".
+            for "hinge" and "wgangp".
         perceptual_loss: Weight of the difference between the discriminator's features of
             translation and target (feature matching of pix2pixHD, Wang et al. 2018); True is 10.
+        init_gain: Standard deviation of the initial weights; a "resunet" draws its own in
+            another way.
 
     Raises:
         InvalidInputError: The chips are smaller than 64 px or than the discriminator needs, the
@@ -112,6 +115,7 @@ class Pix2Pix(Translator):
 
     config_class = Pix2PixConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -135,6 +139,7 @@ class Pix2Pix(Translator):
         gan_after: float | None = None,
         gan_mode: GanMode = "vanilla",
         label_smoothing: float = 0.0,
+        init_gain: float = 0.02,
         perceptual_loss: bool | float = False,
     ) -> None:
         card = paired_card(data, type(self).__name__)
@@ -162,11 +167,12 @@ class Pix2Pix(Translator):
             gan_after=_or(gan_after, chosen.gan_after),
             gan_mode=gan_mode,
             label_smoothing=label_smoothing,
+            init_gain=init_gain,
             perceptual_loss=feature_weight(perceptual_loss),
         )
         single = isinstance(data, DataLoaders) and data.train.bs == 1
         config = config.for_chips(card, single=single)
-        with seeded(card.seed):
+        with seeded(card.seed, config.init_gain):
             generated = encoded(_generator(card, config), card.source)
             discriminator = (
                 encoded(_discriminator(card, config), card.source) if config.lambda_gan else None
@@ -195,12 +201,6 @@ class Pix2Pix(Translator):
             MissingPackageError: segmentation-models-pytorch is not installed.
         """
         return supported_backbones()
-
-    def unfreeze(self) -> None:
-        """Unfreeze an encoder that was loaded, and frozen, by `pretrained_path`."""
-        generator = unwrapped(self.pair.generator)
-        if isinstance(generator, BackboneUNet):
-            generator.unfreeze()
 
 
 def _or(given: T | None, default: T) -> T:

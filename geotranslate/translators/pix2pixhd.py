@@ -11,9 +11,9 @@ from fastai.data.core import DataLoaders
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
-from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
 from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
@@ -93,6 +93,7 @@ class Pix2PixHD(Translator):
         padding: Padding of the generator's convolutions at tile edges, see `Pix2Pix`.
         dropout: Dropout probability in the residual blocks.
         label_smoothing: Amount by which the discriminators' labels of real pairs are below 1.
+        init_gain: Standard deviation of the initial weights.
 
     Raises:
         InvalidInputError: The chips are too small for the networks, the data is unpaired, or an
@@ -102,6 +103,7 @@ class Pix2PixHD(Translator):
 
     config_class = Pix2PixHDConfig
 
+    @checks_arguments
     def __init__(
         self,
         data: DataLoaders | DataCard,
@@ -126,6 +128,7 @@ class Pix2PixHD(Translator):
         padding: Padding = "reflect",
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        init_gain: float = 0.02,
     ) -> None:
         config = Pix2PixHDConfig(
             gen_network=gen_network,
@@ -147,9 +150,10 @@ class Pix2PixHD(Translator):
             padding=padding,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            init_gain=init_gain,
         )
         card = paired_card(data, type(self).__name__)
-        with seeded(card.seed):
+        with seeded(card.seed, config.init_gain):
             generator = encoded(_generator(card, config), card.source)
             discriminator = encoded(_discriminator(card, config), card.source)
         objective = PairedObjective(
@@ -170,12 +174,6 @@ class Pix2PixHD(Translator):
         )
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
-
-    def unfreeze(self) -> None:
-        """Unfreeze a global network that was loaded, and frozen, by `pretrained_path`."""
-        generator = unwrapped(self.pair.generator)
-        if isinstance(generator, LocalEnhancer):
-            generator.unfreeze()
 
 
 def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhancer:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
+from fastai.data.core import DataLoaders
+
 from geotranslate.errors import ModelFileError
+from geotranslate.migration import checks_arguments
 from geotranslate.translators.base import Translator
+from geotranslate.translators.loading import Device
 from geotranslate.translators.modelfolder import read_card
 
 TranslatorT = TypeVar("TranslatorT", bound=type[Translator])
@@ -20,14 +24,24 @@ def register(translator: TranslatorT) -> TranslatorT:
     return translator
 
 
-def load_model(path: str | os.PathLike[str]) -> Translator:
+@checks_arguments
+def load_model(
+    path: str | os.PathLike[str],
+    data: DataLoaders | None = None,
+    device: Device | None = None,
+) -> Translator:
     """Load a saved model of any registered class; no code from its files is executed.
 
     Args:
         path: Folder that `save` wrote, or the `card.json` in it.
+        data: Loaders from `prepare_data`, with which the model can be shown, measured and trained;
+            see `Translator.from_model`. None for a model that only translates.
+        device: Device of torch, "cpu" or "cuda:1" for example; by default that of the data, or a
+            GPU if there is one.
 
     Raises:
-        InvalidInputError: `path` is not the path of a folder.
+        InvalidInputError: `path` is not the path of a folder, there is no such device, or the data
+            has other bands, dtypes or classes than the model.
         ModelFileError: The model is missing or damaged, was not saved by geotranslate, or has an
             unknown class.
     """
@@ -37,4 +51,4 @@ def load_model(path: str | os.PathLike[str]) -> Translator:
             f"{path} is a {name} model, which this version of geotranslate does not know (it knows "
             f"{', '.join(sorted(_REGISTERED))}); load it with the from_model of its class."
         )
-    return _REGISTERED[name].from_model(path)
+    return _REGISTERED[name].from_model(path, data, device)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from torch import Tensor
+from torch.utils.data import Subset
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import is_main_process, validates_pairs
-from geotranslate.errors import ModelFileError, warn
+from geotranslate.errors import InvalidInputError, ModelFileError, warn
 from geotranslate.metrics.scores import Metrics
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import EMACallback
@@ -25,6 +28,7 @@ from geotranslate.training.callbacks.history import (
     StartRow,
     TensorBoardCallback,
 )
+from geotranslate.training.callbacks.loggers import StepLogger, wandb_callback
 from geotranslate.training.callbacks.trackers import SaveModelCallback
 from geotranslate.training.checkpoints import Checkpoint, facts_in
 from geotranslate.training.distributed import Processes
@@ -47,12 +51,22 @@ class Trainable(Protocol):
     metrics: Metrics
     baselines: dict[str, float]
     fits_start: bool
+    draws_anew: bool
     fit_defaults: FitDefaults
-    config_class: ClassVar[type[TranslatorConfig]]
+
+    _next: DataCard | None
+
+    @property
+    def config_class(self) -> type[TranslatorConfig]:
+        """Class of the model's arguments."""
 
     @property
     def name(self) -> str:
         """Name of the model's class."""
+
+    @property
+    def available_metrics(self) -> list[str]:
+        """Columns of the progress table that can be the `monitor`."""
 
     def saved_card(self) -> Card:
         """Return the model's card."""
@@ -60,14 +74,20 @@ class Trainable(Protocol):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model in a folder."""
 
+    def _loaders(self) -> DataLoaders:
+        """Return the data, or raise an error if the model was loaded without."""
+
+    def _go_on_with(self, card: DataCard) -> None:
+        """Begin a training on other data than that of the former training."""
+
     def _fit_start(self, progress: bool) -> None:
         """Fit the start of the generator, unless it has been fitted."""
 
     def _average(self, decay: float | None) -> None:
         """Translate with an average of the generator's weights; without one if None."""
 
-    def show_results(self, rows: int = 2) -> Any:
-        """Return a figure of validation chips."""
+    def _drawn(self, pairs: Any, rows: int) -> Any:
+        """Return a figure of the first of some validation pairs."""
 
 
 def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
@@ -79,13 +99,25 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         options: Options of the training.
 
     Raises:
+        InvalidInputError: The data has no pairs for training, or none for early stopping.
         TrainingError: Losses or weights are not finite, or the generator cannot be compiled.
         ModelFileError: The checkpoint belongs to another training or is damaged.
         RasterFileError: Nothing can be written to the folder.
     """
+    if not len(data.train_ds):
+        raise InvalidInputError(
+            "The data has no pairs for training, as val_split_pct is 1; prepare it with less."
+        )
+    if options.early_stopping and not len(data.valid_ds):
+        raise InvalidInputError(
+            "early_stopping needs pairs for validation, and the data has none; leave it out, or "
+            "prepare the data with a val_split_pct above 0."
+        )
     processes = Processes.join(data.device)
-    if not model.history:
-        torch.manual_seed(model.card.seed)
+    if model.draws_anew:
+        # A model that was loaded begins with other draws than the training before.
+        torch.manual_seed(model.card.seed + len(model.history))
+        model.draws_anew = False
     with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
         done = processes.agreed(resume_from(model, options.folder) if options.resume else 0)
         if not options.is_over(done, model.history):
@@ -163,7 +195,7 @@ def _train(
     diagnostics = Diagnostics(model.history, model.baselines)
     extra += [*options.training_callbacks(model.learn, done, model.history), diagnostics]
     extra += processes.callbacks(model.history)
-    extra += _recorders(model, options, done)
+    extra += _recorders(model, data, options, done)
     extra += _ema_callbacks(model, options.ema)
     model.metrics = Metrics()
     faster = compiled(model.pair.generator) if options.compile else nullcontext()
@@ -195,29 +227,49 @@ def _begin(model: Trainable, data: DataLoaders, *, progress: bool) -> list[Callb
     return [StartRow({"mae": model.baselines[START]})]
 
 
-def _recorders(model: Trainable, options: FitOptions, done: int) -> list[Callback]:
+def _recorders(
+    model: Trainable, data: DataLoaders, options: FitOptions, done: int
+) -> list[Callback]:
     """Return the callbacks that write pictures, logs and checkpoints; none in other processes.
 
     Args:
         model: The model.
+        data: Loaders of its data.
         options: Options of the training, whose folder exists.
         done: Epochs of the training that are in the history.
 
     Raises:
-        MissingPackageError: TensorBoard is not installed.
+        MissingPackageError: TensorBoard or wandb is not installed.
     """
     found: list[Callback] = []
     if not is_main_process():
         return found
     folder, rows = options.folder, model.history
     if options.sample_every:
-        draw, pictures = model.show_results, folder / "samples"
+        # Without validation pairs, training pairs are drawn.
+        pairs = data.valid_ds if len(data.valid_ds) else data.train_ds
+        draw, pictures = partial(_draw_sample, model, pairs, options), folder / "samples"
         found.append(SampleImages(draw, pictures, options.sample_every, rows))
+    if options.log_every:
+        found.append(StepLogger(folder / "steps.csv", options.log_every, rows))
     if options.tensorboard:
         found.append(TensorBoardCallback(folder / "tensorboard", rows))
+    if options.wandb:
+        found.append(wandb_callback(folder, model.saved_card().options))
     if options.checkpoint:
         found += _savers(model, options, done)
     return found
+
+
+def _draw_sample(model: Trainable, pairs: Any, options: FitOptions) -> Any:
+    """Draw validation pairs: the first, chosen ones, or others for each epoch."""
+    given = options.sample_pairs
+    places = tuple(range(min(given, len(pairs)))) if isinstance(given, int) else given
+    if options.sample_random:
+        # Its own generator, as pictures must not change the training.
+        drawn = random.Random(f"{model.card.seed} {len(model.history)}")
+        places = tuple(drawn.sample(range(len(pairs)), min(len(places), len(pairs))))
+    return model._drawn(Subset(pairs, places), len(places))
 
 
 def _savers(model: Trainable, options: FitOptions, done: int) -> list[Callback]:

@@ -1,10 +1,4 @@
-"""Chip folders that no export writes, and a program that prepares each of them within a time.
-
-    python -m tests.chips.hostile FOLDER
-
-prints a line of JSON for every folder: its name, the kind of error or None, what it said, the
-names of the pairs, and the seconds of work. It ends at a folder that gives no answer.
-"""
+"""Chip folders that no export writes, and a function that prepares each of them within a time."""
 
 from __future__ import annotations
 
@@ -485,7 +479,11 @@ def unreadable_side(folder: Path) -> None:
 
 
 def prepare_all(folder: Path) -> None:
-    """Prepare every folder, in a time, and print what came of it."""
+    """Prepare every folder, in a time, and print what came of it.
+
+    That is a line of JSON for every folder: its name, the kind of error or None, what it said, the
+    names of the pairs, and the seconds of work. The process ends at a folder that gives no answer.
+    """
     from geotranslate import prepare_data
     from geotranslate.errors import GeotranslateError
 
@@ -508,7 +506,3 @@ def prepare_all(folder: Path) -> None:
         worked = time.process_time() - start
         sys.stdout.write(json.dumps([name, kind, text, pairs, worked]) + "\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    prepare_all(Path(sys.argv[1]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,7 +24,16 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.pipeline import translate_raster
 from geotranslate.raster.seams.measurement import measure_seams
-from tests.chips.hostile import BUILDERS, DEVICE, FIFO, with_bands, write_chip, write_pairs
+from tests.children import Child
+from tests.chips.hostile import (
+    BUILDERS,
+    DEVICE,
+    FIFO,
+    prepare_all,
+    with_bands,
+    write_chip,
+    write_pairs,
+)
 from tests.wrong_values import assert_one_sentence, only_our_errors
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -78,10 +86,12 @@ SAID = {
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """Return of every folder the kind of error, what it said, the pairs and seconds of work."""
     folder = tmp_path_factory.mktemp("hostile")
-    command = [sys.executable, "-m", "tests.chips.hostile", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    sys.stderr.write(done.stderr)
-    return {name: outcome for name, *outcome in map(json.loads, done.stdout.splitlines())}
+    with Child(folder / "printed.txt", prepare_all, folder / "folders") as child:
+        lines = child.output(timeout=600).splitlines()
+    # Others say what went wrong.
+    answers = [line for line in lines if line.startswith("[")]
+    sys.stderr.write("\n".join(line for line in lines if line not in answers))
+    return {name: outcome for name, *outcome in map(json.loads, answers)}
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -70,7 +70,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             calls.append((path, output, options))
             return ["one.tif", "two.tif"] if isinstance(path, list) else "one.tif"
 
-    monkeypatch.setattr("geotranslate.translators.registry.load_model", lambda path: Model())
+    monkeypatch.setattr(
+        "geotranslate.translators.registry.load_model", lambda path, **options: Model()
+    )
     return calls
 
 

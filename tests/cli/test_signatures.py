@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from geotranslate.cli.options import Section
-from geotranslate.cli.sections import DATA, EXPORT, FIT, METRICS, MODEL, PREDICT, TRANSLATORS
+from geotranslate.cli.sections import DATA, EXPORT, FIT, LOAD, METRICS, MODEL, PREDICT, TRANSLATORS
 from geotranslate.cli.signatures import arguments_of
 
-NO_TEXT = {"callbacks", "executor", "palette", "data", "self"}
+NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
-    for section in (DATA, MODEL, FIT, METRICS, PREDICT, EXPORT)
+    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT)
     for _, place in section.places
 ]
 
@@ -51,7 +51,9 @@ def test_arguments_are_those_of_the_imported_function(place: str) -> None:
         (FIT, "precision", "geotranslate.training.callbacks", "TrainingPrecision"),
         (PREDICT, "blend", "geotranslate.raster.tiling", "Blend"),
         (PREDICT, "driver", "geotranslate.raster.writing", "Driver"),
-        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStats"),
+        (PREDICT, "norm_stats", "geotranslate.prediction.normstats", "NormStatsKind"),
+        (PREDICT, "match", "geotranslate.prediction.tilesize", "Match"),
+        (DATA, "augment", "geotranslate.data.radiometry", "Augment"),
     ],
 )
 def test_words_are_those_of_the_literals(
@@ -70,6 +72,6 @@ def test_translators_are_all_that_load_model_knows() -> None:
 
 
 def test_no_option_belongs_to_two_sections_of_a_command() -> None:
-    for sections in ((DATA, MODEL, FIT), (DATA, METRICS)):
+    for sections in ((DATA, MODEL, FIT), (DATA, METRICS), (PREDICT, LOAD)):
         names = [name for section in sections for name in section.names]
         assert len(names) == len({*names})

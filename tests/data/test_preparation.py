@@ -391,6 +391,21 @@ def test_chips_are_resampled_and_then_cropped(write_chips: WriteChips) -> None:
     assert data.card.resolution == pytest.approx((2 * 80 / 48, 2 * 80 / 48))
 
 
+def test_transforms_have_names(write_chips: WriteChips) -> None:
+    folder = write_chips(count=3)
+    still = prepare_data(folder, transforms=False).train_ds[0][0]
+    usual, named = (prepare_data(folder, **made) for made in ({}, {"transforms": "dihedral"}))
+    assert usual.train_ds.augmentation == named.train_ds.augmentation
+    mirrored = prepare_data(folder, transforms="mirror")
+    found = [mirrored.train_ds[0] for _ in range(20)]
+    for source, target in found:
+        flipped = not torch.equal(source, still)
+        assert torch.equal(source.flip(-1) if flipped else source, still)
+        plain = prepare_data(folder, transforms=False).train_ds[0][1] if flipped else target
+        assert torch.equal(target, plain.flip(-1) if flipped else plain)
+    assert 0 < sum(torch.equal(source, still) for source, _ in found) < 20
+
+
 def test_transforms_can_be_replaced(write_chips: WriteChips) -> None:
     def negate(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return -source, -target
@@ -430,7 +445,7 @@ def test_split_of_chips_with_a_transform_but_no_crs_does_not_leak(
     write_raster: WriteRaster, tmp_path: Path, split: str
 ) -> None:
     rasters = [
-        write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n), crs=None) for n in (1, 2)
+        write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n), crs=None) for n in (1, 2)
     ]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     data = prepare_data(tmp_path / "c", split=split)
@@ -512,7 +527,10 @@ def test_split_is_drawn(write_chips: WriteChips) -> None:
         ({"target_scaling": "db"}, "db"),
         ({"split": "blocks"}, "split is 'blocks'"),
         ({"split": "folder"}, "The split labels no pair 'train'"),
-        ({"transforms": True}, "transforms is True; give None for flips and turns"),
+        (
+            {"transforms": True},
+            "transforms is True; give 'dihedral' .or None. for flips and",
+        ),
         ({"source_bands": []}, "The bands to use are"),
         ({"source_bands": 1}, "The bands to use are 1; give a list"),
         ({"seed": None}, "seed is None; give a whole number"),
@@ -537,7 +555,7 @@ def test_impossible_choices_are_said(
 def test_one_georeferenced_side_is_enough_to_keep_chips_apart(
     write_raster: WriteRaster, tmp_path: Path, side: str
 ) -> None:
-    rasters = [write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n)) for n in (1, 2)]
+    rasters = [write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n)) for n in (1, 2)]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     grids = {}
     for path in (tmp_path / "c" / side).iterdir():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.layers import pad_to_multiple
+from geotranslate.networks.layers import pad_to_multiple, seeded
 from geotranslate.networks.unet import UNet, depth_for
 
 
@@ -190,3 +190,13 @@ def test_translations_keep_the_steps_of_float32_under_autocast(bands_out: int) -
         found = network(image)
     assert found.dtype == torch.float32
     assert (found != found.bfloat16().float()).any()
+
+
+@pytest.mark.parametrize("gain", [0.005, 0.1])
+def test_seeded_gain_scales_the_initial_weights(gain: float) -> None:
+    with seeded(0):
+        usual = UNet(3, 3, depth=3, ngf=8)
+    with seeded(0, gain):
+        network = UNet(3, 3, depth=3, ngf=8)
+    for one, other in zip(usual.encoder, network.encoder, strict=True):
+        torch.testing.assert_close(other[1].weight, one[1].weight * (gain / 0.02))

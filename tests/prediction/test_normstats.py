@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import json
-import multiprocessing
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +28,7 @@ from geotranslate.prediction.normstats import SceneStatistics
 from geotranslate.prediction.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis, InterpolationGrid
+from tests.children import CONTEXT
 from tests.conftest import WriteRaster
 from tests.prediction.test_predict_raster import BOUNDS, cut
 
@@ -57,7 +57,7 @@ def drifting(height: int, width: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def scene(write_raster: WriteRaster) -> Path:
-    return write_raster("scene.tif", drifting(520, 200))
+    return write_raster("scene.tif", drifting(400, 200))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_processes_make_the_same_bytes(
 ) -> None:
     options = {**OPTIONS, "norm_stats": norm_stats}
     whole = model.predict_raster(scene, tmp_path / "whole.tif", **options)
-    with cf.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    with cf.ProcessPoolExecutor(2, CONTEXT) as pool:
         result = model.predict_raster(scene, tmp_path / "o.tif", executor=pool, **options)
     assert result.path.read_bytes() == whole.path.read_bytes()
 
@@ -302,7 +302,7 @@ def test_tiles_agree_where_statistics_do(fresh_model: Pix2Pix, scene: Path, tmp_
             tmp_path / f"by_{norm_stats}.tif",
             tile_size=64,
             blend="crop",
-            overlap=48,
+            overlap=32,
         )[0].mismatch
         for norm_stats in ("tile", "smooth", "scene")
     )

@@ -5,10 +5,6 @@ from __future__ import annotations
 import concurrent.futures as cf
 import html
 import json
-import multiprocessing
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -32,9 +28,13 @@ from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.prediction import translation
+from geotranslate.prediction.inference import Inference
+from tests.children import CONTEXT, Child
 from tests.conftest import NORTH_UP, WriteRaster
+from tests.raster.pipeline.test_resume import parts_of
 
-OPTIONS: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
+OWN_OVERLAP: dict[str, Any] = {"progress": False, "precision": "float32", "tile_size": 64}
+OPTIONS: dict[str, Any] = {**OWN_OVERLAP, "overlap": 16}
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def smooth(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def scene(write_raster: WriteRaster) -> Path:
-    return write_raster("scene.tif", smooth(700, 200))
+    return write_raster("scene.tif", smooth(620, 180))
 
 
 def read(path: Any) -> tuple[NDArray[Any], NDArray[np.bool_], Affine]:
@@ -130,8 +130,8 @@ def executor_of(kind: str) -> Any:
         with cf.ThreadPoolExecutor(2) as pool:
             yield pool
     elif kind == "processes":
-        # A forked process must not use torch after its parent did.
-        with cf.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        # A forked process must not use torch after its parent did: these are forked elsewhere.
+        with cf.ProcessPoolExecutor(2, CONTEXT) as pool:
             yield pool
     else:
         distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
@@ -177,35 +177,29 @@ def test_batch_size_does_not_change_a_byte(
 # The command line
 
 
-CHILD = """
-import sys, time
-from geotranslate.raster.pipeline import planning
-from geotranslate.cli import main
-from geotranslate.prediction import translation
-from geotranslate.prediction.inference import Inference
+def run_command(stop: int, command: list[str]) -> None:
+    """Run a command in a process of its own, and stop for a long time at a batch of tiles."""
+    translate, batches = Inference.__call__, 0
 
-planning.part_height = lambda *_: 256
-translate, delay = Inference.__call__, float(sys.argv.pop(1))
+    def stopping(self: Inference, *args: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == stop:
+            print("stopped", flush=True)  # noqa: T201
+            time.sleep(600)
+        return translate(self, *args)
 
-def slowly(self, batch):
-    print("tiles", flush=True)
-    time.sleep(delay)
-    return translate(self, batch)
-
-Inference.__call__ = slowly
-main()
-"""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
+        patched.setattr(Inference, "__call__", stopping)
+        main(command)
 
 
 def arguments(model: Path, scene: Path, output: Path, *more: str) -> list[str]:
     return [
         *("predict", str(model), str(scene), "-o", str(output), "--precision", "float32"),
-        *("--tile-size", "64", "--no-progress", *more),
+        *("--tile-size", "64", "--overlap", "16", "--no-progress", *more),
     ]
-
-
-def child(delay: float, command: list[str]) -> list[str]:
-    return [sys.executable, "-c", CHILD, str(delay), *command]
 
 
 @pytest.fixture
@@ -285,37 +279,35 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
 ) -> None:
     whole = fresh_model.predict_raster(scene, tmp_path / "whole.tif", **OPTIONS)
     output = tmp_path / "o.tif"
-    running = [
-        subprocess.Popen(
-            child(0, arguments(saved, scene, output, "--part", f"{n}/2")), stdout=subprocess.PIPE
-        )
-        for n in (1, 2)
-    ]
-    for process in running:
-        process.communicate(timeout=120)
-    assert [process.returncode for process in running] == [0, 0]
-    subprocess.run(child(0, arguments(saved, scene, output, "--assemble")), check=True, timeout=60)
+
+    def begin(*more: str) -> Child:
+        command = arguments(saved, scene, output, *more)
+        return Child(tmp_path / f"{'_'.join(more)[2:8]}.txt", run_command, 0, command)
+
+    with begin("--part", "1/2") as one, begin("--part", "2/2") as other:
+        for process in (one, other):
+            process.output(timeout=240)
+        assert (one.exit_code, other.exit_code) == (0, 0)
+    with begin("--assemble") as last:
+        last.output(timeout=240)
+        assert last.exit_code == 0
     assert output.read_bytes() == whole.path.read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-@pytest.mark.parametrize("batches", [10, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batches", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_goes_on_to_the_same_bytes(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path, batches: int
 ) -> None:
     whole = fresh_model.predict_raster(scene, tmp_path / "whole.tif", **OPTIONS)
     output = tmp_path / "o.tif"
-    command = child(0.2, arguments(saved, scene, output, "--batch-size", "8"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for _ in range(batches):
-            assert process.stdout.readline() == "tiles\n"
-        # The rows before it are written.
-        time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
+    command = arguments(saved, scene, output, "--batch-size", "8")
+    with Child(tmp_path / "printed.txt", run_command, batches, command) as process:
+        process.wait_for(lambda: "stopped\n" in process.log.read_text())
+        if batches > 1:
+            # The rows before it are written.
+            process.wait_for(lambda: parts_of(output))
     assert not output.exists()
-    parts = list(tmp_path.glob("o.tif.parts/part_??????.tif"))
-    assert bool(parts) == (batches > 1)
+    assert bool(parts_of(output)) == (batches > 1)
     done = CliRunner().invoke(main, arguments(saved, scene, output, "--resume"))
     assert done.exit_code == 0, done.output
     assert output.read_bytes() == whole.path.read_bytes()
@@ -334,9 +326,10 @@ def interrupted(
     def fail(self: Any, batch: Any) -> Any:
         nonlocal seen
         seen += len(batch)
-        if seen > 60:
-            # Until the rows before are written.
-            time.sleep(0.3)
+        if seen > 36:
+            end = time.monotonic() + 60
+            while not parts_of(output) and time.monotonic() < end:
+                time.sleep(0.01)
             raise KeyboardInterrupt
         return original(self, batch)
 
@@ -469,7 +462,7 @@ def test_classes_are_never_mixed(
     low, high = model.card.target.scaling.scale(np.array([[[[2.0, 7.0]]]], np.float32)).ravel()
     # Beside the whole U-Net, so that stride and reach are those of the model.
     model.predictor.inference.generator = Striped(float(low), float(high))
-    output = model.predict_raster(source, tmp_path / "o.tif", **OPTIONS, **options)
+    output = model.predict_raster(source, tmp_path / "o.tif", **OWN_OVERLAP, **options)
     found, _, _ = read(output)
     assert set(np.unique(found)) == {2, 7}
     with rasterio.open(output) as dataset, rasterio.open(target) as truth:
@@ -503,7 +496,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
         for weights in model.pair.generator.parameters():
             weights.mul_(3)
     scene = write_raster("scene.tif", smooth(tile + tile // 2, tile))
-    options = {**OPTIONS, "tile_size": tile, "dtype": "float32"}
+    options = {**OWN_OVERLAP, "tile_size": tile, "dtype": "float32"}
     result = model.predict_raster(scene, tmp_path / "o.tif", **options)
     assert result.mismatch is not None and result.mismatch < 1e-3
     # The target reaches from -1 to 1 in 255 steps.
@@ -513,7 +506,7 @@ def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
 
 
 def test_tags_survive_in_the_file(fresh_model: Pix2Pix, scene: Path, tmp_path: Path) -> None:
-    output = fresh_model.predict_raster(scene, tmp_path / "o.tif", bbox=BOUNDS, **OPTIONS)
+    output = fresh_model.predict_raster(scene, tmp_path / "o.tif", bbox=BOUNDS, **OWN_OVERLAP)
     with rasterio.open(output) as dataset:
         tags = dataset.tags()
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -533,7 +526,7 @@ def test_scene_unlike_the_chips_is_warned_of_at_the_call(
     with pytest.warns(GeotranslateWarning) as caught:
         result = fresh_model.predict_raster(coarse, tmp_path / "o.tif", **OPTIONS)
     text = "\n".join(str(warning.message) for warning in caught)
-    assert "coarse.tif has pixels of 6 m but the model was trained on 2 m" in text
+    assert "coarse.tif is enlarged 3 times before it is translated, which adds none" in text
     assert "coarse.tif is int16 but the model was trained on uint8" in text
     assert {warning.filename for warning in caught} == {__file__}
     assert result.warnings == tuple(str(warning.message) for warning in caught)
@@ -547,9 +540,9 @@ def test_weights_that_are_nan_give_invalid_pixels_and_a_warning(
     with torch.no_grad():
         for weights in fresh_model.pair.generator.parameters():
             weights.fill_(float("nan"))
-    with pytest.warns(GeotranslateWarning, match=r"140000 valid pixels of .*NaN or infinity"):
+    with pytest.warns(GeotranslateWarning, match=r"111600 valid pixels of .*NaN or infinity"):
         result = fresh_model.predict_raster(scene, tmp_path / "o.tif", dtype=dtype, **OPTIONS)
-    assert result.lost == 700 * 200
+    assert result.lost == 620 * 180
     assert not read(result)[1].any()
 
 

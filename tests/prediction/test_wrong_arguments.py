@@ -130,6 +130,8 @@ REFUSED: list[tuple[str, str, Any]] = [
     ("predict_raster", "padding", {None: None, "": None}),
     ("predict_raster", "blend", {None: None, "": None}),
     ("predict_raster", "tta", np.zeros(3)),
+    ("predict_raster", "resolution", "coarse"),
+    ("predict", "resolution", -0.5),
     ("predict_raster", "norm_stats", np.zeros(3)),
     ("predict_raster", "tile_size", np.zeros(3)),
     ("predict_raster", "batch_size", 10**30),

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +19,7 @@ from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
 from geotranslate.training.objectives import objectives_of
 from geotranslate.translators.measuring import fill_of
+from tests.children import Child
 from tests.training.callbacks.test_gan import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same
 
@@ -130,10 +127,10 @@ class Loop:
     ("options", "max_norm", "steps"),
     [
         ({"pool_size": 3}, None, 1),
-        ({"pool_size": 3}, None, 20),
-        ({"lsgan": False, "pool_size": 1, "lambda_identity": 0.3}, 0.5, 20),
-        ({"norm": "batch", "pool_size": 0, "label_smoothing": 0.1, "lambda_identity": 0}, None, 20),
-        ({"pool_size": 50, "upsample": "transposed"}, None, 20),
+        ({"pool_size": 3}, None, 12),
+        ({"lsgan": False, "pool_size": 1, "lambda_identity": 0.3}, 0.5, 12),
+        ({"norm": "batch", "pool_size": 0, "label_smoothing": 0.1, "lambda_identity": 0}, None, 12),
+        ({"pool_size": 50, "upsample": "transposed"}, None, 12),
     ],
     ids=str,
 )
@@ -160,7 +157,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
     )
     batches = Batches()
     model.fit(
-        5 if steps > 1 else 1,
+        3 if steps > 1 else 1,
         schedule="constant",
         clip=max_norm,
         ema=0,
@@ -182,7 +179,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
         torch.testing.assert_close(dict(model.pair.named_buffers())[name], value, msg=name)
 
 
-def train(chips: Path, folder: Path, epochs: int = 4, **options: Any) -> CycleGAN:
+def train(chips: Path, folder: Path, epochs: int = 3, **options: Any) -> CycleGAN:
     """Train a small model, always from the same start."""
     torch.manual_seed(0)
     model = CycleGAN(prepare_data(chips, batch_size=2), **SMALL)
@@ -208,15 +205,15 @@ def test_interrupted_training_ends_with_the_same_weights_and_pools(
         (chips / "images2").rename(chips / "B")
     whole = train(chips, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(chips, tmp_path / "broken", callbacks=[Interrupt(2)])
+        train(chips, tmp_path / "broken", callbacks=[Interrupt(1)])
     assert_alike(train(chips, tmp_path / "broken", resume=True), whole)
     # A model of the checkpoint goes on as well.
     with pytest.raises(KeyboardInterrupt):
-        train(chips, tmp_path / "other", callbacks=[Interrupt(3)])
+        train(chips, tmp_path / "other", callbacks=[Interrupt(2)])
     data = prepare_data(chips, batch_size=2)
     again = CycleGAN.from_checkpoint(tmp_path / "other", data)
-    assert len(again.history) == 3
-    assert_alike(again.fit(4, **FIT, folder=tmp_path / "other", resume=True), whole)
+    assert len(again.history) == 2
+    assert_alike(again.fit(3, **FIT, folder=tmp_path / "other", resume=True), whole)
 
 
 def test_pools_are_full_and_have_been_exchanged_when_a_training_is_resumed(
@@ -234,19 +231,11 @@ def test_pools_are_full_and_have_been_exchanged_when_a_training_is_resumed(
         assert not all(alike)
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from tests.training.test_cycle_training import train
-
-chips, folder, started = map(Path, sys.argv[1:])
-started.write_text("")
-train(chips, folder, 30, resume=True)
-"""
+def go_on(chips: Path, folder: Path, epochs: int) -> None:
+    train(chips, folder, epochs, resume=True)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_killed_four_times_it_ends_with_the_same_weights_and_pools(
     write_chips: WriteChips, tmp_path: Path
 ) -> None:
@@ -254,13 +243,8 @@ def test_killed_four_times_it_ends_with_the_same_weights_and_pools(
     whole = train(chips, tmp_path / "whole", 30)
     chance = np.random.default_rng(0)
     for number in range(4):
-        started = tmp_path / f"started{number}"
-        command = [sys.executable, "-c", CHILD, str(chips), str(tmp_path / "killed"), str(started)]
-        with subprocess.Popen(command) as child:
-            while not started.exists() and child.poll() is None:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.5, 2.5))
-            child.send_signal(signal.SIGKILL)
+        with Child(tmp_path / f"{number}.txt", go_on, chips, tmp_path / "killed", 30) as child:
+            child.process.join(chance.uniform(0.2, 2.5))
     assert_alike(train(chips, tmp_path / "killed", 30, resume=True), whole)
 
 
@@ -273,6 +257,7 @@ def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path
             model.fit(2, **FIT, folder=tmp_path / "run", resume=True)
 
 
+@pytest.mark.usefixtures("short_lr_find")
 def test_search_for_a_rate_leaves_no_image_in_the_pools(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=9, size=32), batch_size=2)
     model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)

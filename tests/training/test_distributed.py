@@ -29,6 +29,7 @@ from geotranslate.training.callbacks import synchronization
 from geotranslate.training.distributed import Processes
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import start_of
+from tests.children import Child
 
 WriteChips = Callable[..., Path]
 # So few steps leave a network that gives one color.
@@ -117,25 +118,21 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def train_with(chips: Path, out: Path, options: dict[str, Any]) -> None:
+    train(chips, out, **options)
+
+
 def start(
-    out: Path, arguments: list[list[str]], names: Sequence[str] = TORCHRUN
-) -> list[subprocess.Popen[str]]:
-    """Start a process for each list of arguments, as a launcher does."""
-    count = len(arguments)
-    script = out / "script.py"
-    script.write_text(SCRIPT)
-    common = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    return [
-        subprocess.Popen(
-            [sys.executable, str(script), *own],
-            env=common | dict(zip(names, map(str, (count, rank, rank)), strict=True)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank, own in enumerate(arguments)
-    ]
+    chips: Path, out: Path, options: list[dict[str, Any]], names: Sequence[str] = TORCHRUN
+) -> list[Child]:
+    """Start a training for each of the options, as a launcher does."""
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    running = []
+    for rank, own in enumerate(options):
+        numbers = dict(zip(names, map(str, (len(options), rank, rank)), strict=True))
+        log = out / f"said{rank}.txt"
+        running.append(Child(log, train_with, chips, out, own, **common, **numbers))
+    return running
 
 
 def train_together(
@@ -149,10 +146,13 @@ def train_together(
 ) -> list[str]:
     """Train in two processes; return what they print."""
     out.mkdir(exist_ok=True)
-    mine = [options | (own or {}).get(rank, {}) for rank in range(2)]
-    running = start(out, [[str(chips), str(out), json.dumps(one)] for one in mine], names)
-    said = [one.communicate(timeout=240)[0] for one in running]
-    assert all(bool(one.returncode) == fails for one in running), "\n".join(said)
+    running = start(chips, out, [options | (own or {}).get(rank, {}) for rank in range(2)], names)
+    try:
+        said = [one.output(timeout=240) for one in running]
+    finally:
+        for one in running:
+            one.kill()
+    assert all(bool(one.exit_code) == fails for one in running), "\n".join(said)
     return said
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
+import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from fastai.callback.core import Callback
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, ModelFileError
 from geotranslate.training.checkpoints import BEFORE, LAST
+from tests.children import Child
+from tests.conftest import chip_writer
 
-WriteChips = Callable[..., Path]
 FIT: dict[str, Any] = {"precision": "float32", "progress": False, "ema": 0.99}
 
 
@@ -29,6 +28,38 @@ def train(chips: Path, folder: Path, epochs: int = 6, **options: Any) -> Pix2Pix
     data = prepare_data(chips, batch_size=2, num_workers=options.pop("num_workers", None))
     model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     return model.fit(epochs, **{**FIT, "folder": folder, **options})
+
+
+Trained = Callable[[int], tuple[Pix2Pix, Path]]
+Whole = Callable[[int], Pix2Pix]
+Begun = Callable[[int], Path]
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return chips that no test changes."""
+    return chip_writer(tmp_path_factory.mktemp("resume"))(count=9)
+
+
+@pytest.fixture(scope="module")
+def trainings(chips: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a function that trains for some epochs, once."""
+    folder = tmp_path_factory.mktemp("trainings")
+    return functools.cache(
+        lambda epochs: (train(chips, folder / str(epochs), epochs), folder / str(epochs))
+    )
+
+
+@pytest.fixture
+def whole(trainings: Trained) -> Whole:
+    """Return a function that gives a model that was trained without an interruption."""
+    return lambda epochs: trainings(epochs)[0]
+
+
+@pytest.fixture
+def begun(trainings: Trained, tmp_path: Path) -> Begun:
+    """Return a function that gives a folder in which a training stopped after some epochs."""
+    return lambda epochs: shutil.copytree(trainings(epochs)[1], tmp_path / "begun")
 
 
 def assert_same(one: Pix2Pix, other: Pix2Pix) -> None:
@@ -62,70 +93,45 @@ class Interrupt(Callback):
     ],
 )
 def test_interrupted_training_ends_with_the_same_weights(
-    write_chips: WriteChips, tmp_path: Path, schedule: str, num_workers: int
+    chips: Path, tmp_path: Path, schedule: str, num_workers: int
 ) -> None:
-    chips = write_chips(count=9)
-    options = {"schedule": schedule, "num_workers": num_workers, "epochs": 4}
+    options = {"schedule": schedule, "num_workers": num_workers, "epochs": 3}
     whole = train(chips, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        train(chips, tmp_path / "broken", **options, callbacks=[Interrupt(2)])
+        train(chips, tmp_path / "broken", **options, callbacks=[Interrupt(1)])
     resumed = train(chips, tmp_path / "broken", **options, resume=True)
     assert_same(resumed, whole)
-    assert len(resumed.history) == 4
+    assert len(resumed.history) == 3
 
 
-CHILD = """
-import sys
-from pathlib import Path
-from tests.training.test_resume import train
-
-chips, folder, started = map(Path, sys.argv[1:])
-started.write_text("")
-train(chips, folder, 40, resume=True)
-"""
+def go_on(chips: Path, folder: Path, epochs: int) -> None:
+    train(chips, folder, epochs, resume=True)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_killed_ten_times_it_ends_with_the_same_weights(
-    write_chips: WriteChips, tmp_path: Path
-) -> None:
-    chips = write_chips(count=9)
+def test_killed_ten_times_it_ends_with_the_same_weights(chips: Path, tmp_path: Path) -> None:
     whole = train(chips, tmp_path / "whole", 40)
     chance = np.random.default_rng(0)
     for number in range(10):
-        started = tmp_path / f"started{number}"
-        command = [sys.executable, "-c", CHILD, str(chips), str(tmp_path / "killed"), str(started)]
-        with subprocess.Popen(command) as child:
-            while not started.exists() and child.poll() is None:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.5, 2.5))
-            child.send_signal(signal.SIGKILL)
+        with Child(tmp_path / f"{number}.txt", go_on, chips, tmp_path / "killed", 40) as child:
+            child.process.join(chance.uniform(0.2, 1.5))
     assert_same(train(chips, tmp_path / "killed", 40, resume=True), whole)
 
 
-def test_from_checkpoint_goes_on_too(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 4)
-    train(chips, tmp_path / "half", 2)
+def test_from_checkpoint_goes_on_too(chips: Path, whole: Whole, begun: Begun) -> None:
+    folder = begun(2)
     data = prepare_data(chips, batch_size=2)
-    model = Pix2Pix.from_checkpoint(tmp_path / "half", data)
+    model = Pix2Pix.from_checkpoint(folder, data)
     assert len(model.history) == 2
-    model.fit(4, **FIT, folder=tmp_path / "half", resume=True)
-    assert_same(model, whole)
+    model.fit(4, **FIT, folder=folder, resume=True)
+    assert_same(model, whole(4))
 
 
-def test_average_is_resumed_as_it_was_begun(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 3)
-    train(chips, tmp_path / "half", 2)
-    assert_same(train(chips, tmp_path / "half", 3, resume=True, ema=None), whole)
+def test_average_is_resumed_as_it_was_begun(chips: Path, whole: Whole, begun: Begun) -> None:
+    assert_same(train(chips, begun(2), 3, resume=True, ema=None), whole(3))
 
 
-def test_average_may_begin_or_end_where_a_training_is_resumed(
-    write_chips: WriteChips, tmp_path: Path
-) -> None:
-    chips = write_chips(count=9)
+def test_average_may_begin_or_end_where_a_training_is_resumed(chips: Path, tmp_path: Path) -> None:
     whole = train(chips, tmp_path / "whole", 3, ema=0)
     train(chips, tmp_path / "half", 2, ema=0)
     begun = train(chips, tmp_path / "half", 3, resume=True, ema=0.9)
@@ -141,22 +147,17 @@ def test_average_may_begin_or_end_where_a_training_is_resumed(
             assert torch.equal(mine, theirs)
 
 
-def test_what_is_finished_is_not_trained_again(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 2)
-    assert_same(train(chips, tmp_path / "whole", 2, resume=True), whole)
+def test_what_is_finished_is_not_trained_again(chips: Path, whole: Whole, begun: Begun) -> None:
+    assert_same(train(chips, begun(2), 2, resume=True), whole(2))
 
 
-def test_without_a_checkpoint_it_begins(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 2)
-    assert_same(train(chips, tmp_path / "other", 2, resume=True), whole)
+def test_without_a_checkpoint_it_begins(chips: Path, tmp_path: Path, whole: Whole) -> None:
+    assert_same(train(chips, tmp_path / "other", 2, resume=True), whole(2))
 
 
 def test_second_fit_goes_on_with_the_optimizer_and_can_be_resumed(
-    write_chips: WriteChips, tmp_path: Path
+    chips: Path, tmp_path: Path
 ) -> None:
-    chips = write_chips(count=9)
     one = train(chips, tmp_path / "a", 2).fit(3, **FIT, folder=tmp_path / "a")
     other = train(chips, tmp_path / "b", 2)
     with pytest.raises(KeyboardInterrupt):
@@ -171,59 +172,44 @@ def test_second_fit_goes_on_with_the_optimizer_and_can_be_resumed(
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_checkpoint_cut_off_is_said_and_the_one_before_is_used(
-    write_chips: WriteChips, tmp_path: Path, share: float
+    chips: Path, whole: Whole, begun: Begun, share: float
 ) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 4)
-    train(chips, tmp_path / "cut", 3)
-    last = tmp_path / "cut" / LAST
+    last = begun(3) / LAST
     content = last.read_bytes()
     last.write_bytes(content[: int(share * len(content))])
     with pytest.warns(GeotranslateWarning, match="last.safetensors is damaged.*after epoch 2"):
-        resumed = train(chips, tmp_path / "cut", 4, resume=True)
-    assert_same(resumed, whole)
+        resumed = train(chips, last.parent, 4, resume=True)
+    assert_same(resumed, whole(4))
 
 
-def test_kill_between_two_names_loses_nothing(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 3)
-    train(chips, tmp_path / "cut", 2)
-    (tmp_path / "cut" / LAST).unlink()
-    assert_same(train(chips, tmp_path / "cut", 3, resume=True), whole)
+def test_kill_between_two_names_loses_nothing(chips: Path, whole: Whole, begun: Begun) -> None:
+    folder = begun(2)
+    (folder / LAST).unlink()
+    assert_same(train(chips, folder, 3, resume=True), whole(3))
 
 
-def test_checkpoints_that_are_all_damaged_are_said(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
-    train(chips, tmp_path / "cut", 2)
+def test_checkpoints_that_are_all_damaged_are_said(chips: Path, begun: Begun) -> None:
+    folder = begun(2)
     for name in (LAST, BEFORE):
-        (tmp_path / "cut" / name).write_text("no checkpoint")
+        (folder / name).write_text("no checkpoint")
     with pytest.raises(ModelFileError, match=r"last.*damaged.*previous.*Remove the folder"):
-        train(chips, tmp_path / "cut", 3, resume=True)
+        train(chips, folder, 3, resume=True)
 
 
-def test_checkpoint_of_other_data_or_another_model_is_refused(
-    write_chips: WriteChips, tmp_path: Path
-) -> None:
-    chips = write_chips(count=9)
-    train(chips, tmp_path / "run", 1)
+def test_checkpoint_of_other_data_or_another_model_is_refused(chips: Path, begun: Begun) -> None:
+    folder = begun(1)
     data = prepare_data(chips, batch_size=2)
     with pytest.raises(ModelFileError, match="another arguments of the model"):
-        Pix2Pix(data, recipe="seamless", ngf=8, ndf=4).fit(
-            2, **FIT, folder=tmp_path / "run", resume=True
-        )
+        Pix2Pix(data, recipe="seamless", ngf=8, ndf=4).fit(2, **FIT, folder=folder, resume=True)
     other = prepare_data(chips, batch_size=2, seed=7)
     with pytest.raises(ModelFileError, match="of another training: another data"):
-        Pix2Pix(other, recipe="seamless", ngf=4, ndf=4).fit(
-            2, **FIT, folder=tmp_path / "run", resume=True
-        )
+        Pix2Pix(other, recipe="seamless", ngf=4, ndf=4).fit(2, **FIT, folder=folder, resume=True)
 
 
 def test_full_disk_loses_the_newest_checkpoint_alone(
-    write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chips: Path, whole: Whole, begun: Begun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chips = write_chips(count=9)
-    whole = train(chips, tmp_path / "whole", 4)
-    train(chips, tmp_path / "full", 2)
+    folder = begun(2)
     with monkeypatch.context() as full:
         from geotranslate.training import checkpoints
 
@@ -232,22 +218,18 @@ def test_full_disk_loses_the_newest_checkpoint_alone(
 
         full.setattr(checkpoints, "save_file", no_room)
         with pytest.warns(GeotranslateWarning, match="No space left.*checkpoint before it stays"):
-            assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
-    assert_same(train(chips, tmp_path / "full", 4, resume=True), whole)
-    assert not list((tmp_path / "full").glob(".*.partial"))
+            assert_same(train(chips, folder, 4, resume=True), whole(4))
+    assert_same(train(chips, folder, 4, resume=True), whole(4))
+    assert not list(folder.glob(".*.partial"))
 
 
-def test_accumulation_ends_with_the_epoch_so_it_can_be_resumed(
-    write_chips: WriteChips, tmp_path: Path
-) -> None:
-    chips = write_chips(count=9)
+def test_accumulation_ends_with_the_epoch_so_it_can_be_resumed(chips: Path, tmp_path: Path) -> None:
     whole = train(chips, tmp_path / "whole", 3, accumulate=3)
     train(chips, tmp_path / "half", 1, accumulate=3)
     assert_same(train(chips, tmp_path / "half", 3, accumulate=3, resume=True), whole)
 
 
-def test_scaler_of_float16_goes_on_too(write_chips: WriteChips, tmp_path: Path) -> None:
-    chips = write_chips(count=9)
+def test_scaler_of_float16_goes_on_too(chips: Path, tmp_path: Path) -> None:
 
     class Scale(Callback):
         order = 70
@@ -275,8 +257,8 @@ def test_scaler_of_float16_goes_on_too(write_chips: WriteChips, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_what_is_frozen_stays_so(write_chips: WriteChips, tmp_path: Path, frozen: bool) -> None:
-    data = prepare_data(write_chips(count=9), batch_size=2)
+def test_what_is_frozen_stays_so(chips: Path, tmp_path: Path, frozen: bool) -> None:
+    data = prepare_data(chips, batch_size=2)
     model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     first = next(iter(model.pair.generator.parameters()))
     first.requires_grad_(not frozen)
@@ -291,9 +273,8 @@ def test_what_is_frozen_stays_so(write_chips: WriteChips, tmp_path: Path, frozen
 
 
 def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
-    write_chips: WriteChips, tmp_path: Path
+    chips: Path, tmp_path: Path
 ) -> None:
-    chips = write_chips(count=9)
     one = train(chips, tmp_path / "a", 3).fit(2, lr=1e-3, **FIT, folder=tmp_path / "a")
     other = train(chips, tmp_path / "b", 3)
     options = {"lr": 1e-3, **FIT, "folder": tmp_path / "b"}
@@ -304,10 +285,9 @@ def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
 
 
 def test_training_that_stopped_early_is_not_resumed(
-    write_chips: WriteChips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("geotranslate.training.callbacks.history.is_better", lambda *values: False)
-    chips = write_chips(count=9)
     whole = train(chips, tmp_path, early_stopping=2, checkpoint="all", sample_every=1)
     for name in ("samples/epoch_0003.png", "epoch_0003/card.json"):
         assert (tmp_path / name).exists()
@@ -319,12 +299,11 @@ def test_training_that_stopped_early_is_not_resumed(
     "changed", [{"batch_size": 3}, {"transforms": False}, {"transforms": lambda *pair: pair}]
 )
 def test_other_batches_are_refused_where_the_same_training_is_asked_for(
-    write_chips: WriteChips, tmp_path: Path, changed: dict[str, Any]
+    chips: Path, begun: Begun, changed: dict[str, Any]
 ) -> None:
-    chips = write_chips(count=9)
-    train(chips, tmp_path, 1)
+    folder = begun(1)
     data = prepare_data(chips, **{"batch_size": 2, **changed})
     with pytest.raises(ModelFileError, match=f"another training: another {next(iter(changed))}"):
-        Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(2, **FIT, folder=tmp_path, resume=True)
-    model = Pix2Pix.from_checkpoint(tmp_path, data).fit(1, **FIT, folder=tmp_path)
+        Pix2Pix(data, recipe="seamless", ngf=4, ndf=4).fit(2, **FIT, folder=folder, resume=True)
+    model = Pix2Pix.from_checkpoint(folder, data).fit(1, **FIT, folder=folder)
     assert len(model.history) == 2

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import sys
-import textwrap
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from geotranslate.errors import RasterFileError
 from geotranslate.raster.writing import destination
 from geotranslate.training.checkpoints import LAST
 from geotranslate.training.run_folder import LOCK_FILE, sole_training
+from tests.children import Child
 
 BUSY = r"^Another training is writing to \S*run; wait until it has ended, or give fit another fol"
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
@@ -32,44 +32,36 @@ def pix2pix(chips: Path) -> Pix2Pix:
     return Pix2Pix(prepare_data(chips, batch_size=4), ngf=4, lambda_gan=0, recipe="paper")
 
 
-TRAINING = """
-    import sys, time
-    from pathlib import Path
-    from fastai.callback.core import Callback
-    from tests.training.test_run_folder import FIT, pix2pix
+class Waiting(Callback):
+    """Stops for a long time when an epoch is trained."""
 
-    class Waiting(Callback):
-        def before_epoch(self):
-            if self.epoch == 1:
-                print("trained an epoch", flush=True)
-                time.sleep(60)
+    def before_epoch(self) -> None:
+        if self.epoch == 1:
+            print("trained an epoch", flush=True)  # noqa: T201
+            time.sleep(600)
 
-    pix2pix(Path(sys.argv[1])).fit(2, folder=sys.argv[2], callbacks=[Waiting()], **FIT)
-"""
+
+def train_and_wait(chips: Path, run: Path) -> None:
+    pix2pix(chips).fit(2, folder=run, callbacks=[Waiting()], **FIT)
 
 
 def test_second_training_is_refused_until_the_first_process_is_gone(
     write_chips: WriteChips, tmp_path: Path
 ) -> None:
     chips, run = write_chips(count=9), tmp_path / "run"
-    command = [sys.executable, "-c", textwrap.dedent(TRAINING), str(chips), str(run)]
     model = pix2pix(chips)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
-        try:
-            assert first.stdout is not None
-            assert first.stdout.readline() == "trained an epoch\n"
-            state = (run / LAST).read_bytes()
-            (tmp_path / "link").symlink_to(run)
-            for options in ({}, {"resume": True}, {"checkpoint": False, "sample_every": 1}):
-                with pytest.raises(RasterFileError, match=BUSY):
-                    model.fit(1, folder=run, **options, **FIT)
-            with pytest.raises(RasterFileError, match="Another training is writing to"):
-                model.fit(1, folder=tmp_path / "link", **FIT)
-            assert (run / LAST).read_bytes() == state
-            # What writes nothing need not wait.
-            model.fit(1, folder=run, checkpoint=False, **FIT)
-        finally:
-            first.kill()
+    with Child(tmp_path / "printed.txt", train_and_wait, chips, run) as first:
+        first.wait_for(lambda: "trained an epoch\n" in first.log.read_text())
+        state = (run / LAST).read_bytes()
+        (tmp_path / "link").symlink_to(run)
+        for options in ({}, {"resume": True}, {"checkpoint": False, "sample_every": 1}):
+            with pytest.raises(RasterFileError, match=BUSY):
+                model.fit(1, folder=run, **options, **FIT)
+        with pytest.raises(RasterFileError, match="Another training is writing to"):
+            model.fit(1, folder=tmp_path / "link", **FIT)
+        assert (run / LAST).read_bytes() == state
+        # What writes nothing need not wait.
+        model.fit(1, folder=run, checkpoint=False, **FIT)
     assert (run / LOCK_FILE).exists()
     again = pix2pix(chips).fit(2, folder=run, resume=True, **FIT)
     assert len(again.history) == 2

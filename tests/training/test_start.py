@@ -236,3 +236,27 @@ def test_a_start_is_fitted_to_no_target_pixel_of_validation_ground(
     assert len(targets) and targets.max() <= 1
     assert data.card.target.median is not None and data.card.target.median[0] < 1
     assert data.card.target.extent is not None and data.card.target.extent[0][1] <= 1
+
+
+def test_the_start_learns_from_sources_as_the_training_changes_them(
+    write_pairs: WritePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "PASSES", 1)
+    monkeypatch.setattr(starting, "PIXELS", 20_000)
+    folder, found = write_pairs(count=3), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        data = prepare_data(folder, batch_size=2, augment="strong", seed=5)
+        model = Pix2Pix(data, ngf=4)
+        before = torch.get_rng_state()
+        model._fit_start(progress=False)
+        assert torch.equal(before, torch.get_rng_state())
+        start = start_of(model.pair.generator)
+        assert start is not None
+        found.append(start.layers[0].weight)
+    assert torch.equal(found[0], found[1])
+    plain = Pix2Pix(prepare_data(folder, batch_size=2, seed=5), ngf=4)
+    plain._fit_start(progress=False)
+    start = start_of(plain.pair.generator)
+    assert start is not None
+    assert not torch.equal(found[0], start.layers[0].weight)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -20,6 +19,7 @@ from geotranslate.raster.reader import RasterReader
 from geotranslate.training.callbacks import gan as adversary
 from geotranslate.training.objectives import base as objectives
 from geotranslate.translators import base, pix2pix
+from tests.children import CONTEXT
 from tests.conftest import GRIDS, WriteRaster, values
 
 # So few steps leave a network that gives one colour.
@@ -339,7 +339,7 @@ def test_other_processes_translate_in_the_direction_that_is_asked_for(
 ) -> None:
     path = write_raster("scene.tif", values((2, 200, 150), "uint8"))
     how: dict[str, Any] = {"tile_size": 64, "precision": "float32", "progress": False}
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, CONTEXT) as pool:
         for direction in ("AtoB", "BtoA"):
             files = []
             for executor in (None, pool):

@@ -47,13 +47,15 @@ def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
 
 # An average is behind by a tenth of the first thousand steps, of which an epoch has one here.
 @pytest.mark.parametrize(
-    ("ema", "epochs"), [(0, 80), pytest.param(None, 90, marks=pytest.mark.slow)]
+    ("ema", "epochs", "batch_size"), [(0, 25, 2), pytest.param(None, 90, 8, marks=pytest.mark.slow)]
 )
-def test_training_lowers_the_error(write_chips: WriteChips, ema: float | None, epochs: int) -> None:
+def test_training_lowers_the_error(
+    write_chips: WriteChips, ema: float | None, epochs: int, batch_size: int
+) -> None:
     torch.manual_seed(0)
-    model = Pix2Pix(prepare_data(write_chips()), **SMALL)
+    model = Pix2Pix(prepare_data(write_chips(), batch_size=batch_size), **SMALL)
     before = model.compute_metrics()["mae"]
-    model.fit(epochs, lr=1e-3, ema=ema, progress=False)
+    model.fit(epochs, lr=1e-3, ema=ema, checkpoint=False, progress=False)
     assert model.compute_metrics()["mae"] < before / 2
 
 
@@ -410,8 +412,13 @@ def test_untrained_model_has_no_losses_to_plot(write_chips: WriteChips) -> None:
         ({"n_layers": 5}, "Chips of 64 px leave no logit of a PatchGAN with n_layers=5; use chips"),
         ({"label_smoothing": 1}, "label_smoothing is 1; give a number of at least 0 and below 1"),
         (
+            {"init_gain": 0.05, "generator": "resunet", "lambda_gan": 0},
+            "init_gain is 0.05, but a ResUNet draws its weights in its own way; leave init_gain",
+        ),
+        ({"init_gain": 0}, "init_gain is 0; give a number above 0 and of at most 1"),
+        (
             {"label_smoothing": 0.1, "gan_mode": "hinge"},
-            "label_smoothing is 0.1 but gan_mode='hinge' has a margin and no labels; give label_",
+            "label_smoothing is 0.1 but gan_mode='hinge' has no labels; give label_",
         ),
         ({"perceptual_loss": -1}, "perceptual_loss is -1; give a number of at least 0"),
         (

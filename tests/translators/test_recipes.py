@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.raster.pipeline import assemble_parts
 from geotranslate.training.start import start_of
+from tests.children import CONTEXT
 from tests.conftest import WriteRaster, values
 from tests.networks.test_pixel import drawn
 from tests.translators.conftest import WriteMaps, patches
@@ -92,7 +92,7 @@ def test_tiles_of_a_scene_are_the_whole(
     assert apart(read(done), whole) < 1e-5
 
 
-@pytest.mark.parametrize("way", [{"blend": "hann"}, {"blend": "crop", "padding": 32}], ids=str)
+@pytest.mark.parametrize("way", [{"blend": "hann"}, {"blend": "crop", "padding": 16}], ids=str)
 def test_batches_threads_and_parts_make_the_same_bytes(
     model: Pix2Pix,
     write_raster: WriteRaster,
@@ -123,7 +123,7 @@ def test_processes_make_the_same_bytes(
     scene = write_raster("scene.tif", values((3, 300, 200), "uint8"))
     options = {**OPTIONS, "tile_size": 96}
     expected = model.predict_raster(scene, tmp_path / "whole.tif", **options).path.read_bytes()
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, CONTEXT) as pool:
         done = model.predict_raster(scene, tmp_path / "o.tif", executor=pool, **options)
     assert done.path.read_bytes() == expected
 

@@ -18,6 +18,7 @@ from geotranslate.chips.bands.datacard import (
     Side,
     parsed_crs,
 )
+from geotranslate.chips.bands.quantiles import QuantileMap, Quantiles, sample_scene
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
 from geotranslate.chips.bands.statistics import Statistics
 
@@ -31,6 +32,8 @@ __all__ = [
     "Codes",
     "DataCard",
     "Direction",
+    "QuantileMap",
+    "Quantiles",
     "Scaling",
     "ScalingKind",
     "Side",
@@ -40,4 +43,5 @@ __all__ = [
     "make_scaling",
     "parsed_crs",
     "resampling_for",
+    "sample_scene",
 ]

@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 
 from geotranslate.checks import shown
 from geotranslate.chips.bands.classes import Classes
+from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
@@ -46,6 +47,8 @@ MOST_BANDS = 65_535
 """Largest number of bands of a TIFF."""
 MOST_PIXELS = 2**14
 """Longest side of a chip."""
+PIXEL_SIZES = ("ground_size", "resize_ratio", "target_ground_size", "target_resize_ratio")
+"""Entries of a data card that are written only if they are known."""
 CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
 """Empty, the code of an authority, or WKT: GDAL would open other text as a file or URL."""
 
@@ -98,6 +101,8 @@ class Side:
 
     median: tuple[float, ...] | None = None
     """Median of every band in training; None if unknown."""
+    quantiles: Quantiles | None = None
+    """Quantiles of every band in a sample of training chips; None for classes and if unknown."""
 
     @property
     def is_picture(self) -> bool:
@@ -145,15 +150,33 @@ class Side:
         beyond = itertools.count(self.class_numbers[-1] + 1)
         return (float(next(number for number in beyond if number not in taken)),)
 
+    def scaled_like(self, other: Side) -> Side:
+        """Return the side with the scaling, fill values and classes of another one.
+
+        The extent covers the values of both.
+        """
+        extent = other.extent if self.extent is None else self.extent
+        if self.extent is not None and other.extent is not None:
+            extent = tuple(
+                (min(mine[0], theirs[0]), max(mine[1], theirs[1]))
+                for mine, theirs in zip(self.extent, other.extent, strict=True)
+            )
+        return replace(
+            self, classes=other.classes, mean=other.mean, scaling=other.scaling, extent=extent
+        )
+
     def to_json(self) -> Json:
         """Return plain values; NaN, which JSON lacks, as the string "nan"."""
         nodata = "nan" if self.nodata is not None and math.isnan(self.nodata) else self.nodata
-        return asdict(self) | {
+        found = asdict(replace(self, quantiles=None)) | {
             "nodata": nodata,
             "classes": None if self.classes is None else self.classes.to_json(),
             "scaling": self.scaling.to_json(),
             "band_facts": self.band_facts.to_json(),
         }
+        # Left out where they are unknown, so that the card of an earlier model stays the same.
+        del found["quantiles"]
+        return found if self.quantiles is None else found | {"quantiles": self.quantiles.to_json()}
 
     @classmethod
     def from_json(cls, values: Json, name: str = "side") -> Side:
@@ -176,11 +199,12 @@ class Side:
             side.scaling.knots,
             side.extent,
             side.median,
+            None if side.quantiles is None else side.quantiles.values,
         )
         if {len(one) for one in each if one is not None} != {side.bands}:
             raise InvalidInputError(
-                f"{name} has means, indexes, names, scalings, extents and medians that are not "
-                f"those of {side.bands} bands."
+                f"{name} has means, indexes, names, scalings, extents, medians and quantiles "
+                f"that are not those of {side.bands} bands."
             )
         return replace(side, band_facts=facts)
 
@@ -205,6 +229,7 @@ SIDE: Fields = {
     "band_facts": table(anything),
     "extent": Later(optional(several(_extent)), None),
     "median": Later(optional(several(real())), None),
+    "quantiles": Later(optional(lambda name, value: Quantiles.from_json(value, name)), None),
 }
 """Fields of a side in JSON."""
 
@@ -231,6 +256,16 @@ class DataCard:
     """CRS of the target chips, "" for none; None if it is the CRS of the source chips."""
     target_resolution: tuple[float, float] | None = None
     """Pixel size of the target chips, if they have a CRS of their own."""
+    ground_size: tuple[float, float] | None = None
+    """Sides of a pixel in training along rows and columns, meters on the ground; None if they are
+    unknown or differ from chip to chip."""
+    resize_ratio: tuple[float, float] | None = None
+    """Pixels in training for each pixel of the chips, along rows and along columns; None without
+    `resize_to`, or if it differs from chip to chip."""
+    target_ground_size: tuple[float, float] | None = None
+    """The same for the target chips without pairs."""
+    target_resize_ratio: tuple[float, float] | None = None
+    """The same for the target chips without pairs."""
 
     def reversed(self) -> DataCard:
         """Return the card of the reverse direction, with source and target swapped.
@@ -246,13 +281,23 @@ class DataCard:
             resolution=self.target_resolution,
             target_crs=self.crs or "",
             target_resolution=self.resolution,
+            ground_size=self.target_ground_size,
+            resize_ratio=self.target_resize_ratio,
+            target_ground_size=self.ground_size,
+            target_resize_ratio=self.resize_ratio,
             train_pairs=_turned(self.train_pairs),
             validation_pairs=_turned(self.validation_pairs),
         )
 
     def to_json(self) -> Json:
         """Return plain values for a JSON file."""
-        return asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+        values = asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+        # Cards without these entries stay as they were written.
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in PIXEL_SIZES
+        }
 
     @classmethod
     def from_json(cls, values: Json, name: str = "data") -> DataCard:
@@ -285,6 +330,7 @@ DATA_CARD: Fields = {
     "paired": Later(truth, True),
     "target_crs": Later(optional(crs_text), None),
     "target_resolution": Later(_lengths, None),
+    **{name: Later(_lengths, None) for name in PIXEL_SIZES},
 }
 """Fields of a data card in JSON."""
 

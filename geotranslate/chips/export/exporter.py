@@ -33,6 +33,7 @@ from geotranslate.chips.export.transaction import (
 from geotranslate.chips.export.writer import Candidate, ChipWriter, candidates, in_area, why_none
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class ChipExport(os.PathLike[str]):
         return str(self.folder)
 
 
+@checks_arguments
 def export_chips(
     source: SceneLike | Sequence[SceneLike],
     target: SceneLike | Sequence[SceneLike],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -172,6 +172,62 @@ def _joined_side(sides: Sequence[ListedSide]) -> ListedSide:
     kept = [chip.place for chip in chips if chip.subset == VALIDATION]
     others = [chip.place for chip in chips if chip.subset != VALIDATION]
     return ListedSide(sides[0].path, named_chips(others, kept))
+
+
+def with_parts(listing: Listing, parts: Mapping[str, Listing]) -> Listing:
+    """Return one listing of a folder and of folders for its parts, whose names become prefixes.
+
+    Args:
+        listing: The folder. What it does not keep for validation or tests itself is for training if
+            there is a part for validation.
+        parts: Listings of the other folders by their labels, `val` and `test`.
+
+    Raises:
+        InvalidInputError: Some folders hold pairs and others do not.
+    """
+    rest = TRAIN if VALIDATION in parts else None
+    labeled = [("", _labeled(listing, lambda own: own if own in (VALIDATION, TEST) else rest))]
+    labeled += [(f"{name}/", _labeled(part, _always(name))) for name, part in parts.items()]
+    for _, other in labeled:
+        if (other.sides is None) != (listing.sides is None):
+            raise InvalidInputError(
+                f"{listing.path} ({listing.layout}) and {other.path} ({other.layout}) cannot be "
+                "used together: one holds pairs and the other unpaired chips. Give folders of one "
+                "kind."
+            )
+    sides = None
+    if listing.sides is not None:
+        source, target = (
+            ListedSide(
+                listing.sides[side].path,
+                tuple(
+                    replace(chip, name=prefix + chip.name)
+                    for prefix, part in labeled
+                    for chip in (part.sides or listing.sides)[side].chips
+                ),
+            )
+            for side in (0, 1)
+        )
+        sides = source, target
+    pairs = (replace(p, name=prefix + p.name) for prefix, part in labeled for p in part.pairs)
+    left_out = (prefix + line for prefix, part in labeled for line in part.left_out)
+    return replace(listing, pairs=tuple(pairs), sides=sides, left_out=tuple(left_out))
+
+
+def _always(label: str) -> Callable[[str | None], str | None]:
+    return lambda own: label
+
+
+def _labeled(listing: Listing, label: Callable[[str | None], str | None]) -> Listing:
+    """Return a listing whose chips have other labels."""
+    pairs = tuple(replace(pair, subset=label(pair.subset)) for pair in listing.pairs)
+    if listing.sides is None:
+        return replace(listing, pairs=pairs)
+    source, target = (
+        replace(side, chips=tuple(replace(chip, subset=label(chip.subset)) for chip in side.chips))
+        for side in listing.sides
+    )
+    return replace(listing, pairs=pairs, sides=(source, target))
 
 
 class Layout(ABC):

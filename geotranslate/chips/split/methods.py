@@ -101,13 +101,15 @@ def split_pairs(
 ) -> Split:
     """Choose validation pairs reproducibly: at least one, and at least one for training.
 
+    A share of 0 chooses none, and a share of 1 all.
+
     `random` chooses them anywhere. `block` chooses a pair and its nearest ones, so that they form
     one patch: of several random patches, the one that takes least ground from the other pairs.
     `auto` is `block` if chips overlap and `random` otherwise. All others are for training;
     `keep_apart` and `hide_validation` treat the ground that they share with validation pairs.
 
     Args:
-        count: Number of pairs, at least 2.
+        count: Number of pairs, at least 2 unless the share is 0 or 1.
         share: Share of pairs for validation, 0 to 1.
         seed: Seed; the same seed gives the same split.
         footprints: Outlines on the ground, in one CRS; None if chips are not georeferenced.
@@ -128,6 +130,9 @@ def split_pairs(
         raise InvalidInputError(
             "split='block' needs chips with a CRS, and these have none; choose 'random'."
         )
+    if share in (0, 1):
+        everything = tuple(range(count))
+        return Split(everything, ()) if share == 0 else Split((), everything)
     chance = random.Random(seed)
     wanted = min(max(round(count * share), 1), count - 1)
     if (

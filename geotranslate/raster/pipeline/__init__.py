@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from geotranslate.raster.pipeline.parts import assemble_parts
 from geotranslate.raster.pipeline.prescan import SceneTiles, Tile
-from geotranslate.raster.pipeline.result import Seconds, TranslatedRaster
+from geotranslate.raster.pipeline.result import Drift, Seconds, TranslatedRaster
 from geotranslate.raster.pipeline.translate import translate_raster
 from geotranslate.raster.pipeline.translate_options import check_executor
 
 __all__ = [
+    "Drift",
     "SceneTiles",
     "Seconds",
     "Tile",

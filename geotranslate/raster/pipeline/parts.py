@@ -18,6 +18,7 @@ from geotranslate.errors import (
     RasterFileError,
     warn,
 )
+from geotranslate.migration import checks_arguments
 from geotranslate.raster.pipeline.planning import digest
 from geotranslate.raster.pipeline.result import OutputSummary, PartReport
 from geotranslate.raster.tiling import RECIPE_TAG, REPORT_TAG
@@ -306,6 +307,7 @@ def open_parts(target: Path) -> PartsFolder:
     )
 
 
+@checks_arguments
 def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Assemble an output from its parts, computed here or on other machines.
 

@@ -95,6 +95,28 @@ class Seconds:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Distance of a scene from the data that a model was trained on; `print` shows its meaning.
+
+    The distance of a band is the mean absolute difference of its quantiles from those of the
+    training data, in standard deviations of the training data.
+    """
+
+    bands: tuple[float, ...]
+    """Distance of each band of the source."""
+    meaning: str
+    """The distance in words, with errors of validation scenes if they are known, and remedies."""
+
+    @property
+    def distance(self) -> float:
+        """Mean distance of the bands."""
+        return sum(self.bands) / len(self.bands)
+
+    def __str__(self) -> str:
+        return self.meaning
+
+
+@dataclass(frozen=True)
 class TranslatedRaster(os.PathLike[str]):
     """A written raster, usable as a path, with facts about its translation."""
 
@@ -114,6 +136,8 @@ class TranslatedRaster(os.PathLike[str]):
     """Times of this run, without the parts that an earlier run had finished."""
     warnings: tuple[str, ...] = ()
     """Warnings issued during the translation."""
+    drift: Drift | None = None
+    """Distance of the scene from the training data; None if it is not known."""
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -143,6 +167,7 @@ class TranslatedRaster(os.PathLike[str]):
             if self.mismatch is None
             else f"{self.mismatch:.3g} mean, {self.mismatch_p99:.3g} at 99 %",
             "time": f"{self.seconds.total:.1f} s, {self.waited:.0%} of it waiting for tiles",
+            **({} if self.drift is None else {"distance from training": str(self.drift)}),
             **{f"warning {i}": text for i, text in enumerate(self.warnings, 1)},
         }
         table = as_html(facts.items())

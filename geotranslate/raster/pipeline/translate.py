@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.pipeline.executors import result_of, run
 from geotranslate.raster.pipeline.job import Job
@@ -39,6 +40,7 @@ from geotranslate.raster.tiling import Blend, TilingOptions
 from geotranslate.raster.writing import Color, Driver, OutputOptions, check_output
 
 
+@checks_arguments
 def translate_raster(
     source: RasterLike,
     output: str | os.PathLike[str],

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.migration import checks_arguments
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, limited_cache
 from geotranslate.raster.reader import RasterReader
@@ -90,6 +91,7 @@ class Seams:
         return as_html(self._facts().items())
 
 
+@checks_arguments
 def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams:
     """Measure seams between the tiles of a translated raster.
 

@@ -13,13 +13,20 @@ from geotranslate.training.callbacks.history import (
     TensorBoardCallback,
     check_monitor,
 )
+from geotranslate.training.callbacks.loggers import StepLogger, wandb_callback
 from geotranslate.training.callbacks.precision import (
     ReducedPrecision,
     TrainingPrecision,
     training_precision,
 )
 from geotranslate.training.callbacks.scaledloss import ScaledL1
-from geotranslate.training.callbacks.schedule import ParamScheduler, Schedule
+from geotranslate.training.callbacks.schedule import (
+    ParamScheduler,
+    RateCurve,
+    Schedule,
+    ShareDone,
+    schedules_rate,
+)
 from geotranslate.training.callbacks.synchronization import Synchronization, SynchronizedHistory
 from geotranslate.training.callbacks.trackers import (
     CheckpointKind,
@@ -47,12 +54,15 @@ __all__ = [
     "GANCallback",
     "History",
     "ParamScheduler",
+    "RateCurve",
     "ReducedPrecision",
     "SampleImages",
     "SaveModelCallback",
     "ScaledL1",
     "Schedule",
+    "ShareDone",
     "StartRow",
+    "StepLogger",
     "Synchronization",
     "SynchronizedHistory",
     "TensorBoardCallback",
@@ -61,5 +71,7 @@ __all__ = [
     "averaged",
     "check_monitor",
     "moving",
+    "schedules_rate",
     "training_precision",
+    "wandb_callback",
 ]

@@ -59,7 +59,8 @@ class Diagnostics(Callback):
 
     def after_validate(self) -> None:
         """Check the weights after the last step, before a checkpoint can hold them."""
-        self._check("losses", math.isfinite(self.recorder.loss.value))
+        loss = self.recorder.loss.value  # None without validation pairs
+        self._check("losses", loss is None or math.isfinite(loss))
         self._check("weights", _finite(self.learn.model.parameters()))
 
     def _check(self, part: str, finite: bool) -> None:

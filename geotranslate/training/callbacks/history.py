@@ -53,7 +53,12 @@ class History(Callback):
         names = list(self.recorder.metric_names)[1:]
         values = self.learn.final_record
         # The last column of the table is the time, which the record does not hold.
-        self.rows.append({name: float(value) for name, value in zip(names, values, strict=False)})
+        # fastai has no losses of an empty validation.
+        row = {
+            name: math.nan if value is None else float(value)
+            for name, value in zip(names, values, strict=False)
+        }
+        self.rows.append(row)
 
 
 class StartRow(Callback):

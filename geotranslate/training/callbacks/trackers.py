@@ -109,7 +109,8 @@ class SaveModelCallback(tracker.SaveModelCallback):
         done = len(self.rows) - self.first
         every = 1 if self.kind == "all" else 0 if self.kind is True else int(self.kind)
         rows = self.rows[self.best_from :]
-        if best_row(self.monitor, rows) == len(rows) - 1:
+        unmeasured = not len(self.learn.dls.valid_ds)
+        if unmeasured or best_row(self.monitor, rows) == len(rows) - 1:
             self._save("best")
         if every and done % every == 0:
             self._save(f"epoch_{len(self.rows):04d}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from fastai.learner import Learner
 from torch import Tensor
 
-GanMode = Literal["vanilla", "lsgan", "hinge"]
+GanMode = Literal["vanilla", "lsgan", "hinge", "wgangp"]
+PENALTY = 10.0
+"""Weight of the gradient penalty (Gulrajani et al. 2017)."""
 
 
 def fill_invalid(target: Tensor, prediction: Tensor) -> Tensor:
@@ -48,15 +50,18 @@ def discriminator_loss(
 
     "vanilla" is the binary cross-entropy with the label 1 for real and 0 for fake (Goodfellow et
     al. 2014), "lsgan" the squared difference from that label (Mao et al. 2017), "hinge" is
-    `relu(1 - logit)` for real and `relu(1 + logit)` for fake (Lim and Ye 2017).
+    `relu(1 - logit)` for real and `relu(1 + logit)` for fake (Lim and Ye 2017), and "wgangp" is
+    `-logit` for real and `logit` for fake, to which `gradient_penalty` belongs.
 
     Args:
         logits: Logits of any shape.
         real: Whether they are of real images.
         mode: The loss.
         smoothing: Amount by which the label of real images is below 1 (Salimans et al. 2016);
-            "hinge" has no labels and ignores it.
+            "hinge" and "wgangp" have no labels and ignore it.
     """
+    if mode == "wgangp":
+        return -logits.mean() if real else logits.mean()
     if mode == "hinge":
         return F.relu(1 - logits if real else 1 + logits).mean()
     labels = torch.full_like(logits, 1 - smoothing if real else 0.0)
@@ -71,6 +76,31 @@ def generator_loss(logits: Tensor, *, mode: GanMode = "vanilla") -> Tensor:
     It is the discriminator's loss on real images, never smoothed; in "hinge" it is `-mean(logits)`.
     """
     return -logits.mean() if mode == "hinge" else discriminator_loss(logits, real=True, mode=mode)
+
+
+def gradient_penalty(
+    logits: Callable[[Tensor, Tensor], Tensor], source: Tensor, real: Tensor, fake: Tensor
+) -> Tensor:
+    """Return the gradient penalty of a discriminator of pairs (Gulrajani et al. 2017).
+
+    It is 10 times the mean of `(norm - 1)**2` over the pairs, where the norm is that of the
+    gradient of the logits, summed over the patches, by the image, at a random point between the
+    target and the translation. It is computed in float32.
+
+    Args:
+        logits: Function from source and image to logits.
+        source: `(n, bands, rows, cols)` in -1..1.
+        real: Targets.
+        fake: Translations.
+    """
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    between = (share * real + (1 - share) * fake).detach().float().requires_grad_(True)
+    with torch.autocast(real.device.type, enabled=False):
+        found = logits(source.detach().float(), between)
+    (gradient,) = torch.autograd.grad(found.sum(), between, create_graph=True)
+    # At a gradient of 0 the norm itself has none.
+    norms = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
+    return PENALTY * (norms - 1).square().mean()
 
 
 def feature_loss(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
@@ -93,7 +123,7 @@ class Objective(ABC):
 
     generator_terms: tuple[str, ...]
     """Names of the generator's losses, in the order of the progress table."""
-    discriminator_terms = ("d_real", "d_fake")
+    discriminator_terms: tuple[str, ...] = ("d_real", "d_fake")
     """Names of the discriminator's losses."""
     batch_attributes: tuple[str, ...]
     """Names of the attributes that hold a batch."""

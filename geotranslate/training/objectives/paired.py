@@ -7,7 +7,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from geotranslate.training.objectives.base import GanMode, Objective, feature_loss, fill_invalid
+from geotranslate.training.objectives.base import (
+    GanMode,
+    Objective,
+    feature_loss,
+    fill_invalid,
+    gradient_penalty,
+)
 
 
 class PairDiscriminator(Protocol):
@@ -48,6 +54,8 @@ class PairedObjective(Objective):
         self.discriminator, self.lambda_l1 = discriminator, lambda_l1
         self.lambda_features = lambda_features
         self.generator_terms = ("g_gan", "g_l1", *(["g_features"] if lambda_features else []))
+        if gan_mode == "wgangp":
+            self.discriminator_terms = (*self.discriminator_terms, "d_penalty")
 
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
         """Store a batch, with invalid target pixels replaced by the translation."""
@@ -63,7 +71,16 @@ class PairedObjective(Objective):
                 self._discriminator_loss(scale[-1], real=name == "d_real") for scale in scales
             ]
             found[name] = torch.stack(losses).sum()
+        if self.gan_mode == "wgangp":
+            found["d_penalty"] = gradient_penalty(
+                self._logits, self.source, self.real, self.translation
+            )
         return found
+
+    def _logits(self, source: Tensor, image: Tensor) -> Tensor:
+        """Return the logits of all scales together, `(n, logits)`."""
+        scales = self.discriminator.features(source, image)
+        return torch.cat([scale[-1].flatten(1) for scale in scales], dim=1)
 
     def reconstruction_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:
         """Return the L1 with the same weight as with the adversarial loss, or 1 if that is 0."""

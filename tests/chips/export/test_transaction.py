@@ -17,10 +17,19 @@ from affine import Affine
 from geotranslate import export_chips
 from geotranslate.chips.export.transaction import ARRIVING_FILE, remove_unnamed, sole_writer
 from geotranslate.errors import GeotranslateWarning, OutputExistsError, RasterFileError
-from tests.conftest import NORTH_UP, WriteRaster, read_pairs, values
+from tests.conftest import NORTH_UP, WriteRaster, raster_writer, read_pairs, values
 
 SENTENCE = r"Another export is writing \S*chips; wait until it has ended, or give another folder"
 ROOT = Path(__file__).parents[3]
+
+
+def write_both(write_raster: WriteRaster) -> tuple[Path, Path]:
+    """Write a raster and another one elsewhere."""
+    place = NORTH_UP @ Affine.translation(999, 0)
+    return (
+        write_raster("a.tif", values((1, 64, 64), "uint8")),
+        write_raster("b.tif", values((1, 64, 96), "uint8", 1), transform=place),
+    )
 
 
 @pytest.fixture
@@ -30,8 +39,7 @@ def raster(write_raster: WriteRaster) -> Path:
 
 @pytest.fixture
 def other(write_raster: WriteRaster) -> Path:
-    place = NORTH_UP @ Affine.translation(999, 0)
-    return write_raster("b.tif", values((1, 64, 96), "uint8", 1), transform=place)
+    return write_both(write_raster)[1]
 
 
 def run(script: str, *arguments: object) -> subprocess.Popen[str]:
@@ -136,30 +144,48 @@ def test_append_to_chips_that_changed_meanwhile_is_refused(
     assert len(list((chips / "images").iterdir())) == 3
 
 
+MOVES = (0, 1, 6, 7, 12, 14, 16)
 KILLED = """
     import os, sys
     from geotranslate import export_chips
     from geotranslate.chips.export import transaction
-    moves, replace = 0, os.replace
-    def move(*paths):
-        global moves
-        moves += 1
-        if moves > int(sys.argv[3]):
-            os.kill(os.getpid(), 9)
-        replace(*paths)
-    transaction.os.replace = move
-    export_chips(sys.argv[1], sys.argv[1], sys.argv[2], tile_size=32, append=True, progress=False)
+
+    def append(raster, chips, most):
+        moves, replace = 0, os.replace
+        def move(*paths):
+            nonlocal moves
+            moves += 1
+            if moves > most:
+                os.kill(os.getpid(), 9)
+            replace(*paths)
+        transaction.os.replace = move
+        export_chips(raster, raster, chips, tile_size=32, append=True, progress=False)
+
+    for moves in map(int, sys.argv[3:]):
+        if not (child := os.fork()):
+            append(sys.argv[1], sys.argv[2].format(moves), moves)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="kills a process by a signal")
-@pytest.mark.parametrize("moves", [0, 1, 6, 7, 12, 14, 16])
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with chips to which an append was killed after each number of moves."""
+    folder = tmp_path_factory.mktemp("killed")
+    raster, other = write_both(raster_writer(folder))
+    for moves in MOVES:
+        export_chips(raster, raster, folder / f"chips{moves}", tile_size=32, progress=False)
+    assert run(KILLED, other, folder / "chips{}", *MOVES).wait(timeout=120) == 0
+    return folder
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes")
+@pytest.mark.parametrize("moves", MOVES)
 def test_killed_append_leaves_the_old_pairs_and_the_next_one_heals(
-    raster: Path, other: Path, tmp_path: Path, moves: int
+    killed: Path, moves: int
 ) -> None:
-    chips = tmp_path / "chips"
-    export_chips(raster, raster, chips, tile_size=32, progress=False)
-    assert run(KILLED, other, chips, moves).wait() == -9
+    chips, other = killed / f"chips{moves}", killed / "b.tif"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeotranslateWarning)
         assert [pair.name for pair in read_pairs(chips).pairs] == [f"{n:09d}" for n in range(4)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from geotranslate.training.objectives import (
     feature_loss,
     fill_invalid,
     generator_loss,
+    gradient_penalty,
     masked_l1,
 )
 
@@ -66,6 +68,8 @@ def test_verdicts_are_those_of_the_papers(logits: Tensor, smoothing: float) -> N
         ("lsgan", False): (logits**2).mean(),
         ("hinge", True): (1 - logits).clamp(min=0).mean(),
         ("hinge", False): (1 + logits).clamp(min=0).mean(),
+        ("wgangp", True): -logits.mean(),
+        ("wgangp", False): logits.mean(),
     }
     for (mode, real), value in expected.items():
         found = discriminator_loss(logits, real=real, mode=mode, smoothing=smoothing)
@@ -75,7 +79,7 @@ def test_verdicts_are_those_of_the_papers(logits: Tensor, smoothing: float) -> N
 @given(LOGITS)
 def test_a_generator_fools_by_higher_logits(logits: Tensor) -> None:
     torch.testing.assert_close(generator_loss(logits, mode="hinge"), -logits.mean())
-    for mode in ("vanilla", "lsgan"):
+    for mode in ("vanilla", "lsgan", "wgangp"):
         assert generator_loss(logits, mode=mode) == discriminator_loss(logits, real=True, mode=mode)
 
 
@@ -98,3 +102,22 @@ def test_verdict_is_low_when_the_logits_are_right() -> None:
     assert (
         discriminator_loss(torch.zeros(1), real=True).item() == torch.log(torch.tensor(2.0)).item()
     )
+
+
+@given(st.floats(0, 8), st.integers(1, 3))
+def test_gradient_penalty_is_that_of_the_slope(slope: float, pairs: int) -> None:
+    """Logits that rise by the same amount with every pixel have the same gradient anywhere."""
+    real, fake = torch.rand(2, pairs, 2, 3, 5)
+    images: list[Tensor] = []
+
+    def logits(source: Tensor, image: Tensor) -> Tensor:
+        images.append(image)
+        return slope * image.flatten(1) / 30**0.5
+
+    found = gradient_penalty(logits, real, real, fake)
+    assert float(found) == pytest.approx(10 * (slope - 1) ** 2, abs=1e-3)
+    share = (images[0].detach() - fake) / (real - fake)
+    inside = (real - fake).abs() > 1e-2
+    for one, counts in zip(share, inside, strict=True):
+        assert float(one[counts].std()) < 1e-3
+        assert 0 <= float(one[counts].mean()) <= 1

@@ -28,7 +28,7 @@ from geotranslate.errors import (
     said,
 )
 from geotranslate.metrics import Metrics
-from geotranslate.migration import ARCGIS, POSITIONS, bound, translated
+from geotranslate.migration import ARCGIS, POSITIONS, bound, signature_of, translated
 from geotranslate.migration.arcgis_learn import FUNCTIONS, model_folder
 from geotranslate.translators import Translator
 from geotranslate.translators.modelfolder import load_weights, read_model
@@ -296,3 +296,21 @@ class CycleGAN(ArcgisModel, translators.CycleGAN):
 
 class Pix2PixHD(ArcgisModel, translators.Pix2PixHD):
     """`geotranslate.Pix2PixHD` with the arguments of arcgis.learn."""
+
+
+def _show_signatures() -> None:
+    """Give editors and `help` the arguments that the functions have in arcgis.learn."""
+    places: list[tuple[Any, str, Sequence[str]]] = [
+        (prepare_data, "prepare_data", ()),
+        (ArcgisData.show_batch, "show_batch", ("self",)),
+        *(
+            (vars(ArcgisModel)[name], name, ("self",))
+            for name in ("fit", "lr_find", "show_results", "compute_metrics", "predict", "save")
+        ),
+        *((kind, kind.__name__, ()) for kind in (Pix2Pix, CycleGAN, Pix2PixHD)),
+    ]
+    for function, place, own in places:
+        function.__signature__ = signature_of(ARCGIS[place], POSITIONS[place], own)
+
+
+_show_signatures()

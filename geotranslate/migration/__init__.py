@@ -3,7 +3,7 @@
 from geotranslate.migration.arcgis_learn import ARCGIS, POSITIONS
 from geotranslate.migration.arguments import checks_arguments, unknown_argument
 from geotranslate.migration.esri_models import ENDINGS, esri_model
-from geotranslate.migration.keyword import Keyword, Table, bound, translated
+from geotranslate.migration.keyword import Keyword, Table, bound, signature_of, translated
 from geotranslate.migration.reference_code import REFERENCE
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "bound",
     "checks_arguments",
     "esri_model",
+    "signature_of",
     "translated",
     "unknown_argument",
 ]

@@ -13,6 +13,7 @@ from geotranslate.checks import folder_path, shown, whole_number
 from geotranslate.data import prepare_data
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Metrics
+from geotranslate.migration import checks_arguments
 from geotranslate.schema import Json
 from geotranslate.tables import as_html, as_text
 from geotranslate.translators.base import Translator
@@ -75,6 +76,7 @@ class CrossValidation:
         return [titles, *rows]
 
 
+@checks_arguments
 def cross_validate(
     path: PathLike | Sequence[PathLike],
     target: PathLike | None = None,

@@ -52,5 +52,5 @@ def test_other_scales_are_refused(
     write_chips: Callable[..., Path], translator: Any, scale: Any
 ) -> None:
     card = prepare_data(write_chips(count=3)).card
-    with without_weights(), pytest.raises(InvalidInputError, match="^l1_scale is .*; give"):
+    with without_weights(), pytest.raises(InvalidInputError, match=r"^l1_scale is .*; give"):
         translator(card, l1_scale=scale)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from geotranslate.chips.export.scene_sides import ExportOptions, Scene
+from geotranslate.chips.export.exportoptions import ExportOptions
+from geotranslate.chips.export.scene_sides import Scene
 from geotranslate.chips.registration import (
     ComparedPair,
     Registration,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
-from geotranslate.chips.layouts import LABELS_FOLDER, TEST
+from geotranslate.chips.layouts import LABELS_FOLDER, TEST, ChipFile
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
@@ -58,8 +59,9 @@ def summarize(
 
 def _way(chips: FoundChips) -> list[tuple[str, str]]:
     """Return a line that names the folders that are translated from and to, if there are two."""
-    source, target = (side[0].path.parent.name for side in (chips.sources, chips.targets))
-    if source == target or not chips.pairs:
+    places = [side[0].place for side in (chips.sources, chips.targets)]
+    source, target = (Path(place.path).parent.name for place in places)
+    if source == target or not chips.pairs or not all(isinstance(p, ChipFile) for p in places):
         return []
     hint = ""
     if target.lower() == LABELS_FOLDER:

@@ -214,6 +214,7 @@ class Pix2Pix(Translator):
             self.fits_start = holds_encoder(pretrained_path)
 
     @classmethod
+    @checks_arguments
     def from_pytorch_cyclegan(cls, path: str | os.PathLike[str], data: DataLoaders) -> Self:
         """Return a model with weights of the public code of pix2pix in PyTorch.
 

@@ -13,18 +13,25 @@ from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
 from geotranslate.chips.layouts import LABELS_FOLDER, TEST, ChipFile
 from geotranslate.chips.pair_set import FoundChips
+from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.raster.grid import Grid
 from geotranslate.tables import Summary
 
 
-def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
+def summarize(
+    chips: FoundChips,
+    card: DataCard,
+    splits: tuple[Split, Split],
+    shift: Registration | None = None,
+) -> Summary:
     """Describe chips, and the ones used for training and validation.
 
     Args:
         chips: The chips that were found.
         card: Their data card.
         splits: Split of the source chips and split of the target chips, equal for pairs.
+        shift: Shift between the sides, if it is worth a line.
     """
     # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
@@ -43,6 +50,9 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
             f"the target holds {card.target.kind}, which decides on the default recipe of Pix2Pix",
         ),
     ]
+    if shift is not None:
+        advice = 'see check_registration(), and export_chips(shift="auto"), which undoes a shift'
+        lines.append(("registration", f"{shift}; {advice}"))
     lines += [("left out", line) for line in chips.left_out]
     return Summary(tuple(lines))
 

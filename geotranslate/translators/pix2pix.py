@@ -30,6 +30,7 @@ from geotranslate.translators.config import (
     RecipeName,
     Start,
     feature_weight,
+    loss_callbacks,
     recipe_name,
 )
 from geotranslate.translators.encoding import encoded, source_channels
@@ -106,6 +107,8 @@ class Pix2Pix(Translator):
         dropout: Dropout probability in the generator's three innermost decoder blocks, or in its
             residual blocks.
         lambda_l1: Weight of the mean absolute difference in -1..1.
+        l1_scale: 1, or 2 or 4 to compute this difference at half or a quarter of the size, for
+            pairs that are some pixels off by varying amounts.
         lambda_gan: Weight of the adversarial loss; 0 is plain regression without a discriminator.
             "auto" is the recipe's.
         gan_after: Share of the training, 0 to 1, after which the discriminator is used. By default
@@ -149,6 +152,7 @@ class Pix2Pix(Translator):
         padding: Padding | None = None,
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
+        l1_scale: int = 1,
         lambda_gan: float | Literal["auto"] = "auto",
         gan_after: float | None = None,
         gan_mode: GanMode = "vanilla",
@@ -174,6 +178,7 @@ class Pix2Pix(Translator):
             padding=_or(padding, chosen.padding),
             dropout=dropout,
             lambda_l1=lambda_l1,
+            l1_scale=l1_scale,
             lambda_gan=chosen.lambda_gan
             if lambda_gan is None or (isinstance(lambda_gan, str) and lambda_gan == "auto")
             else lambda_gan,
@@ -195,6 +200,7 @@ class Pix2Pix(Translator):
             AdversarialPair(generated, discriminator),
             config,
             objective=None if discriminator is None else _objective(discriminator, config),
+            checks=loss_callbacks(config.l1_scale),
             gan_after=config.gan_after,
             defaults=chosen.fit,
         )

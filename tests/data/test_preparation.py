@@ -438,7 +438,7 @@ def test_facts_of_chips_are_remembered_until_their_files_change(
     )
     prepare_data(folder)
     assert len(looked) == 1
-    (folder / ".geotranslate-chips.json").write_text("{}")
+    (folder / ".geotranslate-chips.sqlite").write_text("{}")
     prepare_data(folder)
     assert len(looked) == 1 + 16
 

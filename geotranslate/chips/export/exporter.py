@@ -6,8 +6,9 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from rasterio.enums import Resampling
 from tqdm.auto import tqdm
@@ -20,6 +21,7 @@ from geotranslate.chips.export.scene_sides import (
     check_sizes,
     open_scenes,
 )
+from geotranslate.chips.export.shifting import without_shift
 from geotranslate.chips.export.transaction import (
     check_folder,
     clear_leftovers,
@@ -47,6 +49,8 @@ class ChipExport(os.PathLike[str]):
     """Tiles omitted because a side has too few valid pixels."""
     target_warped: bool
     """Whether a side was resampled, as its grid differs from the grid of its scene."""
+    shifts: tuple[tuple[float, float], ...] = ()
+    """Rows and columns by which the target of each scene was moved back, px; see `shift`."""
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -72,6 +76,7 @@ def export_chips(
     overwrite: bool = False,
     append: bool = False,
     progress: bool = True,
+    shift: Literal["auto"] | tuple[float, float] = (0, 0),
 ) -> ChipExport:
     """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
@@ -114,6 +119,10 @@ def export_chips(
         overwrite: Whether to replace the chips in the folder.
         append: Whether to add to the chips in the folder. Existing chips keep their labels.
         progress: Whether to show a progress bar.
+        shift: Rows and columns, in px of the chips, by which the target's content lies below and
+            to the right of the source's, as `check_registration` reports; the target is moved
+            back. "auto" measures the shift of each scene and moves its target by whole pixels if
+            the shift is certain.
 
     Raises:
         RasterFileError: A side cannot be read, or the folder cannot be written, for example
@@ -138,6 +147,7 @@ def export_chips(
         overwrite=overwrite,
         append=append,
         progress=progress,
+        shift=shift,
     )
     path = check_folder(folder_path("folder", folder), options)
     with ExitStack() as stack:
@@ -150,7 +160,9 @@ def export_chips(
         if options.overwrite:
             refuse_inputs_inside(path, scenes)
         check_sizes(scenes, options.size)
-        return _export(scenes, path, options)
+        moved = [without_shift(scene, options, stack) for scene in scenes]
+        done = _export([scene for scene, _ in moved], path, options)
+        return replace(done, shifts=tuple(shift for _, shift in moved))
 
 
 def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> ChipExport:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 
 from geotranslate.checks import choice, flag, number, shown, whole_number
+from geotranslate.chips.registration import checked_shift
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 
@@ -36,8 +38,10 @@ class ExportOptions:
     overwrite: bool = False
     append: bool = False
     progress: bool = True
+    shift: Literal["auto"] | tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shift", checked_shift(self.shift))
         for name in ("overwrite", "append", "progress"):
             flag(name, getattr(self, name))
         if self.overwrite and self.append:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -168,13 +169,20 @@ class RasterSide:
         grid: Grid of the scene.
         options: Options of the side.
         stack: Exit stack that closes the warped view.
+        moved: Distance on the ground from a pixel of the scene to the pixel that is read for it.
     """
 
     def __init__(
-        self, source: RasterReader, grid: Grid, options: SideOptions, stack: ExitStack
+        self,
+        source: RasterReader,
+        grid: Grid,
+        options: SideOptions,
+        stack: ExitStack,
+        moved: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self._original, self._resampling = source, options.resampling
-        aligned = stack.enter_context(align(source.dataset, grid, options.resampling))
+        self._original, self.options, self._moved = source, options, moved
+        there = grid.moved(*moved) if any(moved) else grid
+        aligned = stack.enter_context(align(source.dataset, there, options.resampling))
         self.warped = aligned is not source.dataset
         self._aligned = RasterReader(aligned)
         self.name, self.bands, self.dtype = source.name, source.bands, source.dtype
@@ -190,8 +198,13 @@ class RasterSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Read the ground under another grid."""
-        with warp(self._original.dataset, grid, self._resampling) as warped:
+        there = grid.moved(*self._moved)
+        with warp(self._original.dataset, there, self.options.resampling) as warped:
             return RasterReader(warped, self._original.indexes).read(dtype=None)
+
+    def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> RasterSide:
+        """Return the side of a scene with a grid, read at a distance on the ground."""
+        return RasterSide(self._original, grid, self.options, stack, distance)
 
 
 class VectorSide:
@@ -232,7 +245,8 @@ class VectorSide:
             raise GridMismatchError(
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
-        self._grid, self.name = grid, name
+        self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
+        self.options = SideOptions(Resampling.nearest, classes)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
         self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
@@ -243,6 +257,7 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
+        grid = grid.moved(*self._moved)
         near = np.flatnonzero(self._shapes.intersects(grid.footprint))
         shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
         size = (grid.height, grid.width)
@@ -251,6 +266,12 @@ class VectorSide:
             return np.zeros((1, *size), self.dtype), valid
         burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
         return burned[None], valid
+
+    def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
+        """Return the side of a scene with a grid, read at a distance on the ground."""
+        side = copy(self)
+        side._grid, side._moved = grid, distance
+        return side
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams
-from .translators import CycleGAN, Pix2Pix, Pix2PixHD, load_model
+from .translators import CycleGAN, Pix2Pix, Pix2PixHD, cross_validate, load_model
 
 __version__: str
 
@@ -15,6 +15,7 @@ __all__ = [
     "Pix2PixHD",
     "TranslatedRaster",
     "assemble_parts",
+    "cross_validate",
     "export_chips",
     "is_main_process",
     "load_model",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotranslate import data as library
 from geotranslate import translators
-from geotranslate.checks import flag, number, shown, whole_number
+from geotranslate.checks import flag, folder_path, number, shown, whole_number
 from geotranslate.chips.bands import Side
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.data.loaders import PairLoaders, validates_pairs
@@ -28,7 +28,7 @@ from geotranslate.errors import (
     said,
 )
 from geotranslate.metrics import Metrics
-from geotranslate.migration import ARCGIS, POSITIONS, bound, translated
+from geotranslate.migration import ARCGIS, POSITIONS, bound, signature_of, translated
 from geotranslate.migration.arcgis_learn import FUNCTIONS, model_folder
 from geotranslate.translators import Translator
 from geotranslate.translators.modelfolder import load_weights, read_model
@@ -131,12 +131,12 @@ def prepare_data(*args: Any, **keywords: Any) -> ArcgisData:
     """
     given = bound("prepare_data", POSITIONS["prepare_data"], args, keywords)
     working_dir, rgb_bands = given.pop("working_dir", None), given.pop("rgb_bands", None)
+    home = None if working_dir is None else folder_path("working_dir", working_dir)
     ours = translated(ARCGIS["prepare_data"], given)
     if _has_labels(ours.get("path")):
         ours.setdefault("direction", "BtoA")
     data = library.prepare_data(**ours)
-    home = Path(data.path) if working_dir is None else Path(working_dir)
-    return ArcgisData.like(data, home, rgb_bands)
+    return ArcgisData.like(data, home or Path(data.path), rgb_bands)
 
 
 def _has_labels(path: Any) -> bool:
@@ -296,3 +296,21 @@ class CycleGAN(ArcgisModel, translators.CycleGAN):
 
 class Pix2PixHD(ArcgisModel, translators.Pix2PixHD):
     """`geotranslate.Pix2PixHD` with the arguments of arcgis.learn."""
+
+
+def _show_signatures() -> None:
+    """Give editors and `help` the arguments that the functions have in arcgis.learn."""
+    places: list[tuple[Any, str, Sequence[str]]] = [
+        (prepare_data, "prepare_data", ()),
+        (ArcgisData.show_batch, "show_batch", ("self",)),
+        *(
+            (vars(ArcgisModel)[name], name, ("self",))
+            for name in ("fit", "lr_find", "show_results", "compute_metrics", "predict", "save")
+        ),
+        *((kind, kind.__name__, ()) for kind in (Pix2Pix, CycleGAN, Pix2PixHD)),
+    ]
+    for function, place, own in places:
+        function.__signature__ = signature_of(ARCGIS[place], POSITIONS[place], own)
+
+
+_show_signatures()

@@ -21,6 +21,14 @@ class UnknownArgumentError(GeotranslateError, TypeError):
     """A function was called with an argument that it does not have, or without one it needs."""
 
 
+class UnknownMeasureError(GeotranslateError, KeyError):
+    """Metrics were asked for a measure that they do not have."""
+
+    def __str__(self) -> str:
+        # A KeyError would show its sentence in quotation marks.
+        return str(self.args[0])
+
+
 class RasterFileError(GeotranslateError, OSError):
     """A raster or a folder cannot be opened, read or written."""
 

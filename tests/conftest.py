@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,9 @@ matplotlib.use("Agg")
 # The first case of a test pays for imports and caches. The cases are the same in every run, so that
 # a change is judged by itself; `pytest --hypothesis-profile=random` draws others.
 settings.register_profile("random", deadline=None, max_examples=50)
-settings.register_profile("geotranslate", settings.get_profile("random"), derandomize=True)
+settings.register_profile(
+    "geotranslate", settings.get_profile("random"), derandomize=True, max_examples=30
+)
 settings.load_profile("geotranslate")
 
 NORTH_UP = Affine(2.0, 0, 500_000, 0, -2.0, 5_000_000)
@@ -193,6 +196,17 @@ def write_sides(write_raster: WriteRaster, tmp_path: Path) -> Callable[..., Path
         return tmp_path / folder
 
     return write
+
+
+@pytest.fixture
+def short_lr_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search for a learning rate in fewer than the hundred steps that fastai takes."""
+    # It adds lr_find to the learner.
+    import fastai.callback.schedule
+    from fastai.learner import Learner
+
+    assert fastai.callback.schedule
+    monkeypatch.setattr(Learner, "lr_find", functools.partialmethod(Learner.lr_find, num_it=30))
 
 
 @pytest.fixture(autouse=True)

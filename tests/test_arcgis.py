@@ -3,6 +3,7 @@ sentence that names the replacement."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import warnings
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from affine import Affine
 from matplotlib import pyplot
 
-from geotranslate.errors import GeotranslateError, GeotranslateWarning
+from geotranslate import arcgis
+from geotranslate.errors import GeotranslateError, GeotranslateWarning, ModelFileError
+from geotranslate.migration import POSITIONS
 from geotranslate.translators import Translator
-from tests.conftest import WriteRaster, values
+from tests.conftest import NORTH_UP, WriteRaster, values
 from tests.wrong_values import assert_one_sentence
 
 WriteChips = Callable[..., Path]
@@ -36,6 +40,7 @@ SCRIPT: list[tuple[int, str, str]] = [
     (24, "prepare_data('chips', bands=['r', 'g', 'b'], rgb_bands=[0, 1, 2])", ""),
     (25, "assert prepare_data('chips', extract_bands=[0, 2]).card.source.indexes == (1, 3)", ""),
     (26, "prepare_data('chips', norm_pct=0.3, num_workers=0, resize_to=None, seed=42)", ""),
+    (26, "prepare_data('chips', transforms='mirror', valid_path=None, test_path=None)", ""),
     (27, "prepare_data('chips', downsample_factor=4)", "train a Pix2Pix on both"),
     (28, "prepare_data('chips', collate_fn=len)", "batches are stacked by fastai v2"),
     (31, "data.show_batch(rows=1)", ""),
@@ -90,9 +95,9 @@ SCRIPT: list[tuple[int, str, str]] = [
     (100, "model.predict(img_path='scene.tif', convert_to='B')", ""),
     (101, "model.predict('scene.tif', 'A')", ""),
     (103, "prepare_data('chips', label_nc=False)", ""),
-    (105, "small = {'n_downsample_global': 1, 'n_blocks_global': 1, 'n_dscr': 1}", ""),
-    (106, "model = Pix2PixHD(data, n_gen_filters=4, n_dscr_filters=4, **small)", ""),
-    (107, "model = Pix2PixHD(data, n_layers_dscr=2, vgg_loss=False, **small)", ""),
+    (105, "small = {'ndf': 4, 'n_downsample_global': 1, 'n_blocks_global': 1, 'n_dscr': 1}", ""),
+    (106, "model = Pix2PixHD(data, n_gen_filters=4, n_dscr_filters=4, n_dscr=1)", ""),
+    (107, "model = Pix2PixHD(data, n_gen_filters=4, n_layers_dscr=2, vgg_loss=False, **small)", ""),
     (108, "model = Pix2PixHD(data, n_gen_filters=4, vgg_loss=True, **small)", "an L1 loss"),
     (111, "from geotranslate.arcgis import export_training_data", "geotranslate.export_chips"),
     (112, "from geotranslate.arcgis import classify_pixels", "predict_raster"),
@@ -141,3 +146,46 @@ def run(statement: str, names: dict[str, Any]) -> list[str]:
     for sentence in (*said, *found):
         assert_one_sentence(sentence)
     return said + found
+
+
+def test_editors_see_the_arguments_of_arcgis() -> None:
+    for function in (arcgis.prepare_data, arcgis.Pix2Pix, arcgis.Pix2Pix.fit):
+        expected = POSITIONS[function.__name__]
+        shown = [each for each in inspect.signature(function).parameters if each != "self"]
+        assert tuple(shown[: len(expected)]) == expected
+
+
+def test_labels_are_translated_to_images(write_raster: WriteRaster, tmp_path: Path) -> None:
+    for number in range(4):
+        for side, bands in (("images", 3), ("labels", 1)):
+            chip = values((bands, 64, 64), "uint8", seed=number) // (100 if bands == 1 else 1)
+            place = NORTH_UP @ Affine.translation(64 * number, 0)
+            write_raster(f"maps/{side}/{number}.tif", chip, transform=place)
+    data = arcgis.prepare_data("maps", label_nc=True)
+    assert (data.card.source.bands, data.card.target.bands) == (1, 3)
+    assert data.card.source.classes is not None
+
+
+def test_only_models_of_the_same_scalings_are_loaded(
+    write_chips: WriteChips, tmp_path: Path
+) -> None:
+    folder = write_chips(count=4)
+    small: dict[str, Any] = {"recipe": "seamless", "ngf": 4, "ndf": 4}
+    model = arcgis.Pix2Pix(arcgis.prepare_data(folder), **small)
+    path = model.save(tmp_path / "mine")
+    assert path == tmp_path / "mine"
+    other = arcgis.prepare_data(folder, target_scaling="minmax")
+    with pytest.raises(ModelFileError, match=r"Pix2Pix.from_model\(path, data\), which keeps"):
+        arcgis.Pix2Pix(other, **small).load(path)
+    with pytest.raises(ModelFileError, match=r"models.missing is not a model of geotranslate"):
+        model.load("missing")
+    again = arcgis.Pix2Pix(arcgis.prepare_data(folder, seed=5), **small)
+    assert again.digest() != model.digest()
+    again.load(path)
+    assert again.digest() == model.digest()
+
+
+def test_unknown_names_are_no_attributes() -> None:
+    assert not hasattr(arcgis, "NoSuchModel")
+    with pytest.raises(ImportError, match="cannot import name"):
+        exec("from geotranslate.arcgis import NoSuchModel")

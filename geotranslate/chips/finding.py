@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.layouts import TEST, VALIDATION, Listing, TwoRasters, list_chips, with_parts
+from geotranslate.chips.layouts import (
+    TEST,
+    VALIDATION,
+    Folder,
+    Listing,
+    TwoRasters,
+    in_pairs,
+    known_label,
+    list_chips,
+    list_two_folders,
+    with_parts,
+)
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import band_choice
 
 PathLike = str | os.PathLike[str]
@@ -71,13 +85,13 @@ class ChipOptions:
 def find_chips(
     path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
 ) -> FoundChips:
-    """Return the chips of a folder, of several, or of two rasters.
+    """Return the chips of a folder, of several, of two folders for the sides, or of two rasters.
 
     The result is two sets for unpaired layouts and for two rasters that are not paired.
 
     Args:
         path: The folder, a list of folders, or the raster to translate from.
-        target: The raster to translate to.
+        target: The raster to translate to, or the folder of target chips.
         options: Choice of their chips.
 
     Raises:
@@ -91,20 +105,54 @@ def find_chips(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
         )
-    listing = (
-        _listed_folders(path, options) if target is None else _listed_rasters(path, target, options)
-    )
+    listing = _listing(path, target, options)
     bands = (_chosen(options.source_bands), _chosen(options.target_bands))
     return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
 
 
-def _listed_folders(path: PathLike | Sequence[PathLike], options: ChipOptions) -> Listing:
+def _listing(
+    path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
+) -> Listing:
+    folders = [_is_folder(one) for one in (path, target)]
+    if target is None or all(folders):
+        return _listed_folders(path, target, options)
+    if any(folders):
+        one, other = ("path", "target") if folders[0] else ("target", "path")
+        raise InvalidInputError(
+            f"{one} is a folder, but {other} is {shown(target if folders[0] else path)}, which is "
+            "none; give two folders of chips, or two rasters."
+        )
+    return _listed_rasters(path, target, options)
+
+
+def _is_folder(path: object) -> bool:
+    """Tell whether a path is a folder, and not a raster of a format that is one."""
+    if not isinstance(path, str | os.PathLike) or not os.path.isdir(path):
+        return False
+    folder = Folder.of(Path(path))
+    if folder.chips or any(map(known_label, folder.folders)):
+        return True
+    try:
+        with ExitStack() as stack:
+            open_raster(path, stack)
+    except RasterFileError:
+        return True
+    return False
+
+
+def _listed_folders(
+    path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
+) -> Listing:
     if options.stride is not None:
         raise InvalidInputError(
             f"stride is {options.stride}, but a chip folder's chips are cut already; leave it "
             "out, or give two rasters."
         )
-    listing = _listed("path", path)
+    if target is None:
+        listing = _listed("path", path)
+    else:
+        sides = folder_path("path", path), folder_path("target", target)
+        listing = list_two_folders(*sides, paired=options.paired is not False)
     parts = {
         label: _listed(name, given)
         for label, name, given in (
@@ -116,11 +164,7 @@ def _listed_folders(path: PathLike | Sequence[PathLike], options: ChipOptions) -
     if parts:
         listing = with_parts(listing, parts)
     if options.paired and listing.sides is not None:
-        raise InvalidInputError(
-            f"paired is True, but {listing.path} holds two sets of chips that are not paired "
-            f"({listing.layout}). Give a folder of pairs, in which a source chip and its target "
-            "chip share a name, or leave paired out."
-        )
+        listing = in_pairs(listing)
     return listing.swapped() if options.swapped else listing
 
 

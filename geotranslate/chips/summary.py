@@ -10,7 +10,7 @@ import numpy as np
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
-from geotranslate.chips.layouts import TEST
+from geotranslate.chips.layouts import LABELS_FOLDER, TEST
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.raster.grid import Grid
@@ -27,7 +27,7 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
     """
     # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
-    lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout)]
+    lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout), *_way(chips)]
     for part, split in zip(chips.divided, splits, strict=False):
         tests = sum(part.members[i].subset == TEST for i in split.left_out)
         lines += [(f"{part.noun}s", _parts(split, tests)), *_ground(part, split)]
@@ -44,6 +44,17 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
     ]
     lines += [("left out", line) for line in chips.left_out]
     return Summary(tuple(lines))
+
+
+def _way(chips: FoundChips) -> list[tuple[str, str]]:
+    """Return a line that names the folders that are translated from and to, if there are two."""
+    source, target = (side[0].path.parent.name for side in (chips.sources, chips.targets))
+    if source == target or not chips.pairs:
+        return []
+    hint = ""
+    if target.lower() == LABELS_FOLDER:
+        hint = " (direction='BtoA' translates labels to images, as Pix2PixHD of arcgis.learn does)"
+    return [("direction", f"from {source}/ to {target}/{hint}")]
 
 
 def _parts(split: Split, tests: int) -> str:

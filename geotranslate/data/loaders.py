@@ -27,6 +27,7 @@ from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_byt
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.data.radiometry import Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
+from geotranslate.migration import unknown_argument
 from geotranslate.tables import Summary
 
 Part: TypeAlias = Literal["train", "val", "test", "all"]
@@ -283,13 +284,12 @@ class PairLoaders(DataLoaders):
             others: Other arguments of fastai's `TfmdDL.show_batch`: `b`, `ctxs`, `show`, `unique`.
 
         Raises:
-            InvalidInputError: A number is invalid, or there is no such argument.
+            InvalidInputError: A number is invalid.
+            UnknownArgumentError: There is no such argument.
         """
         unknown = sorted(others.keys() - {"b", "ctxs", "show", "unique"})
         if unknown:
-            raise InvalidInputError(
-                f"show_batch has no argument {unknown[0]!r}; it has rows and rgb_bands."
-            )
+            raise unknown_argument("show_batch", ("rows", "max_n", "rgb_bands"), unknown[0])
         shown = rows if max_n is None else max_n
         whole_number("rows" if max_n is None else "max_n", shown, 1)
         for name in others.keys() & {"show", "unique"}:

@@ -14,7 +14,7 @@ from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
-from geotranslate.chips.split import SplitMethod, SplitOptions, divide
+from geotranslate.chips.split import SplitMethod, SplitOptions, chosen_fold, divide
 from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.data.radiometry import Augment
@@ -40,6 +40,8 @@ def prepare_data(
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
     buffer: float = 0.0,
+    folds: int | None = None,
+    fold: int | None = None,
     source_scaling: ScalingKind = "auto",
     target_scaling: ScalingKind = "auto",
     source_bands: Bands | None = None,
@@ -73,8 +75,11 @@ def prepare_data(
         path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
             demand.
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
-            it has another; `summary()` reports this.
-        paired: Whether chips are pairs; by default the layout decides; two rasters are paired.
+            it has another; `summary()` reports this. Or the folder of target chips, if `path` is
+            one of source chips; they pair by equal names, or by names that differ in one word that
+            marks the side, such as `1_rgb.png` and `1_map.png`.
+        paired: Whether chips are pairs; by default the layout decides; two rasters and two folders
+            are paired. True pairs the chips of `A/` and `B/` by their names.
             False with a folder of pairs draws the targets of training pairs at random, while
             validation pairs stay pairs; False with two rasters cuts each on its own grid, so that
             they may differ in place, CRS, pixel size and bands.
@@ -107,6 +112,10 @@ def prepare_data(
             training pairs.
         buffer: Smallest distance between training and validation ground, for every split, in CRS
             units; in meters if the chips differ in CRS or cross the 180th meridian.
+        folds: Number of folds of a cross-validation, of equal numbers of chips: compact areas for
+            "block", and for "auto" if chips overlap, else drawn at random. Each chip validates in
+            one fold. In place of `val_split_pct`; see `cross_validate`.
+        fold: Position of the fold that validates, from 0.
         source_scaling: "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db"
             or "none", see `make_scaling`; computed from the training chips only. "auto" uses the
             range of values for classes, 0..255 for other uint8, "asinh" for other sources and
@@ -160,7 +169,9 @@ def prepare_data(
             valid_path=valid_path,
             test_path=test_path,
         ),
-        split=SplitOptions(split, split_column, val_split_pct, seed, buffer),
+        split=SplitOptions(
+            split, split_column, val_split_pct, seed, buffer, chosen_fold(folds, fold)
+        ),
         scalings=(source_scaling, target_scaling),
         classes=(source_classes, target_classes),
         resize_to=resize_to,

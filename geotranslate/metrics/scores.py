@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.checks import shown
+from geotranslate.errors import InvalidInputError, UnknownMeasureError
 from geotranslate.schema import (
     Fields,
     Json,
@@ -52,6 +53,10 @@ class Metrics(Mapping[str, float]):
     `distance` of the scene's sources from the training data, in standard deviations."""
 
     def __getitem__(self, name: str) -> float:
+        if name not in self.overall:
+            lower = name.lower() if isinstance(name, str) else name
+            here = f"it is {lower!r} here" if lower in self.overall else self._names()
+            raise UnknownMeasureError(f"There is no measure {shown(name)}; {here}.")
         return self.overall[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -76,6 +81,12 @@ class Metrics(Mapping[str, float]):
 
     def _repr_html_(self) -> str:
         return "".join(as_html(table, "right") for table in self._tables())
+
+    def _names(self) -> str:
+        names = ", ".join(self.overall) or "none, before compute_metrics"
+        return (
+            f"there are {names}; lpips and fid are computed only by name, compute_metrics(['fid'])"
+        )
 
     def over(self, errors: Mapping[str, float]) -> Metrics:
         """Return the metrics with the skill over simpler translations: 1 - MAE / their MAE.

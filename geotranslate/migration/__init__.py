@@ -1,9 +1,9 @@
 """Keywords of arcgis.learn and pytorch-CycleGAN-and-pix2pix and what they are called here."""
 
 from geotranslate.migration.arcgis_learn import ARCGIS, POSITIONS
-from geotranslate.migration.arguments import checks_arguments
+from geotranslate.migration.arguments import checks_arguments, unknown_argument
 from geotranslate.migration.esri_models import ENDINGS, esri_model
-from geotranslate.migration.keyword import Keyword, Table, bound, translated
+from geotranslate.migration.keyword import Keyword, Table, bound, signature_of, translated
 from geotranslate.migration.reference_code import REFERENCE
 
 __all__ = [
@@ -16,5 +16,7 @@ __all__ = [
     "bound",
     "checks_arguments",
     "esri_model",
+    "signature_of",
     "translated",
+    "unknown_argument",
 ]

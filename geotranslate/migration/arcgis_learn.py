@@ -36,7 +36,7 @@ def _transforms(value: Any) -> Any:
     if any(not isinstance(one, list | tuple) or one for one in value):
         raise InvalidInputError(
             "transforms is a pair of lists of fastai v1, which cannot be used here; give None for "
-            "flips and quarter turns, False for none, or a function of source and target."
+            "flips and quarter turns, 'mirror', False for none, or a function of source and target."
         )
     return False
 
@@ -154,6 +154,7 @@ POSITIONS = {
 ARCGIS: Table = {
     "prepare_data": (
         *_same("path", "val_split_pct", "seed", "resize_to", "num_workers"),
+        *_same("valid_path", "test_path"),
         _needless("class_mapping", "leave it out; classes are found in the chips"),
         Keyword(
             "chip_size",
@@ -170,8 +171,8 @@ ARCGIS: Table = {
         Keyword(
             "transforms",
             "transforms",
-            "give None, False or a function of source and target; transforms of fastai v1 cannot "
-            "be used",
+            "give None, 'mirror', False or a function of source and target; transforms of fastai "
+            "v1 cannot be used",
             _transforms,
         ),
         Keyword("collate_fn", advice="leave it out; batches are stacked by fastai v2"),
@@ -352,7 +353,11 @@ ARCGIS: Table = {
             "in_model_definition", advice="load the model by load_model and call its predict_raster"
         ),
         Keyword("arguments", advice="give padding, batch_size and tile_size as arguments"),
-        Keyword("cell_size", advice="leave it out; the output lies on the scene's own grid"),
+        Keyword(
+            "cell_size",
+            "resolution",
+            "give resolution, at which tiles are translated; the output lies on the scene's grid",
+        ),
         Keyword("extent", "bbox"),
         Keyword("mask", "aoi"),
         Keyword("processing_mode", advice="give a list or folder of scenes, or a VRT as a mosaic"),

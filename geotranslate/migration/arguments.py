@@ -45,6 +45,20 @@ def checks_arguments(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def unknown_argument(function: str, known: Sequence[str], argument: str) -> UnknownArgumentError:
+    """Return the error for an argument that a function with `**others` does not have.
+
+    Args:
+        function: Name of the function.
+        known: Its arguments.
+        argument: Name of the other argument.
+    """
+    _CHECKED[function] = list(known)
+    return UnknownArgumentError(
+        f"{function} has no argument {argument!r}; {_clause(function, argument)}."
+    )
+
+
 def _name(function: Callable[..., Any]) -> str:
     """Return the name of a function as users call it: for a constructor the class."""
     owner, _, name = function.__qualname__.rpartition(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -67,6 +68,28 @@ class Keyword:
 
 Table = Mapping[str, tuple[Keyword, ...]]
 """Keywords by the function of geotranslate that replaces their function."""
+
+
+def signature_of(
+    rows: Sequence[Keyword], positions: Sequence[str], own: Sequence[str] = ()
+) -> inspect.Signature:
+    """Return the signature that a function has in the other library, for editors.
+
+    Args:
+        rows: Keywords of the function.
+        positions: Names of the arguments that may be given by position.
+        own: First parameters of a method.
+    """
+    place, name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    others = [row.theirs for row in rows if row.theirs not in positions]
+    return inspect.Signature(
+        [
+            *(inspect.Parameter(each, place) for each in own),
+            *(inspect.Parameter(each, place, default=None) for each in positions),
+            *(inspect.Parameter(each, name, default=None) for each in others),
+            inspect.Parameter("keywords", inspect.Parameter.VAR_KEYWORD),
+        ]
+    )
 
 
 def bound(

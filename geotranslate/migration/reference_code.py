@@ -33,7 +33,8 @@ REFERENCE: Table = {
         Keyword("no_flip", advice="give transforms=False"),
         Keyword("serial_batches", advice="leave it out; training batches are always shuffled"),
         Keyword("max_dataset_size", advice="give a folder of fewer chips"),
-        Keyword("phase", advice="leave it out; train/, val/ and test/ are recognized"),
+        Keyword("phase", advice="give which='test' to compute_metrics and show_results"),
+        Keyword("gpu_ids", "device", "give device='cuda:1' for 1, device='cpu' for -1"),
     ),
     "Pix2Pix": (
         *_NETWORK,
@@ -92,7 +93,6 @@ REFERENCE: Table = {
         Keyword("print_freq", "log_every", "give log_every, in steps; every epoch has a row"),
         Keyword("save_latest_freq", advice="leave it out; the last epoch is always kept"),
         Keyword("save_by_iter", advice="leave it out; models are saved after epochs"),
-        Keyword("gpu_ids", advice="set the environment variable CUDA_VISIBLE_DEVICES"),
         Keyword("verbose", advice="print the model"),
         Keyword("display_winsize", advice="leave it out; pictures have the size of the chips"),
     ),
@@ -110,6 +110,7 @@ REFERENCE: Table = {
         Keyword("name", "path"),
         Keyword("epoch", "path", "give path, such as training/epoch_0050 or training/best"),
         Keyword("load_iter", "path", "give path, such as training/epoch_0050 or training/best"),
+        Keyword("gpu_ids", "device", "give device='cuda:1' for 1, device='cpu' for -1"),
         Keyword("model_suffix", advice="leave it out; a folder holds one model"),
     ),
 }

@@ -112,7 +112,7 @@ class FitOptions:
         """Check that the pairs of pictures exist.
 
         Args:
-            pairs: Number of validation pairs.
+            pairs: Number of pairs that can be drawn.
 
         Raises:
             InvalidInputError: A place is beyond the last pair.
@@ -120,7 +120,7 @@ class FitOptions:
         places = () if isinstance(self.sample_pairs, int) else tuple(self.sample_pairs)
         if self.sample_every and max(places, default=0) >= max(pairs, 1):
             raise InvalidInputError(
-                f"sample_pairs is {shown(places)}, but there are {pairs} validation pairs; give "
+                f"sample_pairs is {shown(places)}, but there are {pairs} pairs to draw; give "
                 f"places from 0 to {pairs - 1}."
             )
 

@@ -3,9 +3,19 @@
 # Imported first, because it silences the warnings of fastai's own imports.
 import geotranslate.training  # noqa: F401
 from geotranslate.translators.base import Translator
+from geotranslate.translators.crossvalidation import CrossValidation, cross_validate
 from geotranslate.translators.cyclegan import CycleGAN
 from geotranslate.translators.pix2pix import Pix2Pix
 from geotranslate.translators.pix2pixhd import Pix2PixHD
 from geotranslate.translators.registry import load_model, register
 
-__all__ = ["CycleGAN", "Pix2Pix", "Pix2PixHD", "Translator", "load_model", "register"]
+__all__ = [
+    "CrossValidation",
+    "CycleGAN",
+    "Pix2Pix",
+    "Pix2PixHD",
+    "Translator",
+    "cross_validate",
+    "load_model",
+    "register",
+]

@@ -147,7 +147,7 @@ def fit(
         progress=progress,
     )
     options.check_model(trained.learn, trained.available_metrics)
-    options.check_samples(len(data.valid_ds))
+    options.check_samples(len(data.valid_ds) or len(data.train_ds))
     if trained._next is not None:
         trained._go_on_with(trained._next)
     run(trained, data, options)

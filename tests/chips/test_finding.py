@@ -49,11 +49,6 @@ def test_rasters_of_one_place_are_unpaired_only_if_that_is_said(write_raster: Wr
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (
-            {"paired": True},
-            r"^paired is True, but .*sides holds two sets of chips that are not paired \(A \+ B, "
-            r"unpaired\)\. Give a folder of pairs, .* or leave paired out\.$",
-        ),
         ({"paired": "no"}, "^paired is 'no'; give True for pairs, False for chips that are no pai"),
         ({"paired": 0}, "^paired is 0; give True"),
         ({"chip_size": 33}, "chip_size is 33 but the smallest chip of .* has a side of 32 px"),

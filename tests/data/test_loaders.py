@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from geotranslate import prepare_data
 from geotranslate.chips.layouts.base import TRAIN, VALIDATION
 from geotranslate.data.plotting import SPLIT_COLORS
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, UnknownArgumentError
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 WriteChips = Callable[..., Path]
@@ -42,7 +42,6 @@ def test_as_many_pairs_are_drawn_as_are_asked_for(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"row": 2}, "show_batch has no argument 'row'; it has rows and rgb_bands"),
         ({"rows": 0}, "rows is 0; give a whole number of at least 1"),
         ({"max_n": 0}, "max_n is 0; give a whole number of at least 1"),
         ({"rgb_bands": 1.5}, "rgb_bands is 1.5; give three numbers of bands, or one to draw it in"),
@@ -56,6 +55,11 @@ def test_pictures_that_cannot_be_drawn_are_said(
 ) -> None:
     with pytest.raises(InvalidInputError, match=sentence):
         prepare_data(write_chips()).show_batch(**options)
+
+
+def test_unknown_arguments_of_pictures_are_said(write_chips: WriteChips) -> None:
+    with pytest.raises(UnknownArgumentError, match="no argument 'row'; perhaps rows is meant"):
+        prepare_data(write_chips()).show_batch(row=2)
 
 
 def test_bands_to_draw_may_be_numpys(write_chips: WriteChips) -> None:

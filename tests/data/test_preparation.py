@@ -445,7 +445,7 @@ def test_split_of_chips_with_a_transform_but_no_crs_does_not_leak(
     write_raster: WriteRaster, tmp_path: Path, split: str
 ) -> None:
     rasters = [
-        write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n), crs=None) for n in (1, 2)
+        write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n), crs=None) for n in (1, 2)
     ]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     data = prepare_data(tmp_path / "c", split=split)
@@ -555,7 +555,7 @@ def test_impossible_choices_are_said(
 def test_one_georeferenced_side_is_enough_to_keep_chips_apart(
     write_raster: WriteRaster, tmp_path: Path, side: str
 ) -> None:
-    rasters = [write_raster(f"{n}.tif", values((1, 200, 200), "uint8", n)) for n in (1, 2)]
+    rasters = [write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n)) for n in (1, 2)]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     grids = {}
     for path in (tmp_path / "c" / side).iterdir():

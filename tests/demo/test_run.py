@@ -29,7 +29,7 @@ def check(folder: Path, size: int) -> None:
 
 def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     lines: list[str] = []
-    numbers = run_demo(tmp_path, size=512, epochs=2, say=lines.append)
+    numbers = run_demo(tmp_path, size=512, epochs=1, say=lines.append)
     check(tmp_path, 512)
     assert json.loads((tmp_path / "numbers.json").read_text()) == numbers
     assert [line[:3] for line in lines if line[1:3] == "/5"] == [f"{n}/5" for n in range(1, 6)]

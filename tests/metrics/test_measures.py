@@ -44,7 +44,7 @@ def assert_same(one: Metrics, other: Metrics) -> None:
     np.testing.assert_equal(one.confusion, other.confusion)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     name=sides,
     size=sizes,
@@ -66,7 +66,7 @@ def test_invalid_pixels_never_change_a_number(
     assert measured(known, (prediction, partly)) == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(name=sides, size=sizes, share=gaps, seed=st.integers(0, 99))
 def test_identity_is_perfect(name: str, size: tuple[int, int], share: float, seed: int) -> None:
     known = SIDES[name]
@@ -95,7 +95,7 @@ def test_identity_is_perfect(name: str, size: tuple[int, int], share: float, see
         assert found.confusion.trace() == found.confusion.sum() == found["count"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(name=sides, size=sizes, share=gaps, seed=st.integers(0, 99), data=st.data())
 def test_order_and_batches_change_nothing(
     name: str, size: tuple[int, int], share: float, seed: int, data: st.DataObject
@@ -108,7 +108,7 @@ def test_order_and_batches_change_nothing(
     assert_same(measured(known, (prediction, target)), measured(known, *batches))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(name=sides, size=sizes, share=gaps, seed=st.integers(0, 99))
 def test_bands_combine_to_all(name: str, size: tuple[int, int], share: float, seed: int) -> None:
     known = SIDES[name]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from geotranslate.chips.bands.datacard import Side
+from geotranslate.errors import UnknownMeasureError
 from geotranslate.metrics.measures import Measures
 from geotranslate.metrics.scores import Metrics
 from tests.metrics.cases import pair, side
@@ -70,3 +71,12 @@ def test_names_of_bands_are_escaped_and_made_up_where_there_are_none() -> None:
     assert "<b>" not in table
     for names in (("", "x"), ("x", "x")):
         assert [*report(side(2, names=names)).per_band] == ["band 1", "band 2"]
+
+
+def test_unknown_measures_are_said() -> None:
+    metrics = Metrics({"psnr": 3.0})
+    with pytest.raises(KeyError, match=r"^There is no measure 'PSNR'; it is 'psnr' here\.$"):
+        metrics["PSNR"]
+    with pytest.raises(UnknownMeasureError, match=r"compute_metrics\(\['fid'\]\)"):
+        metrics["fid"]
+    assert "PSNR" not in metrics and metrics.get("fid") is None

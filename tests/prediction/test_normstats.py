@@ -57,7 +57,7 @@ def drifting(height: int, width: int) -> NDArray[np.uint8]:
 
 @pytest.fixture
 def scene(write_raster: WriteRaster) -> Path:
-    return write_raster("scene.tif", drifting(520, 200))
+    return write_raster("scene.tif", drifting(400, 200))
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def test_tiles_agree_where_statistics_do(fresh_model: Pix2Pix, scene: Path, tmp_
             tmp_path / f"by_{norm_stats}.tif",
             tile_size=64,
             blend="crop",
-            overlap=48,
+            overlap=32,
         )[0].mismatch
         for norm_stats in ("tile", "smooth", "scene")
     )

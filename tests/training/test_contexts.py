@@ -51,6 +51,7 @@ def test_interruption_leaves_nothing_changed(
     assert all(one.grad is None for one in model.pair.parameters())
 
 
+@pytest.mark.usefixtures("short_lr_find")
 def test_learning_rate_is_found_without_a_trace(
     write_chips: WriteChips, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

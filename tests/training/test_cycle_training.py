@@ -257,6 +257,7 @@ def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path
             model.fit(2, **FIT, folder=tmp_path / "run", resume=True)
 
 
+@pytest.mark.usefixtures("short_lr_find")
 def test_search_for_a_rate_leaves_no_image_in_the_pools(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=9, size=32), batch_size=2)
     model = CycleGAN(data, **SMALL).fit(1, **FIT, checkpoint=False)

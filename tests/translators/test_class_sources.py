@@ -120,7 +120,7 @@ def test_as_quantities_they_are_one_band(write_maps: WriteMaps) -> None:
         {"norm": "instance", "perceptual_loss": True},
         {"generator": "resnet6", "norm": "group", "lambda_gan": 0},
         pytest.param({"backbone": "resnet18", "n_layers": 0}, marks=pytest.mark.slow),
-        {"backbone": "mit_b0", "lambda_gan": 0},
+        pytest.param({"backbone": "mit_b0", "lambda_gan": 0}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

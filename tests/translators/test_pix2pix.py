@@ -47,11 +47,13 @@ def test_every_epoch_leaves_a_row_of_losses(model: Pix2Pix) -> None:
 
 # An average is behind by a tenth of the first thousand steps, of which an epoch has one here.
 @pytest.mark.parametrize(
-    ("ema", "epochs"), [(0, 80), pytest.param(None, 90, marks=pytest.mark.slow)]
+    ("ema", "epochs", "batch_size"), [(0, 25, 2), pytest.param(None, 90, 8, marks=pytest.mark.slow)]
 )
-def test_training_lowers_the_error(write_chips: WriteChips, ema: float | None, epochs: int) -> None:
+def test_training_lowers_the_error(
+    write_chips: WriteChips, ema: float | None, epochs: int, batch_size: int
+) -> None:
     torch.manual_seed(0)
-    model = Pix2Pix(prepare_data(write_chips()), **SMALL)
+    model = Pix2Pix(prepare_data(write_chips(), batch_size=batch_size), **SMALL)
     before = model.compute_metrics()["mae"]
     model.fit(epochs, lr=1e-3, ema=ema, checkpoint=False, progress=False)
     assert model.compute_metrics()["mae"] < before / 2

@@ -250,6 +250,7 @@ def test_interrupted_training_ends_with_the_same_weights(
 # From the global network to the local one
 
 
+@pytest.mark.usefixtures("short_lr_find")
 def test_the_global_network_is_kept_inside_the_local_one_until_unfreeze(
     chips: Path, stage: Path, tmp_path: Path
 ) -> None:

@@ -8,15 +8,22 @@ from geotranslate.chips.layouts.base import (
     ListedSide,
     Listing,
     RasterWindow,
+    known_label,
     with_parts,
 )
-from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, counted, read_map
-from geotranslate.chips.layouts.paired_folders import SOURCE_FOLDER, TARGET_FOLDER
+from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, Folder, counted, read_map
+from geotranslate.chips.layouts.paired_folders import (
+    LABELS_FOLDER,
+    SOURCE_FOLDER,
+    TARGET_FOLDER,
+)
+from geotranslate.chips.layouts.pairing import in_pairs, list_two_folders
 from geotranslate.chips.layouts.rasters import TwoRasters
 from geotranslate.chips.layouts.recognition import list_chips
 
 __all__ = [
     "CHIP_SUFFIXES",
+    "LABELS_FOLDER",
     "MAP_FILE",
     "SOURCE_FOLDER",
     "TARGET_FOLDER",
@@ -24,12 +31,16 @@ __all__ = [
     "VALIDATION",
     "ChipFile",
     "ChipPlace",
+    "Folder",
     "ListedSide",
     "Listing",
     "RasterWindow",
     "TwoRasters",
     "counted",
+    "in_pairs",
+    "known_label",
     "list_chips",
+    "list_two_folders",
     "read_map",
     "with_parts",
 ]

@@ -19,6 +19,8 @@ CHIP_SUFFIXES = {
 BESIDE_SUFFIXES = {
     *("", ".aux", ".cpg", ".csv", ".db", ".dbf", ".emd", ".gpkg", ".hdr", ".html", ".ini", ".json"),
     *(".log", ".md", ".msk", ".ovr", ".pdf", ".prj", ".rrd", ".txt", ".wld", ".xml", ".yaml"),
+    # Index, pixels and cache of an MRF.
+    *(".idx", ".lrc", ".mrfcache", ".pjg", ".pjp", ".ppg", ".pq3", ".ptf", ".pzp", ".pzs", ".til"),
 }
 """Endings of sidecar files of chips, besides world files (.tfw, .pgw)."""
 MOST_FOLDERS = 10_000

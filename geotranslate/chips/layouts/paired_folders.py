@@ -23,7 +23,7 @@ from geotranslate.chips.layouts.directory import MAP_FILE, Folder, counted, map_
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.opening import refuse_special
 
-SOURCE_FOLDER, TARGET_FOLDER = "images", "images2"
+SOURCE_FOLDER, TARGET_FOLDER, LABELS_FOLDER = "images", "images2", "labels"
 
 Found = tuple[list[ListedPair], list[str]]
 """Pairs, and a line for each chip without a pair."""

@@ -7,14 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from geotranslate.chips.layouts.base import Listing, SideFolders, joined
+from geotranslate.chips.layouts.base import (
+    TRAIN,
+    Listing,
+    SideFolders,
+    Sides,
+    joined,
+    known_label,
+    with_parts,
+)
 from geotranslate.chips.layouts.directory import MAP_FILE, Folder, counted, map_rows
 from geotranslate.chips.layouts.paired_folders import (
+    LABELS_FOLDER,
     SOURCE_FOLDER,
     TARGET_FOLDER,
     EsriTiles,
     PairedFolders,
 )
+from geotranslate.chips.layouts.pairing import list_two_folders
 from geotranslate.chips.layouts.unpaired_folders import (
     SideBySidePictures,
     UnpairedFolders,
@@ -26,7 +36,7 @@ from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFile
 SIDE_LAYOUTS: tuple[SideFolders, ...] = (
     EsriTiles(SOURCE_FOLDER, TARGET_FOLDER),
     # arcgis.learn's Pix2PixHD uses the labels as source; here, direction="BtoA" does so.
-    EsriTiles(SOURCE_FOLDER, "labels"),
+    EsriTiles(SOURCE_FOLDER, LABELS_FOLDER),
     PairedFolders("Images/train_a", "Images/train_b", deep=True),
     UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), reserved=("testA", "testB")),
     UnpairedFolders("A", "B"),
@@ -36,7 +46,8 @@ PICTURES = SideBySidePictures()
 """The layout of folders that match none of these."""
 EXPECTED = (
     "A chip folder has chips of equal names in images/ and images2/, in images/ and labels/, or in "
-    "Images/train_a/ and Images/train_b/; unpaired chips in trainA/ and trainB/, or in A/ and B/; "
+    "Images/train_a/ and Images/train_b/; unpaired chips in trainA/ and trainB/, or in A/ and B/ "
+    "(pairs with paired=True); "
     "or pictures with the source in the left half and the target in the right half, directly or in "
     "train/, val/ and test/. export_chips writes one from two rasters."
 )
@@ -86,13 +97,40 @@ def _list_folder(path: Path) -> Listing:
     folder = Folder.of(path)
     found = _matching(folder)
     if found:
-        listing = found[0].read(folder)
+        listing = _in_parts(folder, found[0]) or found[0].read(folder)
         left_out = (*listing.left_out, *_other_sides(found[0], found[1:]))
         return replace(listing, left_out=left_out)
+    if parts := _parts_of(folder):
+        return parts
     # Chips in images/ of a chip folder are whole chips, however wide they are.
     if not _whole(path) and PICTURES.matches(folder):
         return PICTURES.read(folder)
     raise InvalidInputError(_nothing_found(folder))
+
+
+def _in_parts(folder: Folder, layout: SideFolders) -> Listing | None:
+    """Return the listing of sides that are divided into `train`, `val` and `test`; else None."""
+    sides = Sides.of(folder, layout)
+    both = (sides.source, sides.target)
+    if any(side.chips or not any(map(known_label, side.folders)) for side in both):
+        return None
+    paired = not isinstance(layout, UnpairedFolders)
+    listing = list_two_folders(sides.source.path, sides.target.path, paired=paired)
+    return replace(listing, path=folder.path)
+
+
+def _parts_of(folder: Folder) -> Listing | None:
+    """Return the listing of `train`, `val` and `test` that have a layout each; else None."""
+    names = {known_label(name): name for name in folder.folders if known_label(name)}
+    held = {label: folder.path / name for label, name in names.items() if label is not None}
+    held = {label: path for label, path in held.items() if _matching(Folder.of(path))}
+    if TRAIN not in held:
+        return None
+    listings = {label: _list_folder(path) for label, path in held.items()}
+    first = listings.pop(TRAIN)
+    parts = " and ".join(path.name for path in held.values())
+    layout = f"{first.layout} in {parts}"
+    return replace(with_parts(first, listings), path=folder.path, layout=layout)
 
 
 def _matching(folder: Folder) -> list[SideFolders]:

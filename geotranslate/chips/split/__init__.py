@@ -2,6 +2,7 @@
 
 from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares
 from geotranslate.chips.split.division import SplitOptions, divide, ground_of
+from geotranslate.chips.split.folds import chosen_fold
 from geotranslate.chips.split.footprints import (
     DIGITS,
     FOOTPRINTS_FILE,
@@ -22,6 +23,7 @@ __all__ = [
     "Split",
     "SplitMethod",
     "SplitOptions",
+    "chosen_fold",
     "divide",
     "ground_of",
     "read_rows",

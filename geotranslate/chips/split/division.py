@@ -16,6 +16,7 @@ from geotranslate.chips.chip_set import MemberSet
 from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION, known_label
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split.apart import GroundShares, hide_validation, keep_apart
+from geotranslate.chips.split.folds import split_fold
 from geotranslate.chips.split.footprints import read_labels
 from geotranslate.chips.split.methods import Split, SplitMethod, split_by_polygons, split_pairs
 from geotranslate.chips.vectors import footprints, in_crs, is_layer, read_layer, shapes_of
@@ -37,6 +38,8 @@ class SplitOptions:
         share: Share of the pairs for validation, if the method chooses them.
         seed: Seed of the choice.
         buffer: Smallest distance between training and validation ground.
+        fold: Position of the fold that validates, from 0, and number of folds; None to validate on
+            `share`.
 
     Raises:
         InvalidInputError: `split` is neither a method nor polygons.
@@ -47,6 +50,7 @@ class SplitOptions:
     share: float = 0.1
     seed: int = 42
     buffer: float = 0.0
+    fold: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.split, str | os.PathLike | gpd.GeoDataFrame):
@@ -164,6 +168,8 @@ def _chosen(
     options: SplitOptions,
     outlines: gpd.GeoSeries | None,
 ) -> _Choice:
+    if options.fold is not None:
+        return _fold(chips, method, options.fold, options.seed, outlines)
     if isinstance(method, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
@@ -183,6 +189,31 @@ def _chosen(
         method=method,
         buffer=options.buffer,
         valid=[chips.members[i].valid_share for i in among],
+    ).within(among, len(chips.members))
+    return _Choice(found, set(found.left_out))
+
+
+def _fold(
+    chips: MemberSet,
+    method: str | gpd.GeoDataFrame,
+    fold: tuple[int, int],
+    seed: int,
+    outlines: gpd.GeoSeries | None,
+) -> _Choice:
+    """Return the choice of a fold of all members that are not for tests."""
+    if not isinstance(method, str) or method not in ("auto", "random", "block"):
+        raise InvalidInputError(
+            f"folds is {fold[1]}, but split is {shown(method)}, which divides the chips itself; "
+            "give split='auto', 'random' or 'block'."
+        )
+    among = [i for i, one in enumerate(chips.members) if one.subset in (None, TRAIN, VALIDATION)]
+    found = split_fold(
+        len(among),
+        fold,
+        seed,
+        None if outlines is None else list(outlines.iloc[among]),
+        method=method,
+        noun=chips.noun,
     ).within(among, len(chips.members))
     return _Choice(found, set(found.left_out))
 

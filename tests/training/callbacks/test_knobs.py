@@ -91,7 +91,7 @@ def test_rates_fall_in_the_last_epochs(epochs: int, decay: int, epoch: int) -> N
         ({"betas": (0.5, 1)}, r"betas\[1\] is 1; give a number of at least 0 and below 1"),
         ({"weight_decay": -1}, "weight_decay is -1; give a number of at least 0"),
         ({"sample_pairs": 0}, "sample_pairs is 0; give a whole number of at least 1"),
-        ({"sample_pairs": [9], "sample_every": 1}, "there are 2 validation pairs; give places"),
+        ({"sample_pairs": [9], "sample_every": 1}, "there are 2 pairs to draw; give places"),
         ({"sample_pairs": []}, "sample_pairs has 0 values; give at least 1"),
         ({"log_every": "all"}, "log_every is 'all'; give a whole number"),
         ({"wandb": 1}, "wandb is 1; give True or False"),

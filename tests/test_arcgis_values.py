@@ -40,7 +40,7 @@ def model(write_chips: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
-@settings(max_examples=60, **CASES)
+@settings(max_examples=30, **CASES)
 @given(option=st.sampled_from(OPTIONS), value=WRONG)
 def test_any_value_gives_an_answer_or_a_sentence(
     model: arcgis.Pix2Pix, option: tuple[str, str], value: Any
@@ -49,7 +49,7 @@ def test_any_value_gives_an_answer_or_a_sentence(
 
 
 @pytest.mark.slow
-@settings(max_examples=600, **CASES)
+@settings(max_examples=300, **CASES)
 @given(option=st.sampled_from(OPTIONS), value=WRONG)
 def test_many_values_give_an_answer_or_a_sentence(
     model: arcgis.Pix2Pix, option: tuple[str, str], value: Any

@@ -242,6 +242,7 @@ def test_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> None:
     train(data)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_crops_of_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> None:
     for number in range(1, 9):

@@ -17,20 +17,20 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning
 from tqdm.auto import tqdm
 
 from geotranslate.chips.chip import Bands, Chip, Mask
-from geotranslate.chips.facts import ReadChip
-from geotranslate.chips.layouts import ChipFile, ChipPlace, ListedSide, counted
-from geotranslate.chips.sidecars import Sidecars
+from geotranslate.chips.facts import ChipReader
+from geotranslate.chips.layouts import ChipPlace, ListedSide, counted
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.grid import Grid
 
 PROGRESS_FROM = 300
 """Number of chips or pairs from which a progress bar is shown."""
-AT_ONCE = 16
-"""Number of chips or pairs that a thread reads before it takes others."""
+AT_ONCE = 64
+"""Largest number of chips or pairs that a thread reads before it takes others."""
 
 
 class Member(ABC):
@@ -70,6 +70,8 @@ class Member(ABC):
 
 def _best(grids: Sequence[Grid]) -> Grid:
     """Return the first grid with a CRS, else the first with a transform, else the first one."""
+    if grids[0].crs is not None:
+        return grids[0]
     georeferenced = [grid for grid in grids if grid.crs is not None]
     placed = [grid for grid in grids if grid.transform != Affine.identity()]
     return (georeferenced or placed or list(grids))[0]
@@ -136,7 +138,7 @@ class ChipSet(MemberSet):
         listed: ListedSide,
         layout: str,
         side: str,
-        read: ReadChip,
+        reader: ChipReader,
         bands: Bands | None,
         min_valid: float,
     ) -> ChipSet:
@@ -146,7 +148,7 @@ class ChipSet(MemberSet):
             listed: The chips.
             layout: Name of their layout.
             side: `source` or `target`.
-            read: Function that reads the facts of a chip.
+            reader: Reader of the facts of chips.
             bands: Bands to use, by number from 1 or by name.
             min_valid: Smallest share of valid pixels of a chip.
 
@@ -158,10 +160,10 @@ class ChipSet(MemberSet):
 
         def look(number: int) -> NamedChip:
             chip = listed.chips[number]
-            return NamedChip(chip.name, read(chip.place, bands), chip.subset)
+            return NamedChip(chip.name, reader.read(chip.place, bands), chip.subset)
 
         noun = f"{side} chip"
-        looked = looked_into(look, [(chip.place,) for chip in listed.chips], noun)
+        looked = looked_into(look, [(chip.place,) for chip in listed.chips], noun, reader)
         kept, left_out = usable(looked, min_valid)
         if not kept:
             raise InvalidInputError(f"No {noun} in {listed.path} has valid pixels.")
@@ -179,7 +181,10 @@ SomeMember = TypeVar("SomeMember", bound=Member)
 
 
 def looked_into(
-    look: Callable[[int], SomeMember], places: Sequence[Sequence[ChipPlace]], noun: str
+    look: Callable[[int], SomeMember],
+    places: Sequence[Sequence[ChipPlace]],
+    noun: str,
+    reader: ChipReader,
 ) -> list[SomeMember]:
     """Read all members in parallel, with a progress bar if there are many.
 
@@ -187,22 +192,23 @@ def looked_into(
         look: Function that reads the member at a position.
         places: Places of the chips of each member.
         noun: Word for a member.
+        reader: Reader that the function uses.
     """
-    files = [place.path for member in places for place in member if isinstance(place, ChipFile)]
-    options = Sidecars().open_options(map(os.fspath, files))
-    count = len(places)
+    options = reader.open_options(place for member in places for place in member)
+    count, threads = len(places), os.cpu_count() or 1
+    step = max(1, min(AT_ONCE, count // (4 * threads)))
 
     def some(start: int) -> list[SomeMember]:
         # Entering an environment of GDAL for every file takes a tenth of the time to read it.
         with rasterio.Env.from_defaults(**options):
-            return [look(i) for i in range(start, min(start + AT_ONCE, count))]
+            return [look(i) for i in range(start, min(start + step, count))]
 
     bar = tqdm(total=count, desc=f"checking {noun}s", unit=noun, disable=count < PROGRESS_FROM)
     found: list[SomeMember] = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads, bar:
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool, bar:
         # In threads no one else can.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        for members in threads.map(some, range(0, count, AT_ONCE)):
+        for members in pool.map(some, range(0, count, step)):
             found += members
             bar.update(len(members))
     return found
@@ -221,10 +227,11 @@ def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[st
     lines: list[str] = []
     kept: list[SomeMember] = []
     known: dict[tuple[Any, ...], str] = {}
+    systems = Numbered()
     for member in members:
         # Members with equal pixels on different ground, such as open water, are kept.
-        ground = (member.grid.crs, member.grid.transform)
-        pixels = (*(chip.digest for chip in member.chips), *ground)
+        grid = member.grid
+        pixels = (*(chip.digest for chip in member.chips), systems.number(grid.crs), grid.transform)
         if not all(chip.statistics.count for chip in member.chips):
             where = " in one of the chips" if len(member.chips) > 1 else ""
             lines.append(f"{member.name}: no valid pixel{where}")
@@ -234,6 +241,25 @@ def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[st
             known[pixels] = member.name
             kept.append(member)
     return kept, lines
+
+
+class Numbered:
+    """Numbers of coordinate reference systems, as hashing one takes long and many chips share it.
+
+    Equal ones have one number.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._systems: dict[CRS | None, int] = {}
+
+    def number(self, crs: CRS | None) -> int:
+        """Return the number of a CRS, which has to exist as long as this object."""
+        found = self._numbers.get(id(crs))
+        if found is None:
+            found = self._systems.setdefault(crs, len(self._systems))
+            self._numbers[id(crs)] = found
+        return found
 
 
 def check_alike(chips: Sequence[Chip]) -> None:

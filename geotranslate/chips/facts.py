@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import uuid
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from affine import Affine
 from rasterio.crs import CRS
 
-from geotranslate.chips.bands import ClassFacts, Statistics
 from geotranslate.chips.chip import Bands, Chip
+from geotranslate.chips.factsfile import FactsFile, Row, key_end
 from geotranslate.chips.layouts import ChipFile, ChipPlace, RasterWindow
-from geotranslate.files import replaced_when_whole
-from geotranslate.raster.bandfacts import BandFacts
-from geotranslate.raster.grid import Grid
-from geotranslate.schema import Json
+from geotranslate.chips.sidecars import FolderListing, Sidecars
 
-CACHE_FILE = ".geotranslate-chips.json"
-VERSION = 5
-BESIDE = (".aux.xml", ".msk", "w")
-
-ReadChip: TypeAlias = Callable[[ChipPlace, Bands | None], Chip]
-"""Function from a place and the bands to use to a chip with its facts."""
+CACHE_FILE = ".geotranslate-chips.sqlite"
 
 
-@contextmanager
-def remembered(folder: Path | None) -> Iterator[ReadChip]:
-    """Yield a function that reads the facts of chips, from a folder's cache if possible.
+class ChipReader:
+    """Reader of the facts of chips."""
 
-    Args:
-        folder: The chip folder, whose cache is saved at the end; None for windows of rasters, which
-            are not cached.
-    """
-    if folder is None:
-        yield Chip.of
-        return
-    cache = FactsCache(folder)
-    yield cache.read
-    cache.save()
+    def __init__(self) -> None:
+        self.sidecars = Sidecars()
+        self._systems: dict[str, CRS] = {}
+        self._lock = threading.Lock()
+
+    def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
+        """Return a chip's facts."""
+        chip = Chip.of(place, bands)
+        crs = chip.grid.crs
+        if crs is None:
+            return chip
+        # A CRS takes kilobytes, and most chips have the same.
+        with self._lock:
+            shared = self._systems.setdefault(crs.to_wkt(), crs)
+        return replace(chip, grid=replace(chip.grid, crs=shared))
+
+    def open_options(self, places: Iterable[ChipPlace]) -> dict[str, str]:
+        """Return GDAL's options to open the files of chips fast."""
+        files = (os.fspath(place.path) for place in places if isinstance(place, ChipFile))
+        return self.sidecars.open_options({parted(file)[0] for file in files})
 
 
-class FactsCache:
-    """Cache of the facts of a folder's chips, in a hidden file in the folder.
+class FactsCache(ChipReader):
+    """Reader that keeps the facts of a folder's chips, in a hidden file in the folder.
 
     A chip's facts are valid while the size and modification time of its files do not change.
     Nothing is cached in a folder that cannot be written.
@@ -58,130 +56,93 @@ class FactsCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / CACHE_FILE
-        self._facts: dict[str, Json] = {}
-        self._fresh: dict[str, Json] = {}
-        try:
-            values = json.loads(self._read())
-            if values["version"] == VERSION:
-                self._facts = {
-                    key: facts for key, facts in values["chips"].items() if _whole(facts)
-                }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # Missing, damaged, or written by another version: it is made anew.
-            pass
-
-    def _read(self) -> str:
-        # Reading a named pipe might block forever.
-        return self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
+        super().__init__()
+        self._folder = folder
+        self._file = FactsFile(folder / CACHE_FILE, self._systems)
+        self._known = self._file.read()
+        self._fresh: dict[str, Row] = {}
+        self._listings: dict[str, tuple[FolderListing, str]] = {}
 
     def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache if its files have not changed."""
         if isinstance(place, RasterWindow):
-            return Chip.of(place, bands)
-        key = self._key(place, bands)
-        known = self._facts.get(key)
-        if known is not None and known["mark"] == _mark(place.path, known["files"]):
+            return super().read(place, bands)
+        folder, name = parted(os.fspath(place.path))
+        listing, relative = self._listing(folder)
+        key = f"{relative}{name}{key_end(place.half, bands)}"
+        known = self._known.get(key)
+        if known is not None and known.mark == _mark(listing, folder, name, known.others):
             self._fresh[key] = known
-            return _chip_from_json(place, known)
-        chip = Chip.of(place, bands)
-        facts = {"mark": _mark(place.path, chip.files), **_chip_to_json(chip)}
-        self._fresh[key] = {**facts, "check": _check(facts)}
+            return self._file.chip(place, known)
+        chip = super().read(place, bands)
+        others = tuple(_other(file, folder) for file in chip.files if file != os.fspath(place.path))
+        mark = _mark(listing, folder, name, others)
+        if mark is not None:
+            self._fresh[key] = self._file.row(chip, mark, others)
         return chip
 
     def save(self) -> None:
-        """Write the requested facts atomically."""
-        if self._fresh == self._facts or (self._path.exists() and not self._path.is_file()):
-            return
-        partial = self._path.with_name(f"{CACHE_FILE}.{uuid.uuid4().hex[:8]}")
-        content = {"version": VERSION, "chips": self._facts | self._fresh}
-        # Without the file, chips are only examined again.
-        with suppress(OSError), replaced_when_whole(self._path, partial):
-            partial.write_text(json.dumps(content), encoding="utf-8")
+        """Write the requested facts, if there are new ones."""
+        if any(self._known.get(key) is not row for key, row in self._fresh.items()):
+            self._file.write(self._known | self._fresh)
 
-    def _key(self, file: ChipFile, bands: Bands | None) -> str:
-        place = os.path.relpath(file.path, self._path.parent).replace(os.sep, "/")
-        chosen = list(bands) if isinstance(bands, list | tuple) else bands
-        return json.dumps([place, file.half, chosen])
+    def _listing(self, folder: str) -> tuple[FolderListing, str]:
+        found = self._listings.get(folder)
+        if found is None:
+            relative = os.path.relpath(folder, self._folder).replace(os.sep, "/")
+            found = self.sidecars.of(folder), f"{relative}/"
+            self._listings[folder] = found
+        return found
 
 
-def _check(facts: Json) -> int:
-    return zlib.crc32(json.dumps(facts).encode())
+@contextmanager
+def remembered(folder: Path | None) -> Iterator[ChipReader]:
+    """Yield a reader of the facts of chips, which uses a folder's cache if possible.
+
+    Args:
+        folder: The chip folder, whose cache is saved at the end; None for windows of rasters, which
+            are not cached.
+    """
+    if folder is None:
+        yield ChipReader()
+        return
+    cache = FactsCache(folder)
+    yield cache
+    cache.save()
 
 
-def _whole(facts: Any) -> bool:
-    """Tell whether a chip's cached facts are intact."""
-    if not isinstance(facts, dict):
-        return False
-    return facts.get("check") == _check({k: v for k, v in facts.items() if k != "check"})
+def parted(path: str) -> tuple[str, str]:
+    """Return folder and name of a path that `pathlib` has written, as `os.path.split` but fast."""
+    folder, separator, name = path.rpartition(os.sep)
+    return (folder, name) if folder and separator else os.path.split(path)  # type: ignore[return-value]
 
 
-def _mark(path: Path, files: Iterable[str]) -> list[list[int] | None]:
+def _other(file: str, folder: str) -> str:
+    """Return the name of a file in a folder, or the whole path of one elsewhere."""
+    parent, name = os.path.split(file)
+    return name if parent == folder else os.path.abspath(file)
+
+
+def _mark(listing: FolderListing, folder: str, name: str, others: tuple[str, ...]) -> str | None:
     """Return size and modification time of all files that a chip's facts can depend on.
 
-    These are the files that it was read from, and sidecar files that GDAL would look for.
+    These are its file, the files beside it that share its name, and others that it was read from.
     """
-    name = os.fspath(path)
-    stem, suffix = os.path.splitext(name)
-    beside = [f"{name}{ending}" for ending in BESIDE]
-    world = [f"{stem}.{suffix[1:2]}{suffix[-1:]}w", f"{stem}.wld"]
-    return [_state(file) for file in (name, *beside, *world, *sorted({*files} - {name}))]
+    own = listing.state(name)
+    if own is None:
+        return None
+    beside = listing.beside(name)
+    if not (beside or others):
+        return f"{own[0]} {own[1]}"
+    states = {each: listing.state(each) for each in beside}
+    for file in others:
+        states[file] = _state(os.path.join(folder, file))
+    return json.dumps([own, sorted(states.items())])
 
 
-def _state(file: str) -> list[int] | None:
+def _state(file: str) -> tuple[int, int] | None:
     try:
         state = os.stat(file)
     except (OSError, ValueError):
         return None
-    return [state.st_size, state.st_mtime_ns]
-
-
-def _chip_to_json(chip: Chip) -> Json:
-    grid = chip.grid
-    nodata = "nan" if chip.nodata is not None and math.isnan(chip.nodata) else chip.nodata
-    return {
-        "files": chip.files,
-        "indexes": chip.indexes,
-        "file_bands": chip.file_bands,
-        "crs": None if grid.crs is None else _shortest(grid.crs),
-        "transform": grid.transform[:6],
-        "size": (grid.height, grid.width),
-        "dtype": chip.dtype,
-        "nodata": nodata,
-        "band_names": chip.band_names,
-        "band_facts": chip.band_facts.to_json(),
-        "classes": chip.classes.to_json(),
-        "statistics": chip.statistics.to_json(),
-        "valid_share": chip.valid_share,
-        "digest": chip.digest,
-    }
-
-
-def _shortest(crs: CRS) -> str:
-    """Return the code of a CRS if it defines the same CRS exactly, else its WKT."""
-    code = ":".join(crs.to_authority() or ())
-    return code if code and CRS.from_user_input(code) == crs else str(crs.to_wkt())
-
-
-def _chip_from_json(file: ChipFile, values: Json) -> Chip:
-    crs, nodata = values["crs"], values["nodata"]
-    grid = Grid(
-        None if crs is None else CRS.from_user_input(crs),
-        Affine(*values["transform"]),
-        *values["size"],
-    )
-    return Chip(
-        place=file,
-        files=tuple(values["files"]),
-        indexes=tuple(values["indexes"]),
-        file_bands=values["file_bands"],
-        grid=grid,
-        dtype=values["dtype"],
-        nodata=None if nodata is None else float(nodata),
-        band_names=tuple(values["band_names"]),
-        band_facts=BandFacts.from_json(values["band_facts"], len(values["indexes"])),
-        classes=ClassFacts.from_json(values["classes"]),
-        statistics=Statistics.from_json(values["statistics"]),
-        valid_share=values["valid_share"],
-        digest=values["digest"],
-    )
+    return state.st_size, state.st_mtime_ns

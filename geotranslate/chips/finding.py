@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geotranslate.checks import choice, folder_path, shown, whole_number
+from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.layouts import (
     TEST,
@@ -19,10 +20,12 @@ from geotranslate.chips.layouts import (
     in_pairs,
     known_label,
     list_chips,
+    list_on_raster,
     list_two_folders,
     with_parts,
 )
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
+from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import band_choice
@@ -116,13 +119,39 @@ def _listing(
     folders = [_is_folder(one) for one in (path, target)]
     if target is None or all(folders):
         return _listed_folders(path, target, options)
+    for name, one in (("path", path), ("target", target)):
+        if isinstance(one, str | os.PathLike) and is_layer(one):
+            raise InvalidInputError(
+                f"{name} is {shown(one)}, a vector layer; write chips of both first, by "
+                "export_chips(source, target, folder, burn=column), and give that folder."
+            )
+    if folders[0] and isinstance(target, str | os.PathLike):
+        return _listed_on_raster(path, target, options)
     if any(folders):
         one, other = ("path", "target") if folders[0] else ("target", "path")
         raise InvalidInputError(
             f"{one} is a folder, but {other} is {shown(target if folders[0] else path)}, which is "
-            "none; give two folders of chips, or two rasters."
+            "none; give two folders of chips, a folder and a raster, or two rasters."
         )
     return _listed_rasters(path, target, options)
+
+
+def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> Listing:
+    for name in ("stride", "valid_path", "test_path"):
+        if getattr(options, name) is not None:
+            raise InvalidInputError(
+                f"{name} is {shown(getattr(options, name))}, but chips on a raster take none; "
+                "leave it out, or write both sides with export_chips."
+            )
+    if options.paired is False:
+        raise InvalidInputError(
+            "paired is False, but the raster is cut under each chip, so the two are pairs; leave "
+            "it out, or give two folders."
+        )
+    bands = _chosen(options.target_bands)
+    method = resampling_for("target", options.target_classes, [raster], bands)
+    listing = list_on_raster(folder_path("path", path), os.fspath(raster), method)
+    return listing.swapped() if options.swapped else listing
 
 
 def _is_folder(path: object) -> bool:

@@ -92,15 +92,16 @@ class PairSet(MemberSet):
                 or dtype differ from the others of its side.
             GridMismatchError: The two chips of a pair lie on different ground.
         """
-        with remembered(listing.folder) as read:
+        with remembered(listing.folder) as reader:
 
             def look(number: int) -> Pair:
                 pair = listing.pairs[number]
-                source, target = read(pair.source, bands[0]), read(pair.target, bands[1])
+                source = reader.read(pair.source, bands[0])
+                target = reader.read(pair.target, bands[1])
                 return Pair(pair.name, source, target, pair.subset)
 
             places = [(pair.source, pair.target) for pair in listing.pairs]
-            looked = looked_into(look, places, "pair")
+            looked = looked_into(look, places, "pair", reader)
         for pair in looked:
             if pair.valid_share >= listing.min_valid:
                 check_pair(pair)
@@ -184,9 +185,9 @@ class UnpairedSets:
         """
         assert listing.sides is not None
         left, right = listing.sides
-        with remembered(listing.folder) as read:
+        with remembered(listing.folder) as reader:
             source, target = (
-                ChipSet.of(side, listing.layout, name, read, chosen, listing.min_valid)
+                ChipSet.of(side, listing.layout, name, reader, chosen, listing.min_valid)
                 for name, side, chosen in (("source", left, bands[0]), ("target", right, bands[1]))
             )
         own = (f"{one.side}: {line}" for one in (source, target) for line in one.left_out)
@@ -221,13 +222,14 @@ def check_pair(pair: Pair) -> None:
         GridMismatchError: They lie on different ground.
     """
     source, target = pair.source, pair.target
-    if source.size != target.size:
+    sizes = [(chip.grid.height, chip.grid.width) for chip in (source, target)]
+    if sizes[0] != sizes[1]:
         raise InvalidInputError(
             f"The chips of pair {pair.name} differ in size: {source.path} is {source.size} px, "
             f"{target.path} is {target.size} px. Both sides of a pair need the same pixels."
         )
     georeferenced = source.grid.crs is not None and target.grid.crs is not None
-    if georeferenced and source.path == target.path and source.grid != target.grid:
+    if georeferenced and source.place.path == target.place.path and source.grid != target.grid:
         raise GridMismatchError(
             f"{source.path} is twice as wide as high, so it was taken for a source and its target "
             "side by side, but it is georeferenced, and its halves lie on different ground. Give "

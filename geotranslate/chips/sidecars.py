@@ -78,12 +78,11 @@ class Sidecars:
                 found = self._folders.setdefault(folder, FolderListing(folder))
         return found
 
-    def open_options(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return GDAL's options to open files fast.
+    def open_options(self, folders: Iterable[str]) -> dict[str, str]:
+        """Return GDAL's options to open the files of folders fast.
 
         GDAL lists the folder of every file that it opens, in search of sidecar files. In folders
         without any it need not.
         """
-        folders = {os.path.dirname(path) for path in paths}
         plain = all(self.of(folder).plain for folder in folders)
         return {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if plain else {}

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
-from geotranslate.chips.layouts import LABELS_FOLDER, TEST
+from geotranslate.chips.layouts import LABELS_FOLDER, TEST, ChipFile
 from geotranslate.chips.pair_set import FoundChips
+from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.raster.grid import Grid
 from geotranslate.tables import Summary
 
 
-def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) -> Summary:
+def summarize(
+    chips: FoundChips,
+    card: DataCard,
+    splits: tuple[Split, Split],
+    shift: Registration | None = None,
+) -> Summary:
     """Describe chips, and the ones used for training and validation.
 
     Args:
         chips: The chips that were found.
         card: Their data card.
         splits: Split of the source chips and split of the target chips, equal for pairs.
+        shift: Shift between the sides, if it is worth a line.
     """
     # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
@@ -42,19 +50,23 @@ def summarize(chips: FoundChips, card: DataCard, splits: tuple[Split, Split]) ->
             f"the target holds {card.target.kind}, which decides on the default recipe of Pix2Pix",
         ),
     ]
+    if shift is not None:
+        advice = 'see check_registration(), and export_chips(shift="auto"), which undoes a shift'
+        lines.append(("registration", f"{shift}; {advice}"))
     lines += [("left out", line) for line in chips.left_out]
     return Summary(tuple(lines))
 
 
 def _way(chips: FoundChips) -> list[tuple[str, str]]:
     """Return a line that names the folders that are translated from and to, if there are two."""
-    source, target = (side[0].path.parent.name for side in (chips.sources, chips.targets))
-    if source == target or not chips.pairs:
+    places = [side[0].place for side in (chips.sources, chips.targets)]
+    source, target = (Path(place.path).parent.name for place in places)
+    if source == target or not chips.pairs or not all(isinstance(p, ChipFile) for p in places):
         return []
     hint = ""
     if target.lower() == LABELS_FOLDER:
         hint = " (direction='BtoA' translates labels to images, as Pix2PixHD of arcgis.learn does)"
-    return [("direction", f"from {source}/ to {target}/{hint}")]
+    return [("way", f"from {source}/ to {target}/{hint}")]
 
 
 def _parts(split: Split, tests: int) -> str:

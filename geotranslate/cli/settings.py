@@ -14,6 +14,7 @@ import click
 
 from geotranslate.cli.options import Section, given
 from geotranslate.cli.sections import DATA, FIT, MODEL, TRANSLATORS
+from geotranslate.errors import said
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,7 +92,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{file} cannot be read as TOML: {error}.") from error
+        raise click.UsageError(f"{file} cannot be read as TOML: {said(error)}.") from error
     known = [*PLACES, *(section.name for section in SECTIONS)]
     for name in found:
         if name not in known:

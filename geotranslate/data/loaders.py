@@ -20,6 +20,8 @@ from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.layouts import TEST
 from geotranslate.chips.pair_set import FoundChips, PairSet
+from geotranslate.chips.pairshift import clear_shift, registration_of
+from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import Split, ground_of
 from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
@@ -237,9 +239,31 @@ class PairLoaders(DataLoaders):
         return bool(self.folder.pairs)
 
     def summary(self) -> Summary:
-        """Return counts, sizes, CRS, bands, nodata, and the dropped chips with the reasons."""
+        """Return counts, sizes, CRS, bands, nodata, and the dropped chips with the reasons.
+
+        A shift between the sides is mentioned if it is clearly not 0, by a few of the pairs.
+
+        Raises:
+            RasterFileError: A chip cannot be read any more.
+        """
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
-        return summarize(self.folder, self.card, splits)
+        shift = clear_shift(self.folder, self.card) if self.card.paired else None
+        return summarize(self.folder, self.card, splits, shift)
+
+    def check_registration(self, pairs: int = 200) -> Registration:
+        """Measure the shift of the targets against their sources.
+
+        The gradients of both sides are correlated, for each pair and over all pairs. Shifts of up
+        to 16 px are found; chips need a side of 32 px or more.
+
+        Args:
+            pairs: Largest number of pairs that are compared, evenly spread over the folder.
+
+        Raises:
+            InvalidInputError: The data is unpaired, or the number is invalid.
+            RasterFileError: A chip cannot be read.
+        """
+        return registration_of(self.folder, self.card, whole_number("pairs", pairs, 1))
 
     def plot_split(self) -> Any:
         """Draw a map of training, validation and dropped chips; return the axes.

@@ -77,7 +77,8 @@ def prepare_data(
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
             it has another; `summary()` reports this. Or the folder of target chips, if `path` is
             one of source chips; they pair by equal names, or by names that differ in one word that
-            marks the side, such as `1_rgb.png` and `1_map.png`.
+            marks the side, such as `1_rgb.png` and `1_map.png`. A raster with a folder of
+            georeferenced chips is resampled to the grid of each chip.
         paired: Whether chips are pairs; by default the layout decides; two rasters and two folders
             are paired. True pairs the chips of `A/` and `B/` by their names.
             False with a folder of pairs draws the targets of training pairs at random, while

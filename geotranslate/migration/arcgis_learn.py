@@ -215,8 +215,8 @@ ARCGIS: Table = {
         Keyword(
             "backbone",
             "backbone",
-            "give the name of an encoder; it starts with random weights unless pretrained_path "
-            "names a file with its weights",
+            "give the name of an encoder; it starts with random weights unless weights='imagenet' "
+            "or pretrained_path is given",
             _backbone,
         ),
         *_same("perceptual_loss"),

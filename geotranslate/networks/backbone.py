@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.checks import shown
-from geotranslate.errors import InvalidInputError, MissingPackageError, said
+from geotranslate.errors import InvalidInputError, MissingPackageError, ModelFileError, said
 from geotranslate.networks.layers import (
     Padding,
     Upsample,
@@ -207,6 +207,29 @@ def _encoder(name: str, bands: int) -> Any:
         )
     with _impossible(name):
         return library.get_encoder(name, in_channels=bands, depth=LEVELS, weights=None)
+
+
+def imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Return the weights of an encoder that was trained on ImageNet, for images of three bands.
+
+    The library downloads them once, into the cache of Hugging Face or torch.
+
+    Raises:
+        ModelFileError: There are no such weights, or they cannot be downloaded.
+    """
+    library = _library()
+    try:
+        encoder = library.get_encoder(name, in_channels=3, depth=LEVELS, weights="imagenet")
+    # A download fails with errors of several libraries, which have no common class.
+    except Exception as error:
+        raise ModelFileError(
+            f"The ImageNet weights of the backbone {name!r} cannot be had "
+            f"({type(error).__name__}: {(said(error).splitlines() or [''])[0]}). Connect to the "
+            "Internet once, so that they come into the cache, give a backbone that has such "
+            "weights, or leave weights out."
+        ) from error
+    found: dict[str, Tensor] = encoder.state_dict()
+    return found
 
 
 def _check_name(name: object, names: list[str]) -> None:

@@ -54,6 +54,10 @@ class Grid:
         offset = Affine.translation(window.col_off, window.row_off)
         return Grid(self.crs, self.transform @ offset, int(window.height), int(window.width))
 
+    def moved(self, x: float, y: float) -> Grid:
+        """Return the grid moved on the ground, in CRS units."""
+        return Grid(self.crs, Affine.translation(x, y) @ self.transform, self.height, self.width)
+
     def scaled(self, factor: float) -> Grid:
         """Return a grid with `factor` times as many pixels on either axis, on the same ground.
 
@@ -69,7 +73,9 @@ class Grid:
         Corners may differ by `tolerance` of a pixel: grids written by different programs differ in
         the last digits. A grid without CRS matches only another one without.
         """
-        if (self.height, self.width) != (other.height, other.width) or self.crs != other.crs:
+        if (self.height, self.width) != (other.height, other.width):
+            return False
+        if self.crs is not other.crs and self.crs != other.crs:
             return False
         if self.transform == other.transform:
             return True

@@ -24,7 +24,7 @@ from geotranslate.schema import (
     text,
     whole,
 )
-from geotranslate.training.callbacks import DECAY, Schedule
+from geotranslate.training.callbacks import DECAY, ScaledL1, Schedule
 from geotranslate.training.learner import BETAS, LEARNING_RATE
 from geotranslate.training.objectives import GanMode
 
@@ -34,9 +34,21 @@ if TYPE_CHECKING:
 MAX_LAYERS = 5
 MAX_FILTERS = 1024
 MAX_BLOCKS = 64
+L1_SCALES = (1, 2, 4)
+"""Sides of the blocks over which differences are summed for the L1, px."""
 
 weight = real(least=0)
 share = real(least=0, below=1)
+
+
+def l1_scale(name: str, value: object) -> int:
+    """Return a size of blocks for the L1 after checking it."""
+    found = whole_number(name, value, 1, max(L1_SCALES))
+    if found not in L1_SCALES:
+        raise InvalidInputError(
+            f"{name} is {found}; give 1 for the L1 at full size, 2 at half or 4 at a quarter."
+        )
+    return found
 
 
 def option(check: Check, *, before: Any = MISSING) -> Any:
@@ -175,6 +187,7 @@ class Pix2PixConfig(TranslatorConfig):
     # Checked by `for_chips`, because its bounds depend on the chips.
     depth: int | None = option(anything)
     lambda_l1: float = option(weight)
+    l1_scale: int = option(l1_scale, before=1)
     lambda_gan: float = option(weight)
     gan_after: float = option(share, before=0.0)
     gan_mode: GanMode = option(one_of(GanMode))
@@ -251,6 +264,11 @@ class Pix2PixConfig(TranslatorConfig):
         repeats = self.upsample == "resize" and self.padding != "zeros"
         norms = ("instance", "group", *(("batch", "renorm") if single else ()))
         return repeats and self.norm in norms
+
+
+def loss_callbacks(scale: int) -> list[ScaledL1]:
+    """Return the callback that computes the L1 at a fraction of the size; none for a scale of 1."""
+    return [ScaledL1(scale)] if scale > 1 else []
 
 
 def recipe_name(given: RecipeName, target: Side) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from fastai.data.core import DataLoaders
 
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
+from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
+from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import ResNet
@@ -28,11 +30,24 @@ from geotranslate.translators.config import (
     RecipeName,
     Start,
     feature_weight,
+    loss_callbacks,
     recipe_name,
 )
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.pretrained import holds_encoder, start_from
+from geotranslate.translators.pretrained import holds_encoder, start_from, start_from_imagenet
+from geotranslate.translators.reference_weights import (
+    ReferenceGenerator,
+    discriminator_arguments,
+    discriminator_file,
+    discriminator_layers,
+    generator_file,
+    load,
+    read_weights,
+)
 from geotranslate.translators.registry import register
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -62,6 +77,9 @@ class Pix2Pix(Translator):
             file with the state dict of its encoder, saved by torch or safetensors. Such an encoder
             starts frozen, see `unfreeze`; its first convolution is adapted to the number of bands.
             Nothing is downloaded.
+        weights: "imagenet" to start the encoder of `backbone` with weights of ImageNet, which
+            segmentation-models-pytorch and timm download from Hugging Face, or find in its cache.
+            The encoder starts frozen, as with `pretrained_path`.
         backbone: Encoder of the generator, one of `supported_backbones` or, with the prefix `tu-`,
             of timm; by default the U-Net's own. It starts with random weights.
         generator: "unet"; "resunet", a U-Net of residual blocks, which has a tenth of the weights;
@@ -89,6 +107,8 @@ class Pix2Pix(Translator):
         dropout: Dropout probability in the generator's three innermost decoder blocks, or in its
             residual blocks.
         lambda_l1: Weight of the mean absolute difference in -1..1.
+        l1_scale: 1, or 2 or 4 to compute this difference at half or a quarter of the size, for
+            pairs that are some pixels off by varying amounts.
         lambda_gan: Weight of the adversarial loss; 0 is plain regression without a discriminator.
             "auto" is the recipe's.
         gan_after: Share of the training, 0 to 1, after which the discriminator is used. By default
@@ -120,6 +140,7 @@ class Pix2Pix(Translator):
         recipe: RecipeName = "auto",
         start: Start = "auto",
         pretrained_path: str | os.PathLike[str] | None = None,
+        weights: Literal["imagenet"] | None = None,
         backbone: str | None = None,
         generator: Network | None = None,
         depth: int | None = None,
@@ -131,6 +152,7 @@ class Pix2Pix(Translator):
         padding: Padding | None = None,
         dropout: float = 0.5,
         lambda_l1: float = 100.0,
+        l1_scale: int = 1,
         lambda_gan: float | Literal["auto"] = "auto",
         gan_after: float | None = None,
         gan_mode: GanMode = "vanilla",
@@ -156,6 +178,7 @@ class Pix2Pix(Translator):
             padding=_or(padding, chosen.padding),
             dropout=dropout,
             lambda_l1=lambda_l1,
+            l1_scale=l1_scale,
             lambda_gan=chosen.lambda_gan
             if lambda_gan is None or (isinstance(lambda_gan, str) and lambda_gan == "auto")
             else lambda_gan,
@@ -177,15 +200,58 @@ class Pix2Pix(Translator):
             AdversarialPair(generated, discriminator),
             config,
             objective=None if discriminator is None else _objective(discriminator, config),
+            checks=loss_callbacks(config.l1_scale),
             gan_after=config.gan_after,
             defaults=chosen.fit,
         )
         if name == "paper":
             self.predictor.norm_stats = "tile"
+        if weights is not None:
+            start_from_imagenet(self.pair, config, weights, pretrained_path)
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
             # The start of a saved model is fitted; next to a pretrained encoder it is not.
             self.fits_start = holds_encoder(pretrained_path)
+
+    @classmethod
+    @checks_arguments
+    def from_pytorch_cyclegan(cls, path: str | os.PathLike[str], data: DataLoaders) -> Self:
+        """Return a model with weights of the public code of pix2pix in PyTorch.
+
+        U-Nets and ResNets of 6 or 9 blocks are recognized by the names and shapes of their weights,
+        with their normalization. The discriminator's weights are read, too, if its file lies beside
+        the generator's; otherwise it starts anew. As in that code, a scene is translated with each
+        tile normalized on its own, unless `norm_stats` is given. No code from the files is
+        executed.
+
+        Args:
+            path: The generator's file, `latest_net_G.pth` for example, or the folder of it.
+            data: Loaders with the bands of the model, scaled like its own data; 0..255 for uint8.
+
+        Raises:
+            ModelFileError: A file cannot be read, or holds other networks.
+            InvalidInputError: The data has other bands, or chips too small for the network.
+        """
+        file = generator_file(path)
+        found = ReferenceGenerator.of(read_weights(file), file)
+        card = paired_card(data, cls.__name__)
+        bands = source_channels(card.source), card.target.bands
+        if found.bands != bands:
+            raise InvalidInputError(
+                f"The model of {file} translates {found.bands[0]} bands into {found.bands[1]}, but "
+                f"the data has {bands[0]} and {bands[1]}; give other data, or choose its bands."
+            )
+        beside = discriminator_file(file)
+        weights = None if beside is None else read_weights(beside)
+        arguments = found.arguments
+        if weights is not None:
+            arguments |= discriminator_arguments(weights)
+        model = cls(data, recipe="paper", upsample="transposed", **arguments)
+        found.load_into(unwrapped(model.pair.generator), file)
+        if weights is not None and model.pair.discriminator is not None:
+            layers = discriminator_layers(weights)
+            load(unwrapped(model.pair.discriminator), weights, layers, beside)
+        return model
 
     @staticmethod
     def supported_backbones() -> list[str]:

@@ -24,6 +24,8 @@ from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
     TranslatorConfig,
+    l1_scale,
+    loss_callbacks,
     option,
     weight,
 )
@@ -48,6 +50,7 @@ class Pix2PixHDConfig(TranslatorConfig):
     feat_loss: bool = option(truth)
     lambda_feat: float = option(weight)
     lambda_l1: float = option(weight)
+    l1_scale: int = option(l1_scale, before=1)
 
 
 @register
@@ -79,6 +82,8 @@ class Pix2PixHD(Translator):
         feat_loss: Whether to use the feature matching loss.
         lambda_feat: Weight of the feature matching loss.
         lambda_l1: Weight of the mean absolute difference in -1..1.
+        l1_scale: 1, or 2 or 4 to compute this difference at half or a quarter of the size, for
+            pairs that are some pixels off by varying amounts.
         ngf: Filters of the global network's first convolution; finer networks have half as many.
         ndf: Filters of each discriminator's first layer.
         n_layers: Layers of each discriminator that halve the image, see `Pix2Pix`.
@@ -114,6 +119,7 @@ class Pix2PixHD(Translator):
         feat_loss: bool = True,
         lambda_feat: float = 10.0,
         lambda_l1: float = 100.0,
+        l1_scale: int = 1,
         ngf: int = 64,
         ndf: int = 64,
         n_layers: int = 3,
@@ -135,6 +141,7 @@ class Pix2PixHD(Translator):
             feat_loss=feat_loss,
             lambda_feat=lambda_feat,
             lambda_l1=lambda_l1,
+            l1_scale=l1_scale,
             ngf=ngf,
             ndf=ndf,
             n_layers=n_layers,
@@ -162,6 +169,7 @@ class Pix2PixHD(Translator):
             AdversarialPair(generator, discriminator),
             config,
             objective=objective,
+            checks=loss_callbacks(config.l1_scale),
             defaults=FitDefaults(schedule="linear_decay"),
         )
         if pretrained_path is not None:

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from geotranslate.checks import class_list, file_path
+from geotranslate.checks import choice, class_list, file_path, shown
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError, ModelFileError, said, warn
-from geotranslate.networks.backbone import BackboneUNet
+from geotranslate.networks.backbone import BackboneUNet, imagenet_weights
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.resnet import LocalEnhancer
 from geotranslate.training.learner import AdversarialPair
@@ -99,6 +99,37 @@ def start_from(
             f"The weights of {path} are not those of the backbone {vars(config)['backbone']}: "
             f"{said(error)}."
         ) from error
+    generator.freeze()
+
+
+def start_from_imagenet(
+    pair: AdversarialPair, config: TranslatorConfig, weights: object, pretrained_path: object
+) -> None:
+    """Load an encoder's weights of ImageNet, downloaded or from the cache, and freeze it.
+
+    Args:
+        pair: The networks.
+        config: Arguments of the new model.
+        weights: The argument of that name.
+        pretrained_path: The argument of that name, which has to be None.
+
+    Raises:
+        InvalidInputError: The arguments do not fit each other.
+        ModelFileError: There are no such weights, or they cannot be downloaded.
+    """
+    choice("weights", weights, ("imagenet",))
+    generator = unwrapped(pair.generator)
+    if not isinstance(generator, BackboneUNet):
+        raise InvalidInputError(
+            "weights is 'imagenet', which is for the encoder that backbone names; give a backbone "
+            "such as 'resnet18', or leave weights out."
+        )
+    if pretrained_path is not None:
+        raise InvalidInputError(
+            f"weights is 'imagenet' and pretrained_path is {shown(pretrained_path)}; give one of "
+            "the two."
+        )
+    generator.load_encoder(imagenet_weights(generator.backbone))
     generator.freeze()
 
 

@@ -232,22 +232,22 @@ def pipe_as_footprints(folder: Path) -> None:
 
 @hostile
 def pipe_as_memory(folder: Path) -> None:
-    os.mkfifo(folder / ".geotranslate-chips.json")
+    os.mkfifo(folder / ".geotranslate-chips.sqlite")
 
 
 @hostile
 def device_as_memory(folder: Path) -> None:
-    (folder / ".geotranslate-chips.json").symlink_to("/dev/zero")
+    (folder / ".geotranslate-chips.sqlite").symlink_to("/dev/zero")
 
 
 @hostile
 def deep_memory(folder: Path) -> None:
-    (folder / ".geotranslate-chips.json").write_text("[" * 100_000)
+    (folder / ".geotranslate-chips.sqlite").write_text("[" * 100_000)
 
 
 @hostile
 def memory_is_folder(folder: Path) -> None:
-    (folder / ".geotranslate-chips.json").mkdir()
+    (folder / ".geotranslate-chips.sqlite").mkdir()
 
 
 @hostile

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,52 +12,51 @@ from rasterio.crs import CRS
 
 from geotranslate import prepare_data
 from geotranslate.chips.chip import Chip
-from geotranslate.chips.facts import CACHE_FILE, VERSION
+from geotranslate.chips.facts import CACHE_FILE
 from tests.conftest import WriteRaster, read_pairs, values
 
 WriteChips = Callable[..., Path]
 
 
-def damaged(facts: dict[str, Any], kind: str) -> Any:
-    """Return a chip's facts, spoilt."""
-    if kind == "gone":
-        return None
-    if kind == "list":
-        return list(facts)
-    if kind == "lacking":
-        return {name: fact for name, fact in facts.items() if name != "statistics"}
-    return {**facts, kind: {"a": 1} if kind != "nodata" else "many"}
+@contextmanager
+def opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Yield the cache of a folder as a database."""
+    with closing(sqlite3.connect(folder / CACHE_FILE)) as file:
+        yield file
+        file.commit()
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the chips that are opened from now on."""
+    found: list[Any] = []
+    original = Chip.of
+    monkeypatch.setattr(Chip, "of", lambda *a: found.append(a) or original(*a))
+    return found
+
+
+def content(folder: Path) -> list[Any]:
+    with opened(folder) as file:
+        return list(file.execute("SELECT * FROM chips, kinds ORDER BY name"))
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "change",
     [
-        *("gone", "list", "lacking", "mark", "files", "indexes", "crs", "transform", "size"),
-        *(
-            "dtype",
-            "nodata",
-            "band_names",
-            "classes",
-            "band_facts",
-            "statistics",
-            "valid_share",
-            "digest",
-        ),
+        *("mark = ''", "mark = NULL", "others = '[3]'", "others = '{'", "kind = 9", "kind = 'a'"),
+        *("facts = x'00'", "facts = NULL", "facts = substr(facts, 1, 60)", "sample = x'00'"),
+        *("sample = NULL", "sample = 'a'", "classes = '3'", "classes = NULL", "digest = 'a'"),
+        *("total = total + 1", "total = NULL", "name = 'images/b.tif'"),
     ],
 )
 def test_damaged_facts_of_a_chip_are_looked_up_anew(
-    write_chips: WriteChips, monkeypatch: pytest.MonkeyPatch, kind: str
+    write_chips: WriteChips, looked: list[Any], change: str
 ) -> None:
     folder = write_chips(count=3)
     first = prepare_data(folder).card
-    cache = folder / CACHE_FILE
-    content = json.loads(cache.read_text())
-    chip = next(iter(content["chips"]))
-    content["chips"][chip] = damaged(content["chips"][chip], kind)
-    cache.write_text(json.dumps(content))
-    looked = []
-    original = Chip.of
-    monkeypatch.setattr(Chip, "of", lambda *a: looked.append(a) or original(*a))
+    with opened(folder) as file:
+        file.execute(f"UPDATE chips SET {change} WHERE name = (SELECT min(name) FROM chips)")
+    looked.clear()
     assert prepare_data(folder).card == first
     assert len(looked) == 1
     # And then they are whole again.
@@ -64,19 +65,105 @@ def test_damaged_facts_of_a_chip_are_looked_up_anew(
 
 
 @pytest.mark.parametrize(
-    "content",
+    "change",
     [
-        *("", "[]", "3", "[" * 100_000, '{"a":' * 100_000),
-        *(json.dumps({"version": VERSION} | more) for more in ({}, {"chips": 3}, {"chips": [3]})),
+        *("UPDATE kinds SET facts = '3'", "UPDATE kinds SET facts = '{}'", "DROP TABLE chips"),
+        *("DELETE FROM kinds", "CREATE TABLE more (a)", "CREATE VIEW more AS SELECT 1"),
+        *("ALTER TABLE chips ADD COLUMN a", "PRAGMA user_version = 5"),
+        "UPDATE kinds SET facts = replace(facts, 'EPSG:32633', 'EPSG:0')",
     ],
 )
-def test_damaged_files_are_made_anew(write_chips: WriteChips, content: str) -> None:
+def test_damaged_tables_are_made_anew(
+    write_chips: WriteChips, looked: list[Any], change: str
+) -> None:
     folder = write_chips(count=3)
     first = prepare_data(folder).card
-    whole = json.loads((folder / CACHE_FILE).read_text())
-    (folder / CACHE_FILE).write_text(content)
+    whole = content(folder)
+    with opened(folder) as file:
+        file.execute(change)
+    looked.clear()
     assert prepare_data(folder).card == first
-    assert json.loads((folder / CACHE_FILE).read_text()) == whole
+    assert len(looked) == 6
+    assert content(folder) == whole
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.6, 0.99])
+@pytest.mark.parametrize("filling", [b"", b"\0" * 512, b"[]"])
+def test_damaged_files_are_made_anew(write_chips: WriteChips, part: float, filling: bytes) -> None:
+    folder = write_chips(count=3)
+    first = prepare_data(folder).card
+    cache, whole = folder / CACHE_FILE, content(folder)
+    written = cache.read_bytes()
+    at = int(part * len(written))
+    rest = written[at + len(filling) :] if filling else b""
+    cache.write_bytes(written[:at] + filling + rest)
+    assert prepare_data(folder).card == first
+    assert content(folder) == whole
+
+
+def test_locked_file_is_read(write_chips: WriteChips, looked: list[Any]) -> None:
+    folder = write_chips(count=3)
+    first = prepare_data(folder).card
+    looked.clear()
+    with opened(folder) as file:
+        file.execute("BEGIN EXCLUSIVE")
+        assert prepare_data(folder).card == first
+    assert not looked
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write")
+def test_folder_that_cannot_be_written_is_used(write_chips: WriteChips) -> None:
+    folder = write_chips(count=3)
+    folder.chmod(0o500)
+    try:
+        assert prepare_data(folder).card == prepare_data(folder).card
+        assert not (folder / CACHE_FILE).exists()
+    finally:
+        folder.chmod(0o700)
+
+
+def test_failure_to_write_stops_nobody(
+    write_chips: WriteChips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_chips(count=3)
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("geotranslate.chips.factsfile._write_rows", full)
+    prepare_data(folder)
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def test_a_changed_chip_is_looked_up_anew(
+    write_chips: WriteChips, looked: list[Any], write_raster: WriteRaster
+) -> None:
+    folder = write_chips(count=3)
+    prepare_data(folder)
+    looked.clear()
+    chip = sorted((folder / "images").iterdir())[0]
+    os.utime(chip, ns=(1, 1))
+    prepare_data(folder)
+    assert [place.path for place, _ in looked] == [chip]
+    # So is one with a new file beside it, and one without a file that was beside it.
+    beside = chip.with_name(f"{chip.name}.aux.xml")
+    beside.write_text("<PAMDataset/>")
+    prepare_data(folder)
+    prepare_data(folder)
+    beside.unlink()
+    prepare_data(folder)
+    assert [place.path for place, _ in looked] == [chip] * 3
+
+
+def test_facts_move_with_their_folder(
+    write_chips: WriteChips, looked: list[Any], tmp_path: Path
+) -> None:
+    folder = write_chips(count=3)
+    first = prepare_data(folder).card
+    moved = folder.rename(tmp_path / "elsewhere")
+    looked.clear()
+    assert prepare_data(moved).card == first
+    assert not looked
 
 
 @pytest.mark.parametrize(

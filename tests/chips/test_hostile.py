@@ -208,9 +208,9 @@ def test_append_to_footprints_that_are_no_file_is_refused(tmp_path: Path) -> Non
 
 def test_a_pipe_is_not_replaced_by_what_is_remembered(tmp_path: Path) -> None:
     write_pairs(tmp_path)
-    os.mkfifo(tmp_path / ".geotranslate-chips.json")
+    os.mkfifo(tmp_path / ".geotranslate-chips.sqlite")
     prepare_data(tmp_path)
-    assert stat.S_ISFIFO(os.stat(tmp_path / ".geotranslate-chips.json").st_mode)
+    assert stat.S_ISFIFO(os.stat(tmp_path / ".geotranslate-chips.sqlite").st_mode)
 
 
 def test_pipes_where_outputs_go_are_kept_or_replaced(

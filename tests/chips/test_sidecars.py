@@ -32,15 +32,15 @@ def test_files_that_share_a_name_lie_beside_a_chip(
     assert listing.beside("a.tif") == [name] * belongs
     assert listing.state("a.tif") == (2, (tmp_path / "a.tif").stat().st_mtime_ns)
     assert listing.state("c.tif") is None
-    assert not Sidecars().open_options([os.fspath(tmp_path / "a.tif")])
+    assert not Sidecars().open_options([os.fspath(tmp_path)])
 
 
 def test_folders_of_chips_alone_are_opened_without_a_search(tmp_path: Path) -> None:
     for name in ("a.tif", "b.PNG", ".hidden"):
         (tmp_path / name).touch()
-    chip = os.fspath(tmp_path / "a.tif")
-    assert Sidecars().open_options([chip]) == {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-    assert not Sidecars().open_options([chip, os.fspath(tmp_path / "no/c.tif")])
+    here = os.fspath(tmp_path)
+    assert Sidecars().open_options([here]) == {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    assert not Sidecars().open_options([here, os.path.join(here, "no")])
 
 
 def test_masks_beside_chips_are_found(write_raster: WriteRaster, tmp_path: Path) -> None:

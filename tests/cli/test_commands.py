@@ -38,6 +38,7 @@ def test_chips_are_exported_without_torch() -> None:
     )
 
 
+@pytest.mark.slow
 def test_import_is_quiet() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from geotranslate import Pix2Pix, prepare_data"],

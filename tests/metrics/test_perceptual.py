@@ -85,7 +85,7 @@ def test_neither_is_measured_unless_it_is_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("alexnet")
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("dtype", ["uint8", pytest.param("float32", marks=pytest.mark.slow)])
 def test_lpips_is_that_of_torchmetrics(dtype: str) -> None:
     known = side(3, dtype)
     prediction, target = pair((3, 3, 64, 64))

@@ -64,7 +64,7 @@ def test_ssim_is_that_of_scikit_image_and_torchmetrics(size: tuple[int, int], no
     assert structure.overall()["ssim"] == pytest.approx(mean)
 
 
-@pytest.mark.parametrize("noise", [0.01, 1])
+@pytest.mark.parametrize("noise", [0.01, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", [(176, 176), pytest.param((200, 231), marks=pytest.mark.slow)])
 def test_ms_ssim_is_made_of_the_maps_of_torchmetrics(size: tuple[int, int], noise: float) -> None:
     prediction, target = images(size, noise=noise)

@@ -101,8 +101,13 @@ def test_bbox_gives_the_cut_of_the_whole(
     assert valid.all() and at == transform
 
 
-@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326", "EPSG:3035"])
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(
+    ("crs", "dtype"),
+    [
+        ("EPSG:32633", "uint8"),
+        *((crs, "float32") for crs in ("EPSG:32633", "EPSG:4326", "EPSG:3035")),
+    ],
+)
 def test_area_gives_the_cut_of_the_whole_masked(
     fresh_model: Pix2Pix, scene: Path, tmp_path: Path, crs: str, dtype: str
 ) -> None:

@@ -130,7 +130,7 @@ class Loop:
         ({"pool_size": 3}, None, 12),
         ({"lsgan": False, "pool_size": 1, "lambda_identity": 0.3}, 0.5, 12),
         ({"norm": "batch", "pool_size": 0, "label_smoothing": 0.1, "lambda_identity": 0}, None, 12),
-        ({"pool_size": 50, "upsample": "transposed"}, None, 12),
+        pytest.param({"pool_size": 50, "upsample": "transposed"}, None, 12, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -195,7 +195,7 @@ def assert_alike(one: CycleGAN, other: CycleGAN) -> None:
         assert torch.equal(images, theirs.state()[side])
 
 
-@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("paired", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_interrupted_training_ends_with_the_same_weights_and_pools(
     write_chips: WriteChips, tmp_path: Path, paired: bool
 ) -> None:

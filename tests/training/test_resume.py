@@ -86,7 +86,7 @@ class Interrupt(Callback):
 @pytest.mark.parametrize(
     ("schedule", "num_workers"),
     [
-        ("constant", 0),
+        pytest.param("constant", 0, marks=pytest.mark.slow),
         ("linear_decay", 0),
         ("one_cycle", 0),
         pytest.param("linear_decay", 1, marks=pytest.mark.slow),
@@ -170,7 +170,7 @@ def test_second_fit_goes_on_with_the_optimizer_and_can_be_resumed(
     assert len(resumed.history) == 5
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 0.99])
 def test_checkpoint_cut_off_is_said_and_the_one_before_is_used(
     chips: Path, whole: Whole, begun: Begun, share: float
 ) -> None:

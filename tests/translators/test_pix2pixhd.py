@@ -135,7 +135,7 @@ def train_by_hand(
 @pytest.mark.parametrize(
     ("network", "options"),
     [
-        ("global", {}),
+        pytest.param("global", {}, marks=pytest.mark.slow),
         ("local", {}),
         ("global", {"feat_loss": False, "lsgan": False, "label_smoothing": 0.1}),
         ("local", {"n_dscr": 3, "n_layers": 1, "lambda_feat": 2.5, "lambda_l1": 3.0}),
@@ -219,9 +219,9 @@ def test_options_of_fit_serve_it(
 @pytest.mark.parametrize(
     ("kind", "way"),
     [
-        ("global", "fit"),
+        pytest.param("global", "fit", marks=pytest.mark.slow),
         ("local", "from_checkpoint"),
-        ("frozen", "fit"),
+        pytest.param("frozen", "fit", marks=pytest.mark.slow),
         ("frozen", "from_checkpoint"),
     ],
 )

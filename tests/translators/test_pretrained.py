@@ -17,6 +17,7 @@ from geotranslate.errors import (
     MissingPackageError,
     ModelFileError,
 )
+from geotranslate.networks import backbone
 from geotranslate.networks.backbone import supported_backbones
 from geotranslate.networks.onehot import unwrapped
 from tests.translators.conftest import WriteMaps
@@ -131,7 +132,7 @@ def test_files_that_are_no_weights_are_said(chips: Path, tmp_path: Path) -> None
             Pix2Pix(data, backbone="resnet18", pretrained_path=tmp_path / name, **SMALL)
 
 
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("suffix", [pytest.param("pth", marks=pytest.mark.slow), "safetensors"])
 def test_encoder_from_a_file_starts_frozen_until_unfreeze(
     chips: Path, tmp_path: Path, suffix: str
 ) -> None:
@@ -349,3 +350,54 @@ def test_three_bands_are_no_three_classes(
         for network in ("global", "local"):
             with pytest.raises(ModelFileError, match=r"the source is .* there and .* here"):
                 Pix2PixHD(here, gen_network=network, pretrained_path=folder, **HD)
+
+
+class ImageNet:
+    """The library of encoders, with a cache that holds one encoder, or none."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder = encoder
+        self.asked: list[dict[str, Any]] = []
+
+    def get_encoder(self, name: str, **options: Any) -> Any:
+        self.asked.append({"name": name, **options})
+        if self.encoder is None:
+            raise OSError("We couldn't connect to 'https://huggingface.co'.\nMore lines")
+        return self.encoder
+
+
+def test_weights_of_imagenet_are_loaded_and_frozen(
+    write_chips: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("segmentation_models_pytorch")
+    data = prepare_data(write_chips(source=(5, "uint8")), batch_size=2)
+    options: dict[str, Any] = {"backbone": "resnet18", "recipe": "seamless", "ngf": 4, "ndf": 4}
+    network: Any = backbone.BackboneUNet("resnet18", 3, 1)
+    three = network.encoder
+    library = ImageNet(three)
+    made = backbone.BackboneUNet.__init__
+
+    def build(self: Any, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        monkeypatch.setattr(backbone, "_library", lambda: library)
+
+    monkeypatch.setattr(backbone.BackboneUNet, "__init__", build)
+    encoder = Pix2Pix(data, weights="imagenet", **options).pair.generator.encoder
+    (asked,) = library.asked
+    assert asked == {"name": "resnet18", "in_channels": 3, "depth": 5, "weights": "imagenet"}
+    assert torch.equal(encoder.layer1[0].conv1.weight, three.layer1[0].conv1.weight)
+    assert not encoder.layer1[0].conv1.weight.requires_grad
+    assert encoder.conv1.weight.shape[1] == 5
+
+
+def test_weights_of_imagenet_that_cannot_be_had_are_said(
+    write_chips: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone, "_library", lambda: ImageNet(None))
+    with pytest.raises(ModelFileError, match=r"'resnet18' cannot be had \(OSError: We couldn't"):
+        backbone.imagenet_weights("resnet18")
+    data = prepare_data(write_chips())
+    with pytest.raises(InvalidInputError, match="is for the encoder that backbone names; give"):
+        Pix2Pix(data, weights="imagenet", recipe="seamless", ngf=4, ndf=4)
+    with pytest.raises(InvalidInputError, match="weights is 'coco'; give one of imagenet"):
+        Pix2Pix(data, weights="coco", recipe="seamless", ngf=4, ndf=4)

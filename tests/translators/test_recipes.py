@@ -92,7 +92,11 @@ def test_tiles_of_a_scene_are_the_whole(
     assert apart(read(done), whole) < 1e-5
 
 
-@pytest.mark.parametrize("way", [{"blend": "hann"}, {"blend": "crop", "padding": 16}], ids=str)
+@pytest.mark.parametrize(
+    "way",
+    [{"blend": "hann"}, pytest.param({"blend": "crop", "padding": 16}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_batches_threads_and_parts_make_the_same_bytes(
     model: Pix2Pix,
     write_raster: WriteRaster,

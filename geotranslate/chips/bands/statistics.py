@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geotranslate.chips.bands.histogram import Histogram
+from geotranslate.chips.bands.sample import Sample, thinned
 from geotranslate.errors import InvalidInputError
-from geotranslate.schema import Json
 
 SAMPLE_SIZE = 509
 """Largest number of pixels kept from one array: small, as they are stored for every chip, and a
 prime, because even steps that divide the width of an array would hit only a few columns."""
+MOST_SAMPLED = 2**21
+"""Largest number of pixels in the sample of many arrays."""
+HEADER = struct.Struct("<qi")
+"""Number of valid pixels and number of bands."""
+
+Sampled: TypeAlias = "Sample | NDArray[Any]"
+"""Values of sampled pixels, `(bands, pixels)`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +42,8 @@ class Statistics:
     m2: NDArray[np.float64]
     least_positive: NDArray[np.float64]
     """Smallest value above 0, infinite if there is none; the floor of decibels."""
-    samples: tuple[NDArray[np.float32], ...] = ()
-    """Sample `(bands, pixels)` of each array, kept separately, so that adding copies no pixel."""
+    samples: tuple[Sampled, ...] = ()
+    """Sample of each array, kept separately, so that adding copies no pixel."""
 
     @classmethod
     def empty(cls, bands: int) -> Statistics:
@@ -61,11 +67,15 @@ class Statistics:
     def total(cls, parts: Iterable[Statistics], bands: int) -> Statistics:
         """Add many statistics in linear time, with the same result as repeated `+`."""
         total = cls.empty(bands)
-        samples: list[NDArray[np.float32]] = []
+        samples: list[Sampled] = []
         for part in parts:
             total = replace(total + part, samples=())
             samples += part.samples
-        return replace(total, samples=tuple(samples))
+        if not samples:
+            return total
+        most = max(1, MOST_SAMPLED // len(samples))
+        joined = np.concatenate([thinned(_unpacked(one), most) for one in samples], axis=1)
+        return replace(total, samples=(joined,))
 
     def __add__(self, other: Statistics) -> Statistics:
         count = self.count + other.count
@@ -88,7 +98,7 @@ class Statistics:
 
     def sample(self, band: int) -> NDArray[np.float64]:
         """Return the sampled values of a band, counted from 0."""
-        return np.concatenate([np.empty(0), *(part[band] for part in self.samples)])
+        return np.concatenate([np.empty(0), *(_unpacked(part)[band] for part in self.samples)])
 
     def percentiles(self, qs: Sequence[float]) -> NDArray[np.float64]:
         """Return the percentiles `(len(qs), bands)` of the sample, linear between its values.
@@ -112,35 +122,22 @@ class Statistics:
         at = np.asarray(qs)[:, None]
         return np.where(at <= 0, self.minimum, np.where(at >= 100, self.maximum, found))
 
-    def to_json(self) -> Json:
-        """Return plain values for a strict JSON file; the sample as zlib in base64."""
-        if not self.count:
-            return {"count": 0, "bands": len(self.mean)}
-        joined = np.concatenate(self.samples, axis=1).astype("<f4")
-        return {
-            "count": self.count,
-            "bands": len(self.mean),
-            "minimum": self.minimum.tolist(),
-            "maximum": self.maximum.tolist(),
-            "mean": self.mean.tolist(),
-            "m2": self.m2.tolist(),
-            "least_positive": [x if np.isfinite(x) else None for x in self.least_positive.tolist()],
-            "sample": base64.b64encode(zlib.compress(joined.tobytes())).decode("ascii"),
-        }
+    def to_bytes(self) -> bytes:
+        """Return the statistics of one array without its sample, to the last bit."""
+        table = np.stack([self.minimum, self.maximum, self.mean, self.m2, self.least_positive])
+        return HEADER.pack(self.count, len(self.mean)) + table.astype("<f8").tobytes()
 
     @classmethod
-    def from_json(cls, values: Json) -> Statistics:
-        """Rebuild statistics from `to_json`, to the last bit."""
-        count, bands = int(values["count"]), int(values["bands"])
-        if not count:
-            return cls.empty(bands)
-        minimum, maximum, mean, m2 = (
-            np.array(values[name], np.float64) for name in ("minimum", "maximum", "mean", "m2")
-        )
-        least = np.array([np.inf if x is None else x for x in values["least_positive"]])
-        packed = zlib.decompress(base64.b64decode(values["sample"]))
-        sample = np.frombuffer(packed, "<f4").astype(np.float32)
-        return cls(count, minimum, maximum, mean, m2, least, (sample.reshape(bands, -1),))
+    def from_bytes(cls, content: bytes, sample: Sample | None) -> Statistics:
+        """Rebuild statistics from `to_bytes` and their sample."""
+        count, bands = HEADER.unpack_from(content)
+        table = np.frombuffer(content, "<f8", 5 * bands, HEADER.size).reshape(5, bands)
+        low, high, mean, m2, least = table
+        return cls(count, low, high, mean, m2, least, () if sample is None else (sample,))
+
+
+def _unpacked(sample: Sampled) -> NDArray[Any]:
+    return sample.values if isinstance(sample, Sample) else sample
 
 
 def _measured(values: NDArray[Any]) -> tuple[float, ...]:
@@ -157,14 +154,14 @@ def _measured(values: NDArray[Any]) -> tuple[float, ...]:
     return low, high, mean, m2, least
 
 
-def _evenly_spaced(
-    data: NDArray[Any], valid: NDArray[np.bool_], pixels: int
-) -> NDArray[np.float32]:
-    """Return at most `SAMPLE_SIZE` of the valid pixels, `(bands, pixels)`."""
+def _evenly_spaced(data: NDArray[Any], valid: NDArray[np.bool_], pixels: int) -> Sample:
+    """Return a sample of at most `SAMPLE_SIZE` of the valid pixels."""
     kept = min(pixels, SAMPLE_SIZE)
     at = np.arange(kept) * pixels // kept
     if pixels < valid.size:
         at = np.flatnonzero(valid)[at]
-    limits = np.finfo(np.float32)
-    sample = data.reshape(len(data), -1)[:, at].astype(np.float64)
-    return sample.clip(limits.min, limits.max).astype(np.float32)
+    values = data.reshape(len(data), -1)[:, at]
+    if values.dtype.itemsize > 2:
+        limits = np.finfo(np.float32)
+        values = values.astype(np.float64).clip(limits.min, limits.max).astype(np.float32)
+    return Sample.of(values)

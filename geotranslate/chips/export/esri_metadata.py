@@ -66,7 +66,7 @@ def write_metadata(
     folder: Path,
     names: Sequence[str],
     *,
-    tile_size: int,
+    size: tuple[int, int],
     crs: CRS | None,
     resolutions: Sequence[tuple[float, float]],
     source: ExportSide,
@@ -77,7 +77,7 @@ def write_metadata(
     Args:
         folder: Folder that holds `images/` and `images2/`.
         names: File names of the pairs, equal on both sides.
-        tile_size: Side of the chips, px.
+        size: Rows and columns of the chips.
         crs: CRS of the chips.
         resolutions: Pixel sizes of all pairs in CRS units.
         source: Bands of the chips in `images/`.
@@ -99,8 +99,8 @@ def write_metadata(
         dict.fromkeys(_UNFILLED, "")
         | shared
         | {
-            "ImageHeight": tile_size,
-            "ImageWidth": tile_size,
+            "ImageHeight": size[0],
+            "ImageWidth": size[1],
             "ExtractBands": list(range(len(source.band_names))),
             "ImageSpaceUsed": "MAP_SPACE",
             "IsMultidimensional": False,
@@ -115,8 +115,8 @@ def write_metadata(
     accumulated = shared | {
         "Version": 1,
         "NumBands": len(source.band_names),
-        "TileSizeX": tile_size,
-        "TileSizeY": tile_size,
+        "TileSizeX": size[1],
+        "TileSizeY": size[0],
         "NumClasses": 0,
         "NumTiles": len(names),
         "NumTilesAsDouble": len(names),
@@ -129,7 +129,7 @@ def write_metadata(
     }
     for name, content in ((MODEL_FILE, model), (STATISTICS_FILE, accumulated)):
         (folder / name).write_text(json.dumps(content, indent=2), encoding="utf-8")
-    shape = f"{len(source.band_names)}*{tile_size}*{tile_size}"
+    shape = f"{len(source.band_names)}*{size[0]}*{size[1]}"
     (folder / COUNTS_FILE).write_text(
         f"images = {len(names)} *{shape}\n{_NO_FEATURE_COUNTS}", encoding="utf-8"
     )

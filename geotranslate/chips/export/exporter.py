@@ -6,20 +6,22 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from rasterio.enums import Resampling
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
-    ExportOptions,
     Scene,
     SceneLike,
     check_sizes,
     open_scenes,
 )
+from geotranslate.chips.export.shifting import without_shift
 from geotranslate.chips.export.transaction import (
     check_folder,
     clear_leftovers,
@@ -47,6 +49,8 @@ class ChipExport(os.PathLike[str]):
     """Tiles omitted because a side has too few valid pixels."""
     target_warped: bool
     """Whether a side was resampled, as its grid differs from the grid of its scene."""
+    shifts: tuple[tuple[float, float], ...] = ()
+    """Rows and columns by which the target of each scene was moved back, px; see `shift`."""
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -58,19 +62,21 @@ def export_chips(
     target: SceneLike | Sequence[SceneLike],
     folder: str | os.PathLike[str],
     *,
-    tile_size: int = 256,
-    stride: int | None = None,
+    tile_size: int | Sequence[int] = 256,
+    stride: int | Sequence[int] | None = None,
     aoi: AreaLike | None = None,
     min_cover: float = 1.0,
     min_valid: float = 0.5,
     rotation_angle: float = 0.0,
     burn: str | None = None,
     resampling: str | Resampling | None = None,
+    resolution: float | None = None,
     source_classes: bool | None = None,
     target_classes: bool | None = None,
     overwrite: bool = False,
     append: bool = False,
     progress: bool = True,
+    shift: Literal["auto"] | tuple[float, float] = (0, 0),
 ) -> ChipExport:
     """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
@@ -87,9 +93,11 @@ def export_chips(
         target: Raster or vector layer to translate to, warped or rasterized onto the source's grid
             if needed. Give as many targets as sources.
         folder: Folder to write; its parent folder must exist.
-        tile_size: Side of the chips, px.
-        stride: Step from chip to chip, px; `tile_size` (no overlap) by default. Only whole tiles
-            are written, so a margin of up to one tile at the right and bottom edges is not used.
+        tile_size: Side of the chips, px, or their rows and columns; `prepare_data` crops or resizes
+            chips that are no squares.
+        stride: Step from chip to chip, px, or the steps down and across; `tile_size` (no overlap)
+            by default. Only whole tiles are written, so a margin of up to one tile at the right and
+            bottom edges is not used.
         aoi: Area of interest: vector file or GeoDataFrame in any CRS, or a geometry in the
             scene's.
         min_cover: Smallest share of a chip, 0 to 1, that must lie in the area.
@@ -101,6 +109,8 @@ def export_chips(
             Not for two rasters.
         resampling: GDAL name of the warping method; by default nearest for classes and bilinear
             otherwise.
+        resolution: Pixel size of the chips on the ground, meters; both sides are resampled to it.
+            By default the source's pixels stay as they are.
         source_classes: Whether the source's values are classes, which the chips then tell
             `prepare_data`. By default they are if it has a color table, or is one band of
             integers with at most 4 different values, or with at most 64 that form patches and do
@@ -109,6 +119,10 @@ def export_chips(
         overwrite: Whether to replace the chips in the folder.
         append: Whether to add to the chips in the folder. Existing chips keep their labels.
         progress: Whether to show a progress bar.
+        shift: Rows and columns, in px of the chips, by which the target's content lies below and
+            to the right of the source's, as `check_registration` reports; the target is moved
+            back. "auto" measures the shift of each scene and moves its target by whole pixels if
+            the shift is certain.
 
     Raises:
         RasterFileError: A side cannot be read, or the folder cannot be written, for example
@@ -127,11 +141,13 @@ def export_chips(
         rotation_angle=rotation_angle,
         burn=burn,
         resampling=resampling,
+        resolution=resolution,
         source_classes=source_classes,
         target_classes=target_classes,
         overwrite=overwrite,
         append=append,
         progress=progress,
+        shift=shift,
     )
     path = check_folder(folder_path("folder", folder), options)
     with ExitStack() as stack:
@@ -143,8 +159,10 @@ def export_chips(
         scenes = open_scenes(source, target, options, stack)
         if options.overwrite:
             refuse_inputs_inside(path, scenes)
-        check_sizes(scenes, options.tile_size)
-        return _export(scenes, path, options)
+        check_sizes(scenes, options.size)
+        moved = [without_shift(scene, options, stack) for scene in scenes]
+        done = _export([scene for scene, _ in moved], path, options)
+        return replace(done, shifts=tuple(shift for _, shift in moved))
 
 
 def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> ChipExport:
@@ -154,7 +172,7 @@ def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> Ch
     with ExitStack() as stack:
         with disk_trouble(folder):
             temporary = stack.enter_context(_temporary_for(folder))
-            writer = ChipWriter(temporary, options.tile_size, scenes[0])
+            writer = ChipWriter(temporary, options.size, scenes[0])
             if options.append:
                 writer.continue_from(folder)
         written = _write(inside, writer, folder, options)

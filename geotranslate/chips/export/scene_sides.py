@@ -1,10 +1,12 @@
-"""Options of an export, and scenes whose sides lie on one grid."""
+"""Scenes of an export, whose sides lie on one grid."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,14 +16,13 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
-from rasterio.warp import SUPPORTED_RESAMPLING
 from rasterio.windows import Window
 
-from geotranslate.checks import choice, flag, number, shown, whole_number
+from geotranslate.checks import shown
 from geotranslate.chips.bands import resampling_for
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.vectors import (
-    AreaLike,
     footprints,
     in_crs,
     is_layer,
@@ -32,6 +33,7 @@ from geotranslate.chips.vectors import (
 from geotranslate.errors import GridMismatchError, InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, color_table, warp
+from geotranslate.raster.ground import ground_of
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
@@ -41,70 +43,8 @@ Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 SceneSide: TypeAlias = "RasterSide | VectorSide"
 
 
-@dataclass(frozen=True, eq=False)
-class ExportOptions:
-    """Options of `export_chips`, which documents them.
-
-    Raises:
-        InvalidInputError: An option is invalid.
-    """
-
-    tile_size: int = 256
-    stride: int | None = None
-    aoi: AreaLike | None = None
-    min_cover: float = 1.0
-    min_valid: float = 0.5
-    rotation_angle: float = 0.0
-    burn: str | None = None
-    resampling: str | Resampling | None = None
-    source_classes: bool | None = None
-    target_classes: bool | None = None
-    overwrite: bool = False
-    append: bool = False
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("overwrite", "append", "progress"):
-            flag(name, getattr(self, name))
-        if self.overwrite and self.append:
-            raise InvalidInputError("overwrite and append exclude each other; choose one.")
-        if number("rotation_angle", self.rotation_angle, least=0, below=360) and (
-            self.rotation_angle < 1
-        ):
-            raise InvalidInputError(
-                f"rotation_angle is {self.rotation_angle}, by which every tile would be written "
-                f"{360 / self.rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
-            )
-        # NumPy integers become Python's, which JSON metadata can hold.
-        object.__setattr__(self, "tile_size", whole_number("tile_size", self.tile_size, 1))
-        if self.stride is not None:
-            whole_number("stride", self.stride, 1)
-        number("min_valid", self.min_valid, least=0, most=1)
-        number("min_cover", self.min_cover, least=0, most=1)
-        if not (self.resampling is None or isinstance(self.resampling, Resampling)):
-            choice("resampling", self.resampling, [one.name for one in SUPPORTED_RESAMPLING])
-
-    @property
-    def step(self) -> int:
-        """Step from chip to chip, px."""
-        return self.tile_size if self.stride is None else int(self.stride)
-
-    @property
-    def angles(self) -> list[float]:
-        """Rotations in which every tile is written, degrees."""
-        if not self.rotation_angle:
-            return [0.0]
-        return np.arange(0, 360, self.rotation_angle).tolist()
-
-    @property
-    def method(self) -> Resampling | None:
-        """Resampling method of both sides; None to choose by their values."""
-        return Resampling[self.resampling] if isinstance(self.resampling, str) else self.resampling
-
-    @property
-    def adds_or_replaces(self) -> bool:
-        """Whether the folder may already hold chips."""
-        return self.overwrite or self.append
+MOST_SIDE = 2**31 - 1
+"""Largest width or height of a raster in GDAL."""
 
 
 def open_scenes(
@@ -128,7 +68,7 @@ def open_scenes(
         _side_options("source", [one for one, _ in sides], options.source_classes, options),
         _side_options("target", [other for _, other in sides], options.target_classes, options),
     )
-    scenes = [open_scene(one, other, options.burn, asked, stack) for one, other in sides]
+    scenes = [open_scene(one, other, options, asked, stack) for one, other in sides]
     _check_burn(scenes, options.burn)
     footprints([scene.grid for scene in scenes])
     for scene in scenes[1:]:
@@ -185,13 +125,18 @@ def _check_alike(scene: Scene, first: Scene) -> None:
             )
 
 
-def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
+def check_sizes(scenes: Sequence[Scene], size: tuple[int, int]) -> None:
     """Refuse scenes that are all smaller than a tile; warn if only some are.
+
+    Args:
+        scenes: The scenes.
+        size: Rows and columns of a tile.
 
     Raises:
         InvalidInputError: No scene holds a tile.
     """
-    small = [scene for scene in scenes if min(scene.grid.height, scene.grid.width) < tile_size]
+    rows, cols = size
+    small = [scene for scene in scenes if scene.grid.height < rows or scene.grid.width < cols]
     if not small:
         return
     first, others = small[0], len(small) - 1
@@ -200,9 +145,10 @@ def check_sizes(scenes: Sequence[Scene], tile_size: int) -> None:
         f"{first.source.name} is {first.grid.width} x {first.grid.height} px, smaller than a tile"
         f"{more if others else ''}; "
     )
+    below = str(rows) if rows == cols else f"{rows} rows and {cols} columns"
     if len(small) == len(scenes):
-        raise InvalidInputError(f"{sentence}give a tile_size below {tile_size}.")
-    warn(f"{sentence}no chip is cut from it. A tile_size below {tile_size} uses all scenes.")
+        raise InvalidInputError(f"{sentence}give a tile_size below {below}.")
+    warn(f"{sentence}no chip is cut from it. A tile_size below {below} uses all scenes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +169,20 @@ class RasterSide:
         grid: Grid of the scene.
         options: Options of the side.
         stack: Exit stack that closes the warped view.
+        moved: Distance on the ground from a pixel of the scene to the pixel that is read for it.
     """
 
     def __init__(
-        self, source: RasterReader, grid: Grid, options: SideOptions, stack: ExitStack
+        self,
+        source: RasterReader,
+        grid: Grid,
+        options: SideOptions,
+        stack: ExitStack,
+        moved: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        self._original, self._resampling = source, options.resampling
-        aligned = stack.enter_context(align(source.dataset, grid, options.resampling))
+        self._original, self.options, self._moved = source, options, moved
+        there = grid.moved(*moved) if any(moved) else grid
+        aligned = stack.enter_context(align(source.dataset, there, options.resampling))
         self.warped = aligned is not source.dataset
         self._aligned = RasterReader(aligned)
         self.name, self.bands, self.dtype = source.name, source.bands, source.dtype
@@ -245,8 +198,13 @@ class RasterSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Read the ground under another grid."""
-        with warp(self._original.dataset, grid, self._resampling) as warped:
+        there = grid.moved(*self._moved)
+        with warp(self._original.dataset, there, self.options.resampling) as warped:
             return RasterReader(warped, self._original.indexes).read(dtype=None)
+
+    def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> RasterSide:
+        """Return the side of a scene with a grid, read at a distance on the ground."""
+        return RasterSide(self._original, grid, self.options, stack, distance)
 
 
 class VectorSide:
@@ -287,7 +245,8 @@ class VectorSide:
             raise GridMismatchError(
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
-        self._grid, self.name = grid, name
+        self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
+        self.options = SideOptions(Resampling.nearest, classes)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
         self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
@@ -298,6 +257,7 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
+        grid = grid.moved(*self._moved)
         near = np.flatnonzero(self._shapes.intersects(grid.footprint))
         shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
         size = (grid.height, grid.width)
@@ -306,6 +266,12 @@ class VectorSide:
             return np.zeros((1, *size), self.dtype), valid
         burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
         return burned[None], valid
+
+    def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
+        """Return the side of a scene with a grid, read at a distance on the ground."""
+        side = copy(self)
+        side._grid, side._moved = grid, distance
+        return side
 
 
 @dataclass(frozen=True)
@@ -321,11 +287,13 @@ class Scene:
 def open_scene(
     source: SceneLike,
     target: SceneLike,
-    burn: str | None,
-    options: tuple[SideOptions, SideOptions],
+    options: ExportOptions,
+    asked: tuple[SideOptions, SideOptions],
     stack: ExitStack,
 ) -> Scene:
     """Open both sides on the source's grid, or on the target's if the source is a vector layer.
+
+    With a `resolution`, both are resampled to a grid of pixels of that size on the same ground.
 
     Raises:
         RasterFileError: A side cannot be opened.
@@ -342,15 +310,51 @@ def open_scene(
         for side, layer in zip((source, target), layers, strict=True)
     ]
     first = next(raster for raster in rasters if raster is not None)
+    grid = first.grid
+    if options.resolution is not None:
+        grid = at_resolution(grid, options.resolution, first.name)
     sides = [
-        RasterSide(raster, first.grid, asked, stack)
+        RasterSide(raster, grid, wanted, stack)
         if raster is not None
-        else VectorSide(layer, first.grid, burn, _name(side), asked.classes)
-        for raster, layer, side, asked in zip(
-            rasters, layers, (source, target), options, strict=True
+        else VectorSide(layer, grid, options.burn, _name(side), wanted.classes)
+        for raster, layer, side, wanted in zip(
+            rasters, layers, (source, target), asked, strict=True
         )
     ]
-    return Scene(first.grid, sides[0], sides[1], any(side.warped for side in sides))
+    return Scene(grid, sides[0], sides[1], any(side.warped for side in sides))
+
+
+def at_resolution(grid: Grid, meters: float, name: str) -> Grid:
+    """Return a grid on the same ground with square pixels of a size, whole ones only.
+
+    Args:
+        grid: Grid of a raster.
+        meters: Side of a pixel on the ground, at the middle of the raster.
+        name: Name of the raster in messages.
+
+    Raises:
+        InvalidInputError: The grid does not tell the size of its pixels, or no whole pixel fits.
+    """
+    sizes = ground_of(grid)
+    if sizes is None:
+        raise InvalidInputError(
+            f"resolution is {meters:g} meters, but {name} has no CRS that tells the size of its "
+            "pixels on the ground; assign one, or leave resolution out."
+        )
+    ratios = [size / meters for size in sizes]
+    # Rounded first, as 30 / 0.1 is a little less than 300.
+    width, height = (
+        math.floor(round(count * ratio, 6))
+        for count, ratio in zip((grid.width, grid.height), ratios, strict=True)
+    )
+    if not 1 <= min(width, height) <= max(width, height) <= MOST_SIDE:
+        raise InvalidInputError(
+            f"resolution is {meters:g} meters, at which {name} would have {width} x {height} "
+            f"pixels; its own are {sizes[0]:.3g} x {sizes[1]:.3g} m. Give a number of meters near "
+            "that."
+        )
+    finer = Affine.scale(1 / ratios[0], 1 / ratios[1])
+    return Grid(grid.crs, grid.transform @ finer, height, width)
 
 
 def turned(grid: Grid, degrees: float) -> Grid:

@@ -12,7 +12,8 @@ from pathlib import Path
 from rasterio.errors import RasterioError
 
 from geotranslate.chips.export.esri_metadata import METADATA_FILES
-from geotranslate.chips.export.scene_sides import ExportOptions, Scene
+from geotranslate.chips.export.exportoptions import ExportOptions
+from geotranslate.chips.export.scene_sides import Scene
 from geotranslate.chips.layouts import (
     CHIP_SUFFIXES,
     MAP_FILE,

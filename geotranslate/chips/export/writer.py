@@ -16,8 +16,8 @@ from rasterio.windows import Window
 
 from geotranslate.chips.bands import COLORS_TAG, TAG, Statistics, colors_of
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
-    ExportOptions,
     Pixels,
     Scene,
     SceneSide,
@@ -32,7 +32,6 @@ from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.tiling import tile_windows
 from geotranslate.raster.writing import small_geotiff
 
 
@@ -133,9 +132,12 @@ class Candidate:
 def candidates(scene: Scene, options: ExportOptions) -> Iterator[Candidate]:
     """Yield all tiles of a scene, at every angle."""
     height, width = scene.grid.height, scene.grid.width
-    for window in tile_windows(height, width, options.tile_size, options.step):
-        for angle in options.angles:
-            yield Candidate(scene, window, angle)
+    rows, cols = options.size
+    down, across = options.steps
+    for row in range(0, height - rows + 1, down):
+        for col in range(0, width - cols + 1, across):
+            for angle in options.angles:
+                yield Candidate(scene, Window(col, row, cols, rows), angle)
 
 
 def in_area(tiles: Sequence[Candidate], aoi: AreaLike, min_cover: float) -> list[Candidate]:
@@ -188,12 +190,12 @@ class ChipWriter:
 
     Args:
         folder: Existing folder to write into.
-        tile_size: Side of the chips, px.
+        size: Rows and columns of the chips.
         scene: The first scene, which has the bands and dtypes of all.
     """
 
-    def __init__(self, folder: Path, tile_size: int, scene: Scene) -> None:
-        self.folder, self.tile_size, self.scene = folder, tile_size, scene
+    def __init__(self, folder: Path, size: tuple[int, int], scene: Scene) -> None:
+        self.folder, self.size, self.scene = folder, size, scene
         self.files: list[str] = []
         self.rows: list[Row] = []
         self.grids: list[Grid] = []
@@ -235,12 +237,12 @@ class ChipWriter:
 
     def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
         width, height = chip.grid.width, chip.grid.height
-        expected = (self.tile_size, self.tile_size, side.bands, side.dtype)
+        expected = (self.size[1], self.size[0], side.bands, side.dtype)
         if (width, height, chip.bands, chip.dtype) != expected:
             raise InvalidInputError(
                 f"The chips in the folder are not like the new ones: {chip.name} has {width} x "
-                f"{height} px and {bands_of(chip)}, the new ones {self.tile_size} x "
-                f"{self.tile_size} px and {bands_of(side)}. Export into another folder."
+                f"{height} px and {bands_of(chip)}, the new ones {self.size[1]} x "
+                f"{self.size[0]} px and {bands_of(side)}. Export into another folder."
             )
         if differ_in_names(chip, side):
             raise InvalidInputError(
@@ -288,7 +290,7 @@ class ChipWriter:
         write_metadata(
             self.folder,
             self.files,
-            tile_size=self.tile_size,
+            size=self.size,
             crs=self.scene.grid.crs,
             resolutions=[grid.resolution for grid in self.grids],
             source=sides[0],
@@ -298,7 +300,7 @@ class ChipWriter:
 
     def _valid(self, number: int) -> NDArray[np.bool_]:
         """Return the pixels of a written pair that are valid on both sides."""
-        valid = np.ones((self.tile_size, self.tile_size), bool)
+        valid = np.ones(self.size, bool)
         for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
             if self.rows[number][share] < 1:
                 with RasterReader(self.folder / folder / self.files[number]) as chip:

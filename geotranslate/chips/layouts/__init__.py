@@ -17,7 +17,7 @@ from geotranslate.chips.layouts.paired_folders import (
     SOURCE_FOLDER,
     TARGET_FOLDER,
 )
-from geotranslate.chips.layouts.pairing import in_pairs, list_two_folders
+from geotranslate.chips.layouts.pairing import in_pairs, list_on_raster, list_two_folders
 from geotranslate.chips.layouts.rasters import TwoRasters
 from geotranslate.chips.layouts.recognition import list_chips
 
@@ -40,6 +40,7 @@ __all__ = [
     "in_pairs",
     "known_label",
     "list_chips",
+    "list_on_raster",
     "list_two_folders",
     "read_map",
     "with_parts",

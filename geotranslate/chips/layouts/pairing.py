@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rasterio.enums import Resampling
+
 from geotranslate.chips.layouts.base import (
     ChipFile,
     ListedChip,
@@ -19,6 +21,7 @@ from geotranslate.chips.layouts.base import (
     unread_lines,
 )
 from geotranslate.chips.layouts.directory import Folder, counted
+from geotranslate.chips.layouts.rasters import on_raster
 from geotranslate.errors import InvalidInputError
 
 WORDS = re.compile(r"[^\W_]+")
@@ -114,25 +117,56 @@ def list_two_folders(source: Path, target: Path, *, paired: bool = True) -> List
             "a chip folder."
         )
     folders = Folder.of(source), Folder.of(target)
-    sides, left_out = [], []
-    for side in folders:
-        chips, lines = _chips_of(side)
-        if not chips:
-            raise InvalidInputError(
-                f"The folder {side.path} has no chips (it has {side.content}); give a folder of "
-                "pictures or rasters."
-            )
-        sides.append(ListedSide(side.path, tuple(chips)))
-        left_out += [f"{side.path.name}/{line}" for line in lines]
+    (left, left_lines), (right, right_lines) = map(_side_of, folders)
     listing = Listing(
         source,
         f"{source.name} + {target.name}",
-        sides=(sides[0], sides[1]),
-        left_out=tuple(left_out),
+        sides=(left, right),
+        left_out=(*left_lines, *right_lines),
     )
     if paired:
         return in_pairs(listing)
     return replace(listing, layout=f"{listing.layout}, unpaired")
+
+
+def list_on_raster(source: Path, raster: str, method: Resampling) -> Listing:
+    """List the chips of a folder, paired with the ground of a raster under each of them.
+
+    Args:
+        source: Folder of georeferenced source chips, or of their parts `train`, `val` and `test`.
+        raster: The raster to translate to.
+        method: Method by which it is resampled to the grid of each chip.
+
+    Raises:
+        RasterFileError: The folder, a chip or the raster cannot be read.
+        GridMismatchError: A chip or the raster has no CRS.
+        InvalidInputError: The folder has no chips, or none of them lies on the raster.
+    """
+    chips, lines = _side_of(Folder.of(source))
+    pairs, apart = on_raster(chips, raster, method)
+    if not pairs:
+        raise InvalidInputError(
+            f"None of the {counted(chips.chips)} in {source} lies on the ground of {raster}; give "
+            "chips and a raster of one place."
+        )
+    layout = f"{source.name} + raster, laid onto the grid of each chip ({method.name} resampling)"
+    return Listing(source, layout, pairs=pairs, left_out=(*lines, *apart))
+
+
+def _side_of(folder: Folder) -> tuple[ListedSide, list[str]]:
+    """Return the chips of a folder, and lines about what is not used.
+
+    Raises:
+        InvalidInputError: It has no chips.
+    """
+    chips, lines = _chips_of(folder)
+    if not chips:
+        raise InvalidInputError(
+            f"The folder {folder.path} has no chips (it has {folder.content}); give a folder of "
+            "pictures or rasters."
+        )
+    side = ListedSide(folder.path, tuple(chips))
+    return side, [f"{folder.path.name}/{line}" for line in lines]
 
 
 def _chips_of(folder: Folder) -> tuple[list[ListedChip], list[str]]:

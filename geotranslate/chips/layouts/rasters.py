@@ -17,7 +17,7 @@ from geotranslate.chips.layouts.base import (
     Listing,
     RasterWindow,
 )
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import tile_windows
@@ -117,3 +117,44 @@ class TwoRasters:
 
 def _name(window: Window) -> str:
     return f"row {window.row_off} column {window.col_off}"
+
+
+def on_raster(
+    chips: ListedSide, raster: PathLike, method: Resampling
+) -> tuple[tuple[ListedPair, ...], tuple[str, ...]]:
+    """Return pairs of georeferenced chips and the ground of a raster under them.
+
+    Args:
+        chips: The chips.
+        raster: The raster, resampled to the grid of each chip as it is read.
+        method: Resampling method.
+
+    Returns:
+        The pairs, and a line for each chip that does not lie on the raster.
+
+    Raises:
+        RasterFileError: The raster or a chip cannot be read.
+        GridMismatchError: A chip or the raster has no CRS.
+    """
+    pairs, left_out = [], []
+    with RasterReader(raster) as opened:
+        for chip in chips.chips:
+            with RasterReader(chip.place.path) as file:
+                grid = file.grid
+            if grid.crs is None:
+                raise GridMismatchError(
+                    f"{chip.place.path} has no CRS, so its ground on {os.fspath(raster)} is not "
+                    "known; assign it, or give a folder of target chips of the same names."
+                )
+            try:
+                with align(opened.dataset, grid, method):
+                    pass
+            except GridMismatchError:
+                if opened.grid.crs is None:
+                    raise
+                left_out.append(f"{chip.name}: not on the ground of {os.path.basename(raster)}")
+                continue
+            whole = Window(0, 0, grid.width, grid.height)
+            place = RasterWindow(os.fspath(raster), whole, grid, method)
+            pairs.append(ListedPair(chip.name, chip.place, place, chip.subset))
+    return tuple(pairs), tuple(left_out)

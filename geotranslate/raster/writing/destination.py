@@ -179,8 +179,8 @@ def _checked(given: Path, *, overwrite: bool) -> Path:
         raise RasterFileError(f"The output {path} is a folder; give the name of a file in it.")
     if given.suffix.lower() not in SUFFIXES:
         raise InvalidInputError(
-            f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff, or "
-            "write a picture by predict(image, output=...)."
+            f"The output {path} is written as a GeoTIFF; give a name that ends in .tif or .tiff, "
+            "or write a picture by predict(image, output=...)."
         )
     if path.exists() and not overwrite:
         raise OutputExistsError(

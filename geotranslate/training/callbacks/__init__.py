@@ -19,6 +19,7 @@ from geotranslate.training.callbacks.precision import (
     TrainingPrecision,
     training_precision,
 )
+from geotranslate.training.callbacks.scaledloss import ScaledL1
 from geotranslate.training.callbacks.schedule import (
     ParamScheduler,
     RateCurve,
@@ -57,6 +58,7 @@ __all__ = [
     "ReducedPrecision",
     "SampleImages",
     "SaveModelCallback",
+    "ScaledL1",
     "Schedule",
     "ShareDone",
     "StartRow",

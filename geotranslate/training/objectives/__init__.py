@@ -10,6 +10,7 @@ from geotranslate.training.objectives.base import (
     gradient_penalty,
     masked_l1,
     objectives_of,
+    scaled_l1,
 )
 from geotranslate.training.objectives.cycle import CycleObjective, ImagePool, filled
 from geotranslate.training.objectives.paired import PairDiscriminator, PairedObjective
@@ -29,4 +30,5 @@ __all__ = [
     "gradient_penalty",
     "masked_l1",
     "objectives_of",
+    "scaled_l1",
 ]

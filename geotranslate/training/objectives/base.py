@@ -30,6 +30,19 @@ def masked_l1(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - fill_invalid(target, prediction)).abs().sum() / valid
 
 
+def scaled_l1(prediction: Tensor, target: Tensor, scale: int) -> Tensor:
+    """Return the mean absolute difference at a fraction of the size.
+
+    Differences are summed over the valid pixels of blocks of `scale` x `scale` px before their
+    absolute value is taken, so a block counts by its valid pixels. The loss is `masked_l1` for a
+    scale of 1.
+    """
+    valid = torch.isfinite(target).sum().clamp(min=1)
+    apart = prediction - fill_invalid(target, prediction)
+    sums = F.avg_pool2d(apart, scale, ceil_mode=True, divisor_override=1)
+    return sums.abs().sum() / valid
+
+
 def discriminator_loss(
     logits: Tensor, *, real: bool, mode: GanMode = "vanilla", smoothing: float = 0.0
 ) -> Tensor:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geotranslate.chips.bands.statistics import Statistics
+from geotranslate.chips.bands.sample import Sample
+from geotranslate.chips.bands.statistics import MOST_SAMPLED, Statistics
 from geotranslate.errors import InvalidInputError
 from tests.conftest import values
 
@@ -58,11 +57,12 @@ def test_total_is_repeated_addition(seed: int, count: int) -> None:
     assert_same(Statistics.total(iter(parts), 2), sum(parts, Statistics.empty(2)))
 
 
-@given(st.integers(0, 2**31), st.integers(0, 3))
-def test_statistics_survive_strict_json_to_the_last_bit(seed: int, count: int) -> None:
-    total = Statistics.total(measured(seed, count), 2)
-    text = json.dumps(total.to_json(), allow_nan=False)
-    assert_same(Statistics.from_json(json.loads(text)), total)
+@given(st.integers(0, 2**31), st.integers(1, 3))
+def test_statistics_survive_as_bytes_to_the_last_bit(seed: int, bands: int) -> None:
+    for one in measured(seed, 2, bands):
+        sample = one.samples[0] if one.samples else None
+        assert sample is None or isinstance(sample, Sample)
+        assert_same(Statistics.from_bytes(one.to_bytes(), sample), one)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 4))
@@ -102,3 +102,26 @@ def test_percentiles_never_leave_the_values() -> None:
 def test_no_pixel_has_no_percentiles() -> None:
     with pytest.raises(InvalidInputError, match="no valid pixel to take percentiles of; give"):
         Statistics.empty(1).percentiles((50,))
+
+
+@given(
+    st.sampled_from(["uint8", "int8", "int16", "uint16", "float32"]),
+    st.integers(0, 2**31),
+    st.integers(1, 4),
+)
+def test_samples_are_kept_exactly(dtype: str, seed: int, bands: int) -> None:
+    chance = np.random.default_rng(seed)
+    data = chance.integers(0, 2**31, (bands, 8, 8), dtype=np.int64).astype(dtype)
+    sample = Statistics.of(data, np.ones((8, 8), bool)).samples[0]
+    assert isinstance(sample, Sample)
+    assert sample.values.dtype == dtype
+    np.testing.assert_array_equal(sample.values, np.sort(data.reshape(bands, -1), axis=1))
+
+
+def test_sample_of_many_arrays_is_bounded_and_spread() -> None:
+    one = Statistics.of(
+        np.arange(500.0, dtype="float32").reshape(1, 1, 500), np.ones((1, 500), bool)
+    )
+    total = Statistics.total([one] * 20_000, 1)
+    assert 0.9 * MOST_SAMPLED < total.sample(0).size <= MOST_SAMPLED
+    np.testing.assert_allclose(total.percentiles((25, 50, 75))[:, 0], (125, 250, 375), atol=3)

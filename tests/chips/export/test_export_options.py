@@ -7,14 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.enums import Resampling
 
-from geotranslate.chips.export.scene_sides import ExportOptions
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.errors import InvalidInputError
 
 
 @given(st.integers(1, 2**20), st.none() | st.integers(1, 2**20))
 def test_step_is_the_stride_or_the_side_of_a_tile(tile_size: int, stride: int | None) -> None:
     options = ExportOptions(tile_size=tile_size, stride=stride)
-    assert options.step == (tile_size if stride is None else stride)
+    assert options.steps == 2 * (tile_size if stride is None else stride,)
+    assert options.size == (tile_size, tile_size)
+
+
+def test_sides_and_steps_may_differ() -> None:
+    options = ExportOptions(tile_size=[20, 30], stride=(5, 6))
+    assert (options.size, options.steps) == ((20, 30), (5, 6))
+    assert ExportOptions(tile_size=(20, 30)).steps == (20, 30)
+
+
+@pytest.mark.parametrize("value", [(1,), (1, 2, 3), (0, 3), ("a", 2), {"a": 1}, (1, 2.5), []])
+@pytest.mark.parametrize("name", ["tile_size", "stride"])
+def test_other_sizes_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=rf"{name}.* is .*; give "):
+        ExportOptions(**{name: value})
 
 
 @given(st.floats(1, 359))

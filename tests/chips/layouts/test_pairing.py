@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotranslate import prepare_data
 from geotranslate.chips.layouts.pairing import list_two_folders, matches_of
-from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from tests.conftest import WriteRaster, values
+from geotranslate.errors import GeotranslateError, GeotranslateWarning, InvalidInputError
+from tests.conftest import NORTH_UP, WriteRaster, values
 
 WriteFiles = Callable[[str, Sequence[str]], Path]
 
@@ -157,13 +158,48 @@ def test_folders_that_are_no_pairs_are_refused_in_a_sentence(
         ),
         (left, "Source and target are the same folder, .*l; give two folders, or path alone"),
         (tmp_path / "empty", r"The folder .*empty has no chips \(it has nothing\); give a folder"),
-        (left / "1.png", r"path is a folder, but target is .*1.png.*, which is none; give two fo"),
-        (tmp_path / "absent", "path is a folder, but target is .*absent.*, which is none; give"),
+        (
+            left / "1.png",
+            r"l/1.png has no CRS, so its ground on .*1.png is not known; assign it, or",
+        ),
+        (tmp_path / "absent", r"absent cannot be opened as a raster"),
+        (
+            tmp_path / "x.gpkg",
+            r"x.gpkg'.*, a vector layer; write chips of both first, by export_ch",
+        ),
+        (5, r"path is a folder, but target is 5, which is none; give two folders"),
     ):
-        with pytest.raises(InvalidInputError, match=sentence):
-            prepare_data(left, target)
+        with pytest.raises(GeotranslateError, match=sentence):
+            prepare_data(left, target)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="stride is 8, but a chip folder's chips are cut"):
         prepare_data(left, right, stride=8)
     write_files("twice", ["1.png", "1.tif"])
     with pytest.raises(InvalidInputError, match="several chips named 1 with different endings"):
         list_two_folders(tmp_path / "twice", right)
+
+
+def test_georeferenced_chips_pair_with_the_ground_of_a_raster(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    whole = values((1, 96, 96), "uint8")
+    target = write_raster("target.tif", whole)  # pixels of 2 m
+    for number, (row, col) in enumerate([(0, 0), (0, 32), (32, 0), (64, 64), (500, 0)]):
+        write_raster(
+            f"sat/{number}.tif",
+            values((3, 32, 32), "uint8", seed=number),
+            transform=NORTH_UP @ Affine.translation(col, row),
+        )
+    with pytest.warns(GeotranslateWarning, match="4: not on the ground of target.tif"):
+        data = prepare_data(tmp_path / "sat", target)
+    assert len(data.folder.pairs) == 4
+    np.testing.assert_array_equal(data.folder.pairs[3].target.read()[0], whole[:, 64:, 64:])
+    assert "sat + raster, laid onto the grid of each chip (bilinear" in str(data.summary())
+    with pytest.warns(GeotranslateWarning, match="4: not on the ground of target.tif"):
+        back = prepare_data(tmp_path / "sat", target, direction="BtoA")
+    assert (back.card.source.bands, back.card.target.bands) == (1, 3)
+    for option in ({"stride": 8}, {"test_path": tmp_path / "sat"}, {"paired": False}):
+        with pytest.raises(InvalidInputError, match=f"{next(iter(option))} is "):
+            prepare_data(tmp_path / "sat", target, **option)  # type: ignore[arg-type]
+    far = write_raster("far.tif", whole, transform=NORTH_UP @ Affine.translation(9000, 0))
+    with pytest.raises(InvalidInputError, match=r"None of the 5 chips in .*sat lies on the ground"):
+        prepare_data(tmp_path / "sat", far)

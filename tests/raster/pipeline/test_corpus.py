@@ -18,6 +18,7 @@ from tests.conftest import SHARED_DATA
 
 CORPUS = SHARED_DATA / "corpus"
 SECONDS, BYTES = 60, 2 * 2**30
+"""Of work, and of memory."""
 
 pytestmark = [
     pytest.mark.skipif(not CORPUS.is_dir(), reason=f"the real rasters are not here ({CORPUS})"),

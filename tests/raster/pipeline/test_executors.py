@@ -117,6 +117,7 @@ def die_once(batch: Batch) -> Batch:
     return shade(batch)
 
 
+@pytest.mark.slow
 def test_dask_cluster_survives_the_death_of_a_worker(
     raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,18 +22,30 @@ def test_items_pass_both_stages_in_order(items: list[int]) -> None:
 
 
 def test_stages_work_while_the_caller_does() -> None:
-    def slowly() -> Iterator[int]:
-        for item in range(10):
+    working, made, written = (threading.Event() for _ in range(3))
+
+    def make() -> Iterator[int]:
+        for item in range(4):
             time.sleep(0.02)
+            if item == 2:
+                assert working.wait(60), "the caller has the item before"
+                made.set()
             yield item
 
-    began = time.perf_counter()
-    with WriteBehind(lambda item: time.sleep(0.02)) as behind, Prefetch(slowly()) as ahead:
+    def write(item: int) -> None:
+        time.sleep(0.02)
+        if item == 0:
+            assert working.wait(60), "the caller has the next item"
+            written.set()
+
+    with WriteBehind(write) as behind, Prefetch(make()) as ahead:
         for item in ahead:
-            time.sleep(0.02)
+            if item == 1:
+                working.set()
+                assert made.wait(60)
+                assert written.wait(60)
             behind.put(item)
-    assert ahead.busy + behind.busy > 0.4 - 0.1
-    assert time.perf_counter() - began < 0.6
+    assert min(ahead.busy, behind.busy) > 0.06
 
 
 def test_no_more_than_the_depth_waits() -> None:

@@ -97,7 +97,7 @@ def test_predictor_follows_the_dtype(out: Path, driver: Driver, dtype: str) -> N
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
-@pytest.mark.parametrize("nodata", [None, 0, 7])
+@pytest.mark.parametrize("nodata", [None, pytest.param(0, marks=pytest.mark.slow), 7])
 def test_overviews_mix_nothing_invalid_in(
     out: Path, driver: Driver, dtype: str, nodata: float | None
 ) -> None:

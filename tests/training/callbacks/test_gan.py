@@ -144,9 +144,9 @@ def trained_both_ways(
 @pytest.mark.parametrize(
     ("gan_mode", "losses", "smoothing"),
     [
-        ("vanilla", VANILLA, 0),
+        pytest.param("vanilla", VANILLA, 0, marks=pytest.mark.slow),
         ("vanilla", VANILLA, 0.1),
-        ("lsgan", LSGAN, 0),
+        pytest.param("lsgan", LSGAN, 0, marks=pytest.mark.slow),
         ("lsgan", LSGAN, 0.2),
         ("hinge", HINGE, 0),
     ],
@@ -165,7 +165,7 @@ def test_training_equals_a_hand_written_loop_with_two_optimizers(
     )
 
 
-@pytest.mark.parametrize("weight", [True, 2.5])
+@pytest.mark.parametrize("weight", [pytest.param(True, marks=pytest.mark.slow), 2.5])
 def test_features_are_matched_as_in_a_hand_written_loop(
     write_chips: Callable[..., Path], weight: bool | float
 ) -> None:
@@ -176,7 +176,7 @@ def test_features_are_matched_as_in_a_hand_written_loop(
     )
 
 
-@pytest.mark.parametrize("max_norm", [1e-3, 1.0])
+@pytest.mark.parametrize("max_norm", [1e-3, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_gradient_clip_clips_the_generator_alone(
     write_chips: Callable[..., Path], max_norm: float
 ) -> None:
@@ -187,7 +187,7 @@ def test_gradient_clip_clips_the_generator_alone(
     )
 
 
-@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("clip", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_accumulation_equals_a_hand_written_loop(
     write_chips: Callable[..., Path], clip: bool
 ) -> None:
@@ -219,7 +219,9 @@ def train_in_parts(folder: Path, parts: int, epochs: int = 12, **options: Any) -
     return [parameter.detach().clone() for parameter in model.pair.parameters()]
 
 
-@pytest.mark.parametrize(("lambda_gan", "near"), [(1, 0.02), (0, 1e-9)])
+@pytest.mark.parametrize(
+    ("lambda_gan", "near"), [pytest.param(1, 0.02, marks=pytest.mark.slow), (0, 1e-9)]
+)
 def test_accumulated_batches_are_near_whole_ones_and_alike_without_a_game(
     write_chips: Callable[..., Path], lambda_gan: float, near: float
 ) -> None:

@@ -1,0 +1,54 @@
+"""The shift of the targets of a pair set against their sources."""
+
+from __future__ import annotations
+
+from geotranslate.chips.bands import DataCard
+from geotranslate.chips.pair_set import FoundChips
+from geotranslate.chips.registration import ComparedPair, Registration, register, spread
+from geotranslate.errors import InvalidInputError
+
+GLANCE_PAIRS, GLANCE_PIXELS = 32, 2**23
+"""Largest number of pairs, and of their pixels, that are compared for a summary."""
+LEAST_PAIRS = 4
+"""Smallest number of pairs for which the error of their shift can be told."""
+
+
+def registration_of(chips: FoundChips, card: DataCard, most: int) -> Registration:
+    """Measure the shift between the sides of pairs.
+
+    Args:
+        chips: The pairs.
+        card: Their data card.
+        most: Largest number of pairs that are compared.
+
+    Raises:
+        InvalidInputError: The chips are no pairs.
+        RasterFileError: A chip cannot be read.
+    """
+    if not chips.pairs:
+        raise InvalidInputError(
+            "The data is unpaired, so its sides have no shift to measure; give prepare_data a "
+            "folder of pairs or two rasters of one place."
+        )
+    compared = (
+        ComparedPair(pair.name, pair.source.read(), pair.target.read())
+        for pair in (chips.pairs[i] for i in spread(len(chips.pairs), most))
+    )
+    classes = (card.source.classes is not None, card.target.classes is not None)
+    return register(compared, classes, chips.pairs[0].grid)
+
+
+def clear_shift(chips: FoundChips, card: DataCard) -> Registration | None:
+    """Return the shift of a few pairs if it is certain and a pixel or more.
+
+    Raises:
+        RasterFileError: A chip cannot be read.
+    """
+    if not chips.pairs:
+        return None
+    grid = chips.pairs[0].grid
+    most = min(GLANCE_PAIRS, GLANCE_PIXELS // (grid.height * grid.width))
+    if min(most, len(chips.pairs)) < LEAST_PAIRS:
+        return None
+    found = registration_of(chips, card, most)
+    return found if found.is_shifted else None

@@ -66,7 +66,7 @@ def _way(chips: FoundChips) -> list[tuple[str, str]]:
     hint = ""
     if target.lower() == LABELS_FOLDER:
         hint = " (direction='BtoA' translates labels to images, as Pix2PixHD of arcgis.learn does)"
-    return [("direction", f"from {source}/ to {target}/{hint}")]
+    return [("way", f"from {source}/ to {target}/{hint}")]
 
 
 def _parts(split: Split, tests: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from geotranslate.errors import UnknownArgumentError
-from geotranslate.migration.arcgis_learn import ARCGIS
+from geotranslate.migration.arcgis_learn import ARCGIS, POSITIONS
 from geotranslate.migration.keyword import Keyword
 from geotranslate.migration.reference_code import REFERENCE
 
@@ -76,10 +76,12 @@ def _sentence(
     by_place = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     if len(args) > len(by_place):
         places = " and ".join(by_place[skipped:]) or "nothing"
+        adapter = (
+            "; geotranslate.arcgis takes the places of arcgis.learn" if name in POSITIONS else ""
+        )
         return (
             f"{name} takes {places} by position, but {len(args) - skipped} values were given; give "
-            "the others by name, or import it from geotranslate.arcgis, where they have the places "
-            "that they have in arcgis.learn."
+            f"the others by name{adapter}."
         )
     twice = [given for given in by_place[: len(args)] if given in keywords]
     if twice:

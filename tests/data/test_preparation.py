@@ -263,7 +263,10 @@ def test_batch_larger_than_the_training_set_still_trains(write_chips: WriteChips
     ("options", "sentence"),
     [
         ({"chip_size": 65}, "chip_size is 65 but the smallest chip of .* has a side of 64 px"),
-        ({"val_split_pct": 0}, "val_split_pct is 0; give a number above 0 and below 1"),
+        (
+            {"val_split_pct": -0.1},
+            "val_split_pct is -0.1; give a number of at least 0 and of at mos",
+        ),
         ({"batch_size": 0}, "batch_size is 0; give a whole number"),
         ({"stride": 32}, "stride is 32, but a chip folder's chips are cut already; leave it out"),
     ],

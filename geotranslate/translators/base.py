@@ -114,8 +114,8 @@ class Translator:
         """Freeze the encoder of the generator, batch normalization aside, until `unfreeze`.
 
         Then only the decoder learns, which suits few pairs and a model that was loaded. The encoder
-        consists of the layers that halve the image; in the local network of a `Pix2PixHD`, it is
-        the global network. A CycleGAN has two generators.
+        consists of the layers that halve the image; in a coarse-to-fine generator, it is the coarse
+        network. A model of both directions has two generators.
         """
         for network in encoders(self.pair.generator):
             network.freeze()

@@ -104,7 +104,7 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         ModelFileError: The checkpoint belongs to another training or is damaged.
         RasterFileError: Nothing can be written to the folder.
     """
-    if not len(data.train_ds):
+    if not len(data.train):
         raise InvalidInputError(
             "The data has no pairs for training, as val_split_pct is 1; prepare it with less."
         )

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from geotranslate.chips.bands.datacard import DataCard, Side
+from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.metrics.scores import Metrics
@@ -210,3 +212,15 @@ def test_data_without_a_number_for_nodata_is_the_same_data(tmp_path: Path) -> No
     card = replace(CARD, data=replace(CARD.data, source=side))
     save_model(tmp_path / "model", card, WEIGHTS)
     assert not read_model(tmp_path / "model")[0].differences(card)
+
+
+def test_quantiles_are_kept_and_make_no_other_training(tmp_path: Path) -> None:
+    quantiles = Quantiles.of(np.random.default_rng(0).normal(size=(SIDE.bands, 99)))
+    card = replace(CARD, data=replace(CARD.data, source=replace(SIDE, quantiles=quantiles)))
+    save_model(tmp_path / "model", card, WEIGHTS)
+    again = read_model(tmp_path / "model")[0]
+    assert again.data.source.quantiles == quantiles
+    assert again.data.target.quantiles is None
+    # Checkpoints of earlier versions have none, and can be resumed.
+    assert not again.differences(CARD)
+    assert not CARD.differences(again)

@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +94,7 @@ def test_models_are_saved_before_the_state_that_says_so(tmp_path: Path) -> None:
         (0, "valid_l1"),
         True,
     )
+    keeper.learn = SimpleNamespace(dls=SimpleNamespace(valid_ds=[0]))
     keeper.before_fit()
     keeper.after_epoch()
     assert done == ["state 0", "best", "epoch_0001", "state 1"]

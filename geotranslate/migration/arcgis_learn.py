@@ -342,7 +342,7 @@ ARCGIS: Table = {
         Keyword("reference_system", advice="leave it out; chips keep the source's grid and CRS"),
         Keyword("processing_mode", advice="give a list of scenes, or a VRT of them as a mosaic"),
         Keyword("start_index", advice="give append=True to add to a folder"),
-        Keyword("cell_size", advice="bring the source to that pixel size first, by gdalwarp -tr"),
+        Keyword("cell_size", "resolution", "give resolution, the pixels of both sides in meters"),
         Keyword("extent", "aoi"),
     ),
     "predict_raster": (

@@ -109,7 +109,8 @@ class SaveModelCallback(tracker.SaveModelCallback):
         done = len(self.rows) - self.first
         every = 1 if self.kind == "all" else 0 if self.kind is True else int(self.kind)
         rows = self.rows[self.best_from :]
-        unmeasured = not len(self.learn.dls.valid_ds)
+        # Without validation pairs, the last model is the best known one.
+        unmeasured = math.isnan(self.rows[-1].get("valid_loss", 0.0))
         if unmeasured or best_row(self.monitor, rows) == len(rows) - 1:
             self._save("best")
         if every and done % every == 0:

@@ -31,7 +31,7 @@ from geotranslate.metrics import Metrics
 from geotranslate.migration import ARCGIS, POSITIONS, bound, signature_of, translated
 from geotranslate.migration.arcgis_learn import FUNCTIONS, model_folder
 from geotranslate.translators import Translator
-from geotranslate.translators.modelfolder import load_weights, read_model
+from geotranslate.translators.saved_models.modelfolder import load_weights, read_model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -15,7 +15,7 @@ PREPARE = (("prepare_data", "geotranslate.data.preparation:prepare_data"),)
 
 DATA = Section("data", "Data (prepare_data)", PREPARE, without=("path", "target"))
 MODEL = Section("model", "Model (its class)", tuple(TRANSLATORS.items()))
-FIT = Section("fit", "Training (fit)", (("fit", "geotranslate.translators.fit:fit"),))
+FIT = Section("fit", "Training (fit)", (("fit", "geotranslate.translators.runs.fit:fit"),))
 METRICS = Section(
     "metrics",
     "Measures (compute_metrics)",

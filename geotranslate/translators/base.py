@@ -31,13 +31,13 @@ from geotranslate.training.learner import AdversarialPair, make_learner
 from geotranslate.training.objectives import Objective
 from geotranslate.training.reproducibility import fit_context, restored
 from geotranslate.training.start import fit_start, start_of
-from geotranslate.translators import modelfolder
-from geotranslate.translators.card import Card
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
 from geotranslate.translators.display import describe, draw_history, draw_pairs
-from geotranslate.translators.fit import fit
 from geotranslate.translators.loading import Device, load_checkpoint, load_saved
-from geotranslate.translators.measuring import items_of, measure, part_of
+from geotranslate.translators.runs.fit import fit
+from geotranslate.translators.runs.measuring import items_of, measure, part_of
+from geotranslate.translators.saved_models import modelfolder
+from geotranslate.translators.saved_models.card import Card
 
 if TYPE_CHECKING:
     from typing_extensions import Self

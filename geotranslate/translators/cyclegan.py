@@ -36,9 +36,15 @@ from geotranslate.translators.config import (
     weight,
 )
 from geotranslate.translators.display import rows_of
-from geotranslate.translators.measuring import cycle_rows, fill_of, items_of, measure_cycle, part_of
-from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
+from geotranslate.translators.runs.measuring import (
+    cycle_rows,
+    fill_of,
+    items_of,
+    measure_cycle,
+    part_of,
+)
+from geotranslate.translators.saved_models.pretrained import start_from
 
 MIN_CHIP_SIZE = 16
 

@@ -17,7 +17,7 @@ from geotranslate.networks.onehot import TwoWay, unwrapped
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.tables import Summary
 from geotranslate.training.learner import AdversarialPair
-from geotranslate.translators.card import Card
+from geotranslate.translators.saved_models.card import Card
 
 
 def describe(card: Card, pair: AdversarialPair) -> Summary:

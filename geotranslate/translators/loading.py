@@ -19,10 +19,10 @@ from geotranslate.data import data_card
 from geotranslate.data.loaders import checked_device
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.weightless import Shapes, shapes_of
-from geotranslate.translators.card import Card
-from geotranslate.translators.measuring import in_scalings_of
-from geotranslate.translators.modelfolder import SavedFolder, with_weights
-from geotranslate.translators.trainingrun import checkpoint_in, resume_from
+from geotranslate.translators.runs.measuring import in_scalings_of
+from geotranslate.translators.runs.trainingrun import checkpoint_in, resume_from
+from geotranslate.translators.saved_models.card import Card
+from geotranslate.translators.saved_models.modelfolder import SavedFolder, with_weights
 
 Device = str | torch.device
 

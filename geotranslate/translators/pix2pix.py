@@ -34,8 +34,13 @@ from geotranslate.translators.config import (
     recipe_name,
 )
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.pretrained import holds_encoder, start_from, start_from_imagenet
-from geotranslate.translators.reference_weights import (
+from geotranslate.translators.registry import register
+from geotranslate.translators.saved_models.pretrained import (
+    holds_encoder,
+    start_from,
+    start_from_imagenet,
+)
+from geotranslate.translators.saved_models.reference_weights import (
     ReferenceGenerator,
     discriminator_arguments,
     discriminator_file,
@@ -44,7 +49,6 @@ from geotranslate.translators.reference_weights import (
     load,
     read_weights,
 )
-from geotranslate.translators.registry import register
 
 if TYPE_CHECKING:
     from typing_extensions import Self

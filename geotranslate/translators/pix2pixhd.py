@@ -30,8 +30,8 @@ from geotranslate.translators.config import (
     weight,
 )
 from geotranslate.translators.encoding import encoded, source_channels
-from geotranslate.translators.pretrained import start_from
 from geotranslate.translators.registry import register
+from geotranslate.translators.saved_models.pretrained import start_from
 
 Network = Literal["global", "local"]
 

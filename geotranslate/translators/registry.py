@@ -11,7 +11,7 @@ from geotranslate.errors import ModelFileError
 from geotranslate.migration import checks_arguments
 from geotranslate.translators.base import Translator
 from geotranslate.translators.loading import Device
-from geotranslate.translators.modelfolder import read_card
+from geotranslate.translators.saved_models.modelfolder import read_card
 
 TranslatorT = TypeVar("TranslatorT", bound=type[Translator])
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
 from geotranslate.training.objectives import objectives_of
-from geotranslate.translators.measuring import fill_of
+from geotranslate.translators.runs.measuring import fill_of
 from tests.children import Child
 from tests.training.callbacks.test_gan import LSGAN, VANILLA
 from tests.training.test_resume import FIT, Interrupt, assert_same

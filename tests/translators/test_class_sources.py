@@ -19,7 +19,7 @@ from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import OneHot
-from geotranslate.translators.measuring import as_sources_of
+from geotranslate.translators.runs.measuring import as_sources_of
 from tests.conftest import WriteRaster
 from tests.translators.conftest import NUMBERS, WriteMaps, patches
 

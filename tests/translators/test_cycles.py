@@ -15,7 +15,7 @@ import torch
 from geotranslate import CycleGAN, load_model, prepare_data
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics.scores import Metrics
-from geotranslate.translators import measuring as cycles
+from geotranslate.translators.runs import measuring as cycles
 from tests.conftest import WriteRaster
 
 WriteChips = Callable[..., Path]

@@ -14,7 +14,7 @@ from torch import nn
 
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError
-from geotranslate.translators.modelfolder import read_card
+from geotranslate.translators.saved_models.modelfolder import read_card
 from tests.conftest import WriteRaster, values
 
 WriteChips = Callable[..., Path]

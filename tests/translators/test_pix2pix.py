@@ -19,7 +19,7 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.raster.reader import RasterReader
-from geotranslate.translators.modelfolder import read_model
+from geotranslate.translators.saved_models.modelfolder import read_model
 from tests.conftest import GRIDS, WriteRaster, values
 
 WriteChips = Callable[..., Path]

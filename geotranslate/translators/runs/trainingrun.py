@@ -37,8 +37,8 @@ from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.reproducibility import compiled, fit_context, memory_errors
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import START, baseline_errors
-from geotranslate.translators.card import Card, card_in
 from geotranslate.translators.config import FitDefaults, TranslatorConfig
+from geotranslate.translators.saved_models.card import Card, card_in
 
 
 class Trainable(Protocol):

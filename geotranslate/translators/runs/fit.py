@@ -14,7 +14,7 @@ from geotranslate.training.callbacks.precision import TrainingPrecision
 from geotranslate.training.callbacks.schedule import Schedule
 from geotranslate.training.callbacks.trackers import CheckpointKind
 from geotranslate.training.fitting import FitOptions
-from geotranslate.translators.trainingrun import Trainable, run
+from geotranslate.translators.runs.trainingrun import Trainable, run
 
 Model = TypeVar("Model")
 """A class of `Trainable` models; as a bound, mypy does not find that it has this method."""

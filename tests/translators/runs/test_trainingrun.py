@@ -12,7 +12,7 @@ import pytest
 from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning
 from geotranslate.training.callbacks.history import best_row
-from geotranslate.translators.trainingrun import resume_from
+from geotranslate.translators.runs.trainingrun import resume_from
 
 FIT: dict[str, Any] = {"precision": "float32", "progress": False}
 

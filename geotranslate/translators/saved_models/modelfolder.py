@@ -34,7 +34,13 @@ from geotranslate.networks.weightless import (
 from geotranslate.raster.writing import sole_holder
 from geotranslate.schema import MOST_BYTES, Json, parse_json, table, whole
 from geotranslate.training.run_folder import shapes_in
-from geotranslate.translators.card import FORMAT, FORMAT_VERSION, Card, class_name, sha256_text
+from geotranslate.translators.saved_models.card import (
+    FORMAT,
+    FORMAT_VERSION,
+    Card,
+    class_name,
+    sha256_text,
+)
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"

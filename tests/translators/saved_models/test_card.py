@@ -20,8 +20,13 @@ from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import ModelFileError, RasterFileError
 from geotranslate.metrics.scores import Metrics
 from geotranslate.raster.writing.destination import sole_holder
-from geotranslate.translators.card import Card
-from geotranslate.translators.modelfolder import LOCK_FILE, load_weights, read_model, save_model
+from geotranslate.translators.saved_models.card import Card
+from geotranslate.translators.saved_models.modelfolder import (
+    LOCK_FILE,
+    load_weights,
+    read_model,
+    save_model,
+)
 
 SIDE = Side(
     bands=1,
@@ -82,7 +87,7 @@ def test_saves_at_the_same_time_leave_one_whole_model(
             second_is_done.wait(0.5)
 
     monkeypatch.setattr(
-        "geotranslate.translators.modelfolder.os",
+        "geotranslate.translators.saved_models.modelfolder.os",
         SimpleNamespace(**{**vars(os), "replace": replace_slowly}),
     )
     with ThreadPoolExecutor(1) as thread:
@@ -97,7 +102,7 @@ def test_saves_at_the_same_time_leave_one_whole_model(
 
 def test_save_that_never_ends_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
-    monkeypatch.setattr("geotranslate.translators.modelfolder.PATIENCE", 0.1)
+    monkeypatch.setattr("geotranslate.translators.saved_models.modelfolder.PATIENCE", 0.1)
     with (
         sole_holder(tmp_path / "model" / LOCK_FILE, busy="", unwritable=str),
         pytest.raises(RasterFileError, match=r"^Another process is saving a model in \S*model and"),

@@ -21,9 +21,9 @@ from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.resnet import LocalEnhancer
 from geotranslate.training.learner import AdversarialPair
 from geotranslate.training.run_folder import shapes_in
-from geotranslate.translators.card import Card
 from geotranslate.translators.config import TranslatorConfig
-from geotranslate.translators.modelfolder import CARD_FILE, read_model
+from geotranslate.translators.saved_models.card import Card
+from geotranslate.translators.saved_models.modelfolder import CARD_FILE, read_model
 
 ARCHITECTURE = (
     "start",

@@ -16,7 +16,7 @@ from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
-from geotranslate.translators.reference_weights import (
+from geotranslate.translators.saved_models.reference_weights import (
     ReferenceGenerator,
     discriminator_arguments,
     discriminator_layers,

@@ -21,7 +21,7 @@ from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.objectives import filled
 from geotranslate.training.start import baseline_errors
-from geotranslate.translators.by_scene import errors_by_scene
+from geotranslate.translators.runs.by_scene import errors_by_scene
 
 FID = "fid"
 PREFIX = "cycle_"

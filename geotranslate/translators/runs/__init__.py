@@ -1,0 +1,1 @@
+"""Runs of `fit` and of `compute_metrics`, which a translator starts."""

@@ -1,0 +1,1 @@
+"""Saved models: the card, the model folder, and weights of other models."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 import numpy as np
@@ -79,6 +80,11 @@ class Radiometry:
             tuple(size * strength.decibels or strength.offset for size in decibels),
         )
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal digits, by which trainings with other changes are told apart."""
+        return sha256(np.array((self.gamma, self.gain, self.offset)).tobytes()).hexdigest()
+
     def __call__(self, source: Tensor) -> Tensor:
         """Change a source `(bands, rows, cols)` in -1..1."""
         if torch.rand(()) >= SHARE:
@@ -148,6 +154,11 @@ class Exchange:
             looks += scenes
         scaled = [tuple(_scaled(each, side) for each in group) for group in (scenes, looks)]
         return cls(numbers, scaled[0], scaled[1])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal digits, by which trainings with other scenes are told apart."""
+        return sha256(b"".join(look.tobytes() for look in (*self.scenes, *self.looks))).hexdigest()
 
     def __call__(self, source: Tensor, item: int) -> Tensor:
         """Change the source `(bands, rows, cols)` of a training item, in -1..1."""

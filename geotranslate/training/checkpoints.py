@@ -310,6 +310,9 @@ def _batches(learn: Learner) -> Json:
         "batch_size": learn.dls.train.bs * launched(),
         "transforms": [augmentation.turns, augmentation.transform is not None],
         "jitter": augmentation.jitter,
+        # Checkpoints from before these existed have neither.
+        "augment": None if augmentation.radiometry is None else augmentation.radiometry.digest,
+        "look_like": None if augmentation.exchange is None else augmentation.exchange.digest,
     }
 
 

@@ -93,7 +93,7 @@ def test_tiles_are_those_that_the_statistics_are_good_for(
     )
     scene: Any = SimpleNamespace(grid=SimpleNamespace(height=6000, width=6000))
     provenance: Any = None
-    found = Translation(inference, inference, provenance, options)._tile_size(scene, inference)
+    found = Translation(inference, inference, provenance, options, {})._tile_size(scene, inference)
     assert found == tile
 
 

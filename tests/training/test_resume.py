@@ -296,7 +296,13 @@ def test_training_that_stopped_early_is_not_resumed(
 
 
 @pytest.mark.parametrize(
-    "changed", [{"batch_size": 3}, {"transforms": False}, {"transforms": lambda *pair: pair}]
+    "changed",
+    [
+        {"batch_size": 3},
+        {"transforms": False},
+        {"transforms": lambda *pair: pair},
+        {"augment": "light"},
+    ],
 )
 def test_other_batches_are_refused_where_the_same_training_is_asked_for(
     chips: Path, begun: Begun, changed: dict[str, Any]

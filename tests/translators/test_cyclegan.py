@@ -14,7 +14,7 @@ from torch import nn
 
 import geotranslate
 from geotranslate import CycleGAN, Pix2Pix, load_model, prepare_data
-from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFileError
 from geotranslate.raster.reader import RasterReader
 from geotranslate.training.callbacks import gan as adversary
 from geotranslate.training.objectives import base as objectives
@@ -248,7 +248,7 @@ def test_training_starts_from_what_a_saved_model_translates_with(
         CycleGAN(alike.data, pretrained_path=tmp_path / "encoder.pth", **SMALL)
 
 
-@pytest.mark.filterwarnings("ignore:.*has pixels of 2 x 3 m")
+@pytest.mark.filterwarnings("ignore:.*is enlarged 1.5 times")
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 def test_scenes_are_translated_into_what_the_right_side_holds(
@@ -369,10 +369,12 @@ def test_a_model_of_one_direction_refuses_the_other(
 
 
 def test_results_are_drawn_both_ways(alike: CycleGAN) -> None:
-    figure = alike.show_results(rows=2)
+    figure = alike.show_results(rows=len(alike.data.valid_ds))
     titles = [axis.get_title() for axis in figure.axes[:6]]
     assert titles == ["source", "translation", "and back", "target", "translation", "and back"]
-    assert len(figure.axes) == 6 * min(2, len(alike.data.valid_ds))
+    assert len(figure.axes) == 6 * len(alike.data.valid_ds)
+    with pytest.warns(GeotranslateWarning, match="rows is 9, but this part of the data has"):
+        alike.show_results(rows=9)
     with pytest.raises(InvalidInputError, match="rows is 0"):
         alike.show_results(rows=0)
 

@@ -131,7 +131,7 @@ def test_predict_of_a_tile_is_predict_raster(
         np.testing.assert_array_equal(dataset.read(), model.predict(path))
 
 
-@pytest.mark.filterwarnings("ignore:scene.tif has pixels of 2 x 3 m")
+@pytest.mark.filterwarnings("ignore:scene.tif is enlarged 1.5 times")
 @pytest.mark.parametrize("grid", GRIDS)
 def test_scene_is_translated_on_its_own_grid_whatever_the_batch_size(
     model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path, grid: str

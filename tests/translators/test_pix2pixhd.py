@@ -396,7 +396,7 @@ def test_narrow_scenes_are_translated(
         assert dataset.dataset_mask().all()
 
 
-@pytest.mark.filterwarnings("ignore:scene.tif has pixels of 2 x 3 m")
+@pytest.mark.filterwarnings("ignore:scene.tif is enlarged 1.5 times")
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_scene_is_translated_on_its_own_grid(

@@ -204,7 +204,7 @@ class Side:
         if {len(one) for one in each if one is not None} != {side.bands}:
             raise InvalidInputError(
                 f"{name} has means, indexes, names, scalings, extents, medians and quantiles "
-                f"that are not those of {side.bands} bands."
+                f"that are not those of {side.bands} band{'s' if side.bands != 1 else ''}."
             )
         return replace(side, band_facts=facts)
 

@@ -54,9 +54,9 @@ class ExportOptions:
                 f"{360 / self.rotation_angle:.3g} times; give 1 degree or more, or 0 for none."
             )
         # NumPy integers become Python's, which JSON metadata can hold.
-        for name in ("tile_size", "stride"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _rows_and_cols(name, value))
+        object.__setattr__(self, "tile_size", _rows_and_cols("tile_size", self.tile_size))
+        if self.stride is not None:
+            object.__setattr__(self, "stride", _rows_and_cols("stride", self.stride))
         number("min_valid", self.min_valid, least=0, most=1)
         number("min_cover", self.min_cover, least=0, most=1)
         if self.resolution is not None:

@@ -143,7 +143,9 @@ def _has_labels(path: Any) -> bool:
     first = path[0] if isinstance(path, list | tuple) and path else path
     if not isinstance(first, str | os.PathLike):
         return False
-    return Path(first, "labels").is_dir() and not Path(first, "images2").is_dir()
+    # Unlike those of pathlib, these functions take names that are too long.
+    labels, others = (os.path.join(os.fspath(first), name) for name in ("labels", "images2"))
+    return os.path.isdir(labels) and not os.path.isdir(others)
 
 
 class ArcgisMetrics(Metrics):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fastai.callback.core import Callback
@@ -39,7 +40,7 @@ def run_training(settings: Settings) -> Metrics:
         GeotranslateError: As `prepare_data`, the translator and its `fit`.
     """
     home = Path(settings.output).absolute().parent
-    if not home.is_dir():
+    if not os.path.isdir(home):
         raise RasterFileError(
             f"The folder {home}, in which the model shall be saved, does not exist; create it "
             "first."

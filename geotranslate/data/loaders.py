@@ -378,7 +378,7 @@ def _check_batch(batch: object) -> None:
 
 def _home(path: str | os.PathLike[str]) -> Path:
     """Return the folder of the chips or of the raster, in which fastai puts its files."""
-    near = [place for place in (Path(path), Path(path).parent) if place.is_dir()]
+    near = [place for place in (Path(path), Path(path).parent) if os.path.isdir(place)]
     return near[0] if near else Path()
 
 

@@ -105,7 +105,7 @@ def model_folder(value: Any) -> Any:
     if path.suffix.lower() not in ENDINGS:
         return value
     for folder in (path.parent, path.with_suffix("")):
-        if (folder / "card.json").is_file():
+        if os.path.isfile(folder / "card.json"):
             return folder
     raise ModelFileError(esri_model(path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -97,7 +98,7 @@ def picture_path(output: object, target: Side, *, overwrite: bool) -> Path:
             f"output is {path}, but translations are {held}, which a {driver} cannot hold; write "
             "a GeoTIFF by predict_raster(path, 'name.tif'), or draw them by show=True."
         )
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise OutputExistsError(
             f"{path} already exists; give another name, or overwrite=True to replace it."
         )

@@ -205,7 +205,7 @@ class Checkpoint:
         """
         damaged = []
         for file in (folder / LAST, folder / BEFORE):
-            if not file.exists():
+            if not os.path.exists(file):  # a name may be too long for `Path.exists`
                 continue
             try:
                 found = cls._read(file)

@@ -121,6 +121,8 @@ def test_killed_ten_times_it_ends_with_the_same_weights(chips: Path, tmp_path: P
 def test_from_checkpoint_goes_on_too(chips: Path, whole: Whole, begun: Begun) -> None:
     folder = begun(2)
     data = prepare_data(chips, batch_size=2)
+    with pytest.raises(ModelFileError, match="no checkpoint"):
+        Pix2Pix.from_checkpoint("ä" * 300, data)
     model = Pix2Pix.from_checkpoint(folder, data)
     assert len(model.history) == 2
     model.fit(4, **FIT, folder=folder, resume=True)

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
-from geotranslate import prepare_data
+from geotranslate import arcgis, prepare_data
 from geotranslate.data.loaders import PairLoaders
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, RasterFileError
 from tests.conftest import NORTH_UP, WriteRaster, values
 from tests.wrong_values import UNPRINTABLE, WRONG, only_our_errors
 
@@ -143,3 +143,11 @@ def test_two_wrong_options_of_which_one_has_too_many_digits_end_in_a_sentence(
 ) -> None:
     with pytest.raises(InvalidInputError, match=r"split is a tuple.*column an int with too many"):
         prepare_data(places / "pairs", split=("auto",), split_column=10**5000)
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: [path]], ids=["alone", "in a list"])
+def test_names_that_are_too_long_are_names_of_nothing(kind: Any) -> None:
+    with pytest.raises(RasterFileError, match="is not a folder; give the folder that holds"):
+        prepare_data(kind("ä" * 300))
+    with pytest.raises(RasterFileError, match="is not a folder; give the folder that holds"):
+        arcgis.prepare_data(kind("ä" * 300))

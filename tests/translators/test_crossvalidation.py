@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from geotranslate import Pix2Pix, cross_validate, load_model
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.metrics import Metrics
 from geotranslate.translators.crossvalidation import CrossValidation
 
@@ -59,3 +59,10 @@ def test_measures_that_a_fold_lacks_are_left_out_of_the_mean() -> None:
 def test_impossible_cross_validations_are_said(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         cross_validate("chips", **{"translator": Pix2Pix, **options})
+
+
+def test_folder_that_cannot_be_made_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / ("ä" * 300)):
+        with pytest.raises(RasterFileError, match=r"cannot be made: .*; give another folder\."):
+            cross_validate(tmp_path, folder=folder)

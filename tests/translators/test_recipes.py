@@ -94,7 +94,7 @@ def test_tiles_of_a_scene_are_the_whole(
 
 @pytest.mark.parametrize(
     "way",
-    [{"blend": "hann"}, pytest.param({"blend": "crop", "padding": 16}, marks=pytest.mark.slow)],
+    [{"blend": "hann"}, pytest.param({"blend": "crop", "padding": 32}, marks=pytest.mark.slow)],
     ids=str,
 )
 def test_batches_threads_and_parts_make_the_same_bytes(

@@ -92,7 +92,7 @@ def _short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _list_folder(path: Path) -> Listing:
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise RasterFileError(_no_folder(path))
     folder = Folder.of(path)
     found = _matching(folder)
@@ -146,9 +146,9 @@ def _other_sides(used: SideFolders, others: Sequence[SideFolders]) -> Iterator[s
 
 def _no_folder(path: Path) -> str:
     """Return the message about a path that is not a folder."""
-    whole = _whole(path) if path.exists() else None
+    whole = _whole(path) if os.path.exists(path) else None
     advice = f", probably {whole}" if whole else ""
-    if path.is_file() and not whole:
+    if os.path.isfile(path) and not whole:
         advice = ", or beside a raster also target, the raster to translate it to"
     return f"{path} is not a folder; give the folder that holds the chips{advice}."
 
@@ -193,7 +193,9 @@ def _whole(path: Path) -> Path | None:
         except GeotranslateError:
             continue
         for side in found:
-            if side and (path in (side, *side.parents) or side in path.parents or path.is_file()):
+            if side and (
+                path in (side, *side.parents) or side in path.parents or os.path.isfile(path)
+            ):
                 return above
     return None
 

@@ -61,7 +61,7 @@ COARSE = (
 
 def holds_encoder(path: str | os.PathLike[str]) -> bool:
     """Tell whether a path leads to an encoder's weights, not to a saved model."""
-    return not (Path(path).is_dir() or Path(path).name == CARD_FILE)
+    return not (os.path.isdir(path) or Path(path).name == CARD_FILE)
 
 
 def start_from(

@@ -234,10 +234,10 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
 def generator_file(path: str | os.PathLike[str]) -> Path:
     """Return the generator's file for a file, or for the folder of a training."""
     place = file_path("path", path)
-    return place / "latest_net_G.pth" if place.is_dir() else place
+    return place / "latest_net_G.pth" if os.path.isdir(place) else place
 
 
 def discriminator_file(generator: Path) -> Path | None:
     """Return the file of the discriminator beside that of a generator, if there is one."""
     beside = generator.with_name(generator.name.replace("_net_G", "_net_D"))
-    return beside if beside != generator and beside.is_file() else None
+    return beside if beside != generator and os.path.isfile(beside) else None

@@ -24,9 +24,8 @@ from geotranslate.errors import (
     InvalidInputError,
     MissingPackageError,
     ModelFileError,
-    RasterFileError,
-    said,
 )
+from geotranslate.files import create_folder
 from geotranslate.metrics import Metrics
 from geotranslate.migration import ARCGIS, POSITIONS, bound, signature_of, translated
 from geotranslate.migration.arcgis_learn import FUNCTIONS, model_folder
@@ -263,13 +262,7 @@ class ArcgisModel(Translator):
             return path
         folder = self.home / MODELS
         if make:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RasterFileError(
-                    f"The folder {folder} for models cannot be made ({said(error)}); give "
-                    "prepare_data a working_dir, or save the path of a folder."
-                ) from error
+            create_folder(folder, "for models, in the data's folder or working_dir,")
         return folder / path
 
     @classmethod

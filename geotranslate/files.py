@@ -1,4 +1,4 @@
-"""Atomic writing of files, and digests of files."""
+"""Atomic writing of files, folders to write into, and digests of files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from geotranslate.errors import RasterFileError, said
 
 BLOCK = 2**20
 """Bytes that are read at a time."""
@@ -43,6 +45,26 @@ def put_in_place(temporary: Path, path: Path) -> None:
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def create_folder(folder: Path, purpose: str = "") -> Path:
+    """Create a folder and those above it, unless it exists, and return it.
+
+    Args:
+        folder: The folder.
+        purpose: Words behind its name in the message, for example "for the translations".
+
+    Raises:
+        RasterFileError: It cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        named = f"The folder {folder} {purpose}".rstrip()
+        raise RasterFileError(
+            f"{named} cannot be created: {said(error)}; give another folder."
+        ) from error
+    return folder
 
 
 def sha256_of(path: Path) -> str:

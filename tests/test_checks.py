@@ -78,6 +78,14 @@ def test_whole_numbers_within_their_bounds_pass(value: int, one: int, other: int
             whole_number("x", value, low, high)
 
 
+@pytest.mark.parametrize("value", [2**63, 10**30])
+def test_whole_numbers_without_a_bound_have_at_most_64_bits(value: int) -> None:
+    assert whole_number("x", 2**63 - 1, 0) == 2**63 - 1
+    sentence = r"give a whole number of at least 0 and at most 9223372036854775807\.$"
+    with pytest.raises(InvalidInputError, match=sentence):
+        whole_number("x", value, 0)
+
+
 @pytest.mark.parametrize("value", ["c", "", None, 1, ["a"]])
 def test_names_that_are_no_choice_are_refused_with_the_choices(value: Any) -> None:
     assert choice("x", "a", ("a", "b")) == "a"

@@ -21,7 +21,8 @@ from geotranslate.chips.export import export_chips
 from geotranslate.data import draw_table, prepare_data
 from geotranslate.demo.layout import MAP_COLORS
 from geotranslate.demo.town import PIXEL_METERS, make_town
-from geotranslate.errors import OutputExistsError, RasterFileError, said
+from geotranslate.errors import OutputExistsError
+from geotranslate.files import create_folder
 from geotranslate.metrics import errors_between
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.writing import small_geotiff, sole_holder
@@ -62,7 +63,7 @@ def run_demo(
         OutputExistsError: The folder is not empty and `overwrite` is false.
         RasterFileError: The folder cannot be written, or another demo is writing to it.
     """
-    place = _made(folder_path("folder", folder))
+    place = create_folder(folder_path("folder", folder))
     with _sole_demo(place):
         _refuse_full(place, overwrite=overwrite)
         return _run(place, size, seed, epochs, overwrite, say)
@@ -116,14 +117,6 @@ def _run(
     say(f"Done in {time.perf_counter() - began:.0f} s. Open {place / 'comparison.png'}, and")
     say(f"{place / 'unseen_translated.tif'} over {place / 'aerial.tif'} in QGIS.")
     return numbers
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RasterFileError(f"The folder {folder} cannot be made: {said(error)}.") from error
-    return folder
 
 
 def _sole_demo(folder: Path) -> AbstractContextManager[bool]:

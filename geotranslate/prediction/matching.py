@@ -53,10 +53,10 @@ def map_to_training(found: Quantiles | None, source: Side) -> QuantileMap | None
 
 
 @dataclass(frozen=True)
-class Matched:
-    """Function of tiles that maps the values of a scene before it translates them."""
+class _Mapped:
+    """Function of tiles, or its prescan, on mapped values; tiles keep their shapes."""
 
-    apply: TileFunction
+    apply: TileFunction | Prescan
     values: QuantileMap
 
     any_shape = True
@@ -70,6 +70,10 @@ class Matched:
     def radius(self) -> int | None:
         """Radius of the receptive field, px; None for the whole tile."""
         return self.apply.radius
+
+
+class Matched(_Mapped):
+    """Function of tiles that maps the values of a scene before it translates them."""
 
     @property
     def needs_places(self) -> bool:
@@ -86,23 +90,10 @@ class Matched:
 
 
 @dataclass(frozen=True)
-class MatchedPrescan:
+class MatchedPrescan(_Mapped):
     """A prescan of a scene whose values are mapped first."""
 
     apply: Prescan
-    values: QuantileMap
-
-    any_shape = True
-
-    @property
-    def stride(self) -> int:
-        """Factor by which tiles shrink inside the network, px."""
-        return self.apply.stride
-
-    @property
-    def radius(self) -> int | None:
-        """Radius of the receptive field, px; None if unknown."""
-        return self.apply.radius
 
     def prescan(self, scene: SceneTiles) -> Matched:
         """Measure the mapped scene, and return the function of its tiles."""

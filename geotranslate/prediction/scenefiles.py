@@ -13,7 +13,8 @@ import geopandas as gpd
 from rasterio.io import MemoryFile
 
 from geotranslate.checks import folder_path
-from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError, said
+from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
+from geotranslate.files import create_folder
 from geotranslate.raster.opening import DATASETS, RasterLike, no_raster, open_raster
 from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.writing import default_output
@@ -88,12 +89,7 @@ def outputs_in(scenes: Sequence[RasterLike], folder: str | os.PathLike[str] | No
             )
         outputs[output] = name
     if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RasterFileError(
-                f"The folder {folder} for the translations cannot be made: {said(error)}."
-            ) from error
+        create_folder(folder, "for the translations")
     return list(outputs)
 
 

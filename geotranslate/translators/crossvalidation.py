@@ -6,13 +6,13 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from geotranslate.checks import folder_path, shown, whole_number
 from geotranslate.data import prepare_data
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError
+from geotranslate.files import create_folder
 from geotranslate.metrics import Metrics
 from geotranslate.migration import checks_arguments
 from geotranslate.schema import Json
@@ -109,7 +109,7 @@ def cross_validate(
     Raises:
         InvalidInputError: `folds` is not such a number, an argument is invalid, or there are fewer
             chips than folds.
-        RasterFileError: `folder` cannot be made.
+        RasterFileError: `folder` cannot be created.
         GeotranslateError: As `prepare_data`, the class, `fit` and `compute_metrics`.
     """
     count, home = whole_number("folds", folds, 2), folder_path("folder", folder)
@@ -125,7 +125,7 @@ def cross_validate(
             ("fit", fit, ("folder",)),
         )
     ]
-    _make(home)
+    create_folder(home)
     found = []
     for fold in range(count):
         loaders = prepare_data(path, target, folds=count, fold=fold, **options[0])
@@ -133,18 +133,9 @@ def cross_validate(
         made = translator(loaders, **options[1])
         made.fit(**{"checkpoint": False, **options[2]}, folder=place / "training")
         found.append(made.compute_metrics(metrics))
-        _make(place)
+        create_folder(place)
         made.save(place)
     return CrossValidation(tuple(found))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RasterFileError(
-            f"The folder {folder} cannot be made: {error.strerror}; give another folder."
-        ) from error
 
 
 def _arguments(name: str, given: object, taken: Sequence[str]) -> dict[str, Any]:

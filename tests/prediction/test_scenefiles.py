@@ -101,7 +101,7 @@ def test_outputs_lie_in_the_folder_or_beside_their_scenes(folder: Path) -> None:
 def test_scenes_of_one_name_and_impossible_folders_are_said(folder: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"x/a\.tif and y/a\.tif would both be translated"):
         outputs_in(["x/a.tif", "y/a.tif"], folder / "out")
-    with pytest.raises(RasterFileError, match="for the translations cannot be made"):
+    with pytest.raises(RasterFileError, match="for the translations cannot be created"):
         outputs_in(["x/a.tif"], folder / "notes.txt")
 
 

@@ -64,5 +64,5 @@ def test_impossible_cross_validations_are_said(options: dict[str, Any], said: st
 def test_folder_that_cannot_be_made_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / ("ä" * 300)):
-        with pytest.raises(RasterFileError, match=r"cannot be made: .*; give another folder\."):
+        with pytest.raises(RasterFileError, match=r"cannot be created: .*; give another folder\."):
             cross_validate(tmp_path, folder=folder)

@@ -11,6 +11,7 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError
 from geotranslate.networks.weightless import without_weights
 from geotranslate.training.callbacks import ScaledL1
+from geotranslate.training.objectives import scaled_l1
 
 SMALL: list[tuple[Any, dict[str, Any]]] = [
     (Pix2Pix, {"ngf": 2, "ndf": 2, "recipe": "picture"}),
@@ -29,12 +30,16 @@ def test_training_uses_the_scaled_loss_and_the_card_keeps_it(
 ) -> None:
     used = []
     original = ScaledL1.after_loss
-    monkeypatch.setattr(
-        ScaledL1, "after_loss", lambda self: used.append(self.scale) or original(self)
-    )
+
+    def recorded(callback: ScaledL1) -> None:
+        original(callback)
+        expected = float(scaled_l1(callback.pred, callback.yb[0], 4))
+        used.append(float(callback.learn.loss_grad) == float(callback.learn.loss) == expected)
+
+    monkeypatch.setattr(ScaledL1, "after_loss", recorded)
     model = translator(prepare_data(write_chips(count=6)), l1_scale=4, **options)
     model.fit(1, folder=tmp_path / "training", progress=False)
-    assert used == [4] * len(model.data.train)
+    assert used == [True] * len(model.data.train)
     model.save(tmp_path / "model")
     assert load_model(tmp_path / "model").config.l1_scale == 4
     # Cards of earlier versions lack the option.

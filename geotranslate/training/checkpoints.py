@@ -120,7 +120,8 @@ class Checkpoint:
             if not learn.opt:
                 learn.create_opt()
             self._check_states(learn)
-            learn.opt.opt.load_state_dict({"state": self._states(), "param_groups": self._groups()})
+            state = {"state": self._states(), "param_groups": self.facts["groups"]}
+            learn.opt.opt.load_state_dict(state)
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelFileError(
                 "The checkpoint holds the state of other networks: make the model with the "
@@ -146,7 +147,7 @@ class Checkpoint:
         """
         groups = learn.opt.opt.param_groups
         own = [group["params"] for group in learn.opt.opt.state_dict()["param_groups"]]
-        if [group["params"] for group in self.facts["groups"]] != own:
+        if [list(group["params"]) for group in self.facts["groups"]] != own:
             raise ValueError("the optimizer has other weights")
         # Other flags would make Adam expect states that are not saved.
         for group, known in zip(groups, self.facts["groups"], strict=True):
@@ -172,13 +173,6 @@ class Checkpoint:
                 _, place, key = name.split(".", 2)
                 states.setdefault(int(place), {})[key] = value
         return states
-
-    def _groups(self) -> list[dict[str, Any]]:
-        # Adam requires its betas as a tuple, which JSON lacks.
-        return [
-            {k: tuple(v) if k == "betas" else v for k, v in group.items()}
-            for group in self.facts["groups"]
-        ]
 
     def write(self, folder: Path) -> None:
         """Write the last checkpoint of a folder and keep the previous one beside it.
@@ -254,11 +248,26 @@ def _best(name: str, value: Any) -> tuple[int, str]:
     return whole(0, 10**9)(f"{name}[0]", first), text(f"{name}[1]", column)
 
 
-def _setting(name: str, value: Any) -> Any:
-    """Check a setting of the optimizer: a number, a flag, a list of numbers, or none."""
-    if not (value is None or isinstance(value, bool)):
-        (several(real()) if isinstance(value, list) else real())(name, value)
-    return value
+ADAM: Fields = {
+    "params": several(whole(0, 10**9)),
+    "lr": real(least=0),
+    "betas": several(real(least=0, below=1), 2, 2),
+    "eps": real(least=0),
+    "weight_decay": real(least=0),
+}
+"""Settings of Adam that a training uses."""
+
+
+def _group(name: str, value: Any) -> Any:
+    """Check the settings of a group of the optimizer; others are numbers, flags or none."""
+    settings = table(anything)(name, value)
+    for key, setting in settings.items():
+        place = f"{name}.{key}"
+        if key in ADAM:
+            settings[key] = ADAM[key](place, setting)
+        elif not (setting is None or isinstance(setting, bool)):
+            real()(place, setting)
+    return settings
 
 
 SCALER: Fields = {
@@ -283,7 +292,7 @@ FACTS: Fields = {
     "batches": table(anything),
     "frozen": several(text),
     "ema": Later(optional(real(least=0, below=1)), 0.0),
-    "groups": several(table(_setting)),
+    "groups": several(_group),
     "random": record({name: several(anything) for name in ("numpy", "python", "order")}),
     "scaler": optional(_scaler),
 }

@@ -10,6 +10,8 @@ The places:
   ones, 512 x 512 px in the middle;
 - naip2009, naip2010 ...: the same, with one year left out of the training and translated;
 - banepa: drone image to map, northern three quarters to 768 x 2048 px of the southern quarter;
+- calgary: Landsat RGB to near and short-wave infrared, upper 989 rows to lower 424, where the
+  light is the same and the target a measurement;
 - maps: aerial photographs to maps at half size, 160 pairs to 14.
 
 The arms are ways to train (`augment`, `look_like`, `jitter`); each model translates by all
@@ -47,6 +49,7 @@ from error_per_minute import (  # noqa: E402
     _masked,
     _read,
     banepa,
+    calgary,
     epochs_within,
     maps,
     simple,
@@ -130,6 +133,7 @@ def cases(data: Path, out: Path) -> dict[str, Callable[[], Case]]:
     found: dict[str, Callable[[], Case]] = {
         "naip": lambda: naip(data, out),
         "banepa": lambda: Case(banepa(data, out), (768, 2048)),
+        "calgary": lambda: Case(calgary(data, out), None),
         "maps": lambda: Case(_some_maps(data, out), None, ("", "share 0.25", "match")),
     }
     for year in years:

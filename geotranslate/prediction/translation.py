@@ -146,6 +146,7 @@ class Translation:
                 overlap=options.overlap,
                 padding=options.padding,
                 blend=options.blend,
+                scale=card.factor,
                 bands_out=len(names),
                 dtype=options.dtype,
                 nodata=options.nodata,

@@ -38,7 +38,7 @@ SIDE_LAYOUTS: tuple[SideFolders, ...] = (
     # arcgis.learn's Pix2PixHD uses the labels as source; here, direction="BtoA" does so.
     EsriTiles(SOURCE_FOLDER, LABELS_FOLDER),
     PairedFolders("Images/train_a", "Images/train_b", deep=True),
-    UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), reserved=("testA", "testB")),
+    UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), tests=("testA", "testB")),
     UnpairedFolders("A", "B"),
 )
 """Layouts with a folder for each side, the first that matches first."""

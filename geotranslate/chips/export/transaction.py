@@ -21,7 +21,7 @@ from geotranslate.chips.layouts import (
     TARGET_FOLDER,
     read_map,
 )
-from geotranslate.chips.split import FOOTPRINTS_FILE
+from geotranslate.chips.split import FOOTPRINTS_FILE, refuse_open_footprints
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
@@ -99,9 +99,11 @@ def put_in_place(
         beside: Pairs in the folder, which stay; None to replace them.
 
     Raises:
-        RasterFileError: The pairs in the folder have changed meanwhile.
+        RasterFileError: The pairs in the folder have changed meanwhile, or another program has
+            opened its `chips.gpkg`.
     """
     new = not folder.exists()
+    refuse_open_footprints(folder)
     try:
         folder.mkdir(exist_ok=True)
         if beside is None:
@@ -176,7 +178,8 @@ def check_folder(folder: Path, options: ExportOptions) -> Path:
     """Return the absolute path of a folder after checking that it may be written.
 
     Raises:
-        RasterFileError: It is a file, or its parent folder does not exist.
+        RasterFileError: It is a file, its parent folder does not exist, or another program has its
+            `chips.gpkg` open with changes.
         OutputExistsError: It is not empty, and neither overwriting nor appending was asked for.
         InvalidInputError: It has a folder of chips whose name differs only in case.
     """
@@ -204,6 +207,7 @@ def _checked(folder: Path, *, full: bool) -> Path:
         )
     if folder.is_dir():
         _refuse_other_case(folder)
+        refuse_open_footprints(folder)
     return folder.absolute()
 
 

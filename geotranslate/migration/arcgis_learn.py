@@ -336,7 +336,7 @@ ARCGIS: Table = {
         Keyword("stride_y", "stride"),
         Keyword("class_value_field", "burn"),
         Keyword("in_mask_polygons", "aoi"),
-        Keyword("image_chip_format", advice="leave it out; chips are GeoTIFFs"),
+        Keyword("image_chip_format", "format", "give format: 'tiff', 'png' or 'jpeg'; not MRF"),
         Keyword("metadata_format", advice="leave it out; the layout is that of Export_Tiles"),
         Keyword("output_nofeature_tiles", advice="leave it out; all tiles are written"),
         Keyword("reference_system", advice="leave it out; chips keep the source's grid and CRS"),

@@ -14,6 +14,7 @@ from rasterio.enums import Resampling
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
+from geotranslate.chips.export.chipfile import check_format
 from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
     Scene,
@@ -77,15 +78,16 @@ def export_chips(
     append: bool = False,
     progress: bool = True,
     shift: Literal["auto"] | tuple[float, float] = (0, 0),
+    format: Literal["tiff", "png", "jpeg"] = "tiff",
 ) -> ChipExport:
     """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
     The folder has the layout of ArcGIS Pro's "Export Tiles": `images/` with the source chips,
     `images2/` with the target chips of the same names, the Esri metadata with the statistics of
     both, and `chips.gpkg` with the footprint, scene, window, valid shares and split of every
-    pair. The chips are GeoTIFFs on the source's grid and keep the dtypes, nodata values, band
-    names, scales, offsets, units and colors of their rasters. The folder is changed only after the
-    export is complete.
+    pair. The chips lie on the source's grid and keep the dtypes, nodata values, band names, scales,
+    offsets, units and colors of their rasters. The folder is changed only after the export is
+    complete.
 
     Args:
         source: Raster to translate from: path, URL, VRT or open dataset; or a vector file or
@@ -123,6 +125,9 @@ def export_chips(
             to the right of the source's, as `check_registration` reports; the target is moved
             back. "auto" measures the shift of each scene and moves its target by whole pixels if
             the shift is certain.
+        format: Format of the chips: "tiff", or "png" or "jpeg" for sides of 1 or 3 bands of uint8,
+            PNG also of uint16. Pictures have their georeference in an `.aux.xml` and a world file
+            beside them. JPEG changes values a little and holds no classes.
 
     Raises:
         RasterFileError: A side cannot be read, or the folder cannot be written, for example
@@ -148,6 +153,7 @@ def export_chips(
         append=append,
         progress=progress,
         shift=shift,
+        format=format,
     )
     path = check_folder(folder_path("folder", folder), options)
     with ExitStack() as stack:
@@ -160,6 +166,7 @@ def export_chips(
         if options.overwrite:
             refuse_inputs_inside(path, scenes)
         check_sizes(scenes, options.size)
+        check_format(options.format, scenes)
         moved = [without_shift(scene, options, stack) for scene in scenes]
         done = _export([scene for scene, _ in moved], path, options)
         return replace(done, shifts=tuple(shift for _, shift in moved))
@@ -172,7 +179,7 @@ def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> Ch
     with ExitStack() as stack:
         with disk_trouble(folder):
             temporary = stack.enter_context(_temporary_for(folder))
-            writer = ChipWriter(temporary, options.size, scenes[0])
+            writer = ChipWriter(temporary, options, scenes[0])
             if options.append:
                 writer.continue_from(folder)
         written = _write(inside, writer, folder, options)

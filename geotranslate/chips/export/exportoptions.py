@@ -15,6 +15,8 @@ from geotranslate.chips.registration import checked_shift
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 
+FORMATS = ("tiff", "png", "jpeg")
+
 
 @dataclass(frozen=True, eq=False)
 class ExportOptions:
@@ -39,11 +41,13 @@ class ExportOptions:
     append: bool = False
     progress: bool = True
     shift: Literal["auto"] | tuple[float, float] = (0.0, 0.0)
+    format: Literal["tiff", "png", "jpeg"] = "tiff"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shift", checked_shift(self.shift))
         for name in ("overwrite", "append", "progress"):
             flag(name, getattr(self, name))
+        object.__setattr__(self, "format", _word("format", self.format, FORMATS))
         if self.overwrite and self.append:
             raise InvalidInputError("overwrite and append exclude each other; choose one.")
         if number("rotation_angle", self.rotation_angle, least=0, below=360) and (
@@ -110,3 +114,13 @@ def _rows_and_cols(name: str, value: object) -> int | tuple[int, int]:
         )
     rows, cols = (whole_number(f"{name}[{i}]", value[i], 1) for i in (0, 1))
     return rows, cols
+
+
+def _word(name: str, value: object, choices: Sequence[str]) -> str:
+    """Return one of some words, which may be given in capitals as in ArcGIS.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    found: str = choice(name, value.lower() if isinstance(value, str) else value, choices)
+    return found

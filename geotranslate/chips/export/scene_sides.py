@@ -97,7 +97,7 @@ def _side_options(
     """Choose the resampling of a side, the same for all scenes."""
     rasters = [scene for scene in scenes if not is_layer(scene)]
     found = resampling_for(side, classes, rasters)
-    return SideOptions(options.method or found, classes)
+    return SideOptions(options.method or found, classes, found == Resampling.nearest)
 
 
 def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
@@ -159,6 +159,8 @@ class SideOptions:
     """Resampling method for rasters on another grid."""
     classes: bool | None = None
     """The option `source_classes` or `target_classes`, which is stored in its chips."""
+    holds_classes: bool = False
+    """Whether its values are classes, as far as known before the chips are cut."""
 
 
 class RasterSide:
@@ -246,7 +248,7 @@ class VectorSide:
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
         self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
-        self.options = SideOptions(Resampling.nearest, classes)
+        self.options = SideOptions(Resampling.nearest, classes, classes is not False)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
         self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes

@@ -22,6 +22,8 @@ from geotranslate.chips.layouts.directory import Folder, counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import RasterReader
 
+UNPAIRED_FOLDERS = ("trainA", "trainB")
+"""Folders of source and target chips in the manner of CycleGAN."""
 SAMPLE = 3
 """Number of pictures of a folder whose sizes are examined."""
 

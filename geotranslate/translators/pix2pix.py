@@ -10,7 +10,6 @@ from fastai.data.core import DataLoaders
 from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.data import paired_card
-from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.backbone import BackboneUNet, supported_backbones
 from geotranslate.networks.layers import Padding, Upsample, seeded
@@ -237,14 +236,8 @@ class Pix2Pix(Translator):
             InvalidInputError: The data has other bands, or chips too small for the network.
         """
         file = generator_file(path)
-        found = ReferenceGenerator.of(read_weights(file), file)
         card = paired_card(data, cls.__name__)
-        bands = source_channels(card.source), card.target.bands
-        if found.bands != bands:
-            raise InvalidInputError(
-                f"The model of {file} translates {found.bands[0]} bands into {found.bands[1]}, but "
-                f"the data has {bands[0]} and {bands[1]}; give other data, or choose its bands."
-            )
+        found = ReferenceGenerator.read(file, (source_channels(card.source), card.target.bands))
         beside = discriminator_file(file)
         weights = None if beside is None else read_weights(beside)
         arguments = found.arguments

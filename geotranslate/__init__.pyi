@@ -1,4 +1,5 @@
 from .chips.export import export_chips
+from .chips.stacking import stack
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
@@ -21,5 +22,6 @@ __all__ = [
     "load_model",
     "measure_seams",
     "prepare_data",
+    "stack",
     "translate_raster",
 ]

@@ -228,8 +228,8 @@ def _translated(
         **REMEDIES[remedy],
     )
     truth = case.cut(source, _masked(_read(source), _read(target))[1])
-    drift = getattr(result, "drift", None)
-    return errors(_read(result.path), truth) | ({} if drift is None else {"drift": drift})
+    drift = {} if result.drift is None else {"drift": result.drift.distance}
+    return errors(_read(result.path), truth) | drift
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

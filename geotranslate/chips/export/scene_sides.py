@@ -97,7 +97,7 @@ def _side_options(
     """Choose the resampling of a side, the same for all scenes."""
     rasters = [scene for scene in scenes if not is_layer(scene)]
     found = resampling_for(side, classes, rasters)
-    return SideOptions(options.method or found, classes)
+    return SideOptions(options.method or found, classes, found == Resampling.nearest)
 
 
 def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
@@ -159,6 +159,8 @@ class SideOptions:
     """Resampling method for rasters on another grid."""
     classes: bool | None = None
     """The option `source_classes` or `target_classes`, which is stored in its chips."""
+    holds_classes: bool = False
+    """Whether its values are classes, as far as known before the chips are cut."""
 
 
 class RasterSide:
@@ -246,7 +248,7 @@ class VectorSide:
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
         self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
-        self.options = SideOptions(Resampling.nearest, classes)
+        self.options = SideOptions(Resampling.nearest, classes, classes is not False)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
         self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
@@ -257,15 +259,21 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
+        burned = self._burned(grid, self._values, self.dtype)
+        return burned[None], np.ones(burned.shape, bool)
+
+    def covers(self, grid: Grid) -> NDArray[np.bool_]:
+        """Return the pixels of a grid that belong to a shape, of any value, `(rows, cols)`."""
+        return self._burned(grid, [1] * len(self._values), "uint8") > 0
+
+    def _burned(self, grid: Grid, values: Sequence[float], dtype: str) -> NDArray[Any]:
         grid = grid.moved(*self._moved)
-        near = np.flatnonzero(self._shapes.intersects(grid.footprint))
-        shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
+        near = np.flatnonzero(self._shapes.intersects(grid.footprint)).tolist()
+        shapes = [(self._shapes.iloc[i], values[i]) for i in near]
         size = (grid.height, grid.width)
-        valid = np.ones(size, bool)
         if not shapes:
-            return np.zeros((1, *size), self.dtype), valid
-        burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
-        return burned[None], valid
+            return np.zeros(size, dtype)
+        return rasterize(shapes, size, transform=grid.transform, dtype=dtype)
 
     def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
         """Return the side of a scene with a grid, read at a distance on the ground."""

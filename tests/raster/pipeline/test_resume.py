@@ -27,6 +27,7 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.pipeline.parts import PartsFolder, open_parts
+from geotranslate.raster.tiling import REPORT_TAG
 from tests.conftest import WriteRaster, values
 
 Batch = NDArray[np.float32]
@@ -318,9 +319,46 @@ def test_plan_is_the_last_to_be_removed(
 
 def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:
     translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
-    (tmp_path / "b.tif.parts" / "plan.json").write_text(json.dumps([])[:1])
-    with pytest.raises(RasterFileError, match=r"plan\.json is damaged; remove the folder"):
-        assemble_parts(tmp_path / "b.tif")
+    plan = tmp_path / "b.tif.parts" / "plan.json"
+    known = json.loads(plan.read_text())
+    output = known["output"]
+    changed = [
+        *({"recipe": 5}, {"recipe": {"model": []}}, {"state": None}, {"driver": "x"}, {"x": 1}),
+        *({"edges": []}, {"edges": [0, "x"]}, {"edges": [0, 5, 5]}, {"edges": [1, 5]}),
+        *({"output": value} for value in (None, [], {}, {**output, "x": 1})),
+        *(
+            {"output": output | {name: value}}
+            for name in output
+            for value in (5.5, "x", [[]], {"x": [1]})
+        ),
+    ]
+    texts = ["[", "5", "[]", "{}", "[" * 100_000, *(json.dumps(known | one) for one in changed)]
+    said = r"plan\.json is damaged; remove the folder"
+    for text in texts:
+        plan.write_text(text)
+        with pytest.raises(RasterFileError, match=said):
+            assemble_parts(tmp_path / "b.tif")
+    with pytest.raises(RasterFileError, match=said):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+
+
+def test_damaged_report_of_a_part_is_said(raster: Path, tmp_path: Path) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/1")
+    part = tmp_path / "b.tif.parts/part_000001.tif"
+    with rasterio.open(part) as dataset:
+        known = json.loads(dataset.tags()[REPORT_TAG])
+    for text in (
+        *("", "[", "5", "{}"),
+        *(json.dumps(known | {name: value}) for name in known for value in ("x", -1, [5], None)),
+        json.dumps(known | {"mismatch": known["mismatch"] | {"sums": [[10**6], [1]]}}),
+    ):
+        with rasterio.open(part, "r+") as dataset:
+            dataset.update_tags(**{REPORT_TAG: text})
+        with pytest.raises(RasterFileError, match=r"part_000001\.tif is damaged .*resume"):
+            assemble_parts(tmp_path / "b.tif")
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+    assert result.path.read_bytes() == whole.path.read_bytes()
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", (1,), 5, "1/0", ""])

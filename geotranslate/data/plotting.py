@@ -18,7 +18,7 @@ from torch import Tensor
 
 from geotranslate.checks import listed, shown
 from geotranslate.chips.bands import Classes, Side
-from geotranslate.chips.layouts.base import TRAIN, VALIDATION
+from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
 from geotranslate.errors import InvalidInputError
 
@@ -33,7 +33,10 @@ CLASS_COLORS = ("tab20", "tab20b", "tab20c")
 BLACK = (0.0, 0.0, 0.0, 1.0)
 """Color of values that are no class or not in the color table, as in GDAL."""
 LEFT_OUT = "left out"
-SPLIT_COLORS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgray"}
+SPLIT_COLORS = {
+    **{TRAIN: "tab:blue", VALIDATION: "tab:orange"},
+    **{TEST: "tab:green", LEFT_OUT: "lightgray"},
+}
 
 
 def draw_table(
@@ -229,6 +232,7 @@ def draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) -> 
     parts: Sequence[tuple[str, Sequence[int]]] = (
         (TRAIN, split.train),
         (VALIDATION, split.validation),
+        (TEST, split.tests),
     )
     for label, positions in parts:
         for position in positions:

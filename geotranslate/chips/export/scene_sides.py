@@ -259,15 +259,21 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
+        burned = self._burned(grid, self._values, self.dtype)
+        return burned[None], np.ones(burned.shape, bool)
+
+    def covers(self, grid: Grid) -> NDArray[np.bool_]:
+        """Return the pixels of a grid that belong to a shape, of any value, `(rows, cols)`."""
+        return self._burned(grid, [1] * len(self._values), "uint8") > 0
+
+    def _burned(self, grid: Grid, values: Sequence[float], dtype: str) -> NDArray[Any]:
         grid = grid.moved(*self._moved)
-        near = np.flatnonzero(self._shapes.intersects(grid.footprint))
-        shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
+        near = np.flatnonzero(self._shapes.intersects(grid.footprint)).tolist()
+        shapes = [(self._shapes.iloc[i], values[i]) for i in near]
         size = (grid.height, grid.width)
-        valid = np.ones(size, bool)
         if not shapes:
-            return np.zeros((1, *size), self.dtype), valid
-        burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
-        return burned[None], valid
+            return np.zeros(size, dtype)
+        return rasterize(shapes, size, transform=grid.transform, dtype=dtype)
 
     def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
         """Return the side of a scene with a grid, read at a distance on the ground."""

@@ -22,7 +22,7 @@ from geotranslate.chips.export.scene_sides import (
     differ_in_names,
     turned,
 )
-from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
+from geotranslate.chips.export.transaction import mapped_pairs, remove_unnamed
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.chips.vectors import Area, AreaLike, covered, where
@@ -94,6 +94,12 @@ def why_none(
         )
     out = len(tiles) - len(inside)
     beside = f"{out} reach out of the aoi and " if out else ""
+    if options.blacken:
+        return (
+            f"of {counted(tiles, 'tile')} {beside}{len(inside)} have too few valid pixels on one "
+            "side, or none inside of the shapes that blacken leaves. Check that both sides are of "
+            "one place, or lower min_valid."
+        )
     if not min_valid:
         return (
             f"of {counted(tiles, 'tile')} {beside}{len(inside)} have no valid pixel on one side. "
@@ -120,14 +126,14 @@ class ChipWriter:
 
     def __init__(self, folder: Path, options: ExportOptions, scene: Scene) -> None:
         self.folder, self.size, self.scene = folder, options.size, scene
-        self._format = options.format
+        self._options = options
         self.files: list[str] = []
         self.rows: list[Row] = []
         self.grids: list[Grid] = []
         self.statistics: tuple[list[Statistics], list[Statistics]] = ([], [])
         self.former: list[tuple[str, str]] | None = None
         self._next = 0
-        for name in FOLDERS:
+        for name in options.folders:
             (folder / name).mkdir()
 
     def continue_from(self, former: Path) -> None:
@@ -141,7 +147,7 @@ class ChipWriter:
                 `map.txt`.
         """
         remove_unnamed(former)
-        self.former = mapped_pairs(former)
+        self.former = mapped_pairs(former, self._options.folders)
         known = read_rows(former)
         for source, target in self.former:
             self._check_format(source)
@@ -163,10 +169,11 @@ class ChipWriter:
 
     def _check_format(self, chip: str) -> None:
         former = format_of(chip)
-        if former is not None and former != self._format:
+        if former is not None and former != self._options.format:
             raise InvalidInputError(
                 f"The chips in the folder are not like the new ones: {chip} is a {former}, the new "
-                f"ones are {self._format}. Give format={former!r}, or export into another folder."
+                f"ones are {self._options.format}. Give format={former!r}, or export into another "
+                "folder."
             )
 
     def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
@@ -188,11 +195,12 @@ class ChipWriter:
     def add(self, tile: Candidate, pixels: tuple[Pixels, Pixels]) -> None:
         """Write one pair, numbered after the highest number so far."""
         stem = f"{self._next:0{DIGITS}d}"
-        name = f"{stem}{suffix_of(self._format)}"
+        name = f"{stem}{suffix_of(self._options.format)}"
         self._next += 1
         scene, grid = tile.scene, tile.grid
+        sides = (scene.source, scene.target)
         for folder, side, (data, valid), parts in zip(
-            FOLDERS, (scene.source, scene.target), pixels, self.statistics, strict=True
+            self._options.folders, sides, pixels, self.statistics, strict=True
         ):
             write_chip(self.folder / folder / name, side, grid, data, valid)
             parts.append(Statistics.of(data, valid))
@@ -225,7 +233,7 @@ class ChipWriter:
         write_metadata(
             self.folder,
             self.files,
-            size=self.size,
+            self._options,
             crs=self.scene.grid.crs,
             resolutions=[grid.resolution for grid in self.grids],
             source=sides[0],
@@ -236,7 +244,7 @@ class ChipWriter:
     def _valid(self, number: int) -> NDArray[np.bool_]:
         """Return the pixels of a written pair that are valid on both sides."""
         valid = np.ones(self.size, bool)
-        for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
+        for folder, share in zip(self._options.folders, VALID_SHARES, strict=True):
             if self.rows[number][share] < 1:
                 with RasterReader(self.folder / folder / self.files[number]) as chip:
                     valid &= chip.read(dtype=None)[1]

@@ -108,7 +108,7 @@ class Stack(Composite):
             grid = self.grid or files[0].grid
             layers = []
             for layer, file in zip(self.layers, files, strict=True):
-                view = align(file.dataset, grid, layer.resampling, beside="the stack's grid")
+                view = align(file.dataset, grid, layer.resampling, onto="the stack's grid")
                 layers.append(OpenLayer(layer, file, RasterReader(closing.enter_context(view))))
             yield StackedDataset(self, grid, layers)
 

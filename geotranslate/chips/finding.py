@@ -25,6 +25,7 @@ from geotranslate.chips.layouts import (
     with_parts,
 )
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.opening import open_raster
@@ -108,7 +109,7 @@ def find_chips(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
         )
-    listing = _listing(path, target, options)
+    listing = _listing(as_raster(path), as_raster(target), options)
     bands = (_chosen(options.source_bands), _chosen(options.target_bands))
     return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
 
@@ -150,7 +151,7 @@ def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> L
         )
     bands = _chosen(options.target_bands)
     method = resampling_for("target", options.target_classes, [raster], bands)
-    listing = list_on_raster(folder_path("path", path), os.fspath(raster), method)
+    listing = list_on_raster(folder_path("path", path), raster, method)
     return listing.swapped() if options.swapped else listing
 
 

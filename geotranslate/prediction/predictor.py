@@ -16,6 +16,7 @@ from torch import nn
 from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.chip import Bands
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
@@ -302,7 +303,7 @@ class Predictor:
         options.check_stride(way.inference.stride)
         check_tta(tta, target)
         inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
-        return way._translate(path, output, inference, tta, options)
+        return way._translate(as_raster(path), output, inference, tta, options)
 
     def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
         checked = checked_norm_stats(given)

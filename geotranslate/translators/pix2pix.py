@@ -241,7 +241,6 @@ class Pix2Pix(Translator):
             InvalidInputError: The data has other bands, or chips too small for the network.
         """
         file = generator_file(path)
-        found = ReferenceGenerator.of(read_weights(file), file)
         card = paired_card(data, cls.__name__)
         if card.factor != 1:
             raise InvalidInputError(
@@ -249,12 +248,7 @@ class Pix2Pix(Translator):
                 f"targets of the data have {card.factor} times as many pixels along an axis as "
                 "their sources; give pairs of one pixel size."
             )
-        bands = source_channels(card.source), card.target.bands
-        if found.bands != bands:
-            raise InvalidInputError(
-                f"The model of {file} translates {found.bands[0]} bands into {found.bands[1]}, but "
-                f"the data has {bands[0]} and {bands[1]}; give other data, or choose its bands."
-            )
+        found = ReferenceGenerator.read(file, (source_channels(card.source), card.target.bands))
         beside = discriminator_file(file)
         weights = None if beside is None else read_weights(beside)
         arguments = found.arguments

@@ -203,11 +203,16 @@ def test_footprints_that_are_open_with_changes_are_not_replaced(
     chips: Callable[..., Path], how: str, statements: tuple[str, ...]
 ) -> None:
     folder = chips()
+
+    def content() -> dict[Path, bytes]:
+        # Readers share memory with the other program in a file that ends in -shm.
+        return {path: path.read_bytes() for path in folder.rglob("*.*[!m]")}
+
     with another_program(folder / "chips.gpkg", *statements):
-        before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+        before = content()
         with pytest.raises(RasterFileError, match=r"chips\.gpkg cannot be replaced: another prog"):
             chips(**{how: True})
-        assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+        assert content() == before
 
 
 def test_damage_does_not_matter_to_a_split_that_needs_no_labels(

@@ -42,15 +42,20 @@ class Blackening:
 
     def of(self, tile: Candidate, pixels: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
         """Return the pixels of a tile, 0 and invalid outside."""
-        area = self._areas.get(id(tile.scene))
-        inside = np.ones((tile.grid.height, tile.grid.width), bool)
-        if area is not None:
-            inside = _pixels_in(area, tile.grid)
+        grid = tile.grid
+        inside = self._inside(tile, grid)
         source, target = _sides(tile.scene)
-        return (
-            _within(pixels[0], inside & _shapes(target, tile.grid)),
-            _within(pixels[1], inside & _shapes(source, tile.grid)),
-        )
+        black = _within(pixels[0], inside & _shapes(target, grid))
+        if tile.scene.factor != 1:
+            grid = tile.target_grid
+            inside = self._inside(tile, grid)
+        return black, _within(pixels[1], inside & _shapes(source, grid))
+
+    def _inside(self, tile: Candidate, grid: Grid) -> NDArray[np.bool_]:
+        area = self._areas.get(id(tile.scene))
+        if area is None:
+            return np.ones((grid.height, grid.width), bool)
+        return _pixels_in(area, grid)
 
 
 def _sides(scene: Scene) -> tuple[object, object]:

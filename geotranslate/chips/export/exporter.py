@@ -83,6 +83,7 @@ def export_chips(
     format: Literal["tiff", "png", "jpeg"] = "tiff",
     layout: Literal["pairs", "cyclegan"] = "pairs",
     blacken: bool = False,
+    target_resolution: Literal["own", "source"] | float = "source",
 ) -> ChipExport:
     """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
@@ -137,6 +138,11 @@ def export_chips(
         blacken: Whether pixels outside of the area of interest, and beside a vector layer those of
             the raster outside of its shapes, become invalid: nodata, else 0 with a mask.
             `min_valid` is about the pixels before. As ArcGIS's "Blacken Around Feature".
+        target_resolution: Pixel size of the target chips. "source" for the source's; "own" for the
+            target's own, or a size in meters, which have to be within 5% of a half to an eighth of
+            the source's pixels, or of 2 to 8 times as much. Target chips then have that many times
+            as many rows and columns, or that part of them, on a grid that divides or gathers the
+            source's pixels.
 
     Raises:
         RasterFileError: A side cannot be read, or the folder cannot be written, for example
@@ -165,6 +171,7 @@ def export_chips(
         format=format,
         layout=layout,
         blacken=blacken,
+        target_resolution=target_resolution,
     )
     path = check_folder(folder_path("folder", folder), options)
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import geopandas as gpd
@@ -20,6 +21,7 @@ from rasterio.windows import Window
 from geotranslate.checks import shown
 from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.export.exportoptions import ExportOptions
+from geotranslate.chips.export.targetsize import target_factor
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import (
@@ -106,7 +108,13 @@ def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
 
 
 def _check_alike(scene: Scene, first: Scene) -> None:
-    """Refuse a scene that differs from the first in bands, dtype or band names."""
+    """Refuse a scene that differs from the first in bands, dtype, band names or factor."""
+    if scene.factor != first.factor:
+        raise InvalidInputError(
+            f"The target {scene.target.name} has {scene.factor} pixels along an axis for each "
+            f"pixel of its source, but {first.target.name} has {first.factor}; give "
+            "target_resolution in meters, or export the scenes into folders of their own."
+        )
     for side, usual in ((scene.source, first.source), (scene.target, first.target)):
         if (side.bands, side.dtype) != (usual.bands, usual.dtype):
             raise InvalidInputError(
@@ -286,6 +294,13 @@ class Scene:
     source: SceneSide
     target: SceneSide
     warped: bool
+    factor: Fraction = Fraction(1)
+    """Target pixels per source pixel along an axis."""
+
+    @property
+    def target_grid(self) -> Grid:
+        """The grid in pixels of the target."""
+        return self.grid if self.factor == 1 else self.grid.scaled(float(self.factor))
 
 
 def open_scene(
@@ -317,15 +332,34 @@ def open_scene(
     grid = first.grid
     if options.resolution is not None:
         grid = at_resolution(grid, options.resolution, first.name)
+    factor = _factor_of(rasters, grid, options, (_name(source), _name(target)))
+    grids = grid, grid if factor == 1 else grid.scaled(float(factor))
     sides = [
-        RasterSide(raster, grid, wanted, stack)
+        RasterSide(raster, own, wanted, stack)
         if raster is not None
-        else VectorSide(layer, grid, options.burn, _name(side), wanted.classes)
-        for raster, layer, side, wanted in zip(
-            rasters, layers, (source, target), asked, strict=True
+        else VectorSide(layer, own, options.burn, _name(side), wanted.classes)
+        for raster, layer, own, side, wanted in zip(
+            rasters, layers, grids, (source, target), asked, strict=True
         )
     ]
-    return Scene(grid, sides[0], sides[1], any(side.warped for side in sides))
+    return Scene(grid, sides[0], sides[1], any(side.warped for side in sides), factor)
+
+
+def _factor_of(
+    rasters: Sequence[RasterReader | None],
+    grid: Grid,
+    options: ExportOptions,
+    names: tuple[str, str],
+) -> Fraction:
+    """Return the factor of a scene, see `target_factor`."""
+    source, target = rasters
+    if source is None and options.target_resolution != "source":
+        raise InvalidInputError(
+            f"target_resolution is {options.target_resolution!r}, but {names[0]} holds shapes, "
+            "which get the target's pixels; leave it out, or give resolution, which brings both "
+            "sides to pixels of a size."
+        )
+    return target_factor(options, grid, None if target is None else target.grid, names)
 
 
 def turned(grid: Grid, degrees: float) -> Grid:

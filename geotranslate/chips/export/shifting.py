@@ -15,6 +15,7 @@ from geotranslate.chips.registration import (
     ComparedPair,
     Registration,
     Shift,
+    gathered,
     on_ground,
     register,
     spread,
@@ -42,7 +43,7 @@ def without_shift(scene: Scene, options: ExportOptions, stack: ExitStack) -> tup
         InvalidInputError: There is a shift to undo, but the scene has no CRS.
         RasterFileError: A side cannot be read.
     """
-    shift: Shift = measured(scene).whole if options.shift == "auto" else options.shift
+    shift: Shift = _measured_shift(scene) if options.shift == "auto" else options.shift
     if not any(shift):
         return scene, (0.0, 0.0)
     if scene.grid.crs is None:
@@ -52,20 +53,29 @@ def without_shift(scene: Scene, options: ExportOptions, stack: ExitStack) -> tup
             "leave shift out."
         )
     distance = on_ground(shift, scene.grid)
-    return replace(scene, target=scene.target.moved(distance, scene.grid, stack)), shift
+    return replace(scene, target=scene.target.moved(distance, scene.target_grid, stack)), shift
+
+
+def _measured_shift(scene: Scene) -> Shift:
+    """Return the measured shift in whole pixels of the coarser side, as source pixels."""
+    rows, cols = measured(scene).whole
+    return rows * scene.factor.denominator, cols * scene.factor.denominator
 
 
 def measured(scene: Scene) -> Registration:
-    """Measure the shift of a scene's target over windows spread over it."""
+    """Measure the shift of a scene's target, in pixels of the coarser side."""
     classes = (
         scene.source.options.resampling == Resampling.nearest,
         scene.target.options.resampling == Resampling.nearest,
     )
-    return register(_windows(scene), classes, scene.grid)
+    grid = scene.grid if scene.factor >= 1 else scene.target_grid
+    return register(_windows(scene, classes), classes, grid)
 
 
-def _windows(scene: Scene) -> Iterator[ComparedPair]:
+def _windows(scene: Scene, classes: tuple[bool, bool]) -> Iterator[ComparedPair]:
+    factor = scene.factor
     side = min(SIDE, scene.grid.height, scene.grid.width)
+    side = side // factor.denominator * factor.denominator
     corners = [
         (top, left)
         for top in range(0, scene.grid.height - side + 1, side)
@@ -73,5 +83,11 @@ def _windows(scene: Scene) -> Iterator[ComparedPair]:
     ]
     for i in spread(len(corners), WINDOWS):
         top, left = corners[i]
-        window = Window(left, top, side, side)
-        yield ComparedPair(f"{top}, {left}", scene.source.read(window), scene.target.read(window))
+        places = (int(edge * factor) for edge in (left, top, side, side))
+        source = scene.source.read(Window(left, top, side, side))
+        target = scene.target.read(Window(*places))
+        yield ComparedPair(
+            f"{top}, {left}",
+            gathered(source, factor.denominator, classes=classes[0]),
+            gathered(target, factor.numerator, classes=classes[1]),
+        )

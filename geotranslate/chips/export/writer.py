@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from geotranslate.chips.layouts import counted
 from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.factor import size_at, valid_at
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
 
@@ -44,13 +46,23 @@ class Candidate:
         """Grid of the tile."""
         return turned(self.scene.grid.crop(self.window), self.angle)
 
+    @property
+    def target_window(self) -> Window:
+        """The window in pixels of the target."""
+        factor = self.scene.factor
+        return Window(*(int(side * factor) for side in self.window.flatten()))
+
+    @property
+    def target_grid(self) -> Grid:
+        """Grid of the tile in pixels of the target."""
+        return turned(self.scene.target_grid.crop(self.target_window), self.angle)
+
     def read(self) -> tuple[Pixels, Pixels]:
         """Read the pixels of source and target."""
         sides = (self.scene.source, self.scene.target)
         if not self.angle:
-            return sides[0].read(self.window), sides[1].read(self.window)
-        grid = self.grid
-        return sides[0].read_on(grid), sides[1].read_on(grid)
+            return sides[0].read(self.window), sides[1].read(self.target_window)
+        return sides[0].read_on(self.grid), sides[1].read_on(self.target_grid)
 
 
 def candidates(scene: Scene, options: ExportOptions) -> Iterator[Candidate]:
@@ -151,20 +163,22 @@ class ChipWriter:
         known = read_rows(former)
         for source, target in self.former:
             self._check_format(source)
-            for path, side, parts in zip(
+            grids = []
+            for path, side, size, parts in zip(
                 (source, target),
                 (self.scene.source, self.scene.target),
+                self._sizes,
                 self.statistics,
                 strict=True,
             ):
                 with RasterReader(former / path) as chip:
-                    self._check_alike(chip, side)
+                    self._check_alike(chip, side, size)
                     parts.append(Statistics.of(*chip.read(dtype=None)))
-                    grid = chip.grid
+                    grids.append(chip.grid)
             stem = Path(source).stem
             self.files.append(Path(source).name)
             self.rows.append({"name": stem, **known.get(stem, {})})
-            self.grids.append(grid)
+            self.grids.append(grids[0])
             self._next = max(self._next, int(stem) + 1 if stem.isdecimal() else 0)
 
     def _check_format(self, chip: str) -> None:
@@ -176,14 +190,19 @@ class ChipWriter:
                 "folder."
             )
 
-    def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
+    @property
+    def _sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows and columns of source chips and of target chips."""
+        return self.size, size_at(self.size, self.scene.factor)
+
+    def _check_alike(self, chip: RasterReader, side: SceneSide, size: tuple[int, int]) -> None:
         width, height = chip.grid.width, chip.grid.height
-        expected = (self.size[1], self.size[0], side.bands, side.dtype)
+        expected = (size[1], size[0], side.bands, side.dtype)
         if (width, height, chip.bands, chip.dtype) != expected:
             raise InvalidInputError(
                 f"The chips in the folder are not like the new ones: {chip.name} has {width} x "
-                f"{height} px and {bands_of(chip)}, the new ones {self.size[1]} x "
-                f"{self.size[0]} px and {bands_of(side)}. Export into another folder."
+                f"{height} px and {bands_of(chip)}, the new ones {size[1]} x "
+                f"{size[0]} px and {bands_of(side)}. Export into another folder."
             )
         if differ_in_names(chip, side):
             raise InvalidInputError(
@@ -198,11 +217,12 @@ class ChipWriter:
         name = f"{stem}{suffix_of(self._options.format)}"
         self._next += 1
         scene, grid = tile.scene, tile.grid
+        grids = grid, grid if scene.factor == 1 else tile.target_grid
         sides = (scene.source, scene.target)
-        for folder, side, (data, valid), parts in zip(
-            self._options.folders, sides, pixels, self.statistics, strict=True
+        for folder, side, own, (data, valid), parts in zip(
+            self._options.folders, sides, grids, pixels, self.statistics, strict=True
         ):
-            write_chip(self.folder / folder / name, side, grid, data, valid)
+            write_chip(self.folder / folder / name, side, own, data, valid)
             parts.append(Statistics.of(data, valid))
         self.files.append(name)
         self.rows.append(
@@ -242,10 +262,11 @@ class ChipWriter:
         write_footprints(self.folder, self.rows, self.grids, self._valid)
 
     def _valid(self, number: int) -> NDArray[np.bool_]:
-        """Return the pixels of a written pair that are valid on both sides."""
+        """Return the source pixels of a written pair that are valid on both sides."""
         valid = np.ones(self.size, bool)
-        for folder, share in zip(self._options.folders, VALID_SHARES, strict=True):
+        factors = Fraction(1), 1 / self.scene.factor
+        for folder, share, factor in zip(self._options.folders, VALID_SHARES, factors, strict=True):
             if self.rows[number][share] < 1:
                 with RasterReader(self.folder / folder / self.files[number]) as chip:
-                    valid &= chip.read(dtype=None)[1]
+                    valid &= valid_at(chip.read(dtype=None)[1], factor)
         return valid

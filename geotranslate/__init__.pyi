@@ -5,7 +5,14 @@ from .errors import GeotranslateError, GeotranslateWarning
 from .evaluation import Evaluation, evaluate_raster
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams
-from .translators import CycleGAN, Pix2Pix, Pix2PixHD, cross_validate, load_model
+from .translators import (
+    CycleGAN,
+    Pix2Pix,
+    Pix2PixHD,
+    SuperResolution,
+    cross_validate,
+    load_model,
+)
 
 __version__: str
 
@@ -16,6 +23,7 @@ __all__ = [
     "GeotranslateWarning",
     "Pix2Pix",
     "Pix2PixHD",
+    "SuperResolution",
     "TranslatedRaster",
     "assemble_parts",
     "cross_validate",

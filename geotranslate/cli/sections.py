@@ -10,6 +10,7 @@ TRANSLATORS = {
     "Pix2Pix": "geotranslate.translators.pix2pix:Pix2Pix",
     "CycleGAN": "geotranslate.translators.cyclegan:CycleGAN",
     "Pix2PixHD": "geotranslate.translators.pix2pixhd:Pix2PixHD",
+    "SuperResolution": "geotranslate.translators.superresolution:SuperResolution",
 }
 PREPARE = (("prepare_data", "geotranslate.data.preparation:prepare_data"),)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from geotranslate.networks.bicubic import OverBicubic
 from geotranslate.networks.pixel import Started
 from geotranslate.networks.rescaling import AtTargetSize, Rescaled
 
@@ -75,9 +76,13 @@ class OneHot(nn.Module):
         return self.bands(source, first.dtype)
 
 
+WRAPPERS = (OneHot, Started, Rescaled, AtTargetSize, OverBicubic)
+"""Modules around a network."""
+
+
 def unwrapped(network: nn.Module) -> nn.Module:
     """Return the network inside wrappers, such as `OneHot` and `Started`."""
-    while isinstance(network, OneHot | Started | Rescaled | AtTargetSize):
+    while isinstance(network, WRAPPERS):
         network = network.network
     return network
 

@@ -18,6 +18,7 @@ from geotranslate.checks import choice, shown, whole_number
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.scenes import matching_bands
 from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.networks.bicubic import OverBicubic
 from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.normalization import (
     Around,
@@ -252,8 +253,10 @@ class Inference:
 
     def _forward(self, part: Tensor) -> Tensor:
         first = next(self.generator.parameters())
-        # Rounded to bfloat16, class numbers would become the numbers of other classes.
-        dtype = torch.float32 if isinstance(self.generator, OneHot) else first.dtype
+        # Rounded to bfloat16, class numbers would become the numbers of other classes, and an
+        # enlargement would have few steps.
+        exact = isinstance(self.generator, OneHot | OverBicubic)
+        dtype = torch.float32 if exact else first.dtype
         given = part.to(first.device, dtype, memory_format=torch.channels_last)
         return self.generator(given).float().cpu()
 

@@ -1,4 +1,4 @@
-"""Translators: Pix2Pix, CycleGAN and Pix2PixHD, their base class and `load_model`."""
+"""Translators, their base class and `load_model`."""
 
 # Imported first, because it silences the warnings of fastai's own imports.
 import geotranslate.training  # noqa: F401
@@ -8,12 +8,14 @@ from geotranslate.translators.cyclegan import CycleGAN
 from geotranslate.translators.pix2pix import Pix2Pix
 from geotranslate.translators.pix2pixhd import Pix2PixHD
 from geotranslate.translators.registry import load_model, register
+from geotranslate.translators.superresolution import SuperResolution
 
 __all__ = [
     "CrossValidation",
     "CycleGAN",
     "Pix2Pix",
     "Pix2PixHD",
+    "SuperResolution",
     "Translator",
     "cross_validate",
     "load_model",

@@ -73,21 +73,11 @@ class LayerOptions(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslatorConfig:
-    """Arguments that all translators have, documented there; subclasses add their own.
+    """Arguments that rebuild a translator, documented there; subclasses add them.
 
     Raises:
         InvalidInputError: A value is invalid; the sentence names it.
     """
-
-    ngf: int = option(whole(1, MAX_FILTERS))
-    ndf: int = option(whole(1, MAX_FILTERS))
-    n_layers: int = option(whole(0, MAX_LAYERS))
-    norm: Norm = option(one_of(Norm))
-    upsample: Upsample = option(one_of(Upsample))
-    padding: Padding = option(one_of(Padding))
-    dropout: float = option(share)
-    label_smoothing: float = option(share)
-    init_gain: float = option(real(above=0, most=1), before=INIT_GAIN)
 
     def __post_init__(self) -> None:
         for name, check in self.checks().items():
@@ -106,6 +96,25 @@ class TranslatorConfig:
             InvalidInputError: An option is missing, unknown or invalid.
         """
         return cls(**record(cls.checks())("options", options))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig(TranslatorConfig):
+    """Arguments of translators with normalized generators and discriminators.
+
+    Raises:
+        InvalidInputError: A value is invalid; the sentence names it.
+    """
+
+    ngf: int = option(whole(1, MAX_FILTERS))
+    ndf: int = option(whole(1, MAX_FILTERS))
+    n_layers: int = option(whole(0, MAX_LAYERS))
+    norm: Norm = option(one_of(Norm))
+    upsample: Upsample = option(one_of(Upsample))
+    padding: Padding = option(one_of(Padding))
+    dropout: float = option(share)
+    label_smoothing: float = option(share)
+    init_gain: float = option(real(above=0, most=1), before=INIT_GAIN)
 
     @property
     def layers(self) -> LayerOptions:
@@ -173,7 +182,7 @@ FEATURE_WEIGHT = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixConfig(TranslatorConfig):
+class Pix2PixConfig(GanConfig):
     """Arguments that rebuild a Pix2Pix, with the recipe's defaults filled in.
 
     Raises:

@@ -31,7 +31,7 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    GanConfig,
     option,
     weight,
 )
@@ -63,7 +63,7 @@ MIN_CHIP_SIZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANConfig(TranslatorConfig):
+class CycleGANConfig(GanConfig):
     """Arguments that rebuild a CycleGAN."""
 
     gen_blocks: int = option(whole(1, MAX_BLOCKS))

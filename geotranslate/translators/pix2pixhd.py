@@ -24,7 +24,7 @@ from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    GanConfig,
     l1_scale,
     loss_callbacks,
     option,
@@ -38,7 +38,7 @@ Network = Literal["global", "local"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixHDConfig(TranslatorConfig):
+class Pix2PixHDConfig(GanConfig):
     """Arguments that rebuild a Pix2PixHD."""
 
     gen_network: Network = option(one_of(Network))

@@ -66,6 +66,10 @@ def prepare_data(
     a number that is no class) and NaN in the target, which losses and metrics ignore. `summary()`
     describes the data, `plot_split()` draws the split, `show_batch()` draws pairs.
 
+    The target chips of a folder may have 2 to 8 times as many rows and columns as their source
+    chips, or 1/2 to 1/8 of them; sizes in arguments are those of the source. Two rasters are always
+    brought to the source's pixels; `export_chips(target_resolution="own")` keeps the target's.
+
     Unpaired sides are checked, split and scaled separately. An epoch is as long as the larger side;
     if there are fewer sources, they repeat. In training, each source gets a random target, and the
     two are cropped, flipped and rotated independently. Validation chips of different sizes are

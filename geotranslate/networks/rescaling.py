@@ -163,8 +163,6 @@ def rescaled(
 class AtTargetSize(nn.Module):
     """A discriminator of pairs that sees the source at the pixel size of the target.
 
-    Pixels of the source are repeated, or averaged under each pixel of the target.
-
     Args:
         network: A discriminator of pairs.
         factor: Target pixels per source pixel along an axis.
@@ -176,18 +174,23 @@ class AtTargetSize(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor) -> Any:
         """Return the logits of sources and targets in -1..1."""
-        return self.network(self._brought(source), target)
+        return self.network(brought(source, self.factor), target)
 
     def features(self, source: Tensor, target: Tensor) -> list[list[Tensor]]:
         """Return the activations of every layer; the last are the logits."""
-        found: list[list[Tensor]] = self.network.features(self._brought(source), target)
+        found: list[list[Tensor]] = self.network.features(brought(source, self.factor), target)
         return found
 
-    def _brought(self, source: Tensor) -> Tensor:
-        grown, shrunk = self.factor.numerator, self.factor.denominator
-        if shrunk > 1:
-            source = F.avg_pool2d(source, shrunk)
-        return source.repeat_interleave(grown, -2).repeat_interleave(grown, -1)
+
+def brought(source: Tensor, factor: Fraction) -> Tensor:
+    """Return sources `(n, bands, rows, cols)` at the pixel size of the target.
+
+    Pixels are repeated, or averaged under each pixel of the target.
+    """
+    grown, shrunk = factor.numerator, factor.denominator
+    if shrunk > 1:
+        source = F.avg_pool2d(source, shrunk)
+    return source.repeat_interleave(grown, -2).repeat_interleave(grown, -1)
 
 
 def at_target_size(network: nn.Module, factor: Fraction) -> Any:

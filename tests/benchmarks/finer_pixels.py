@@ -41,7 +41,7 @@ from geotranslate import (  # noqa: E402
 
 TRAINING, TESTS = ("2009", "2010", "2012", "2014"), ("2017", "2019")
 METHODS = (Resampling.bilinear, Resampling.cubic, Resampling.lanczos)
-CHIP = 48
+CHIP, CROP = 48, 32
 PROBE = 6
 """Steps that are timed before a training."""
 
@@ -146,7 +146,7 @@ def main() -> None:
             path = enlarged(coarse[year], images[year], method, given.out)
             rows.append(row_of(method.name, year, path, images[year]))
     for seed in range(given.seeds):
-        data = prepare_data(chips, batch_size=16, seed=seed, val_split_pct=0.03)
+        data = prepare_data(chips, chip_size=CROP, batch_size=8, seed=seed, val_split_pct=0.03)
         for weight in given.gan:
             options = {"lambda_gan": weight, "perceptual_loss": bool(weight), "ngf": 32}
             model = trained(data, options, given.minutes, given.out)

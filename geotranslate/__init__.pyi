@@ -1,4 +1,5 @@
 from .chips.export import export_chips
+from .chips.stacking import stack
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .evaluation import Evaluation, evaluate_raster
@@ -24,5 +25,6 @@ __all__ = [
     "load_model",
     "measure_seams",
     "prepare_data",
+    "stack",
     "translate_raster",
 ]

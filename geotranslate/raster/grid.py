@@ -21,6 +21,7 @@ from shapely.geometry import Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import GridMismatchError
+from geotranslate.raster.composite import OpenComposite
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def align(
 
 def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
     """Return a dataset on `grid`, invalid outside of the raster; both need a CRS."""
+    if isinstance(dataset, OpenComposite):
+        return dataset.on(grid)
     if resampling is None:
         resampling = Resampling.nearest if color_table(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.

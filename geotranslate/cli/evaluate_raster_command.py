@@ -62,8 +62,8 @@ def evaluate_raster(
     with sentences():
         from geotranslate.evaluation import evaluate_raster
 
-        palette = {"palette": dict(colors)} if colors else {}
-        found = evaluate_raster(prediction, reference, **palette, **given(EVALUATE, options))
+        palette = dict(colors) or None
+        found = evaluate_raster(prediction, reference, palette=palette, **given(EVALUATE, options))
         if plot is not None:
             _draw(found, plot)
     show(found, found.to_dict(), as_json=as_json)

@@ -152,6 +152,12 @@ class CycleGAN(Translator):
             init_gain=init_gain,
         )
         card = data_card(data)
+        if card.factor != 1:
+            raise InvalidInputError(
+                "CycleGAN translates between chips of one pixel size, but the targets of the data "
+                f"have {card.factor} times as many pixels along an axis as their sources; use "
+                "Pix2Pix or Pix2PixHD, or export chips of one pixel size."
+            )
         if card.chip_size < MIN_CHIP_SIZE:
             raise InvalidInputError(
                 f"Chips of {card.chip_size} px are too small for a CycleGAN; use chips of "

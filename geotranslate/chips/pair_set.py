@@ -23,6 +23,7 @@ from geotranslate.chips.chip_set import (
 from geotranslate.chips.facts import remembered
 from geotranslate.chips.layouts import Listing, counted
 from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.memory import collector_paused
 from geotranslate.raster.grid import Grid
 
 BandChoice: TypeAlias = tuple[Bands | None, Bands | None]
@@ -93,18 +94,16 @@ class PairSet(MemberSet):
             GridMismatchError: The two chips of a pair lie on different ground.
         """
         with remembered(listing.folder) as reader:
-
-            def look(number: int) -> Pair:
-                pair = listing.pairs[number]
-                source = reader.read(pair.source, bands[0])
-                target = reader.read(pair.target, bands[1])
-                return Pair(pair.name, source, target, pair.subset)
-
-            places = [(pair.source, pair.target) for pair in listing.pairs]
-            looked = looked_into(look, places, "pair", reader)
-        for pair in looked:
-            if pair.valid_share >= listing.min_valid:
-                check_pair(pair)
+            places = [((p.source, bands[0]), (p.target, bands[1])) for p in listing.pairs]
+            chips = looked_into(places, "pair", reader)
+        with collector_paused():
+            looked = [
+                Pair(pair.name, source, target, pair.subset)
+                for pair, (source, target) in zip(listing.pairs, chips, strict=True)
+            ]
+            for pair in looked:
+                if not listing.min_valid or pair.valid_share >= listing.min_valid:
+                    check_pair(pair)
         kept, left_out = usable(looked, listing.min_valid)
         if not kept:
             raise InvalidInputError(f"No pair in {listing.path} has valid pixels on both sides.")
@@ -222,6 +221,8 @@ def check_pair(pair: Pair) -> None:
         GridMismatchError: They lie on different ground.
     """
     source, target = pair.source, pair.target
+    if source.kind is target.kind and source.ground == target.ground:
+        return
     sizes = [(chip.grid.height, chip.grid.width) for chip in (source, target)]
     if sizes[0] != sizes[1]:
         raise InvalidInputError(

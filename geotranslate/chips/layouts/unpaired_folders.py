@@ -54,8 +54,7 @@ class UnpairedFolders(SideFolders):
         sides = Sides.of(folder, self)
         for side in (sides.source, sides.target):
             _refuse_empty(sides, side)
-        found = [folder.find(name) for name in self.validation]
-        further = [None if path is None else Folder.of(path) for path in found]
+        further = [folder.inner(name) if folder.find(name) else None for name in self.validation]
         used = [sides.source, sides.target, *(part for part in further if part is not None)]
         reserved = [path for name in self.reserved if (path := folder.find(name)) is not None]
         left_out = (
@@ -85,8 +84,7 @@ def _refuse_empty(sides: Sides, side: Folder) -> None:
 
 def _held(part: Folder) -> Folder:
     """Return the folder with the chips of a part: its `images/` if that has chips."""
-    inner = part.find("images")
-    held = Folder.of(inner) if inner else part
+    held = part.inner("images") if part.find("images") else part
     return held if held.chips else part
 
 
@@ -108,7 +106,7 @@ def _files(part: Folder | None) -> Sequence[ChipFile]:
     if part is None:
         return []
     held = _held(part)
-    return [ChipFile(held.path / chip) for chip in held.named_chips().values()]
+    return [ChipFile(path) for path in held.named_paths().values()]
 
 
 class SideBySidePictures(Layout):
@@ -129,12 +127,12 @@ class SideBySidePictures(Layout):
         pairs = [
             ListedPair(
                 f"{place}/{name}" if place else name,
-                ChipFile(held.path / picture, "left"),
-                ChipFile(held.path / picture, "right"),
+                ChipFile(path, "left"),
+                ChipFile(path, "right"),
                 known_label(place),
             )
             for place, held in pictures.items()
-            for name, picture in held.named_chips().items()
+            for name, path in held.named_paths().items()
         ]
         places = " and ".join(name for name in pictures if name)
         direct = () if "" in pictures else folder.chips

@@ -36,8 +36,8 @@ def test_unpaired_sides_are_listed_each_for_itself(
     assert listing.pairs == ()
     assert listing.left_out == ()
     assert places(listing) == (
-        tuple(ChipFile(held[0] / name) for name in ("1.tif", "2.tif", "x.jpg")),
-        tuple(ChipFile(held[1] / name) for name in ("1.tif", "y.tif")),
+        tuple(ChipFile(str(held[0] / name)) for name in ("1.tif", "2.tif", "x.jpg")),
+        tuple(ChipFile(str(held[1] / name)) for name in ("1.tif", "y.tif")),
     )
 
 
@@ -47,12 +47,12 @@ def test_chips_for_validation_are_listed_apart(tmp_path: Path, inner: str) -> No
     fill(tmp_path, f"valA/{inner}2.tif", f"VALB/{inner}3.tif", f"VALB/{inner}x.npy")
     listing = list_chips(tmp_path)
     assert places(listing) == (
-        (ChipFile(tmp_path / "trainA/1.tif"),),
-        (ChipFile(tmp_path / "trainB/1.tif"),),
+        (ChipFile(str(tmp_path / "trainA/1.tif")),),
+        (ChipFile(str(tmp_path / "trainB/1.tif")),),
     )
     assert places(listing, validation=True) == (
-        (ChipFile(tmp_path / f"valA/{inner}2.tif"),),
-        (ChipFile(tmp_path / f"VALB/{inner}3.tif"),),
+        (ChipFile(str(tmp_path / f"valA/{inner}2.tif")),),
+        (ChipFile(str(tmp_path / f"VALB/{inner}3.tif")),),
     )
     unread, *reserved = listing.left_out
     assert unread.startswith(f"1 file such as VALB/{inner}x.npy: no chip by its ending")
@@ -62,7 +62,7 @@ def test_chips_for_validation_are_listed_apart(tmp_path: Path, inner: str) -> No
 def test_empty_folders_for_validation_have_a_line(tmp_path: Path) -> None:
     fill(tmp_path, "trainA/1.tif", "trainB/1.tif", "valA/readme.txt", "valB/2.tif")
     listing = list_chips(tmp_path)
-    assert places(listing, validation=True) == ((), (ChipFile(tmp_path / "valB/2.tif"),))
+    assert places(listing, validation=True) == ((), (ChipFile(str(tmp_path / "valB/2.tif")),))
     assert listing.left_out == ("valA/: it holds no chips",)
 
 
@@ -71,6 +71,6 @@ def test_folders_for_validation_are_joined_too(tmp_path: Path) -> None:
     fill(tmp_path / "two", "A/1.tif", "B/1.tif")
     listing = list_chips([tmp_path / "two", tmp_path / "one"])
     assert places(listing, validation=True) == (
-        (ChipFile(tmp_path / "one/valA/2.tif"),),
-        (ChipFile(tmp_path / "one/valB/2.tif"),),
+        (ChipFile(str(tmp_path / "one/valA/2.tif")),),
+        (ChipFile(str(tmp_path / "one/valB/2.tif")),),
     )

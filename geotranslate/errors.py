@@ -61,9 +61,15 @@ class GeotranslateWarning(UserWarning):
     """Something that the result depends on and that the user may not expect."""
 
 
+_MOST_SAID = 1000
+"""Longest text of an error that is repeated whole in a sentence."""
+
+
 def said(error: BaseException) -> str:
-    """Return the text of an error without a period at its end, for the middle of a sentence."""
-    return str(error).strip().rstrip(".").rstrip() or type(error).__name__
+    """Return the text of an error for the middle of a sentence: no period, not too long."""
+    text = str(error).strip().rstrip(".").rstrip() or type(error).__name__
+    # Errors of other libraries can repeat a whole value from a damaged file.
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID // 2]} ... {text[-100:]}"
 
 
 def warn(sentence: str) -> None:

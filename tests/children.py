@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 METHODS = multiprocessing.get_all_start_methods()
+HANGS = 900
+"""Seconds after which a process hangs, also on a machine that is busy with other things."""
 CONTEXT = multiprocessing.get_context("forkserver" if "forkserver" in METHODS else "spawn")
 """Also for executors: all that they are given is pickled, as it is for processes of their own."""
 CONTEXT.set_forkserver_preload(
@@ -62,7 +64,7 @@ class Child:
         """The exit code, None of a process that runs."""
         return self.process.exitcode
 
-    def output(self, timeout: float) -> str:
+    def output(self, timeout: float = HANGS) -> str:
         """Return all that is printed until the process ends; kill it after so many seconds."""
         self.process.join(timeout)
         if self.exit_code is None:
@@ -70,7 +72,7 @@ class Child:
             raise TimeoutError(f"{timeout} s were not enough; printed: {self.log.read_text()}")
         return self.log.read_text()
 
-    def wait_for(self, happened: Callable[[], object], timeout: float = 240) -> None:
+    def wait_for(self, happened: Callable[[], object], timeout: float = HANGS) -> None:
         """Wait until something happened, while the process runs."""
         end = time.monotonic() + timeout
         while not happened():

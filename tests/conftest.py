@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import random
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,8 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
@@ -26,11 +30,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 matplotlib.use("Agg")
 # The first case of a test pays for imports and caches. The cases are the same in every run, so that
 # a change is judged by itself; `pytest --hypothesis-profile=random` draws others.
-settings.register_profile("random", deadline=None, max_examples=50)
+# A busy machine draws slowly, which is no defect.
+settings.register_profile(
+    "random",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile(
     "geotranslate", settings.get_profile("random"), derandomize=True, max_examples=30
 )
 settings.load_profile("geotranslate")
+if hasattr(providers, "_get_local_constants"):
+    # Hypothesis also draws the constants of all modules of ours that are loaded: a constant in any
+    # module, or an import in an earlier test, would change the cases of all tests.
+    NO_CONSTANTS = providers.Constants()
+    providers._get_local_constants = lambda: NO_CONSTANTS
 
 NORTH_UP = Affine(2.0, 0, 500_000, 0, -2.0, 5_000_000)
 GRIDS = {
@@ -106,6 +121,27 @@ def raster_writer(folder: Path) -> WriteRaster:
         return path
 
     return write
+
+
+def _seed(name: str) -> None:
+    """Seed all global random number generators, each test and fixture with a seed of its own."""
+    seed = zlib.crc32(name.encode())
+    random.seed(seed)
+    np.random.seed(seed)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Make what a fixture draws independent of the tests before it."""
+    _seed(f"{fixturedef.baseid}::{fixturedef.argname}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Make what a test draws independent of the tests before it."""
+    _seed(item.nodeid)
 
 
 @pytest.fixture

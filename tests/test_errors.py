@@ -57,3 +57,12 @@ def test_a_warning_points_at_the_line_outside_the_package() -> None:
     assert [(str(w.message), w.filename, w.lineno, w.category) for w in found] == [
         ("so", "user.py", 3, GeotranslateWarning)
     ]
+
+
+@pytest.mark.parametrize("length", [0, 10, 1000, 1001, 10**6])
+def test_long_texts_of_errors_are_shortened(length: int) -> None:
+    text = "begins" + "x" * length + "ends"
+    found = said(ValueError(text))
+    assert found == text if length < 900 else len(found) <= 1000
+    assert found.startswith("begins")
+    assert found.endswith("ends")

@@ -44,12 +44,13 @@ def export(rasters: tuple[Path, Path], folder: Path, **options: Any) -> Path:
 
 
 @needs_limits
-@pytest.mark.parametrize("how", ["new", "overwrite", "append"])
+@pytest.mark.parametrize("how", ["new", "overwrite", "append", "png"])
 def test_chips(rasters: tuple[Path, Path], tmp_path: Path, how: str) -> None:
-    options = {} if how == "new" else {how: True, "stride": 48}
+    new = {"new": {}, "png": {"format": "png"}}
+    options = new.get(how, {how: True, "stride": 48})
     check_limits(
         tmp_path / "out",
-        None if how == "new" else lambda folder: export(rasters, folder),
+        None if how in new else lambda folder: export(rasters, folder),
         lambda folder: export(rasters, folder, **options),
     )
 

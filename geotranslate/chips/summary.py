@@ -11,7 +11,7 @@ import numpy as np
 from geotranslate.chips.bands import DataCard, Side
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.chip_set import MemberSet
-from geotranslate.chips.layouts import LABELS_FOLDER, TEST, ChipFile
+from geotranslate.chips.layouts import LABELS_FOLDER, ChipFile
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
@@ -37,8 +37,7 @@ def summarize(
     paths = dict.fromkeys(part.path for part in chips.divided)
     lines = [("folder", " and ".join(map(str, paths))), ("layout", chips.layout), *_way(chips)]
     for part, split in zip(chips.divided, splits, strict=False):
-        tests = sum(part.members[i].subset == TEST for i in split.left_out)
-        lines += [(f"{part.noun}s", _parts(split, tests)), *_ground(part, split)]
+        lines += [(f"{part.noun}s", _parts(split)), *_ground(part, split)]
         if chips.pairs and not card.paired:
             lines.append(("targets", "drawn at random in training"))
         lines += _place(part, card)
@@ -69,7 +68,8 @@ def _way(chips: FoundChips) -> list[tuple[str, str]]:
     return [("way", f"from {source}/ to {target}/{hint}")]
 
 
-def _parts(split: Split, tests: int) -> str:
+def _parts(split: Split) -> str:
+    tests = len(split.tests)
     masked = f" ({len(split.masks)} of them in part)" if split.masks else ""
     others = len(split.left_out) - tests
     neither = (f", {tests} for tests" if tests else "") + (
@@ -92,6 +92,20 @@ def _place(chips: MemberSet, card: DataCard) -> list[tuple[str, str]]:
         ("size", f"{sizes} px, used as {used}"),
         ("CRS", _counted(map(_crs, grids))),
         ("pixel", _counted(map(_pixel, grids))),
+        *_target_pixels(card),
+    ]
+
+
+def _target_pixels(card: DataCard) -> list[tuple[str, str]]:
+    """Return a line about targets of another pixel size."""
+    if card.factor == 1:
+        return []
+    side = card.target_size
+    return [
+        (
+            "target pixels",
+            f"{card.factor} of them for each source pixel along an axis: chips of {side} x {side}",
+        )
     ]
 
 

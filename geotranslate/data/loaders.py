@@ -18,7 +18,6 @@ from torch import Tensor, distributed
 
 from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.layouts import TEST
 from geotranslate.chips.pair_set import FoundChips, PairSet
 from geotranslate.chips.pairshift import clear_shift, registration_of
 from geotranslate.chips.registration import Registration
@@ -187,8 +186,8 @@ class PairLoaders(DataLoaders):
 
     @property
     def test(self) -> TfmdDL | None:
-        """Loader of the chips for tests, in a part `test` or in `test_path`; None without any."""
-        return self.part("test") if any(self._positions("test")) else None
+        """Loader of the chips for tests: of a part `test`, or of `test_path`; None without any."""
+        return self.part("test") if all(self._positions("test")) else None
 
     def part(self, which: Part) -> TfmdDL:
         """Return a loader of some chips, whole and in their order, without augmentation.
@@ -220,12 +219,9 @@ class PairLoaders(DataLoaders):
         sets = self.folder.divided
         found: list[Sequence[int]] = []
         for side, split in zip((sets[0], sets[-1]), splits, strict=True):
-            parts = {"train": split.train, "val": split.validation}
-            if which == "all":
-                found.append(range(len(side.members)))
-            else:
-                tests = [i for i, one in enumerate(side.members) if one.subset == TEST]
-                found.append(parts.get(which, [i for i in tests if i in {*split.left_out}]))
+            everything = range(len(side.members))
+            parts = {"train": split.train, "val": split.validation, "test": split.tests}
+            found.append(everything if which == "all" else parts[which])
         return found
 
     def with_card(self, card: DataCard) -> PairLoaders:
@@ -266,7 +262,7 @@ class PairLoaders(DataLoaders):
         return registration_of(self.folder, self.card, whole_number("pairs", pairs, 1))
 
     def plot_split(self) -> Any:
-        """Draw a map of training, validation and dropped chips; return the axes.
+        """Draw a map of training, validation, test and dropped chips; return the axes.
 
         Ground that is hidden in training targets is not drawn as training ground. The title shows
         the share of the ground in each part.

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from geotranslate.checks import listed, shown
 from geotranslate.chips.bands import Classes, Side
-from geotranslate.chips.layouts.base import TRAIN, VALIDATION
+from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION
 from geotranslate.chips.split import GroundShares, Split
 from geotranslate.errors import InvalidInputError
 
@@ -33,7 +33,10 @@ CLASS_COLORS = ("tab20", "tab20b", "tab20c")
 BLACK = (0.0, 0.0, 0.0, 1.0)
 """Color of values that are no class or not in the color table, as in GDAL."""
 LEFT_OUT = "left out"
-SPLIT_COLORS = {TRAIN: "tab:blue", VALIDATION: "tab:orange", LEFT_OUT: "lightgray"}
+SPLIT_COLORS = {
+    **{TRAIN: "tab:blue", VALIDATION: "tab:orange"},
+    **{TEST: "tab:green", LEFT_OUT: "lightgray"},
+}
 
 
 def draw_table(
@@ -55,7 +58,7 @@ def draw_table(
 
     Args:
         rows: Rows of chips `(bands, rows, cols)` in -1..1, one chip per title; the chips of a row
-            have the same size.
+            show ground of the same size, though their pixels may differ in size.
         titles: Titles of the columns.
         side: Width of a column, inches.
         sides: Description of the side of each column.
@@ -147,12 +150,23 @@ def _blanked(row: Sequence[Chip], paired: bool) -> list[NDArray[np.float32]]:
         np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
         for chip in row
     ]
-    valid = [np.isfinite(array).all(axis=0) for array in arrays]
+    valid = [np.asarray(np.isfinite(array).all(axis=0)) for array in arrays]
     if paired:
-        valid = [np.logical_and.reduce(valid)] * len(arrays)
+        valid = [
+            np.logical_and.reduce([_nearest(other, own.shape) for other in valid]) for own in valid
+        ]
     return [
         np.where(own, array, np.float32(np.nan)) for own, array in zip(valid, arrays, strict=True)
     ]
+
+
+def _nearest(valid: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return validity `(rows, cols)` at another pixel size on the same ground."""
+    if valid.shape == shape:
+        return valid
+    rows, cols = (np.arange(n) * size // n for n, size in zip(shape, valid.shape, strict=True))
+    found: NDArray[np.bool_] = valid[rows[:, None], cols]
+    return found
 
 
 def _views(
@@ -229,6 +243,7 @@ def draw_split(title: str, outlines: gpd.GeoSeries, split: Split, axes: Any) -> 
     parts: Sequence[tuple[str, Sequence[int]]] = (
         (TRAIN, split.train),
         (VALIDATION, split.validation),
+        (TEST, split.tests),
     )
     for label, positions in parts:
         for position in positions:

@@ -94,7 +94,8 @@ def prepare_data(
             are for training; with 1, none, and the data can only be measured.
         valid_path: Chip folder to validate on, or several, of the same kind as `path`.
         test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
-            a folder does, and is used for neither training nor validation.
+            a folder does, and is used for neither training nor validation. A warning says which
+            share of the training ground it shows too.
         seed: Seed of the split, the order of the batches, the initial weights of a translator and
             all random draws of its training: two trainings with the same seed on a CPU give the
             same model.
@@ -102,16 +103,16 @@ def prepare_data(
             train and val of the folder itself (sub-folders, or the column `split` of its
             `chips.gpkg`); or polygons, a vector file or GeoDataFrame in any CRS. "auto" is
             "folder" if there is a sub-folder for validation, "block" if chips overlap on the
-            ground, else "random"; pairs in test/ are kept for tests. No target pixel of validation
-            ground is learned from: such pixels are NaN in the targets of training pairs, and pairs
-            with less than 5% valid pixels left are dropped. Their sources still show this ground.
-            Without pairs, both sides are learned from, so chips that reach into validation ground
-            of their side are dropped with a warning. The validation sub-folders of trainA/ and
-            trainB/ are valA/ and valB/.
+            ground, else "random". No target pixel of ground of validation or tests is learned from:
+            such pixels are NaN in the targets of training pairs, and pairs with less than 5% valid
+            pixels left are dropped. Their sources still show this ground. Without pairs, both sides
+            are learned from, so chips that reach into such ground of their side are dropped with a
+            warning. The sub-folders of trainA/ and trainB/ for validation are valA/ and valB/, and
+            the ones for tests are testA/ and testB/.
         split_column: Column of the polygons with the values "train" and "val". Pairs wholly inside
             "val" polygons are used for validation; the ground of these polygons is hidden in
             training pairs.
-        buffer: Smallest distance between training and validation ground, for every split, in CRS
+        buffer: Smallest distance of training ground from ground of validation or tests, in CRS
             units; in meters if the chips differ in CRS or cross the 180th meridian.
         folds: Number of folds of a cross-validation, of equal numbers of chips: compact areas for
             "block", and for "auto" if chips overlap, else drawn at random. Each chip validates in
@@ -192,8 +193,14 @@ def _loaders(
     path: PathLike | Sequence[PathLike], target: PathLike | None, options: DataOptions
 ) -> PairLoaders:
     folder = find_chips(path, target, options.chips)
-    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
     of_pairs = bool(folder.pairs) and options.chips.paired is not False
+    if folder.factor != 1 and not of_pairs:
+        raise InvalidInputError(
+            f"paired is False, but the targets of {folder.path} have {folder.factor} times as many "
+            "pixels along an axis as their sources, which only a translation of pairs gives; leave "
+            "paired out, or export chips of one pixel size."
+        )
+    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
     splits = divide(folder, options.split, masked=of_pairs)
     folder = folder.masked(splits[0].masks)
     card = make_card(

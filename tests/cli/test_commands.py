@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import geotranslate
 from geotranslate.cli import main
+from tests.children import HANGS
 
 
 def run(code: str) -> str:
@@ -224,7 +225,7 @@ def shell(redirection: str, *arguments: str, **environment: str) -> tuple[int, s
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
     )
     return done.returncode, done.stdout, done.stderr
 

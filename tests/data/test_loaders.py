@@ -76,7 +76,7 @@ def test_colors_of_the_split_are_those_of_their_labels(
     data = prepare_data(folder)
     axes = data.plot_split()
     drawn = [to_rgb(color) for color in axes.collections[0].get_facecolor()]
-    parts = (data.split.train, data.split.validation, data.split.left_out)
+    parts = (data.split.train, data.split.validation, data.split.tests, data.split.left_out)
     for positions, color in zip(parts, SPLIT_COLORS.values(), strict=True):
         assert {drawn[i] for i in positions} <= {to_rgb(color)}
     legend = axes.get_legend()

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from affine import Affine
 
 from geotranslate import CycleGAN, Pix2Pix, prepare_data
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
-from tests.conftest import WriteRaster, values
+from tests.conftest import NORTH_UP, WriteRaster, values
 
 WriteFolder = Callable[..., Path]
 
@@ -58,6 +59,86 @@ def test_folders_for_validation_and_tests_are_used_for_nothing_else(
     unpaired = write_folder("u", 2, ("A", "B"))
     with pytest.raises(InvalidInputError, match="one holds pairs and the other unpaired chips"):
         prepare_data(train, test_path=unpaired)
+
+
+@pytest.fixture
+def write_cyclegan_folder(write_raster: WriteRaster, tmp_path: Path) -> WriteFolder:
+    """Return a function that writes the layout of CycleGAN, with names that say the side."""
+
+    def write(**counts: int) -> Path:
+        for number, (part, count) in enumerate(counts.items()):
+            for chip in range(count):
+                data = values((1, 64, 64), "uint8", seed=100 * number + chip)
+                name = f"{part}/{chip}_{part[-1]}.tif"
+                write_raster(f"g/{name}", data, crs=None, transform=None)
+        return tmp_path / "g"
+
+    return write
+
+
+@pytest.mark.parametrize("validation", [{}, {"valA": 1, "valB": 1}])
+def test_folders_of_cyclegan_for_tests_are_used_for_nothing_else(
+    write_cyclegan_folder: WriteFolder, validation: dict[str, int]
+) -> None:
+    folder = write_cyclegan_folder(trainA=4, trainB=5, testA=2, testB=3, **validation)
+    data = prepare_data(folder, num_workers=0)
+    assert counts(data) == [5 if validation else 4, 1, 3, 9 if validation else 8]
+    assert "3 for tests" in str(data.summary())
+    assert not any("test" in name for name in data.card.train_pairs + data.card.validation_pairs)
+    model = CycleGAN(data, ngf=4, ndf=4, gen_blocks=1)
+    assert model.compute_metrics(["mae"], which="test")["count"] == 3 * 64**2
+    with pytest.warns(
+        GeotranslateWarning, match=r"trainB/4_B.tif: no partner; testB/2_B.tif: no p"
+    ):
+        paired = prepare_data(folder, paired=True, num_workers=0)
+    assert counts(paired) == [4 if validation else 3, 1, 2, 7 if validation else 6]
+    both = Pix2Pix(paired, ngf=4, ndf=4, depth=3)
+    assert both.compute_metrics(["mae"], which="test")["count"] == 2 * 64**2
+
+
+def test_tests_of_one_side_alone_are_no_part(write_cyclegan_folder: WriteFolder) -> None:
+    data = prepare_data(write_cyclegan_folder(trainA=3, trainB=3, testA=2), num_workers=0)
+    assert data.test is None
+    assert [len(split.train) for split in data.split] == [2, 2]  # type: ignore[union-attr]
+    with pytest.raises(InvalidInputError, match="which is 'test', but the data has no such chips"):
+        data.part("test")
+
+
+@pytest.mark.parametrize("split", ["auto", "random", "block"])
+@pytest.mark.parametrize("share", [0, 0.1])
+def test_no_target_pixel_of_test_ground_is_learned_from(
+    write_raster: WriteRaster, tmp_path: Path, split: Any, share: float
+) -> None:
+    # Each pixel of the ground has a value of its own.
+    whole = np.linspace(0, 1, 64 * 320, dtype="float32").reshape(1, 64, 320)
+    for part, starts in (("train", (0, 32, 64, 128, 192, 256)), ("test", (96, 208))):
+        for start in starts:
+            place = NORTH_UP @ Affine.translation(start, 0)
+            for side in ("images", "images2"):
+                chip = whole[..., start : start + 64]
+                write_raster(f"{part}/{side}/{start}.tif", chip, transform=place)
+    with pytest.warns(GeotranslateWarning, match="% of the ground of the pairs for training is gr"):
+        data = prepare_data(
+            tmp_path / "train",
+            test_path=tmp_path / "test",
+            split=split,
+            val_split_pct=share,
+            transforms=False,
+            target_scaling="none",
+            num_workers=0,
+        )
+    learned, tested = (
+        {
+            float(value)
+            for _, target in items
+            for value in target.ravel()
+            if not target.isnan().all()
+        }
+        for items in (data.train_ds, data.test.dataset)  # type: ignore[union-attr]
+    )
+    assert learned
+    assert len(tested) == 2 * 64**2
+    assert not learned & tested
 
 
 def test_sides_without_pairs_have_parts_too(write_folder: WriteFolder) -> None:

@@ -29,7 +29,7 @@ from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.prediction import translation
 from geotranslate.prediction.inference import Inference
-from tests.children import CONTEXT, Child
+from tests.children import CONTEXT, HANGS, Child
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.raster.pipeline.test_resume import parts_of
 
@@ -140,7 +140,10 @@ def executor_of(kind: str) -> Any:
             yield pool
     else:
         distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+        dask = pytest.importorskip("dask")
         with (
+            # Workers of a busy machine start slowly.
+            dask.config.set({"distributed.comm.timeouts.connect": f"{HANGS}s"}),
             distributed.LocalCluster(
                 n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
             ) as cluster,
@@ -191,7 +194,7 @@ def run_command(stop: int, command: list[str]) -> None:
         batches += 1
         if batches == stop:
             print("stopped", flush=True)  # noqa: T201
-            time.sleep(600)
+            time.sleep(3600)
         return translate(self, *args)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -291,10 +294,10 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
 
     with begin("--part", "1/2") as one, begin("--part", "2/2") as other:
         for process in (one, other):
-            process.output(timeout=240)
+            process.output()
         assert (one.exit_code, other.exit_code) == (0, 0)
     with begin("--assemble") as last:
-        last.output(timeout=240)
+        last.output()
         assert last.exit_code == 0
     assert output.read_bytes() == whole.path.read_bytes()
 
@@ -332,7 +335,7 @@ def interrupted(
         nonlocal seen
         seen += len(batch)
         if seen > 36:
-            end = time.monotonic() + 60
+            end = time.monotonic() + HANGS
             while not parts_of(output) and time.monotonic() < end:
                 time.sleep(0.01)
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from geotranslate.training.callbacks import synchronization
 from geotranslate.training.distributed import Processes
 from geotranslate.training.run_folder import sole_training
 from geotranslate.training.start import start_of
-from tests.children import Child
+from tests.children import HANGS, Child
 
 WriteChips = Callable[..., Path]
 # So few steps leave a network that gives one color.
@@ -112,10 +113,17 @@ train(Path(chips), Path(out), **json.loads(options))
 """
 
 
+# Another process may be given a port that the system picks before the training takes it. The system
+# picks none of these, and each process that tests has its own.
+PORTS = iter(range(15_000 + 500 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32_000))
+
+
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    for port in PORTS:
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def train_with(chips: Path, out: Path, options: dict[str, Any]) -> None:
@@ -148,7 +156,7 @@ def train_together(
     out.mkdir(exist_ok=True)
     running = start(chips, out, [options | (own or {}).get(rank, {}) for rank in range(2)], names)
     try:
-        said = [one.output(timeout=240) for one in running]
+        said = [one.output() for one in running]
     finally:
         for one in running:
             one.kill()
@@ -270,7 +278,7 @@ def test_launchers_start_the_same_script(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "two" / "model1").is_dir()

@@ -38,7 +38,7 @@ class Waiting(Callback):
     def before_epoch(self) -> None:
         if self.epoch == 1:
             print("trained an epoch", flush=True)  # noqa: T201
-            time.sleep(600)
+            time.sleep(3600)
 
 
 def train_and_wait(chips: Path, run: Path) -> None:

@@ -60,7 +60,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     models[0]._average(0.5)
     models[0].history.append({"train_loss": 0.5, "l1": float("nan")})
     folder = tmp_path_factory.mktemp("models")
-    return [model.save(folder / f"model{number}") for number, model in enumerate(models)]
+    return [
+        _of_one_version(model.save(folder / f"model{number}"))
+        for number, model in enumerate(models)
+    ]
+
+
+def _of_one_version(folder: Path) -> Path:
+    """Make the card the same whatever versions of packages are installed."""
+    values = json.loads((folder / "card.json").read_text())
+    values["versions"] = dict.fromkeys(values["versions"], "1.0")
+    (folder / "card.json").write_text(json.dumps(values))
+    return folder
 
 
 @pytest.fixture

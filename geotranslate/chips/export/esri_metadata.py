@@ -14,7 +14,8 @@ from pathlib import Path
 from rasterio.crs import CRS
 
 from geotranslate.chips.bands import Statistics
-from geotranslate.chips.layouts import MAP_FILE, SOURCE_FOLDER, TARGET_FOLDER
+from geotranslate.chips.export.exportoptions import ExportOptions
+from geotranslate.chips.layouts import MAP_FILE
 from geotranslate.schema import Json
 
 MODEL_FILE = "esri_model_definition.emd"
@@ -22,6 +23,8 @@ STATISTICS_FILE = "esri_accumulated_stats.json"
 COUNTS_FILE = "stats.txt"
 METADATA_FILES = (MODEL_FILE, STATISTICS_FILE, COUNTS_FILE, MAP_FILE)
 """The list of pairs comes last, so that it names a pair only when all of it is there."""
+MODES = {"pairs": "Export_Tiles", "cyclegan": "CycleGAN"}
+"""ArcGIS's names of layouts."""
 
 # Keys that ArcGIS Pro leaves empty, to be filled in when a model is trained.
 _UNFILLED = (
@@ -65,8 +68,8 @@ class ExportSide:
 def write_metadata(
     folder: Path,
     names: Sequence[str],
+    options: ExportOptions,
     *,
-    size: tuple[int, int],
     crs: CRS | None,
     resolutions: Sequence[tuple[float, float]],
     source: ExportSide,
@@ -75,21 +78,22 @@ def write_metadata(
     """Write the metadata files of an export.
 
     Args:
-        folder: Folder that holds `images/` and `images2/`.
+        folder: Folder that holds the folders of both sides.
         names: File names of the pairs, equal on both sides.
-        size: Rows and columns of the chips.
+        options: Options of the export.
         crs: CRS of the chips.
         resolutions: Pixel sizes of all pairs in CRS units.
-        source: Bands of the chips in `images/`.
-        target: Bands of the chips in `images2/`.
+        source: Bands of the source chips.
+        target: Bands of the target chips.
     """
     stems = [Path(name).stem for name in names]
-    pairs = (f"{SOURCE_FOLDER}/{name}  {TARGET_FOLDER}/{name}\n" for name in names)
+    size, (one, other) = options.size, options.folders
+    pairs = (f"{one}/{name}  {other}/{name}\n" for name in names)
     (folder / MAP_FILE).write_text("".join(pairs), encoding="utf-8")
     reference = _spatial_reference(crs)
     across, down = zip(*resolutions, strict=True)
     shared = {
-        "MetaDataMode": "Export_Tiles",
+        "MetaDataMode": MODES[options.layout],
         "MinCellSize": {"x": min(across), "y": min(down), "spatialReference": reference},
         "MaxCellSize": {"x": max(across), "y": max(down), "spatialReference": reference},
         "InputRastersProps": _raster_properties(source),
@@ -104,7 +108,7 @@ def write_metadata(
             "ExtractBands": list(range(len(source.band_names))),
             "ImageSpaceUsed": "MAP_SPACE",
             "IsMultidimensional": False,
-            "BlackenAroundFeature": False,
+            "BlackenAroundFeature": options.blacken,
             "CropTileMode": "Fixed_Size",
             "Classes": [],
             "AllTilesStats": _tile_statistics(source),

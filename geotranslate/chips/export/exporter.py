@@ -14,8 +14,11 @@ from rasterio.enums import Resampling
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
+from geotranslate.chips.export.blackening import Blackening
+from geotranslate.chips.export.chipfile import check_format
 from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
+    Pixels,
     Scene,
     SceneLike,
     check_sizes,
@@ -77,15 +80,18 @@ def export_chips(
     append: bool = False,
     progress: bool = True,
     shift: Literal["auto"] | tuple[float, float] = (0, 0),
+    format: Literal["tiff", "png", "jpeg"] = "tiff",
+    layout: Literal["pairs", "cyclegan"] = "pairs",
+    blacken: bool = False,
 ) -> ChipExport:
     """Write the tiles that two rasters have in common as pairs for `prepare_data`.
 
     The folder has the layout of ArcGIS Pro's "Export Tiles": `images/` with the source chips,
     `images2/` with the target chips of the same names, the Esri metadata with the statistics of
     both, and `chips.gpkg` with the footprint, scene, window, valid shares and split of every
-    pair. The chips are GeoTIFFs on the source's grid and keep the dtypes, nodata values, band
-    names, scales, offsets, units and colors of their rasters. The folder is changed only after the
-    export is complete.
+    pair. The chips lie on the source's grid and keep the dtypes, nodata values, band names, scales,
+    offsets, units and colors of their rasters. The folder is changed only after the export is
+    complete.
 
     Args:
         source: Raster to translate from: path, URL, VRT or open dataset; or a vector file or
@@ -123,6 +129,14 @@ def export_chips(
             to the right of the source's, as `check_registration` reports; the target is moved
             back. "auto" measures the shift of each scene and moves its target by whole pixels if
             the shift is certain.
+        format: Format of the chips: "tiff", or "png" or "jpeg" for sides of 1 or 3 bands of uint8,
+            PNG also of uint16. Pictures have their georeference in an `.aux.xml` and a world file
+            beside them. JPEG changes values a little and holds no classes.
+        layout: "pairs" for ArcGIS's "Export Tiles", or "cyclegan" for `trainA/` and `trainB/`,
+            which are read as sides without pairs.
+        blacken: Whether pixels outside of the area of interest, and beside a vector layer those of
+            the raster outside of its shapes, become invalid: nodata, else 0 with a mask.
+            `min_valid` is about the pixels before. As ArcGIS's "Blacken Around Feature".
 
     Raises:
         RasterFileError: A side cannot be read, or the folder cannot be written, for example
@@ -148,6 +162,9 @@ def export_chips(
         append=append,
         progress=progress,
         shift=shift,
+        format=format,
+        layout=layout,
+        blacken=blacken,
     )
     path = check_folder(folder_path("folder", folder), options)
     with ExitStack() as stack:
@@ -158,8 +175,9 @@ def export_chips(
         check_folder(path, options)
         scenes = open_scenes(source, target, options, stack)
         if options.overwrite:
-            refuse_inputs_inside(path, scenes)
+            refuse_inputs_inside(path, scenes, options.folders)
         check_sizes(scenes, options.size)
+        check_format(options.format, scenes)
         moved = [without_shift(scene, options, stack) for scene in scenes]
         done = _export([scene for scene, _ in moved], path, options)
         return replace(done, shifts=tuple(shift for _, shift in moved))
@@ -167,21 +185,22 @@ def export_chips(
 
 def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> ChipExport:
     """Write the pairs of scenes into a temporary folder, and move them into place."""
+    black = Blackening(scenes, options) if options.blacken else None
     tiles = [tile for scene in scenes for tile in candidates(scene, options)]
     inside = tiles if options.aoi is None else in_area(tiles, options.aoi, options.min_cover)
     with ExitStack() as stack:
         with disk_trouble(folder):
             temporary = stack.enter_context(_temporary_for(folder))
-            writer = ChipWriter(temporary, options.size, scenes[0])
+            writer = ChipWriter(temporary, options, scenes[0])
             if options.append:
                 writer.continue_from(folder)
-        written = _write(inside, writer, folder, options)
+        written = _write(inside, writer, folder, options, black)
         if not written:
             raise InvalidInputError(f"No pair to write: {why_none(tiles, inside, options)}")
         with disk_trouble(folder):
             writer.finish()
             check_folder(folder, options)
-            put_in_place(temporary, folder, beside=writer.former)
+            put_in_place(temporary, folder, options.folders, beside=writer.former)
     return ChipExport(
         folder,
         pairs=written,
@@ -192,18 +211,30 @@ def _export(scenes: Sequence[Scene], folder: Path, options: ExportOptions) -> Ch
 
 
 def _write(
-    tiles: Sequence[Candidate], writer: ChipWriter, folder: Path, options: ExportOptions
+    tiles: Sequence[Candidate],
+    writer: ChipWriter,
+    folder: Path,
+    options: ExportOptions,
+    black: Blackening | None,
 ) -> int:
     """Write the tiles that are valid enough; return their number."""
     written = 0
     for tile in tqdm(tiles, desc="exporting", unit="tile", disable=not options.progress):
         pixels = tile.read()
-        share = min(valid.mean() for _, valid in pixels)
-        if share >= options.min_valid and share > 0:
+        if _share(pixels) < options.min_valid:
+            continue
+        if black is not None:
+            pixels = black.of(tile, pixels)
+        if _share(pixels) > 0:
             with disk_trouble(folder):
                 writer.add(tile, pixels)
             written += 1
     return written
+
+
+def _share(pixels: tuple[Pixels, Pixels]) -> float:
+    """Return the share of valid pixels of the side that has fewer."""
+    return min(float(valid.mean()) for _, valid in pixels)
 
 
 @contextmanager

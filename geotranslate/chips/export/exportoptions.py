@@ -11,9 +11,14 @@ from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 
 from geotranslate.checks import choice, flag, number, shown, whole_number
+from geotranslate.chips.layouts import SOURCE_FOLDER, TARGET_FOLDER, UNPAIRED_FOLDERS
 from geotranslate.chips.registration import checked_shift
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
+
+FORMATS = ("tiff", "png", "jpeg")
+LAYOUTS = {"pairs": (SOURCE_FOLDER, TARGET_FOLDER), "cyclegan": UNPAIRED_FOLDERS}
+"""Folders of source chips and target chips by the value of `layout`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +44,16 @@ class ExportOptions:
     append: bool = False
     progress: bool = True
     shift: Literal["auto"] | tuple[float, float] = (0.0, 0.0)
+    format: Literal["tiff", "png", "jpeg"] = "tiff"
+    layout: Literal["pairs", "cyclegan"] = "pairs"
+    blacken: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shift", checked_shift(self.shift))
-        for name in ("overwrite", "append", "progress"):
+        for name in ("overwrite", "append", "progress", "blacken"):
             flag(name, getattr(self, name))
+        object.__setattr__(self, "format", _word("format", self.format, FORMATS))
+        object.__setattr__(self, "layout", _word("layout", self.layout, list(LAYOUTS)))
         if self.overwrite and self.append:
             raise InvalidInputError("overwrite and append exclude each other; choose one.")
         if number("rotation_angle", self.rotation_angle, least=0, below=360) and (
@@ -82,6 +92,11 @@ class ExportOptions:
         return np.arange(0, 360, self.rotation_angle).tolist()
 
     @property
+    def folders(self) -> tuple[str, str]:
+        """Folders of source chips and target chips."""
+        return LAYOUTS[self.layout]
+
+    @property
     def method(self) -> Resampling | None:
         """Resampling method of both sides; None to choose by their values."""
         return Resampling[self.resampling] if isinstance(self.resampling, str) else self.resampling
@@ -110,3 +125,13 @@ def _rows_and_cols(name: str, value: object) -> int | tuple[int, int]:
         )
     rows, cols = (whole_number(f"{name}[{i}]", value[i], 1) for i in (0, 1))
     return rows, cols
+
+
+def _word(name: str, value: object, choices: Sequence[str]) -> str:
+    """Return one of some words, which may be given in capitals as in ArcGIS.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
+    found: str = choice(name, value.lower() if isinstance(value, str) else value, choices)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from geotranslate.checks import shown
 from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.layouts import counted
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import (
     footprints,
     in_crs,
@@ -33,7 +33,7 @@ from geotranslate.chips.vectors import (
 from geotranslate.errors import GridMismatchError, InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, color_table, warp
-from geotranslate.raster.ground import ground_of
+from geotranslate.raster.ground import at_resolution
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
@@ -41,10 +41,6 @@ ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 SceneSide: TypeAlias = "RasterSide | VectorSide"
-
-
-MOST_SIDE = 2**31 - 1
-"""Largest width or height of a raster in GDAL."""
 
 
 def open_scenes(
@@ -63,7 +59,7 @@ def open_scenes(
         GridMismatchError: The sides of a scene do not overlap, or one of them has no CRS.
         InvalidInputError: The scenes do not match each other or the options.
     """
-    sides = _by_scene(source, target)
+    sides = [(as_raster(one), as_raster(other)) for one, other in _by_scene(source, target)]
     asked = (
         _side_options("source", [one for one, _ in sides], options.source_classes, options),
         _side_options("target", [other for _, other in sides], options.target_classes, options),
@@ -97,7 +93,7 @@ def _side_options(
     """Choose the resampling of a side, the same for all scenes."""
     rasters = [scene for scene in scenes if not is_layer(scene)]
     found = resampling_for(side, classes, rasters)
-    return SideOptions(options.method or found, classes)
+    return SideOptions(options.method or found, classes, found == Resampling.nearest)
 
 
 def _check_burn(scenes: Sequence[Scene], burn: str | None) -> None:
@@ -159,6 +155,8 @@ class SideOptions:
     """Resampling method for rasters on another grid."""
     classes: bool | None = None
     """The option `source_classes` or `target_classes`, which is stored in its chips."""
+    holds_classes: bool = False
+    """Whether its values are classes, as far as known before the chips are cut."""
 
 
 class RasterSide:
@@ -246,7 +244,7 @@ class VectorSide:
                 f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
             )
         self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
-        self.options = SideOptions(Resampling.nearest, classes)
+        self.options = SideOptions(Resampling.nearest, classes, classes is not False)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
         self.band_facts = BandFacts()
         self.nodata, self.colormap, self.files, self.said_classes = None, None, (), classes
@@ -257,15 +255,21 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
+        burned = self._burned(grid, self._values, self.dtype)
+        return burned[None], np.ones(burned.shape, bool)
+
+    def covers(self, grid: Grid) -> NDArray[np.bool_]:
+        """Return the pixels of a grid that belong to a shape, of any value, `(rows, cols)`."""
+        return self._burned(grid, [1] * len(self._values), "uint8") > 0
+
+    def _burned(self, grid: Grid, values: Sequence[float], dtype: str) -> NDArray[Any]:
         grid = grid.moved(*self._moved)
-        near = np.flatnonzero(self._shapes.intersects(grid.footprint))
-        shapes = [(self._shapes.iloc[i], self._values[i]) for i in near]
+        near = np.flatnonzero(self._shapes.intersects(grid.footprint)).tolist()
+        shapes = [(self._shapes.iloc[i], values[i]) for i in near]
         size = (grid.height, grid.width)
-        valid = np.ones(size, bool)
         if not shapes:
-            return np.zeros((1, *size), self.dtype), valid
-        burned = rasterize(shapes, size, transform=grid.transform, dtype=self.dtype)
-        return burned[None], valid
+            return np.zeros(size, dtype)
+        return rasterize(shapes, size, transform=grid.transform, dtype=dtype)
 
     def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
         """Return the side of a scene with a grid, read at a distance on the ground."""
@@ -322,39 +326,6 @@ def open_scene(
         )
     ]
     return Scene(grid, sides[0], sides[1], any(side.warped for side in sides))
-
-
-def at_resolution(grid: Grid, meters: float, name: str) -> Grid:
-    """Return a grid on the same ground with square pixels of a size, whole ones only.
-
-    Args:
-        grid: Grid of a raster.
-        meters: Side of a pixel on the ground, at the middle of the raster.
-        name: Name of the raster in messages.
-
-    Raises:
-        InvalidInputError: The grid does not tell the size of its pixels, or no whole pixel fits.
-    """
-    sizes = ground_of(grid)
-    if sizes is None:
-        raise InvalidInputError(
-            f"resolution is {meters:g} meters, but {name} has no CRS that tells the size of its "
-            "pixels on the ground; assign one, or leave resolution out."
-        )
-    ratios = [size / meters for size in sizes]
-    # Rounded first, as 30 / 0.1 is a little less than 300.
-    width, height = (
-        math.floor(round(count * ratio, 6))
-        for count, ratio in zip((grid.width, grid.height), ratios, strict=True)
-    )
-    if not 1 <= min(width, height) <= max(width, height) <= MOST_SIDE:
-        raise InvalidInputError(
-            f"resolution is {meters:g} meters, at which {name} would have {width} x {height} "
-            f"pixels; its own are {sizes[0]:.3g} x {sizes[1]:.3g} m. Give a number of meters near "
-            "that."
-        )
-    finer = Affine.scale(1 / ratios[0], 1 / ratios[1])
-    return Grid(grid.crs, grid.transform @ finer, height, width)
 
 
 def turned(grid: Grid, degrees: float) -> Grid:

@@ -8,20 +8,19 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from rasterio.errors import RasterioError
 
 from geotranslate.chips.export.esri_metadata import METADATA_FILES
-from geotranslate.chips.export.exportoptions import ExportOptions
+from geotranslate.chips.export.exportoptions import LAYOUTS, ExportOptions
 from geotranslate.chips.export.scene_sides import Scene
 from geotranslate.chips.layouts import (
     CHIP_SUFFIXES,
     MAP_FILE,
-    SOURCE_FOLDER,
-    TARGET_FOLDER,
     read_map,
 )
-from geotranslate.chips.split import FOOTPRINTS_FILE
+from geotranslate.chips.split import FOOTPRINTS_FILE, refuse_open_footprints
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
@@ -31,9 +30,11 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.writing import sole_holder
 
-FOLDERS = (SOURCE_FOLDER, TARGET_FOLDER)
-EXCHANGED = (*FOLDERS, FOOTPRINTS_FILE, *METADATA_FILES)
-"""Files and folders that an export replaces."""
+Folders: TypeAlias = "tuple[str, str]"
+"""Folders of source chips and target chips."""
+BESIDE_CHIPS = (FOOTPRINTS_FILE, *METADATA_FILES)
+"""Files that an export replaces besides the folders of chips, the list of pairs last."""
+ALL_FOLDERS = tuple(name for folders in LAYOUTS.values() for name in folders)
 FORMER = "former_"
 """Prefix of replaced files and folders while they are kept aside."""
 ARRIVING_FILE = ".geotranslate-arriving"
@@ -87,7 +88,11 @@ def disk_trouble(folder: Path) -> Iterator[None]:
 
 
 def put_in_place(
-    written: Path, folder: Path, *, beside: Sequence[tuple[str, str]] | None = None
+    written: Path,
+    folder: Path,
+    folders: Folders,
+    *,
+    beside: Sequence[tuple[str, str]] | None = None,
 ) -> None:
     """Move finished chips and metadata into the folder, adding to its chips or replacing them.
 
@@ -96,23 +101,26 @@ def put_in_place(
     Args:
         written: Temporary folder that holds them.
         folder: The chip folder.
+        folders: Its folders of chips.
         beside: Pairs in the folder, which stay; None to replace them.
 
     Raises:
-        RasterFileError: The pairs in the folder have changed meanwhile.
+        RasterFileError: The pairs in the folder have changed meanwhile, or another program has
+            opened its `chips.gpkg`.
     """
     new = not folder.exists()
+    refuse_open_footprints(folder)
     try:
         folder.mkdir(exist_ok=True)
         if beside is None:
-            _exchange(written, folder)
+            _exchange(written, folder, folders)
         else:
-            if mapped_pairs(folder) != list(beside):
+            if mapped_pairs(folder, folders) != list(beside):
                 raise RasterFileError(
                     f"{folder} was changed by another program while chips were cut for it; export "
                     "again."
                 )
-            _add(written, folder)
+            _add(written, folder, folders)
     except BaseException:
         if new:
             with suppress(OSError):
@@ -120,18 +128,18 @@ def put_in_place(
         raise
 
 
-def _add(written: Path, folder: Path) -> None:
+def _add(written: Path, folder: Path, folders: Folders) -> None:
     """Move new chips beside old ones, and finally the list that names them."""
-    arriving = [f"{side}/{path.name}" for side in FOLDERS for path in (written / side).iterdir()]
+    arriving = [f"{side}/{path.name}" for side in folders for path in (written / side).iterdir()]
     try:
         (folder / ARRIVING_FILE).write_text("\n".join(arriving), encoding="utf-8")
-        for side in FOLDERS:
+        for side in folders:
             (folder / side).mkdir(exist_ok=True)
-        for name in (*arriving, FOOTPRINTS_FILE, *METADATA_FILES):
+        for name in (*arriving, *BESIDE_CHIPS):
             os.replace(written / name, folder / name)
     finally:
         remove_unnamed(folder)
-        for side in FOLDERS:
+        for side in folders:
             with suppress(OSError):  # it holds chips
                 (folder / side).rmdir()
 
@@ -147,20 +155,21 @@ def remove_unnamed(folder: Path) -> None:
     if not named.intersection(arriving):
         for name in arriving:
             side, _, file = name.rpartition("/")
-            if side in FOLDERS and file:
+            if side in ALL_FOLDERS and file:
                 (folder / side / file).unlink(missing_ok=True)
     listed.unlink()
 
 
-def _exchange(written: Path, folder: Path) -> None:
+def _exchange(written: Path, folder: Path, folders: Folders) -> None:
     """Replace old chips and metadata by new ones; on failure, put everything back."""
+    exchanged = (*folders, *BESIDE_CHIPS)
     # All old ones move first, into the temporary folder, which is removed at the end.
     moves = [
         (folder / name, written / f"{FORMER}{name}")
-        for name in EXCHANGED
+        for name in exchanged
         if (folder / name).exists()
     ]
-    moves += [(written / name, folder / name) for name in EXCHANGED]
+    moves += [(written / name, folder / name) for name in exchanged]
     done: list[tuple[Path, Path]] = []
     try:
         for before, after in moves:
@@ -176,12 +185,18 @@ def check_folder(folder: Path, options: ExportOptions) -> Path:
     """Return the absolute path of a folder after checking that it may be written.
 
     Raises:
-        RasterFileError: It is a file, or its parent folder does not exist.
+        RasterFileError: It is a file, its parent folder does not exist, or another program has its
+            `chips.gpkg` open with changes.
         OutputExistsError: It is not empty, and neither overwriting nor appending was asked for.
-        InvalidInputError: It has a folder of chips whose name differs only in case.
+        InvalidInputError: It has chips of another layout, or a folder of chips whose name differs
+            only in case.
     """
     with disk_trouble(folder):
-        return _checked(folder, full=options.adds_or_replaces)
+        found = _checked(folder, full=options.adds_or_replaces)
+        if folder.is_dir():
+            _refuse_other_case(folder, options.folders)
+            _refuse_other_layout(folder, options)
+        return found
 
 
 def _checked(folder: Path, *, full: bool) -> Path:
@@ -202,18 +217,28 @@ def _checked(folder: Path, *, full: bool) -> Path:
             f"The folder {folder} is not empty; give another one, or pass overwrite=True, which "
             "replaces the chips in it, or append=True, which adds to them."
         )
-    if folder.is_dir():
-        _refuse_other_case(folder)
+        refuse_open_footprints(folder)
     return folder.absolute()
 
 
-def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
+def _refuse_other_layout(folder: Path, options: ExportOptions) -> None:
+    """Refuse a folder that has the folders of another layout, of which one would not be read."""
+    for layout, folders in LAYOUTS.items():
+        if layout != options.layout and all((folder / name).is_dir() for name in folders):
+            raise InvalidInputError(
+                f"{folder} has {' and '.join(f'{name}/' for name in folders)}, beside which chips "
+                f"of layout={options.layout!r} would be confused with them; give "
+                f"layout={layout!r}, or export into another folder."
+            )
+
+
+def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene], folders: Folders) -> None:
     """Refuse to replace chips if an input lies among them.
 
     Raises:
         InvalidInputError: A scene reads a file among the chips to be replaced.
     """
-    replaced = [(folder / name).resolve() for name in FOLDERS]
+    replaced = [(folder / name).resolve() for name in folders]
     for scene in scenes:
         for file in (*scene.source.files, *scene.target.files):
             if any(Path(file).resolve().is_relative_to(place) for place in replaced):
@@ -223,28 +248,29 @@ def refuse_inputs_inside(folder: Path, scenes: Sequence[Scene]) -> None:
                 )
 
 
-def _refuse_other_case(folder: Path) -> None:
+def _refuse_other_case(folder: Path, folders: Folders) -> None:
     """Refuse a folder that has folders of chips whose names differ only in case.
 
     Raises:
         InvalidInputError: There is one; the new chips could not be read beside it.
     """
+    lower = {name.lower(): name for name in folders}
     for name in sorted(path.name for path in folder.iterdir()):
-        if name.lower() in FOLDERS and name not in FOLDERS:
+        if name not in folders and name.lower() in lower:
             raise InvalidInputError(
-                f"{folder} has {name}/, and {name.lower()}/, into which chips go, differs from it "
-                "in case alone; export into another folder, or rename it."
+                f"{folder} has {name}/, and {lower[name.lower()]}/, into which chips go, differs "
+                "from it in case alone; export into another folder, or rename it."
             )
 
 
-def mapped_pairs(folder: Path) -> list[tuple[str, str]]:
+def mapped_pairs(folder: Path, folders: Folders) -> list[tuple[str, str]]:
     """Return the pairs of a folder's `map.txt`, which must list all of its chips.
 
     Raises:
         InvalidInputError: They are not.
     """
     pairs = _mapped(folder)
-    for name, side in zip(FOLDERS, zip(*pairs, strict=True) if pairs else ([], []), strict=True):
+    for name, side in zip(folders, zip(*pairs, strict=True) if pairs else ([], []), strict=True):
         present = {f"{name}/{path.name}" for path in _chips_in(folder / name)}
         if present != set(side):
             odd = sorted(present ^ set(side))
@@ -284,14 +310,15 @@ def clear_leftovers(folder: Path) -> None:
 
 def _holds_nothing_old(temporary: Path, folder: Path) -> bool:
     """Put old chips back if needed; tell whether the temporary folder may be removed."""
-    old = [name for name in EXCHANGED if (temporary / f"{FORMER}{name}").exists()]
-    waiting = [name for name in EXCHANGED if (temporary / name).exists()]
+    exchanged = (*_folders_in(temporary), *BESIDE_CHIPS)
+    old = [name for name in exchanged if (temporary / f"{FORMER}{name}").exists()]
+    waiting = [name for name in exchanged if (temporary / name).exists()]
     if not old or not waiting:
         # Either nothing was moved aside, or all new chips are in place.
         return True
     if not folder.is_dir() or any((folder / name).exists() for name in old if name in waiting):
         return False
-    arrived = [name for name in EXCHANGED if name not in waiting and (folder / name).exists()]
+    arrived = [name for name in exchanged if name not in waiting and (folder / name).exists()]
     try:
         for name in arrived:
             os.replace(folder / name, temporary / name)
@@ -300,3 +327,12 @@ def _holds_nothing_old(temporary: Path, folder: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _folders_in(temporary: Path) -> Folders:
+    """Return the folders of chips of a temporary folder, by its list of pairs, which leaves last.
+
+    Without a list, no chip was moved, or all of them were.
+    """
+    names = {name.partition("/")[0] for pair in _mapped(temporary) for name in pair}
+    return next((f for f in LAYOUTS.values() if names == set(f)), LAYOUTS["pairs"])

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
-from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from geotranslate.chips.bands import COLORS_TAG, TAG, Statistics, colors_of
+from geotranslate.chips.bands import Statistics
+from geotranslate.chips.export.chipfile import format_of, suffix_of, write_chip
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
 from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.export.scene_sides import (
@@ -25,86 +22,13 @@ from geotranslate.chips.export.scene_sides import (
     differ_in_names,
     turned,
 )
-from geotranslate.chips.export.transaction import FOLDERS, mapped_pairs, remove_unnamed
+from geotranslate.chips.export.transaction import mapped_pairs, remove_unnamed
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.split import DIGITS, VALID_SHARES, Row, read_rows, write_footprints
 from geotranslate.chips.vectors import Area, AreaLike, covered, where
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.writing import small_geotiff
-
-
-def write_chip(
-    path: Path, side: SceneSide, grid: Grid, data: NDArray[Any], valid: NDArray[np.bool_]
-) -> None:
-    """Write values `(bands, rows, cols)` and their validity as a chip of a side.
-
-    Raises:
-        OSError: The file cannot be written.
-        RasterioError: GDAL cannot make it.
-    """
-    data, nodata = _hidden(data, valid, side.nodata)
-    with small_geotiff(
-        path,
-        crs=grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        count=side.bands,
-        dtype=data.dtype,
-        nodata=nodata,
-        compress="lzw",
-        **_color_options(side),
-    ) as chip:
-        _describe(chip, side)
-        chip.write(data)
-        if nodata is None and not valid.all():
-            chip.write_mask(valid)
-
-
-def _describe(chip: DatasetWriter, side: SceneSide) -> None:
-    """Write the metadata of the bands, before the pixels, so that GDAL keeps it in the file."""
-    chip.descriptions = [name or None for name in side.band_names]
-    facts = side.band_facts
-    if facts.scales:
-        chip.scales = facts.scales
-    if facts.offsets:
-        chip.offsets = facts.offsets
-    if facts.units:
-        chip.units = facts.units
-    if side.colormap is not None and chip.dtypes[0] in ("uint8", "uint16"):
-        chip.write_colormap(1, side.colormap)
-    elif facts.colors:
-        chip.colorinterp = [ColorInterp[name] for name in facts.colors]
-    if side.colormap is not None and chip.dtypes[0] not in ("uint8", "uint16"):
-        # TIFF has color tables only for these two dtypes.
-        chip.update_tags(**{COLORS_TAG: json.dumps(colors_of(side.colormap))})
-    if side.said_classes is not None:
-        chip.update_tags(**{TAG: "yes" if side.said_classes else "no"})
-
-
-def _hidden(
-    data: NDArray[Any], valid: NDArray[np.bool_], nodata: float | None
-) -> tuple[NDArray[Any], float | None]:
-    """Return values with invalid pixels set to nodata, and the nodata value.
-
-    If a valid pixel equals the nodata value, as masks and warping allow, nodata would hide it: then
-    the nodata value is None, and a mask is needed.
-    """
-    if nodata is None:
-        return data, None
-    marked = np.where(valid, data, np.asarray(nodata).astype(data.dtype))
-    equal = marked == np.asarray(nodata).astype(data.dtype)
-    seen = equal.all(axis=0) if data.dtype == np.uint8 else equal.any(axis=0)
-    return (data, None) if (seen & valid).any() else (marked, nodata)
-
-
-def _color_options(side: SceneSide) -> dict[str, str]:
-    """Return options that keep GDAL from taking bands for colors or alpha."""
-    if side.bands < 3:
-        return {}
-    return {"photometric": "RGB" if side.band_facts.is_rgb else "MINISBLACK", "alpha": "NO"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +94,12 @@ def why_none(
         )
     out = len(tiles) - len(inside)
     beside = f"{out} reach out of the aoi and " if out else ""
+    if options.blacken:
+        return (
+            f"of {counted(tiles, 'tile')} {beside}{len(inside)} have too few valid pixels on one "
+            "side, or none inside of the shapes that blacken leaves. Check that both sides are of "
+            "one place, or lower min_valid."
+        )
     if not min_valid:
         return (
             f"of {counted(tiles, 'tile')} {beside}{len(inside)} have no valid pixel on one side. "
@@ -185,24 +115,25 @@ def why_none(
 class ChipWriter:
     """Writer of pairs into a temporary folder.
 
-    Chips are GeoTIFFs with the dtype, nodata value, mask, band names, scales, units, colors and
-    color table of their sides.
+    Chips keep the dtype, nodata value, mask, band names, scales, units, colors and color table of
+    their sides.
 
     Args:
         folder: Existing folder to write into.
-        size: Rows and columns of the chips.
+        options: Options of the export.
         scene: The first scene, which has the bands and dtypes of all.
     """
 
-    def __init__(self, folder: Path, size: tuple[int, int], scene: Scene) -> None:
-        self.folder, self.size, self.scene = folder, size, scene
+    def __init__(self, folder: Path, options: ExportOptions, scene: Scene) -> None:
+        self.folder, self.size, self.scene = folder, options.size, scene
+        self._options = options
         self.files: list[str] = []
         self.rows: list[Row] = []
         self.grids: list[Grid] = []
         self.statistics: tuple[list[Statistics], list[Statistics]] = ([], [])
         self.former: list[tuple[str, str]] | None = None
         self._next = 0
-        for name in FOLDERS:
+        for name in options.folders:
             (folder / name).mkdir()
 
     def continue_from(self, former: Path) -> None:
@@ -212,13 +143,14 @@ class ChipWriter:
 
         Raises:
             RasterFileError: A chip or the footprints cannot be read.
-            InvalidInputError: Its chips differ in size, bands or dtype, or do not match its
+            InvalidInputError: Its chips differ in format, size, bands or dtype, or do not match its
                 `map.txt`.
         """
         remove_unnamed(former)
-        self.former = mapped_pairs(former)
+        self.former = mapped_pairs(former, self._options.folders)
         known = read_rows(former)
         for source, target in self.former:
+            self._check_format(source)
             for path, side, parts in zip(
                 (source, target),
                 (self.scene.source, self.scene.target),
@@ -234,6 +166,15 @@ class ChipWriter:
             self.rows.append({"name": stem, **known.get(stem, {})})
             self.grids.append(grid)
             self._next = max(self._next, int(stem) + 1 if stem.isdecimal() else 0)
+
+    def _check_format(self, chip: str) -> None:
+        former = format_of(chip)
+        if former is not None and former != self._options.format:
+            raise InvalidInputError(
+                f"The chips in the folder are not like the new ones: {chip} is a {former}, the new "
+                f"ones are {self._options.format}. Give format={former!r}, or export into another "
+                "folder."
+            )
 
     def _check_alike(self, chip: RasterReader, side: SceneSide) -> None:
         width, height = chip.grid.width, chip.grid.height
@@ -254,14 +195,16 @@ class ChipWriter:
     def add(self, tile: Candidate, pixels: tuple[Pixels, Pixels]) -> None:
         """Write one pair, numbered after the highest number so far."""
         stem = f"{self._next:0{DIGITS}d}"
+        name = f"{stem}{suffix_of(self._options.format)}"
         self._next += 1
         scene, grid = tile.scene, tile.grid
+        sides = (scene.source, scene.target)
         for folder, side, (data, valid), parts in zip(
-            FOLDERS, (scene.source, scene.target), pixels, self.statistics, strict=True
+            self._options.folders, sides, pixels, self.statistics, strict=True
         ):
-            write_chip(self.folder / folder / f"{stem}.tif", side, grid, data, valid)
+            write_chip(self.folder / folder / name, side, grid, data, valid)
             parts.append(Statistics.of(data, valid))
-        self.files.append(f"{stem}.tif")
+        self.files.append(name)
         self.rows.append(
             {
                 "name": stem,
@@ -290,7 +233,7 @@ class ChipWriter:
         write_metadata(
             self.folder,
             self.files,
-            size=self.size,
+            self._options,
             crs=self.scene.grid.crs,
             resolutions=[grid.resolution for grid in self.grids],
             source=sides[0],
@@ -301,7 +244,7 @@ class ChipWriter:
     def _valid(self, number: int) -> NDArray[np.bool_]:
         """Return the pixels of a written pair that are valid on both sides."""
         valid = np.ones(self.size, bool)
-        for folder, share in zip(FOLDERS, VALID_SHARES, strict=True):
+        for folder, share in zip(self._options.folders, VALID_SHARES, strict=True):
             if self.rows[number][share] < 1:
                 with RasterReader(self.folder / folder / self.files[number]) as chip:
                     valid &= chip.read(dtype=None)[1]

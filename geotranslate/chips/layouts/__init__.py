@@ -20,6 +20,7 @@ from geotranslate.chips.layouts.paired_folders import (
 from geotranslate.chips.layouts.pairing import in_pairs, list_on_raster, list_two_folders
 from geotranslate.chips.layouts.rasters import TwoRasters
 from geotranslate.chips.layouts.recognition import list_chips
+from geotranslate.chips.layouts.unpaired_folders import UNPAIRED_FOLDERS
 
 __all__ = [
     "CHIP_SUFFIXES",
@@ -28,6 +29,7 @@ __all__ = [
     "SOURCE_FOLDER",
     "TARGET_FOLDER",
     "TEST",
+    "UNPAIRED_FOLDERS",
     "VALIDATION",
     "ChipFile",
     "ChipPlace",

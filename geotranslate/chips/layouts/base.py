@@ -14,6 +14,7 @@ from rasterio.windows import Window
 
 from geotranslate.chips.layouts.directory import Folder, not_read
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import special_kind
 
@@ -44,7 +45,7 @@ class ChipFile:
 class RasterWindow:
     """A window of a large raster, resampled to a grid as it is read."""
 
-    path: str
+    path: str | Composite
     """Path, URL or GDAL name as it was given: `Path` would break `/vsizip//data/a.zip/a.tif`."""
     window: Window
     grid: Grid
@@ -117,20 +118,24 @@ class Listing:
 
 
 def named_chips(
-    training: Sequence[ChipPlace], validation: Sequence[ChipPlace]
+    training: Sequence[ChipPlace],
+    validation: Sequence[ChipPlace] = (),
+    tests: Sequence[ChipPlace] = (),
 ) -> tuple[ListedChip, ...]:
     """Return the chips of a side, named by their paths relative to their common folder.
 
     Args:
         training: Chips for training or validation.
         validation: Chips that the folder itself keeps for validation.
+        tests: Chips that the folder itself keeps for tests.
     """
-    places = [*training, *validation]
+    places = [*training, *validation, *tests]
     parts = [Path(place.path).parent.parts for place in places]
     levels = zip(*parts, strict=False)
     shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
-    # Without chips for validation, chips have no subset: labels of footprints may divide them.
-    subsets = [TRAIN if validation else None] * len(training) + [VALIDATION] * len(validation)
+    # Without a part, chips have no subset: labels of footprints may divide them.
+    subsets = [TRAIN if validation or tests else None] * len(training)
+    subsets += [VALIDATION] * len(validation) + [TEST] * len(tests)
     return tuple(
         ListedChip("/".join((*part[shared:], Path(place.path).stem)), place, subset)
         for part, place, subset in zip(parts, places, subsets, strict=True)
@@ -168,10 +173,11 @@ def joined(listings: Mapping[str, Listing]) -> Listing:
 
 
 def _joined_side(sides: Sequence[ListedSide]) -> ListedSide:
-    chips = [chip for side in sides for chip in side.chips]
-    kept = [chip.place for chip in chips if chip.subset == VALIDATION]
-    others = [chip.place for chip in chips if chip.subset != VALIDATION]
-    return ListedSide(sides[0].path, named_chips(others, kept))
+    parts: dict[str, list[ChipPlace]] = {TRAIN: [], VALIDATION: [], TEST: []}
+    for side in sides:
+        for chip in side.chips:
+            parts[chip.subset or TRAIN].append(chip.place)
+    return ListedSide(sides[0].path, named_chips(*parts.values()))
 
 
 def with_parts(listing: Listing, parts: Mapping[str, Listing]) -> Listing:

@@ -26,6 +26,7 @@ from geotranslate.chips.layouts.paired_folders import (
 )
 from geotranslate.chips.layouts.pairing import list_two_folders
 from geotranslate.chips.layouts.unpaired_folders import (
+    UNPAIRED_FOLDERS,
     SideBySidePictures,
     UnpairedFolders,
     odd_picture,
@@ -38,7 +39,7 @@ SIDE_LAYOUTS: tuple[SideFolders, ...] = (
     # arcgis.learn's Pix2PixHD uses the labels as source; here, direction="BtoA" does so.
     EsriTiles(SOURCE_FOLDER, LABELS_FOLDER),
     PairedFolders("Images/train_a", "Images/train_b", deep=True),
-    UnpairedFolders("trainA", "trainB", validation=("valA", "valB"), reserved=("testA", "testB")),
+    UnpairedFolders(*UNPAIRED_FOLDERS, validation=("valA", "valB"), tests=("testA", "testB")),
     UnpairedFolders("A", "B"),
 )
 """Layouts with a folder for each side, the first that matches first."""

@@ -22,6 +22,8 @@ from geotranslate.chips.layouts.directory import Folder, counted
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.reader import RasterReader
 
+UNPAIRED_FOLDERS = ("trainA", "trainB")
+"""Folders of source and target chips in the manner of CycleGAN."""
 SAMPLE = 3
 """Number of pictures of a folder whose sizes are examined."""
 
@@ -34,11 +36,11 @@ class UnpairedFolders(SideFolders):
         source: Name of the folder of source chips, in any case.
         target: Name of the folder of target chips.
         validation: Names of further folders of either side, with chips for validation.
-        reserved: Names of further folders, whose chips are not used.
+        tests: The same, with chips for tests.
     """
 
     validation: tuple[str, ...] = ()
-    reserved: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -54,24 +56,29 @@ class UnpairedFolders(SideFolders):
         sides = Sides.of(folder, self)
         for side in (sides.source, sides.target):
             _refuse_empty(sides, side)
-        further = [folder.inner(name) if folder.find(name) else None for name in self.validation]
-        used = [sides.source, sides.target, *(part for part in further if part is not None)]
-        reserved = [path for name in self.reserved if (path := folder.find(name)) is not None]
+        further = [_listed(folder, names) for names in (self.validation, self.tests)]
+        used = [sides.source, sides.target, *(part for both in further for part in both if part)]
         left_out = (
             *(line for part in used for line in _not_used(sides, part)),
             *unread_lines([_held(part) for part in used], folder),
-            *(f"{path.name}/: not for training" for path in reserved),
         )
-        kept = further or [None, None]
+        source, target = zip(*further, strict=True)
         return Listing(
             folder.path,
             self.name,
             sides=(
-                _side(folder.path, sides.source, kept[0]),
-                _side(folder.path, sides.target, kept[1]),
+                _side(folder.path, sides.source, *source),
+                _side(folder.path, sides.target, *target),
             ),
             left_out=left_out,
         )
+
+
+def _listed(folder: Folder, names: Sequence[str]) -> tuple[Folder | None, Folder | None]:
+    """Return the folders of both sides for a part; None for missing ones."""
+    paths = [folder.find(name) for name in names] or [None, None]
+    source, target = (None if path is None else Folder.of(path) for path in paths)
+    return source, target
 
 
 def _refuse_empty(sides: Sides, side: Folder) -> None:
@@ -98,8 +105,10 @@ def _not_used(sides: Sides, part: Folder) -> list[str]:
     return [f"{counted(part.chips)} in {sides.name(part)}: {sides.name(held)} is used"]
 
 
-def _side(path: Path, training: Folder, validation: Folder | None) -> ListedSide:
-    return ListedSide(path, named_chips(_files(training), _files(validation)))
+def _side(
+    path: Path, training: Folder, validation: Folder | None, tests: Folder | None
+) -> ListedSide:
+    return ListedSide(path, named_chips(*map(_files, (training, validation, tests))))
 
 
 def _files(part: Folder | None) -> Sequence[ChipFile]:

@@ -9,6 +9,7 @@ from geotranslate.chips.split.footprints import (
     VALID_SHARES,
     Row,
     read_rows,
+    refuse_open_footprints,
     write_footprints,
 )
 from geotranslate.chips.split.methods import Split, SplitMethod
@@ -27,5 +28,6 @@ __all__ = [
     "divide",
     "ground_of",
     "read_rows",
+    "refuse_open_footprints",
     "write_footprints",
 ]

@@ -43,49 +43,64 @@ class GroundShares:
     training: float
     validation: float
     neither: float
+    tests: float = 0.0
+    """Ground of tests that is not for validation."""
 
     @classmethod
     def of(cls, split: Split, outlines: gpd.GeoSeries) -> GroundShares:
-        """Measure the ground of training, of validation, and of neither."""
+        """Measure the ground of training, of validation, of tests, and of none of them."""
         shapes = outlines.to_numpy()
         whole, validation = union_all(shapes), union_all(shapes[list(split.validation)])
         training = union_all(shapes[list(split.train)])
         if split.hidden is not None:
             training = training.difference(split.hidden)
-        trained, validated = (float(part.area / whole.area) for part in (training, validation))
-        return cls(trained, validated, max(0.0, 1 - trained - validated))
+        tests = union_all(shapes[list(split.tests)]).difference(validation)
+        trained, validated, tested = (
+            float(part.area / whole.area) for part in (training, validation, tests)
+        )
+        return cls(trained, validated, max(0.0, 1 - trained - validated - tested), tested)
 
     @property
     def lost(self) -> float:
-        """Share of the ground outside of validation that is not used for training."""
+        """Share of the ground outside of validation and tests that is not used for training."""
         rest = self.training + self.neither
         return self.neither / rest if rest else 0.0
 
     def __str__(self) -> str:
+        tests = f"{self.tests:.1%} tests, " if self.tests else ""
         return (
-            f"{self.training:.1%} training, {self.validation:.1%} validation, "
+            f"{self.training:.1%} training, {self.validation:.1%} validation, {tests}"
             f"{self.neither:.1%} neither"
         )
 
 
+def share_of_tests(split: Split, outlines: gpd.GeoSeries) -> float:
+    """Return the share of the ground of training chips that chips for tests show too, 0 to 1."""
+    if not (split.train and split.tests):
+        return 0.0
+    shapes = outlines.to_numpy()
+    training, tests = (union_all(shapes[list(part)]) for part in (split.train, split.tests))
+    return float(training.intersection(tests).area / training.area)
+
+
 def keep_apart(split: Split, outlines: gpd.GeoSeries, buffer: float = 0.0) -> Split:
-    """Leave out training pairs that share ground with validation pairs or are too near to them.
+    """Leave out training pairs that share ground with validation or tests, or are too near.
 
     Use it if both sides of a chip contribute to training.
 
     Args:
         split: The split that was chosen.
         outlines: Outlines of the chips, in one CRS.
-        buffer: Least distance between training and validation chips in CRS units.
+        buffer: Least distance between training chips and others in CRS units.
 
     Raises:
         InvalidInputError: None is left to train on, or the buffer is no distance.
     """
     _check_buffer(buffer)
     ground = Ground(list(outlines))
-    near = ground.sharing(split.validation)
+    near = ground.sharing(split.held)
     if buffer:
-        near |= ground.within(split.validation, buffer)
+        near |= ground.within(split.held, buffer)
     return _without(split, near & set(split.train))
 
 
@@ -97,18 +112,18 @@ def hide_validation(
     buffer: float = 0.0,
     area: BaseGeometry | None = None,
 ) -> Split:
-    """Hide validation ground in the targets of training pairs.
+    """Hide the ground of validation and of tests in the targets of training pairs.
 
-    A pixel is hidden if any part of it lies in the footprint of a validation pair, nearer to one
-    than the buffer, or in the area. Pairs whose share of valid pixels that are not hidden is below
-    `LEAST_LEFT` are left out.
+    A pixel is hidden if any part of it lies in the footprint of a pair for validation or tests,
+    nearer to one than the buffer, or in the area. Pairs whose share of valid pixels that are
+    not hidden is below `LEAST_LEFT` are left out.
 
     Args:
         split: The split that was chosen.
         outlines: Footprints of all pairs, in one CRS.
         grids: Grids of all pairs.
-        valid: Function that returns valid pixels, called in threads for pairs near validation.
-        buffer: Least distance between training and validation ground in CRS units.
+        valid: Function that returns valid pixels, called in threads for pairs near such ground.
+        buffer: Least distance between training ground and such ground in CRS units.
         area: Further ground to hide, in the CRS of the outlines.
 
     Raises:
@@ -117,7 +132,7 @@ def hide_validation(
     _check_buffer(buffer)
     crs = None if outlines.crs is None else CRS.from_user_input(outlines.crs)
     shapes = outlines.to_numpy()
-    held = [grown(_outline(grids[i], shapes[i], crs), buffer) for i in split.validation]
+    held = [grown(_outline(grids[i], shapes[i], crs), buffer) for i in split.held]
     if area is not None and not area.is_empty:
         held.append(area)
     train = np.array(split.train)
@@ -159,12 +174,13 @@ def _without(split: Split, lost: Iterable[int]) -> Split:
     lost = set(lost)
     train = tuple(i for i in split.train if i not in lost)
     if not train:
+        others = "validation or test chips" if split.tests else "validation chips"
         raise InvalidInputError(
-            f"Each of the {len(split.train)} training chips lies on the ground of validation chips "
+            f"Each of the {len(split.train)} training chips lies on the ground of {others} "
             "or within the buffer, but for too little to learn from, so none is left to train on; "
             "keep the two apart, export more chips, or lower val_split_pct or the buffer."
         )
-    return Split(train, split.validation, tuple(sorted({*split.left_out, *lost})))
+    return replace(split, train=train, left_out=tuple(sorted({*split.left_out, *lost})))
 
 
 def _outline(grid: Grid, outline: BaseGeometry, crs: CRS | None) -> BaseGeometry:

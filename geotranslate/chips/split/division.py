@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import geopandas as gpd
 from shapely import get_coordinates
@@ -15,7 +15,12 @@ from geotranslate.checks import shown
 from geotranslate.chips.chip_set import MemberSet
 from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION, known_label
 from geotranslate.chips.pair_set import FoundChips
-from geotranslate.chips.split.apart import GroundShares, hide_validation, keep_apart
+from geotranslate.chips.split.apart import (
+    GroundShares,
+    hide_validation,
+    keep_apart,
+    share_of_tests,
+)
 from geotranslate.chips.split.folds import split_fold
 from geotranslate.chips.split.footprints import read_labels
 from geotranslate.chips.split.methods import Split, SplitMethod, split_by_polygons, split_pairs
@@ -24,6 +29,9 @@ from geotranslate.errors import InvalidInputError, warn
 
 MUCH_LOST = 0.15
 """Share of the ground outside of validation that may be unused without a warning."""
+LEAST_SHARED = 0.0005
+"""Share of training ground that tests show too from which a warning names it: outlines of other
+CRSs overlap a little at their edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +41,11 @@ class SplitOptions:
     Args:
         split: Method, or polygons with labels, or their file. `folder` uses the folder's own parts;
             `auto` does so if there is a sub-folder for validation, and otherwise chooses by the
-            ground of all chips that are not kept for tests.
+            ground of the chips. No method uses chips that are kept for tests.
         column: Column of the polygons that holds the labels.
         share: Share of the pairs for validation, if the method chooses them.
         seed: Seed of the choice.
-        buffer: Smallest distance between training and validation ground.
+        buffer: Smallest distance between training ground and ground for validation or tests.
         fold: Position of the fold that validates, from 0, and number of folds; None to validate on
             `share`.
 
@@ -71,7 +79,7 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A split before training and validation ground are kept apart."""
+    """A split before training ground is kept apart from the ground of validation and tests."""
 
     split: Split
     unused: set[int]
@@ -88,8 +96,8 @@ def divide(chips: FoundChips, options: SplitOptions, *, masked: bool) -> tuple[S
     Args:
         chips: The chips.
         options: The method.
-        masked: Whether to hide validation ground in the targets of training pairs; otherwise chips
-            that overlap it are left out, with a warning.
+        masked: Whether to hide the ground of validation and tests in the targets of training
+            pairs; otherwise chips that overlap it are left out, with a warning.
 
     Raises:
         InvalidInputError: The split leaves no chip for training or validation, or needs
@@ -115,13 +123,13 @@ def divide(chips: FoundChips, options: SplitOptions, *, masked: bool) -> tuple[S
 
 
 def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) -> Split:
-    """Return the split of a set; warn if much ground is used for neither part.
+    """Return the split of a set; warn if much ground is unused, or shown by training and tests.
 
     Args:
         chips: A pair set, or the chip set of one side.
         options: The method.
-        masked: Whether to hide validation ground in targets; otherwise members that overlap it are
-            left out, with a warning.
+        masked: Whether to hide the ground of validation and tests in targets; otherwise members
+            that overlap it are left out, with a warning.
 
     Raises:
         InvalidInputError: As for `divide`.
@@ -136,17 +144,19 @@ def divide_set(chips: MemberSet, options: SplitOptions, *, masked: bool = True) 
             )
         return _chosen(chips, method, options, None).split
     choice = _chosen(chips, method, options, outlines)
-    if not (choice.split.train and choice.split.validation):
+    if not (choice.split.train and choice.split.held):
         return choice.split
     if masked:
-        return _hidden(chips, choice, outlines, options.buffer)
-    apart = keep_apart(choice.split, outlines, options.buffer)
-    _warn_of_left_out(apart, choice.unused, chips)
+        apart = _hidden(chips, choice, outlines, options.buffer)
+    else:
+        apart = keep_apart(choice.split, outlines, options.buffer)
+        _warn_of_left_out(apart, choice.unused, chips)
+    _warn_of_tests(share_of_tests(choice.split, outlines), chips.noun, masked=masked)
     return apart
 
 
 def _hidden(chips: MemberSet, choice: _Choice, outlines: gpd.GeoSeries, buffer: float) -> Split:
-    """Return a split with validation ground hidden in training targets."""
+    """Return a split with the ground of validation and tests hidden in training targets."""
     members = chips.members
     apart = hide_validation(
         choice.split,
@@ -168,24 +178,37 @@ def _chosen(
     options: SplitOptions,
     outlines: gpd.GeoSeries | None,
 ) -> _Choice:
+    """Return the choice of a method; the folder's own chips for tests are for nothing else."""
+    choice = _chosen_by(chips, method, options, outlines)
+    kept = {*choice.split.tests, *_tests(chips)}
+    return replace(choice, split=replace(choice.split, tests=tuple(sorted(kept))))
+
+
+def _chosen_by(
+    chips: MemberSet,
+    method: str | gpd.GeoDataFrame,
+    options: SplitOptions,
+    outlines: gpd.GeoSeries | None,
+) -> _Choice:
     if options.fold is not None:
         return _fold(chips, method, options.fold, options.seed, outlines)
     if isinstance(method, gpd.GeoDataFrame):
         if outlines is None:
             raise InvalidInputError("The chips have no CRS, so polygons cannot split them.")
-        areas = _areas(method, outlines)
-        found, area = split_by_polygons(list(outlines), areas, options.column)
-        return _Choice(found, set(), area)
+        among = _not_for_tests(chips)
+        areas = _areas(method, outlines.iloc[among])
+        found, area = split_by_polygons(list(outlines.iloc[among]), areas, options.column)
+        return _Choice(found.within(among, len(chips.members)), set(_tests(chips)), area)
     if method == "folder" or (method == "auto" and _says_which(chips)):
         found = _labeled(chips)
         # Chips that the folder keeps for tests need no warning, and others already have one.
         return _Choice(found, set(found.left_out))
-    among = _not_for_tests(chips) if method == "auto" else range(len(chips.members))
+    among = _usable(chips) if method == "auto" else _not_for_tests(chips)
     found = split_pairs(
         len(among),
         options.share,
         options.seed,
-        None if outlines is None else list(outlines.iloc[list(among)]),
+        None if outlines is None else list(outlines.iloc[among]),
         method=method,
         buffer=options.buffer,
         valid=[chips.members[i].valid_share for i in among],
@@ -206,7 +229,7 @@ def _fold(
             f"folds is {fold[1]}, but split is {shown(method)}, which divides the chips itself; "
             "give split='auto', 'random' or 'block'."
         )
-    among = [i for i, one in enumerate(chips.members) if one.subset in (None, TRAIN, VALIDATION)]
+    among = _not_for_tests(chips)
     found = split_fold(
         len(among),
         fold,
@@ -220,19 +243,37 @@ def _fold(
 
 def _warn_of_left_out(split: Split, unused: Collection[int], chips: MemberSet) -> None:
     lost = len(split.left_out) - len(unused)
+    held = "validation or test" if split.tests else "validation"
     if lost:
         warn(
             f"{lost} of {len(chips.members)} {chips.noun}s are left out of training and "
-            "validation, most often because they overlap validation chips on the ground or lie "
-            "within the buffer; export with stride=tile_size to use all of them."
+            f"validation, most often because they overlap {held} chips on the ground or lie within "
+            "the buffer; export with stride=tile_size to use all of them."
         )
+
+
+def _warn_of_tests(share: float, noun: str, *, masked: bool) -> None:
+    """Warn if chips for training show ground that chips for tests show too."""
+    if share < LEAST_SHARED:
+        return
+    kept = (
+        "it is hidden in the training targets"
+        if masked
+        else f"{noun}s that show it are left out of training"
+    )
+    warn(
+        f"{share:.1%} of the ground of the {noun}s for training is ground of {noun}s for tests: "
+        f"{kept}, so that no model is tested on what it has learned. Cut training and tests from "
+        "separate ground to use all of it."
+    )
 
 
 def _warn_of_lost_ground(
     split: Split, outlines: gpd.GeoSeries, unused: set[int], noun: str
 ) -> None:
     """Warn if training and validation leave much ground of their chips unused."""
-    used = [i for i in range(len(outlines)) if i not in unused]
+    kept = {*split.tests}
+    used = [i for i in range(len(outlines)) if i not in unused or i in kept]
     lost = GroundShares.of(split.among(used), outlines.iloc[used]).lost
     if lost > MUCH_LOST:
         count = len(split.left_out) - len(unused)
@@ -267,8 +308,12 @@ def _usable(chips: MemberSet) -> list[int]:
 
 def _not_for_tests(chips: MemberSet) -> list[int]:
     """Return the positions of members for training or validation."""
-    among = _usable(chips)
-    return among
+    return [i for i, member in enumerate(chips.members) if member.subset != TEST]
+
+
+def _tests(chips: MemberSet) -> list[int]:
+    """Return the positions of members that the folder itself keeps for tests."""
+    return [i for i, member in enumerate(chips.members) if member.subset == TEST]
 
 
 def ground_of(chips: MemberSet) -> gpd.GeoSeries | None:

@@ -24,6 +24,7 @@ Row: TypeAlias = dict[str, Any]
 """Columns of a pair: our own, and any that a user added."""
 
 FOOTPRINTS_FILE = "chips.gpkg"
+LAYER = Path(FOOTPRINTS_FILE).stem
 NAME, LABEL = "name", "split"
 VALID_SHARES = ("valid_source", "valid_target")
 DIGITS = 9
@@ -61,12 +62,13 @@ def read_rows(folder: Path) -> dict[str, Row]:
     try:
         if not path.is_file():
             raise ValueError("it is no file")
-        frame = gpd.read_file(path)
+        # Programs may add layers of their own, such as the styles of QGIS.
+        layers = gpd.list_layers(path)["name"].tolist()
+        if not layers:
+            raise ValueError("it has no layer")
+        frame = gpd.read_file(path, layer=LAYER if LAYER in layers else layers[0])
     except Exception as error:  # pyogrio raises errors of many kinds
-        raise RasterFileError(
-            f"{path} cannot be read: {said(error)}. Restore it, or delete it: then no pair has a "
-            "label."
-        ) from error
+        raise _unreadable(path, error) from error
     if NAME not in frame:
         raise InvalidInputError(
             f"{path} has no column {NAME!r}, so it cannot be seen which pair a row is about; "
@@ -76,6 +78,39 @@ def read_rows(folder: Path) -> dict[str, Row]:
     for row in rows:
         row[NAME] = _stem(row[NAME])
     return {row[NAME]: row for row in rows}
+
+
+def _unreadable(path: Path, error: Exception) -> RasterFileError:
+    """Return the error about footprints that cannot be read, without the SQL in GDAL's text."""
+    text = said(error)
+    if "locked" in text or "readonly" in text:
+        return RasterFileError(
+            f"{path} cannot be read: another program is writing to it, or was stopped while it "
+            "did. Save and close it there, and try again."
+        )
+    damaged = any(sign in text for sign in ("malformed", "sqlite3_", "not recognized"))
+    why = "it is damaged or no GeoPackage" if damaged else text
+    return RasterFileError(
+        f"{path} cannot be read: {why}. Restore it, or delete it: then no pair has a label."
+    )
+
+
+def refuse_open_footprints(folder: Path) -> None:
+    """Refuse to replace footprints that another program has open with changes of its own.
+
+    SQLite would apply the changes beside the file to whatever file has its name.
+
+    Raises:
+        RasterFileError: Changes lie beside the file.
+    """
+    for ending in ("-wal", "-journal"):
+        path = folder / f"{FOOTPRINTS_FILE}{ending}"
+        if path.is_file() and path.stat().st_size:
+            raise RasterFileError(
+                f"{folder / FOOTPRINTS_FILE} cannot be replaced: another program has it open, or "
+                f"was stopped while it wrote it, and its changes lie in {path.name}. Save and "
+                "close it there, and export again."
+            )
 
 
 def _stem(name: object) -> str:
@@ -109,7 +144,7 @@ def write_footprints(
         warnings.filterwarnings("ignore", "'crs' was not provided")
         # In memory first: GDAL does not report failures as it closes a file.
         content = io.BytesIO()
-        frame.to_file(content, driver="GPKG", layer=Path(FOOTPRINTS_FILE).stem)
+        frame.to_file(content, driver="GPKG", layer=LAYER)
     (folder / FOOTPRINTS_FILE).write_bytes(content.getbuffer())
 
 

@@ -26,7 +26,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geotranslate.checks import shown
 from geotranslate.chips.chip import Mask
-from geotranslate.chips.layouts.base import TRAIN, VALIDATION, known_label
+from geotranslate.chips.layouts.base import TEST, TRAIN, VALIDATION, known_label
 from geotranslate.chips.vectors import Ground
 from geotranslate.errors import InvalidInputError
 
@@ -46,22 +46,30 @@ class Split:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     left_out: tuple[int, ...] = ()
+    tests: tuple[int, ...] = ()
+    """Those of `left_out` that are kept for tests."""
     masks: Mapping[int, Mask] = field(default_factory=dict, compare=False, repr=False)
     """Hidden pixels of the targets of training pairs, by position."""
     hidden: BaseGeometry | None = field(default=None, compare=False, repr=False)
     """Ground of these pixels, in the CRS of the outlines."""
 
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Positions of the pairs whose ground is not learned from: for validation and for tests."""
+        return (*self.validation, *self.tests)
+
     @classmethod
     def of_labels(cls, labels: Sequence[object]) -> Split:
-        """Return the split given by a label for each pair; pairs with other labels are left out.
+        """Return the split given by a label for each pair.
+
+        Pairs for tests and pairs with other labels are left out.
 
         Raises:
             InvalidInputError: No pair is labeled for training, or none for validation.
         """
-        places: dict[str | None, list[int]] = {TRAIN: [], VALIDATION: [], None: []}
+        places: dict[str | None, list[int]] = {TRAIN: [], VALIDATION: [], TEST: [], None: []}
         for position, label in enumerate(labels):
-            meant = known_label(label)
-            places[meant if meant in places else None].append(position)
+            places[known_label(label)].append(position)
         for label in (TRAIN, VALIDATION):
             if not places[label]:
                 found = ", ".join(sorted({repr(found) for found in labels})[:5])
@@ -69,17 +77,17 @@ class Split:
                     f"The split labels no pair {label!r} (found {found}); label pairs {TRAIN!r} "
                     f"and {VALIDATION!r}, or choose split='random' or 'block'."
                 )
-        train, validation, others = (tuple(places[label]) for label in (TRAIN, VALIDATION, None))
-        return cls(train, validation, others)
+        train, validation, tests = (tuple(places[label]) for label in (TRAIN, VALIDATION, TEST))
+        return cls(train, validation, tuple(sorted([*tests, *places[None]])), tests)
 
     def among(self, positions: Sequence[int]) -> Split:
         """Return the split of the pairs at some positions, renumbered, without masks."""
         places = {position: i for i, position in enumerate(positions)}
-        train, validation, left_out = (
+        train, validation, left_out, tests = (
             tuple(places[i] for i in part if i in places)
-            for part in (self.train, self.validation, self.left_out)
+            for part in (self.train, self.validation, self.left_out, self.tests)
         )
-        return Split(train, validation, left_out, hidden=self.hidden)
+        return Split(train, validation, left_out, tests, hidden=self.hidden)
 
     def within(self, positions: Sequence[int], count: int) -> Split:
         """Return this split of the pairs at some positions as a split of `count` pairs."""

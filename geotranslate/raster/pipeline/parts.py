@@ -11,11 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from geotranslate.checks import shown
 from geotranslate.errors import (
     GeotranslateError,
     InvalidInputError,
     RasterFileError,
+    said,
     warn,
 )
 from geotranslate.migration import checks_arguments
@@ -23,6 +26,7 @@ from geotranslate.raster.pipeline.planning import digest
 from geotranslate.raster.pipeline.result import OutputSummary, PartReport
 from geotranslate.raster.tiling import RECIPE_TAG, REPORT_TAG
 from geotranslate.raster.writing import (
+    DRIVERS,
     Driver,
     OutputProfile,
     assemble,
@@ -33,7 +37,18 @@ from geotranslate.raster.writing import (
     sole_holder,
     unwritten,
 )
-from geotranslate.schema import Json
+from geotranslate.schema import (
+    MOST_BYTES,
+    Fields,
+    Json,
+    one_of,
+    parse_json,
+    record,
+    several,
+    table,
+    text,
+    whole,
+)
 
 PLAN_FILE = "plan.json"
 
@@ -180,7 +195,13 @@ class PartsFolder:
                 "Go on with resume=True (--resume), or compute its share again, to have it made "
                 "anew."
             )
-        return PartReport.from_json(json.loads(tags[REPORT_TAG]))
+        try:
+            return PartReport.from_json(parse_json(tags.get(REPORT_TAG, "")))
+        except InvalidInputError as error:
+            raise RasterFileError(
+                f"The part {self.file(part)} is damaged ({said(error)}). Go on with resume=True "
+                "(--resume), or compute its share again, to have it made anew."
+            ) from error
 
     def remove_others(self, share: Iterable[int]) -> None:
         """Remove the parts of a share that are damaged or belong to another output."""
@@ -206,7 +227,9 @@ class PartsFolder:
             return None
         if tags.get(RECIPE_TAG) != digest(self.recipe):
             return None
-        return OutputSummary(**json.loads(tags[REPORT_TAG]))
+        with suppress(InvalidInputError):
+            return OutputSummary.from_json(parse_json(tags.get(REPORT_TAG, "")))
+        return None
 
     @contextmanager
     def kept(self, *, shared: bool) -> Iterator[None]:
@@ -299,7 +322,7 @@ def open_parts(target: Path) -> PartsFolder:
     values = _load(folder_of(target))
     return PartsFolder(
         target,
-        OutputProfile.from_json(values["output"]),
+        values["output"],
         tuple(range(top, bottom) for top, bottom in pairwise(values["edges"])),
         values["driver"],
         values["recipe"],
@@ -323,9 +346,26 @@ def assemble_parts(target: str | os.PathLike[str], *, overwrite: bool = False) -
     return path
 
 
+def _edges(name: str, value: Any) -> tuple[int, ...]:
+    edges: tuple[int, ...] = several(whole(0, 2**31 - 1), 2)(name, value)
+    if edges[0] or not all(one < next for one, next in pairwise(edges)):
+        raise InvalidInputError(f"{name} are {shown(value)}; give rows that ascend from 0.")
+    return edges
+
+
+PLAN: Fields = {
+    "recipe": table(text),
+    "state": text,
+    "output": lambda name, value: OutputProfile.from_json(value),
+    "driver": one_of(DRIVERS),
+    "edges": _edges,
+}
+
+
 def _load(folder: Path) -> Json:
     try:
-        values: Json = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+        with (folder / PLAN_FILE).open("rb") as file:
+            values: Json = record(PLAN)("plan", parse_json(file.read(MOST_BYTES + 1)))
         return values
     except FileNotFoundError as error:
         raise RasterFileError(

@@ -18,9 +18,10 @@ from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
 from geotranslate.raster.seams import Seams, measure_seams
 from geotranslate.raster.tiling import Mismatch
-from geotranslate.schema import Json
+from geotranslate.schema import Fields, Json, anything, optional, real, record, table, whole
 from geotranslate.tables import as_html
 
+COUNTS: Fields = dict.fromkeys(("tiles", "skipped", "lost"), whole(0, 2**62))
 THUMBNAIL = 256
 """Longest side of the picture in a notebook, px."""
 
@@ -41,8 +42,13 @@ class PartReport:
 
     @classmethod
     def from_json(cls, values: Json) -> PartReport:
-        """Return the report that `to_json` was called on."""
-        return cls(**{**values, "mismatch": Mismatch.from_json(values["mismatch"])})
+        """Return the report that `to_json` was called on.
+
+        Raises:
+            InvalidInputError: A value is missing, of another type or out of its range.
+        """
+        found = record({**COUNTS, "mismatch": table(anything)})("report", values)
+        return cls(**{**found, "mismatch": Mismatch.from_json(found["mismatch"])})
 
     def summary(self) -> OutputSummary:
         """Return the report for users, mismatches rounded to four significant digits."""
@@ -73,6 +79,17 @@ class OutputSummary:
     lost: int
     mismatch: float | None
     mismatch_p99: float | None
+
+    @classmethod
+    def from_json(cls, values: Json) -> OutputSummary:
+        """Return the summary of a tag.
+
+        Raises:
+            InvalidInputError: A value is missing, of another type or out of its range.
+        """
+        difference = optional(real(least=0))
+        fields = {**COUNTS, "mismatch": difference, "mismatch_p99": difference}
+        return cls(**record(fields)("summary", values))
 
 
 @dataclass

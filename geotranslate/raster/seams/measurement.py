@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from geotranslate.raster.seams.tile_edges import (
     tile_spectrum,
 )
 from geotranslate.raster.tiling import REPORT_TAG, TILING_TAG, WrittenAxis, written_axes
+from geotranslate.schema import anything, optional, parse_json, real, table
 from geotranslate.tables import as_html
 
 Spectrum = Mapping[str, tuple[float, ...] | None]
@@ -128,8 +128,7 @@ def measure_seams(output: RasterLike, target: RasterLike | None = None) -> Seams
                     data = data - wanted
             return np.where(valid, data, 0), valid
 
-        mismatch = json.loads(tags.get(REPORT_TAG, "{}")).get("mismatch")
-        return measure(read, rows, cols, mismatch)
+        return measure(read, rows, cols, _mismatch(made, tags))
 
 
 def measure(
@@ -165,7 +164,7 @@ def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, Wr
         )
     try:
         rows, cols = written_axes(tags[TILING_TAG])
-    except (ValueError, KeyError, TypeError) as error:
+    except InvalidInputError as error:
         raise InvalidInputError(
             f"The tag {TILING_TAG} of {made.name} is damaged, so the places of its tiles are "
             "unknown; translate it again."
@@ -177,6 +176,18 @@ def _spans(made: RasterReader, tags: Mapping[str, str]) -> tuple[WrittenAxis, Wr
             "written."
         )
     return rows, cols
+
+
+def _mismatch(made: RasterReader, tags: Mapping[str, str]) -> float | None:
+    """Return the mean difference of overlapping tiles from the tags of a raster."""
+    try:
+        report = table(anything)("report", parse_json(tags.get(REPORT_TAG, "{}")))
+        found: float | None = optional(real(least=0))("mismatch", report.get("mismatch"))
+        return found
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"The tag {REPORT_TAG} of {made.name} is damaged; translate it again."
+        ) from error
 
 
 def _refuse_other_grid(made: RasterReader, goal: RasterReader) -> None:

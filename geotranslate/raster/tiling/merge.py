@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from geotranslate.raster.tiling.axis import Axis, TileJoin
 from geotranslate.raster.tiling.region import Region
 from geotranslate.raster.tiling.tile_plan import BLOCK
-from geotranslate.schema import Json
+from geotranslate.schema import Check, Json, anything, record, several, whole
 
 SHIFT = 17
 """Bits of a float32 that a bin of the histogram leaves out: 64 bins for each power of two."""
@@ -94,11 +95,27 @@ class Mismatch:
 
     @classmethod
     def from_json(cls, values: Json) -> Mismatch:
-        """Return the mismatch that `to_json` was called on."""
+        """Return the mismatch that `to_json` was called on.
+
+        Raises:
+            InvalidInputError: A value is missing, of another type or out of its range.
+        """
         found = cls()
-        for name, (used, numbers) in values.items():
-            getattr(found, name)[used] = numbers
+        counts = {name: _checked(len(places)) for name, places in vars(found).items()}
+        for name, (used, numbers) in record(counts)("mismatch", values).items():
+            getattr(found, name)[list(used)] = numbers
         return found
+
+
+def _checked(length: int) -> Check:
+    """Return the check of the counts that `_sparse` returned for an array of a length."""
+
+    def check(name: str, value: Any) -> tuple[Any, Any]:
+        used, numbers = several(several(anything), 2, 2)(name, value)
+        places = several(whole(0, length - 1))(name, used)
+        return places, several(whole(0, 2**62), len(places), len(places))(name, numbers)
+
+    return check
 
 
 def _sparse(values: NDArray[np.int64]) -> list[list[int]]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from rasterio.windows import Window
 
 from geotranslate.raster.tiling.axis import Axis
 from geotranslate.raster.tiling.region import Region
+from geotranslate.schema import Fields, Later, parse_json, record, text, whole
 
 BLOCK = 256
 """Side of the blocks of written rasters, px; parts and stripes are whole blocks."""
@@ -192,15 +194,35 @@ def tiling_text(plan: Plan) -> str:
     )
 
 
-def written_axes(text: str) -> tuple[WrittenAxis, WrittenAxis]:
+def written_axes(written: str) -> tuple[WrittenAxis, WrittenAxis]:
     """Return rows and columns as `tiling_text` recorded them.
 
     Raises:
-        ValueError, KeyError, TypeError: The text is something else.
+        InvalidInputError: The text is something else.
     """
-    values = json.loads(text)
-    rows, cols = (
-        WrittenAxis(Axis(**given["axis"]), given["first"], given["last"])
-        for given in (values["rows"], values["cols"])
-    )
-    return rows, cols
+    values = record(TILING)("tiling", parse_json(written))
+    return values["rows"], values["cols"]
+
+
+MOST_TILES = 2**20
+"""Most tiles along an axis that a tag may record: many more would fill the memory."""
+PIXELS, SOME_PIXELS = (whole(least, 2**31 - 1) for least in (0, 1))
+AXIS: Fields = {
+    "size": SOME_PIXELS,
+    "tile": SOME_PIXELS,
+    "overlap": PIXELS,
+    "padding": Later(PIXELS, 0),
+    "step": Later(SOME_PIXELS, 1),
+}
+WRITTEN: Fields = {"axis": record(AXIS), "first": PIXELS, "last": PIXELS}
+
+
+def _written_axis(name: str, value: Any) -> WrittenAxis:
+    given = record(WRITTEN)(name, value)
+    axis = Axis(**given["axis"])
+    whole(0, MOST_TILES)(f"{name}.tiles", axis.size // axis.stride)
+    last = whole(given["first"], axis.padded)(f"{name}.last", given["last"])
+    return WrittenAxis(axis, given["first"], last)
+
+
+TILING: Fields = {"scale": Later(text, "1"), "rows": _written_axis, "cols": _written_axis}

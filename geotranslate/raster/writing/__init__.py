@@ -13,6 +13,7 @@ from geotranslate.raster.writing.destination import (
 from geotranslate.raster.writing.geotiff import small_geotiff
 from geotranslate.raster.writing.partfile import PartFile, part_path, read_tags
 from geotranslate.raster.writing.profile import (
+    DRIVERS,
     Color,
     Driver,
     OutputOptions,
@@ -22,6 +23,7 @@ from geotranslate.raster.writing.profile import (
 )
 
 __all__ = [
+    "DRIVERS",
     "Color",
     "Driver",
     "OutputOptions",

@@ -18,7 +18,21 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import dtype_name, fits
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import GroundControlPoints, crs_text
-from geotranslate.schema import Json
+from geotranslate.schema import (
+    Fields,
+    Json,
+    Later,
+    any_number,
+    anything,
+    optional,
+    real,
+    record,
+    several,
+    table,
+    text,
+    truth,
+    whole,
+)
 
 Color = tuple[int, int, int, int]
 
@@ -336,8 +350,12 @@ class OutputProfile:
 
     @classmethod
     def from_json(cls, values: Json) -> OutputProfile:
-        """Return the profile that `to_json` was called on."""
-        rest = dict(values)
+        """Return the profile that `to_json` was called on.
+
+        Raises:
+            InvalidInputError: A value is missing, of another type or out of its range.
+        """
+        rest = record(PROFILE)("output", values)
         crs, transform, height, width = (
             rest.pop(name) for name in ("crs", "transform", "height", "width")
         )
@@ -352,3 +370,19 @@ class OutputProfile:
             **per_band,
             **rest,
         )
+
+
+PROFILE: Fields = {
+    "crs": optional(text),
+    "transform": several(real(), 6, 6),
+    **dict.fromkeys(("height", "width"), whole(1, 2**31 - 1)),
+    "bands": whole(1, MOST_BANDS),
+    "dtype": text,
+    "nodata": optional(text),
+    **dict.fromkeys(("masked", "categorical"), Later(truth, False)),
+    **dict.fromkeys(PER_BAND, several(anything)),
+    "colormap": optional(table(several(whole(0, 255), 4, 4))),
+    "gcps": optional(record({"points": several(several(any_number, 5, 5)), "crs": optional(text)})),
+    **dict.fromkeys(("rpcs", "tags"), Later(table(text), {})),
+}
+"""Check of each JSON value of a profile."""

@@ -10,6 +10,7 @@ from rasterio.crs import CRS
 from geotranslate import export_chips
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.chips.export.esri_metadata import ExportSide, write_metadata
+from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.layouts import read_map
 from tests.conftest import WriteRaster, read_pairs, values
 
@@ -20,7 +21,7 @@ def written(tmp_path: Path) -> Path:
     write_metadata(
         tmp_path,
         ["000000000.tif", "000000001.tif"],
-        size=(8, 8),
+        ExportOptions(tile_size=8),
         crs=CRS.from_epsg(3857),
         resolutions=[(0.5, 0.7), (0.6, 0.5), (0.5, 0.5)],
         source=ExportSide(("red", "green"), Statistics.of(values((2, 8, 8), "uint8"), everywhere)),
@@ -110,7 +111,13 @@ def test_next_index_follows_the_highest_number(tmp_path: Path) -> None:
     side = ExportSide(("",), Statistics.of(values((1, 8, 8), "uint8"), np.ones((8, 8), bool)))
     for names, following in ((["3.tif", "000000025.tif"], 26), (["a.tif", "b.tif"], 2)):
         write_metadata(
-            tmp_path, names, size=(8, 8), crs=None, resolutions=[(1, 1)], source=side, target=side
+            tmp_path,
+            names,
+            ExportOptions(tile_size=8),
+            crs=None,
+            resolutions=[(1, 1)],
+            source=side,
+            target=side,
         )
         state = json.loads((tmp_path / "esri_accumulated_stats.json").read_text())
         assert (state["NumTiles"], state["NextTileIndex"]) == (2, following)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from geotranslate import export_chips
-from geotranslate.chips.export.transaction import EXCHANGED, FORMER, clear_leftovers
+from geotranslate.chips.export.transaction import BESIDE_CHIPS, FORMER, clear_leftovers
 from tests.conftest import WriteRaster, read_pairs, values
 
+EXCHANGED = ("images", "images2", *BESIDE_CHIPS)
 ROOT = Path(__file__).parents[3]
 
 
@@ -26,10 +27,12 @@ def exports(write_raster: WriteRaster, tmp_path: Path) -> tuple[Path, Path]:
     return chips, new.rename(tmp_path / ".chips.ab_d3fgh.partial")
 
 
-def moves(chips: Path, temporary: Path) -> list[tuple[Path, Path]]:
+def moves(
+    chips: Path, temporary: Path, exchanged: tuple[str, ...] = EXCHANGED
+) -> list[tuple[Path, Path]]:
     """Return what an export moves to replace chips, in its order."""
-    aside = [(chips / name, temporary / f"{FORMER}{name}") for name in EXCHANGED]
-    return aside + [(temporary / name, chips / name) for name in EXCHANGED]
+    aside = [(chips / name, temporary / f"{FORMER}{name}") for name in exchanged]
+    return aside + [(temporary / name, chips / name) for name in exchanged]
 
 
 @pytest.mark.parametrize("done", range(2 * len(EXCHANGED) + 1))
@@ -47,6 +50,27 @@ def test_chips_that_a_killed_export_had_moved_aside_come_back(
     else:
         after = {path.relative_to(chips): path.read_bytes() for path in chips.rglob("*.*")}
         assert after == before
+
+
+@pytest.mark.parametrize("done", [1, 3, 7, 8, 9, 13, 14])
+def test_unpaired_chips_come_back_and_folders_of_others_stay(
+    write_raster: WriteRaster, tmp_path: Path, done: int
+) -> None:
+    chips, temporary = tmp_path / "chips", tmp_path / ".chips.ab_d3fgh.partial"
+    for folder, dtype in ((chips, "int16"), (temporary, "uint8")):
+        raster = write_raster("a.tif", values((1, 32, 32), dtype))
+        export_chips(raster, raster, folder, tile_size=32, layout="cyclegan", progress=False)
+    (chips / "images").mkdir()
+    (chips / "images" / "mine.tif").write_text("mine")
+    before = {path.relative_to(chips): path.read_bytes() for path in chips.rglob("*.*")}
+    exchanged = ("trainA", "trainB", *BESIDE_CHIPS)
+    for one, other in moves(chips, temporary, exchanged)[:done]:
+        os.replace(one, other)
+    clear_leftovers(chips)
+    assert not temporary.exists()
+    after = {path.relative_to(chips): path.read_bytes() for path in chips.rglob("*.*")}
+    assert (after == before) == (done < 14)
+    assert after.keys() == before.keys()
 
 
 @pytest.mark.parametrize("done", [10, 14])

@@ -17,6 +17,7 @@ from affine import Affine
 from geotranslate import export_chips
 from geotranslate.chips.export.transaction import ARRIVING_FILE, remove_unnamed, sole_writer
 from geotranslate.errors import GeotranslateWarning, OutputExistsError, RasterFileError
+from tests.children import HANGS
 from tests.conftest import NORTH_UP, WriteRaster, raster_writer, read_pairs, values
 
 SENTENCE = r"Another export is writing \S*chips; wait until it has ended, or give another folder"
@@ -77,7 +78,7 @@ def test_lock_of_a_killed_process_holds_no_longer(raster: Path, tmp_path: Path) 
         from geotranslate.chips.export.transaction import sole_writer
         with sole_writer(Path(sys.argv[1])):
             print("held", flush=True)
-            time.sleep(60)
+            time.sleep(3600)
     """
     holder = run(script, chips)
     assert holder.stdout is not None
@@ -176,7 +177,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raster, other = write_both(raster_writer(folder))
     for moves in MOVES:
         export_chips(raster, raster, folder / f"chips{moves}", tile_size=32, progress=False)
-    assert run(KILLED, other, folder / "chips{}", *MOVES).wait(timeout=120) == 0
+    assert run(KILLED, other, folder / "chips{}", *MOVES).wait(timeout=HANGS) == 0
     return folder
 
 

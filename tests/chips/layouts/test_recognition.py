@@ -234,8 +234,8 @@ def test_map_without_pairs_says_nothing(tmp_path: Path, text: str) -> None:
             ("labels/: not used, as images/ and images2/ are there",),
         ),
         (
-            ("trainA/1.tif", "trainB/1.tif", "testA/1.tif", "TestB/1.tif"),
-            ("testA/: not for training", "TestB/: not for training"),
+            ("trainA/1.tif", "trainB/1.tif", "testA/1.tif", "TestB/readme.txt"),
+            ("TestB/: it holds no chips",),
         ),
         (
             ("images/1.tif", "images2/1.tif", "images/2.npy", "images/3.hdf", "images2/4.raw"),

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely import area, box, intersection, polygons, union_all
 
-from geotranslate.chips.split.apart import LEAST_LEFT, GroundShares, hide_validation, keep_apart
+from geotranslate.chips.split.apart import (
+    LEAST_LEFT,
+    GroundShares,
+    hide_validation,
+    keep_apart,
+    share_of_tests,
+)
 from geotranslate.chips.split.methods import Split, split_pairs
 from geotranslate.chips.vectors.area import footprints
 from geotranslate.errors import InvalidInputError
@@ -73,27 +79,31 @@ def chips(draw: st.DrawFn) -> list[Grid]:
     st.integers(0, 99),
     st.sampled_from([0, 0.7, 5]),
     st.sampled_from(["auto", "random", "block"]),
+    st.integers(0, 3),
 )
-def test_no_target_pixel_of_validation_ground_is_learned_from(
-    grids: list[Grid], seed: int, buffer: float, method: str
+def test_no_target_pixel_of_validation_or_test_ground_is_learned_from(
+    grids: list[Grid], seed: int, buffer: float, method: str, tests: int
 ) -> None:
     outlines = list(footprints(grids))
     chosen = split_pairs(len(grids), 0.3, seed, outlines, method=method, buffer=buffer)
+    kept = chosen.train[1 : 1 + tests]
+    train = tuple(i for i in chosen.train if i not in kept)
+    chosen = Split(train, chosen.validation, kept, kept)
     try:
         split = hidden(chosen, grids, buffer)
     except InvalidInputError as error:
         assert "none is left to train on" in str(error)
         return
-    held = union_all([outlines[i].buffer(buffer, 64) for i in split.validation])
+    held = union_all([outlines[i].buffer(buffer, 64) for i in split.validation + kept])
     assert sorted(split.train + split.validation + split.left_out) == list(range(len(grids)))
-    assert split.validation == chosen.validation
+    assert (split.validation, split.tests) == (chosen.validation, kept)
     for position in split.train:
         learned = shown(split, grids, position)
         assert learned.mean() >= LEAST_LEFT
         share = area(intersection(pixels(grids[position]), held)) / outlines[position].area
         assert share[learned].max() * SIDE**2 < 1e-5
         # And no more is hidden than has to be.
-        further = union_all([outlines[i].buffer(buffer * 1.002) for i in split.validation])
+        further = union_all([outlines[i].buffer(buffer * 1.002) for i in split.held])
         assert (area(intersection(pixels(grids[position]), further)) > 0)[~learned].all()
 
 
@@ -184,3 +194,17 @@ def test_equal_chips_are_not_trained_on_beside_each_other() -> None:
     for seed in range(9):
         split = hidden(split_pairs(4, 0.25, seed, list(footprints(grids))), grids)
         assert not ({0, 1} & {*split.train} and {0, 1} & {*split.validation})
+
+
+def test_shares_of_tests_are_those_of_their_ground() -> None:
+    grids = line(5, 8)
+    outlines = footprints(grids)
+    chosen = Split((0, 1, 2), (4,), (3,), (3,))
+    # 28 columns train, of which the tests show 4.
+    assert share_of_tests(chosen, outlines) == pytest.approx(4 / 28)
+    assert share_of_tests(Split((0, 1), (4,), (3,), (3,)), outlines) == 0
+    shares = GroundShares.of(hidden(chosen, grids), outlines)
+    assert str(shares) == "54.5% training, 27.3% validation, 18.2% tests, 0.0% neither"
+    assert shares.lost == pytest.approx(0, abs=1e-9)
+    apart = keep_apart(chosen, outlines)
+    assert (apart.train, apart.left_out, apart.tests) == ((0, 1), (2, 3), (3,))

@@ -111,7 +111,8 @@ def test_block_takes_neighbors() -> None:
 
 
 def test_labels_make_a_split() -> None:
-    assert Split.of_labels(["train", "val", "test", None, "train"]) == Split((0, 4), (1,), (2, 3))
+    labels = ["train", "val", None, "test", "train"]
+    assert Split.of_labels(labels) == Split((0, 4), (1,), (2, 3), (3,))
     with pytest.raises(InvalidInputError, match=r"labels no pair 'val' \(found 'train'\)"):
         Split.of_labels(["train", "train"])
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from geotranslate.errors import InvalidInputError, TranslationError
 from geotranslate.raster.pipeline import translate_raster
+from tests.children import HANGS
 from tests.conftest import WriteRaster, values
 from tests.raster.pipeline.test_resume import OPTIONS, shade
 
@@ -122,9 +123,12 @@ def test_dask_cluster_survives_the_death_of_a_worker(
     raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    dask = pytest.importorskip("dask")
     monkeypatch.setenv("GEOTRANSLATE_TEST_MARK", str(tmp_path / "died"))
     whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
     with (
+        # Workers of a busy machine start slowly.
+        dask.config.set({"distributed.comm.timeouts.connect": f"{HANGS}s"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as cluster,
@@ -197,12 +201,15 @@ def test_failure_of_one_worker_stops_the_others_in_their_parts(
     """A part may take an hour."""
     monkeypatch.setattr("geotranslate.raster.pipeline.executors.LOOK", 0)
     first: list[threading.Thread] = []
+    failing = threading.Event()
 
     def slow_or_fail(batch: Batch) -> Batch:
         if first and threading.current_thread() is not first[0]:
+            failing.set()
             raise RuntimeError("out of memory")
         first.append(threading.current_thread())
-        time.sleep(0.05)
+        assert failing.wait(HANGS)
+        time.sleep(0.3)
         return shade(batch)
 
     with (

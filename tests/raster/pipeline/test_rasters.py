@@ -151,7 +151,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_cog_is_read_over_http(raster: Path, tmp_path: Path, server: str) -> None:
     translate_raster(raster, tmp_path / "cog.tif", lambda batch: batch, bands_out=1, progress=False)
-    with rasterio.Env(GDAL_HTTP_TIMEOUT=20, GDAL_HTTP_MAX_RETRY=0):
+    with rasterio.Env(GDAL_HTTP_TIMEOUT=300, GDAL_HTTP_MAX_RETRY=0):
         same(f"{server}/cog.tif", tmp_path / "b.tif")
 
 

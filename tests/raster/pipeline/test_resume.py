@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +25,8 @@ from geotranslate.errors import (
 )
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.pipeline.parts import PartsFolder, open_parts
+from geotranslate.raster.tiling import REPORT_TAG
+from tests.children import Child
 from tests.conftest import WriteRaster, values
 
 Batch = NDArray[np.float32]
@@ -44,20 +44,19 @@ def shade(batch: Batch) -> Batch:
     return batch / 2 + batch.mean(axis=(1, 2, 3), keepdims=True)
 
 
-CHILD = """
-import json, sys, time
-from pathlib import Path
-from geotranslate.raster.pipeline import translate_raster
-from tests.raster.pipeline.test_resume import OPTIONS, shade
+def translate_until(source: Path, output: Path, tiles: int) -> None:
+    """Translate a raster, and stop for a long time after some tiles."""
+    seen = 0
 
-def slowly(batch):
-    time.sleep(0.002 * len(batch))
-    return shade(batch)
+    def stopping(batch: Batch) -> Batch:
+        nonlocal seen
+        seen += len(batch)
+        if seen > tiles:
+            print("stopped", flush=True)  # noqa: T201
+            time.sleep(3600)
+        return shade(batch)
 
-source, output, started = sys.argv[1:]
-Path(started).write_text("")
-translate_raster(source, output, slowly, **{**OPTIONS, "resume": True})
-"""
+    translate_raster(source, output, stopping, **{**OPTIONS, "resume": True})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -71,15 +70,13 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
     chance = np.random.default_rng(0)
     finished = set()
     for number in range(kills):
-        output, started = tmp_path / f"{number}.tif", tmp_path / f"{number}.started"
-        command = [sys.executable, "-c", CHILD, str(path), str(output), str(started)]
-        with subprocess.Popen(command) as child:
-            # However slow the machine is, the kills come all along the eight parts.
-            while not started.exists() or len(parts_of(output)) < number % 4 * 2:
-                assert child.poll() is None, "it should be killed before its end"
-                time.sleep(0.005)
+        output, log = tmp_path / f"{number}.tif", tmp_path / f"{number}.txt"
+        # However slow the machine is, the kills come all along the eight parts.
+        stop = (number % 4 + int(chance.integers(100)) / 100) * whole.tiles / 4
+        with Child(log, translate_until, path, output, int(stop)) as child:
+            child.wait_for(lambda log=log: "stopped\n" in log.read_text())
+            # Other threads may be writing.
             time.sleep(chance.uniform(0, 0.1))
-            child.send_signal(signal.SIGKILL)
         finished.add(len(parts_of(output)))
         result = translate_raster(path, output, shade, **OPTIONS, resume=True)
         assert output.read_bytes() == expected
@@ -318,9 +315,46 @@ def test_plan_is_the_last_to_be_removed(
 
 def test_damaged_plan_is_said(raster: Path, tmp_path: Path) -> None:
     translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/2")
-    (tmp_path / "b.tif.parts" / "plan.json").write_text(json.dumps([])[:1])
-    with pytest.raises(RasterFileError, match=r"plan\.json is damaged; remove the folder"):
-        assemble_parts(tmp_path / "b.tif")
+    plan = tmp_path / "b.tif.parts" / "plan.json"
+    known = json.loads(plan.read_text())
+    output = known["output"]
+    changed = [
+        *({"recipe": 5}, {"recipe": {"model": []}}, {"state": None}, {"driver": "x"}, {"x": 1}),
+        *({"edges": []}, {"edges": [0, "x"]}, {"edges": [0, 5, 5]}, {"edges": [1, 5]}),
+        *({"output": value} for value in (None, [], {}, {**output, "x": 1})),
+        *(
+            {"output": output | {name: value}}
+            for name in output
+            for value in (5.5, "x", [[]], {"x": [1]})
+        ),
+    ]
+    texts = ["[", "5", "[]", "{}", "[" * 100_000, *(json.dumps(known | one) for one in changed)]
+    said = r"plan\.json is damaged; remove the folder"
+    for text in texts:
+        plan.write_text(text)
+        with pytest.raises(RasterFileError, match=said):
+            assemble_parts(tmp_path / "b.tif")
+    with pytest.raises(RasterFileError, match=said):
+        translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+
+
+def test_damaged_report_of_a_part_is_said(raster: Path, tmp_path: Path) -> None:
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, part="1/1")
+    part = tmp_path / "b.tif.parts/part_000001.tif"
+    with rasterio.open(part) as dataset:
+        known = json.loads(dataset.tags()[REPORT_TAG])
+    for text in (
+        *("", "[", "5", "{}"),
+        *(json.dumps(known | {name: value}) for name in known for value in ("x", -1, [5], None)),
+        json.dumps(known | {"mismatch": known["mismatch"] | {"sums": [[10**6], [1]]}}),
+    ):
+        with rasterio.open(part, "r+") as dataset:
+            dataset.update_tags(**{REPORT_TAG: text})
+        with pytest.raises(RasterFileError, match=r"part_000001\.tif is damaged .*resume"):
+            assemble_parts(tmp_path / "b.tif")
+    result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, resume=True)
+    assert result.path.read_bytes() == whole.path.read_bytes()
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", (1,), 5, "1/0", ""])

@@ -18,6 +18,7 @@ from rasterio.env import get_gdal_config
 from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.pipeline import job
 from geotranslate.raster.pipeline.translate import translate_raster
+from tests.children import HANGS
 from tests.conftest import GCPS, GRIDS, RPCS, WriteRaster, values
 
 # 448 is two tiles that share 64 px, 641 a prime number that extends into a third block.
@@ -350,7 +351,7 @@ def test_room_gives_its_public_names_without_torch() -> None:
         "assert translate_raster.__module__ == 'geotranslate.raster.pipeline.translate'; "
         "assert not {'torch', 'fastai'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANGS)
 
 
 class Bar:

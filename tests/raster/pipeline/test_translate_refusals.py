@@ -18,6 +18,7 @@ from geotranslate.errors import (
     TranslationError,
 )
 from geotranslate.raster.pipeline.translate import translate_raster
+from tests.children import HANGS
 from tests.conftest import WriteRaster, values
 from tests.full_disk import files_in
 
@@ -143,7 +144,7 @@ def test_full_disk_is_said_and_nothing_is_lost(
     output = tmp_path / "b.tif"
     output.write_text("old")
     command = [sys.executable, "-c", DISK_FULL, str(path), str(output), str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 1
     assert f"RasterFileError: {tmp_path / failing} cannot be" in done.stderr
     assert "room" in done.stderr

@@ -19,7 +19,7 @@ from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams.measurement import Seams, measure
 from geotranslate.raster.tiling.axis import Axis
-from geotranslate.raster.tiling.tile_plan import TILING_TAG, WrittenAxis
+from geotranslate.raster.tiling.tile_plan import REPORT_TAG, TILING_TAG, WrittenAxis
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.raster.tiling.test_axis import axes, joined
 
@@ -494,12 +494,29 @@ def test_raster_that_does_not_tell_its_tiles_is_refused(write_raster: WriteRaste
         (tags[TILING_TAG], r"has 80 x 90 px, but was written with 400 x 700: it was cut"),
         ("{}", "of .*cut.tif is damaged.*translate it again"),
         ("[", "is damaged"),
-        (tags[TILING_TAG].replace('"tile": 64', '"tile": -1'), "is damaged"),
+        *(
+            (tags[TILING_TAG].replace('"tile": 64', f'"tile": {value}'), "is damaged")
+            for value in ("-1", "64.5", "null", "true", "NaN", "1e999", "[" * 9000)
+        ),
+        # As many tiles as this would fill the memory.
+        (tags[TILING_TAG].replace('"size": 400', '"size": 2000000000'), "is damaged"),
+        (tags[TILING_TAG].replace('"first": 0', '"first": 9'), "is damaged|it was cut"),
+        *(
+            (tags[TILING_TAG].replace('"last": 400', f'"last": {v}'), "is dam")
+            for v in (399.5, 401)
+        ),
     ):
         with rasterio.open(cut, "r+") as dataset:
             dataset.update_tags(**{TILING_TAG: text})
         with pytest.raises(InvalidInputError, match=sentence):
             measure_seams(cut)
+    for text in ("[", "5", '{"mismatch": "x"}', '{"mismatch": -1}'):
+        with rasterio.open(result, "r+") as dataset:
+            dataset.update_tags(**{REPORT_TAG: text})
+        with pytest.raises(
+            InvalidInputError, match=r"REPORT of .*out\.tif is damaged; translate it"
+        ):
+            measure_seams(result)
 
 
 def test_real_scene_and_itself(shared_data: Path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from geotranslate.errors import OutputExistsError, RasterFileError
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.writing.destination import sole_holder
+from tests.children import HANGS
 from tests.conftest import WriteRaster, values
 from tests.raster.pipeline.test_resume import OPTIONS, shade
 
@@ -137,7 +138,7 @@ def test_what_a_kill_during_assembly_leaves_is_gone_after_the_next_run(
     output = tmp_path / "b.tif"
     whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
     command = [sys.executable, "-c", ASSEMBLING, str(raster), str(output), moment]
-    assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+    assert subprocess.run(command, timeout=HANGS).returncode == -signal.SIGKILL
     # All but the lock, which is empty, is in the folder of the parts.
     left = {"a.tif", "whole.tif", "b.tif.parts", ".b.tif.parts.lock"}
     assert {item.name for item in tmp_path.iterdir()} - {"b.tif"} == left
@@ -157,9 +158,9 @@ from geotranslate.raster.writing.destination import sole_holder
 
 with sole_holder(Path(sys.argv[1]), busy="busy", unwritable=str):
     if not (worker := os.fork()):
-        time.sleep(60)
+        time.sleep(3600)
     print(worker, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
     command = [sys.executable, "-c", script, str(lock)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -14,6 +14,7 @@ import rasterio
 from geotranslate.errors import RasterFileError
 from geotranslate.raster.bandfacts import DTYPES
 from geotranslate.raster.writing.partfile import BLOCK, PartFile, read_tags
+from tests.children import HANGS
 from tests.conftest import values
 from tests.raster.writing.written import output, write_parts
 
@@ -163,5 +164,5 @@ def in_child(code: str, *arguments: Any) -> list[str]:
     """Run code with a folder and numbers as its arguments and return the lines that it prints."""
     folder, numbers = arguments
     command = [sys.executable, "-c", code, str(folder), *map(str, numbers)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=True)
     return done.stdout.splitlines()

@@ -1,6 +1,8 @@
 from .chips.export import export_chips
+from .chips.stacking import stack
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
+from .evaluation import Evaluation, evaluate_raster
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams
 from .translators import CycleGAN, Pix2Pix, Pix2PixHD, cross_validate, load_model
@@ -9,6 +11,7 @@ __version__: str
 
 __all__ = [
     "CycleGAN",
+    "Evaluation",
     "GeotranslateError",
     "GeotranslateWarning",
     "Pix2Pix",
@@ -16,10 +19,12 @@ __all__ = [
     "TranslatedRaster",
     "assemble_parts",
     "cross_validate",
+    "evaluate_raster",
     "export_chips",
     "is_main_process",
     "load_model",
     "measure_seams",
     "prepare_data",
+    "stack",
     "translate_raster",
 ]

@@ -19,7 +19,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = geotranslate.nothing_of_this_name
 
 
-@pytest.mark.parametrize("name", ["export_chips", "translate_raster", "measure_seams"])
+@pytest.mark.parametrize(
+    "name", ["export_chips", "translate_raster", "measure_seams", "evaluate_raster"]
+)
 def test_rasters_and_chips_need_no_torch(name: str) -> None:
     code = f"import sys, geotranslate; geotranslate.{name}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -25,6 +25,7 @@ from geotranslate.chips.layouts import (
     with_parts,
 )
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.opening import open_raster
@@ -108,7 +109,7 @@ def find_chips(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
         )
-    listing = _listing(path, target, options)
+    listing = _listing(as_raster(path), as_raster(target), options)
     bands = (_chosen(options.source_bands), _chosen(options.target_bands))
     return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
 
@@ -150,7 +151,7 @@ def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> L
         )
     bands = _chosen(options.target_bands)
     method = resampling_for("target", options.target_classes, [raster], bands)
-    listing = list_on_raster(folder_path("path", path), os.fspath(raster), method)
+    listing = list_on_raster(folder_path("path", path), raster, method)
     return listing.swapped() if options.swapped else listing
 
 
@@ -244,11 +245,25 @@ def side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None
         resize_to: Side that chips are resampled to first, px.
 
     Raises:
-        InvalidInputError: The chips are smaller than `wanted`, or differ in size.
+        InvalidInputError: The chips are smaller than `wanted`, differ in size, or cannot be cut
+            into whole pixels of the target.
     """
+    found = _side_of_tensors(chips, wanted, resize_to)
+    whole = chips.factor.denominator
+    for name, side in (("chip_size", found), ("resize_to", resize_to)):
+        if side is not None and side % whole:
+            raise InvalidInputError(
+                f"{name} is {side}, but a pixel of the target covers {whole} x {whole} of the "
+                f"source; give a multiple of {whole}."
+            )
+    return found
+
+
+def _side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None) -> int:
+    # The targets of pairs have the same ground, but may have other pixels.
     sides = [
         {(chip.grid.height, chip.grid.width) for chip in side}
-        for side in (chips.sources, chips.targets)
+        for side in (chips.sources, chips.sources if chips.pairs else chips.targets)
     ]
     sizes = sorted(sides[0] | sides[1])
     smallest = min(min(size) for size in sizes) if resize_to is None else resize_to

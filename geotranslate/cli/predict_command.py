@@ -77,13 +77,14 @@ def _scenes(scenes: tuple[str, ...]) -> str | list[str]:
 
 
 def _assemble(path: str | list[str], output: Path | None, *, overwrite: bool) -> list[Path]:
-    from geotranslate.prediction.scenefiles import outputs_in, several
+    from geotranslate.chips.stacking import as_raster
+    from geotranslate.prediction.scenefiles import outputs_in, scene_name, several
     from geotranslate.raster.pipeline import assemble_parts
     from geotranslate.raster.writing import default_output
 
     scenes = several(path)
     if scenes is None:
-        outputs = [output or default_output(str(path))]
+        outputs = [output or default_output(scene_name(as_raster(path)))]
     else:
         outputs = outputs_in(scenes, output)
     for file in outputs:

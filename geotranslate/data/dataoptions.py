@@ -15,8 +15,10 @@ from geotranslate.checks import choice, file_path, number, shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
+from geotranslate.chips.stacking import as_raster
 from geotranslate.data.radiometry import Augment, Exchange, Radiometry
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.composite import Composite
 from geotranslate.schema import Fields, one_of, optional, real, whole
 
 PairTransform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -153,7 +155,7 @@ class DataOptions:
     transforms: Turns | PairTransform | Literal[False] | None
     jitter: float
     augment: Augment
-    look_like: tuple[str, ...]
+    look_like: tuple[str | Composite, ...]
     """Rasters, or "training"."""
     batch_size: int
     memory_mb: float
@@ -200,8 +202,8 @@ def _transforms(name: str, value: Any) -> Any:
     return value
 
 
-def _looks(name: str, value: Any) -> tuple[str, ...]:
-    """Return the rasters of `look_like` as texts; a single one may stand alone."""
+def _looks(name: str, value: Any) -> tuple[str | Composite, ...]:
+    """Return the rasters of `look_like` as texts or stacks; a single one may stand alone."""
     if value is None:
         return ()
     given = [value] if isinstance(value, str | os.PathLike) else value
@@ -210,7 +212,12 @@ def _looks(name: str, value: Any) -> tuple[str, ...]:
             f"{name} is {shown(value)}; give rasters to look like, or 'training' for the scenes of "
             "the training chips."
         )
-    return tuple(dict.fromkeys(os.fspath(file_path(name, one)) for one in given))
+    found = (as_raster(one) for one in given)
+    return tuple(
+        dict.fromkeys(
+            one if isinstance(one, Composite) else os.fspath(file_path(name, one)) for one in found
+        )
+    )
 
 
 CHECKS: Fields = {

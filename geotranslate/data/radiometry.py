@@ -18,6 +18,7 @@ from geotranslate.chips.cardmaker import quantiles_of
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.scenes import quantiles_of_raster, scenes_of
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.composite import Composite
 
 Augment = Literal["none", "light", "strong"]
 TRAINING = "training"
@@ -128,7 +129,9 @@ class Exchange:
     """Scaled quantiles of the scenes to look like."""
 
     @classmethod
-    def of(cls, look_like: Sequence[str], chips: Sequence[Chip], side: Side) -> Exchange | None:
+    def of(
+        cls, look_like: Sequence[str | Composite], chips: Sequence[Chip], side: Side
+    ) -> Exchange | None:
         """Return the exchange of training sources; None if there is no scene to look like.
 
         Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
@@ -39,7 +37,7 @@ def warn_if_unlike(
         card: Card of the training data.
         resampling: The way to the pixel size of the training, if the scene is resampled.
     """
-    name = os.path.basename(source.name)
+    name = source.short_name
     found = (
         _no_crs(source, name),
         _other_pixels(source.grid, card, name)
@@ -129,9 +127,11 @@ def _other_values(
     for band in range(side.bands):
         if np.mean(far[band]) > FAR_SHARE:
             low, high = values[band].min(), values[band].max()
+            named = source.band_names[band]
             return (
                 f"{name} holds values far outside of those that the model was trained on: band "
-                f"{source.indexes[band]} ranges from {low:.6g} to {high:.6g}, in training from "
+                f"{source.indexes[band]}{f' ({named})' if named else ''} ranges from {low:.6g} to "
+                f"{high:.6g}, in training from "
                 f"{side.limits[0][band]:.6g} to {side.limits[1][band]:.6g}. Check that it "
                 "has the same units and scale."
             )

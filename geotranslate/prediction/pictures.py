@@ -14,9 +14,11 @@ from PIL import Image
 
 from geotranslate.checks import file_path
 from geotranslate.chips.bands import Side
+from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError, said
 from geotranslate.files import replaced_when_whole
 from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.scenefiles import like_training
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
 from geotranslate.raster.reader import RasterReader
@@ -43,7 +45,7 @@ def pixels_of(image: ImageLike, inference: Inference) -> Pixels:
         return _of_picture(image, inference.card.source)
     if isinstance(image, np.ndarray):
         return _of_array(image, inference.card.source.bands)
-    with RasterReader(image) as source:
+    with RasterReader(like_training(as_raster(image), inference.card.source)) as source:
         data, valid = RasterReader(source.dataset, inference.bands_of(source)).read()
         return data, valid, source.grid
 

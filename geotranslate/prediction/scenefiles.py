@@ -13,10 +13,14 @@ import geopandas as gpd
 from rasterio.io import MemoryFile
 
 from geotranslate.checks import folder_path
+from geotranslate.chips.bands import Side
+from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import GeotranslateError, InvalidInputError, RasterFileError
 from geotranslate.files import create_folder
+from geotranslate.raster.composite import Composite
 from geotranslate.raster.opening import DATASETS, RasterLike, no_raster, open_raster
 from geotranslate.raster.pipeline import TranslatedRaster
+from geotranslate.raster.stack import Stack
 from geotranslate.raster.writing import default_output
 
 RASTER_SUFFIXES = {".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg"}
@@ -42,8 +46,8 @@ def several(scenes: ScenesLike) -> list[RasterLike] | None:
     if isinstance(scenes, gpd.GeoDataFrame):
         found = list(_column(scenes))
     elif isinstance(scenes, list | tuple):
-        found = list(scenes)
-    elif not isinstance(scenes, str | os.PathLike):
+        found = [as_raster(scene) for scene in scenes]
+    elif isinstance(scenes, Composite) or not isinstance(scenes, str | os.PathLike):
         return None
     elif os.path.isdir(scenes):
         found = list(_in_folder(Path(scenes)))
@@ -130,16 +134,25 @@ def translate_each(
 
 
 def scene_name(scene: RasterLike) -> str:
-    """Return a scene's path or GDAL name.
+    """Return a scene's path or GDAL name; for a stack, the path of its first layer.
 
     Raises:
         InvalidInputError: It is neither a path nor a dataset.
     """
+    if isinstance(scene, Composite):
+        return scene.main
     if isinstance(scene, str | os.PathLike):
         return os.fspath(scene)
     if not isinstance(scene, (*DATASETS, MemoryFile)):
         raise no_raster(scene)
     return str(scene.name)
+
+
+def like_training(scene: RasterLike, source: Side) -> RasterLike:
+    """Return a scene whose missing layers, if it is a stack, hold the means of the training."""
+    if not isinstance(scene, Stack):
+        return scene
+    return scene.filled(dict(zip(source.band_names, source.mean, strict=True)))
 
 
 def _refuse_empty(folder: str | os.PathLike[str]) -> None:

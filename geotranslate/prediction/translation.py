@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from geotranslate.prediction.inference import Inference, Tta
 from geotranslate.prediction.likeness import drift_of
 from geotranslate.prediction.matching import map_to_training, matched
 from geotranslate.prediction.pixelsize import find_resampling
+from geotranslate.prediction.scenefiles import like_training
 from geotranslate.prediction.scenestatistics import MOST_SAMPLED, ForScene
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
 from geotranslate.raster.bandfacts import fits
@@ -90,7 +90,7 @@ class Provenance:
             f"{PREFIX}MODEL": self.model,
             f"{PREFIX}WEIGHTS_SHA256": self.digest,
             f"{PREFIX}IDENTITY": self.identity,
-            f"{PREFIX}SOURCE": os.path.basename(scene),
+            f"{PREFIX}SOURCE": scene,
             f"{PREFIX}PARAMETERS": json.dumps(parameters, sort_keys=True, default=str),
         }
 
@@ -115,6 +115,7 @@ class Translation:
             GeotranslateError: As `Predictor.predict_raster`.
         """
         options, card = self.options, self.inference.card
+        scene = like_training(scene, card.source)
         with RasterReader(scene) as source:
             bands = self.inference.bands_of(source, options.bands)
             area = self._area(source)
@@ -146,6 +147,7 @@ class Translation:
                 overlap=options.overlap,
                 padding=options.padding,
                 blend=options.blend,
+                scale=card.factor,
                 bands_out=len(names),
                 dtype=options.dtype,
                 nodata=options.nodata,
@@ -156,7 +158,7 @@ class Translation:
                 colors=facts.colors,
                 colormap=_colormap(card.target, options.dtype),
                 categorical=card.target.classes is not None,
-                tags=provenance.tags(source.name, area),
+                tags=provenance.tags(source.short_name, area),
                 driver=options.driver,
                 batch_size=inference.batch_size(options.batch_size, tile_size),
                 overwrite=options.overwrite,
@@ -178,7 +180,7 @@ class Translation:
     def _drift(self, source: RasterReader, quantiles: Quantiles | None) -> Drift | None:
         network = self.inference.original
         return drift_of(
-            os.path.basename(source.name),
+            source.short_name,
             quantiles,
             self.inference.card.source,
             self.scenes,
@@ -198,7 +200,7 @@ class Translation:
         values = map_to_training(quantiles, side)
         if values is None:
             said.append(
-                f"{os.path.basename(source.name)} has no valid pixel in windows spread over it, so "
+                f"{source.short_name} has no valid pixel in windows spread over it, so "
                 "its values cannot be matched and are translated as they are."
             )
             warn(said[-1])

@@ -21,6 +21,7 @@ from shapely.geometry import Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.errors import GridMismatchError
+from geotranslate.raster.composite import OpenComposite
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,10 @@ def color_table(dataset: DatasetReader) -> dict[int, tuple[int, int, int, int]] 
 
 
 def align(
-    dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None
+    dataset: DatasetReader,
+    grid: Grid,
+    resampling: Resampling | None = None,
+    onto: str = "the source",
 ) -> AbstractContextManager[DatasetReader | WarpedVRT]:
     """Return a dataset warped to a grid as it is read.
 
@@ -112,6 +116,7 @@ def align(
         dataset: Open raster, with a CRS unless it has the grid's shape and neither has a CRS.
         grid: Grid of the returned dataset.
         resampling: Method; by default nearest for rasters with a color table, else bilinear.
+        onto: Words for the raster of the grid in messages.
 
     Raises:
         GridMismatchError: One side has no CRS and the other has, the raster has ground control
@@ -122,14 +127,14 @@ def align(
         unchanged: AbstractContextManager[DatasetReader] = nullcontext(dataset)
         return unchanged
     if own.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
-        raise GridMismatchError(_no_grid_sentence(dataset))
+        raise GridMismatchError(_no_grid_sentence(dataset, onto))
     if own.crs is None or grid.crs is None:
-        raise GridMismatchError(_no_crs_sentence(dataset.name, own, grid))
+        raise GridMismatchError(_no_crs_sentence(dataset.name, own, grid, onto))
     own = _beside(own, grid)
     if _apart(dataset.name, own, grid):
         raise GridMismatchError(
-            f"{dataset.name} does not overlap the source on the ground: it covers "
-            f"{_box(own.footprint_in(grid.crs))}, the source {_box(grid.footprint)} "
+            f"{dataset.name} does not overlap {onto} on the ground: it covers "
+            f"{_box(own.footprint_in(grid.crs))}, {onto} {_box(grid.footprint)} "
             f"(in {_named(grid.crs)}). Give two rasters of one place."
         )
     return warp(dataset, grid, resampling)
@@ -137,6 +142,8 @@ def align(
 
 def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
     """Return a dataset on `grid`, invalid outside of the raster; both need a CRS."""
+    if isinstance(dataset, OpenComposite):
+        return dataset.on(grid)
     if resampling is None:
         resampling = Resampling.nearest if color_table(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.
@@ -192,31 +199,31 @@ def _apart(name: str, own: Grid, grid: Grid) -> bool:
     return all(apart)
 
 
-def _no_grid_sentence(dataset: DatasetReader) -> str:
+def _no_grid_sentence(dataset: DatasetReader, onto: str) -> str:
     if dataset.gcps[0]:
         points, option = "ground control points", ""
     else:
         points, option = "rational polynomial coefficients (RPCs)", " -rpc"
     return (
-        f"{dataset.name} cannot be laid on the source: it has {points} only, which are no grid. "
+        f"{dataset.name} cannot be laid on {onto}: it has {points} only, which are no grid. "
         f"Warp it first with gdalwarp{option}."
     )
 
 
-def _no_crs_sentence(name: str, own: Grid, grid: Grid) -> str:
+def _no_crs_sentence(name: str, own: Grid, grid: Grid, onto: str) -> str:
     if own.crs is None and grid.crs is None:
         return (
-            f"{name} ({own.width} x {own.height} px) and the source ({grid.width} x {grid.height} "
+            f"{name} ({own.width} x {own.height} px) and {onto} ({grid.width} x {grid.height} "
             "px) have no CRS and different grids. Give both a CRS, or two rasters on one grid."
         )
     if own.crs is None:
         return (
-            f"{name} cannot be laid on the source: it has no CRS and the source has "
+            f"{name} cannot be laid on {onto}: it has no CRS and {onto} has "
             f"{_named(grid.crs)}. Assign the CRS first, for example with rio edit-info."
         )
     return (
-        f"{name} cannot be laid on the source: the source has no CRS and it has "
-        f"{_named(own.crs)}. Assign the CRS first, for example with rio edit-info; a source that "
+        f"{name} cannot be laid on {onto}: {onto} has no CRS and it has "
+        f"{_named(own.crs)}. Assign the CRS first, for example with rio edit-info; a raster that "
         "has ground control points or RPCs only should be warped first with gdalwarp."
     )
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 
+from affine import Affine
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 
 EARTH_RADIUS = 6_371_008.8
 """Meters."""
 WEB_MERCATOR = 3857
+MOST_SIDE = 2**31 - 1
+"""Largest width or height of a raster in GDAL."""
 
 GroundSize = tuple[float, float]
 """Sides of a pixel along its row and along its column, meters."""
@@ -70,3 +74,36 @@ def ground_of(grid: Grid, down: float = 0.5) -> GroundSize | None:
     except (CRSError, RasterioError, CPLE_BaseError):
         return None
     return found if found is not None and min(found) > 0 and max(found) < math.inf else None
+
+
+def at_resolution(grid: Grid, meters: float, name: str) -> Grid:
+    """Return a grid on the same ground with square pixels of a size, whole ones only.
+
+    Args:
+        grid: Grid of a raster.
+        meters: Side of a pixel on the ground, at the middle of the raster.
+        name: Name of the raster in messages.
+
+    Raises:
+        InvalidInputError: The grid does not tell the size of its pixels, or no whole pixel fits.
+    """
+    sizes = ground_of(grid)
+    if sizes is None:
+        raise InvalidInputError(
+            f"resolution is {meters:g} meters, but {name} has no CRS that tells the size of its "
+            "pixels on the ground; assign one, or leave resolution out."
+        )
+    ratios = [size / meters for size in sizes]
+    # Rounded first, as 30 / 0.1 is a little less than 300.
+    width, height = (
+        math.floor(round(count * ratio, 6))
+        for count, ratio in zip((grid.width, grid.height), ratios, strict=True)
+    )
+    if not 1 <= min(width, height) <= max(width, height) <= MOST_SIDE:
+        raise InvalidInputError(
+            f"resolution is {meters:g} meters, at which {name} would have {width} x {height} "
+            f"pixels; its own are {sizes[0]:.3g} x {sizes[1]:.3g} m. Give a number of meters near "
+            "that."
+        )
+    finer = Affine.scale(1 / ratios[0], 1 / ratios[1])
+    return Grid(grid.crs, grid.transform @ finer, height, width)

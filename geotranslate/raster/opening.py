@@ -28,6 +28,7 @@ from rasterio.windows import Window
 
 from geotranslate.checks import is_unicode
 from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.raster.composite import Composite, OpenComposite
 from geotranslate.schema import Json
 
 Dataset: TypeAlias = "DatasetReader | DatasetWriter | WarpedVRT"
@@ -44,7 +45,7 @@ SPECIAL: dict[str, Callable[[int], bool]] = {
 }
 """Kinds of paths that are neither files nor folders, with the tests for them."""
 
-DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT)
+DATASETS = (DatasetReader, DatasetWriter, BufferedDatasetWriter, WarpedVRT, OpenComposite)
 RasterLike: TypeAlias = "str | os.PathLike[str] | MemoryFile | Dataset"
 
 
@@ -60,6 +61,8 @@ def open_raster(raster: RasterLike, stack: ExitStack) -> Dataset:
         return raster
     if isinstance(raster, MemoryFile) and not isinstance(raster, ZipMemoryFile):
         return _open_in_memory(raster, stack)
+    if isinstance(raster, Composite):
+        return stack.enter_context(raster.opened())
     if not isinstance(raster, str | os.PathLike):
         raise no_raster(raster)
     name = readable_name(raster)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from types import TracebackType
@@ -16,6 +17,7 @@ from rasterio.windows import Window
 
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.raster.composite import OpenComposite
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike as RasterLike
 from geotranslate.raster.opening import files_of, open_raster, quiet_about, refuse_special
@@ -76,6 +78,13 @@ class RasterReader:
         self.dtype: str = np.result_type(*dtypes).name
         self._refuse_huge_blocks()
         self._masked_bands = self._find_masked_bands()
+
+    @property
+    def short_name(self) -> str:
+        """Its name without folders, for messages and tags."""
+        if isinstance(self.dataset, OpenComposite):
+            return self.dataset.short_name
+        return os.path.basename(self.name)
 
     def _no_data(self) -> str:
         if self.dataset.subdatasets:
@@ -209,6 +218,17 @@ class RasterReader:
         at = np.ix_(rows - top, cols - left)
         return data[:, at[0], at[1]], valid[at]
 
+    def read_into(self, window: Window, out: NDArray[Any]) -> NDArray[np.bool_]:
+        """Read a window that lies on the raster into an array `(bands, rows, cols)`.
+
+        Returns:
+            Validity `(rows, cols)`.
+
+        Raises:
+            RasterFileError: The pixels cannot be decoded.
+        """
+        return self._read_inside(window, out.dtype.name, out)[1]
+
     def _contains(self, window: Window) -> bool:
         left, top, width, height = window.flatten()
         return bool(
@@ -219,10 +239,12 @@ class RasterReader:
         )
 
     def _read_inside(
-        self, window: Window, dtype: str | None
+        self, window: Window, dtype: str | None, out: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        if isinstance(self.dataset, OpenComposite):
+            return self.dataset.pixels(self.indexes, window, dtype)
         try:
-            data = self._read_bands(window, dtype)
+            data = self._read_bands(window, dtype, out)
             if not self.may_have_gaps:
                 return data, np.ones(data.shape[1:], bool)
             valid = self._mask(window)
@@ -234,16 +256,19 @@ class RasterReader:
             ) from error
         return data, valid & np.isfinite(data).all(axis=0)
 
-    def _read_bands(self, window: Window, dtype: str | None) -> NDArray[Any]:
+    def _read_bands(
+        self, window: Window, dtype: str | None, out: NDArray[Any] | None
+    ) -> NDArray[Any]:
         if not self._mixed:
-            return self.dataset.read(self.indexes, window=window, out_dtype=dtype)
+            given = {"out_dtype": dtype} if out is None else {"out": out}
+            return self.dataset.read(self.indexes, window=window, **given)
+        if out is None:
+            shape = (self.bands, int(window.height), int(window.width))
+            out = np.empty(shape, dtype or self.dtype)
         # rasterio cannot read bands of several dtypes at once.
-        return np.stack(
-            [
-                self.dataset.read(i, window=window, out_dtype=dtype or self.dtype)
-                for i in self.indexes
-            ]
-        )
+        for i, band in zip(self.indexes, out, strict=True):
+            self.dataset.read(i, window=window, out=band)
+        return out
 
     def _mask(self, window: Window) -> NDArray[np.bool_]:
         """Return the validity by the file's mask, alpha and nodata value."""

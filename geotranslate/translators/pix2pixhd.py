@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
@@ -15,6 +15,7 @@ from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
+from geotranslate.networks.rescaling import at_target_size, rescaled
 from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
 from geotranslate.training.learner import AdversarialPair
@@ -155,7 +156,8 @@ class Pix2PixHD(Translator):
         card = paired_card(data, type(self).__name__)
         with seeded(card.seed, config.init_gain):
             generator = encoded(_generator(card, config), card.source)
-            discriminator = encoded(_discriminator(card, config), card.source)
+            pairs = at_target_size(_discriminator(card, config), card.factor)
+            discriminator = encoded(pairs, card.source)
         objective = PairedObjective(
             discriminator,
             lambda_l1=config.lambda_l1,
@@ -176,9 +178,8 @@ class Pix2PixHD(Translator):
             start_from(pretrained_path, self.pair, card, config)
 
 
-def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhancer:
-    bands = source_channels(card.source), card.target.bands
-    bounded, halvings = card.target.scaling.bounded, config.n_downsample_global
+def _generator(card: DataCard, config: Pix2PixHDConfig) -> Any:
+    halvings = config.n_downsample_global
     enhancers = config.n_local_enhancers if config.gen_network == "local" else 0
     least = 2 ** (halvings + enhancers + 1)
     if card.chip_size < least:
@@ -187,8 +188,22 @@ def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhance
             f"{halvings + enhancers} times; use chips of {least} px or more, or a smaller "
             "n_downsample_global."
         )
+    seen = source_channels(card.source)
+    return rescaled(
+        lambda bands, bounded: _network((seen, bands), config, enhancers, bounded=bounded),
+        card.target.bands,
+        card.factor,
+        width=config.ngf,
+        padding=config.padding,
+        bounded=card.target.scaling.bounded,
+    )
+
+
+def _network(
+    bands: tuple[int, int], config: Pix2PixHDConfig, enhancers: int, *, bounded: bool
+) -> ResNet | LocalEnhancer:
+    halvings, blocks = config.n_downsample_global, config.n_blocks_global
     if not enhancers:
-        blocks = config.n_blocks_global
         return ResNet(
             *bands, downsamplings=halvings, blocks=blocks, bounded=bounded, **config.layers
         )
@@ -197,14 +212,14 @@ def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhance
         n_local_enhancers=enhancers,
         n_blocks_local=config.n_blocks_local,
         n_downsample_global=halvings,
-        n_blocks_global=config.n_blocks_global,
+        n_blocks_global=blocks,
         bounded=bounded,
         **config.layers,
     )
 
 
 def _discriminator(card: DataCard, config: Pix2PixHDConfig) -> MultiscaleDiscriminator:
-    check_chip_size(config.n_layers, card.chip_size, config.n_dscr)
+    check_chip_size(config.n_layers, card.target_size, config.n_dscr)
     return MultiscaleDiscriminator(
         source_channels(card.source) + card.target.bands,
         scales=config.n_dscr,

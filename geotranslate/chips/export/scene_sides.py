@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from geotranslate.checks import shown
 from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.layouts import counted
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import (
     footprints,
     in_crs,
@@ -33,7 +33,7 @@ from geotranslate.chips.vectors import (
 from geotranslate.errors import GridMismatchError, InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, color_table, warp
-from geotranslate.raster.ground import ground_of
+from geotranslate.raster.ground import at_resolution
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
@@ -41,10 +41,6 @@ ScenesLike: TypeAlias = "SceneLike | Sequence[SceneLike]"
 SceneLike: TypeAlias = "RasterLike | gpd.GeoDataFrame"
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 SceneSide: TypeAlias = "RasterSide | VectorSide"
-
-
-MOST_SIDE = 2**31 - 1
-"""Largest width or height of a raster in GDAL."""
 
 
 def open_scenes(
@@ -63,7 +59,7 @@ def open_scenes(
         GridMismatchError: The sides of a scene do not overlap, or one of them has no CRS.
         InvalidInputError: The scenes do not match each other or the options.
     """
-    sides = _by_scene(source, target)
+    sides = [(as_raster(one), as_raster(other)) for one, other in _by_scene(source, target)]
     asked = (
         _side_options("source", [one for one, _ in sides], options.source_classes, options),
         _side_options("target", [other for _, other in sides], options.target_classes, options),
@@ -330,39 +326,6 @@ def open_scene(
         )
     ]
     return Scene(grid, sides[0], sides[1], any(side.warped for side in sides))
-
-
-def at_resolution(grid: Grid, meters: float, name: str) -> Grid:
-    """Return a grid on the same ground with square pixels of a size, whole ones only.
-
-    Args:
-        grid: Grid of a raster.
-        meters: Side of a pixel on the ground, at the middle of the raster.
-        name: Name of the raster in messages.
-
-    Raises:
-        InvalidInputError: The grid does not tell the size of its pixels, or no whole pixel fits.
-    """
-    sizes = ground_of(grid)
-    if sizes is None:
-        raise InvalidInputError(
-            f"resolution is {meters:g} meters, but {name} has no CRS that tells the size of its "
-            "pixels on the ground; assign one, or leave resolution out."
-        )
-    ratios = [size / meters for size in sizes]
-    # Rounded first, as 30 / 0.1 is a little less than 300.
-    width, height = (
-        math.floor(round(count * ratio, 6))
-        for count, ratio in zip((grid.width, grid.height), ratios, strict=True)
-    )
-    if not 1 <= min(width, height) <= max(width, height) <= MOST_SIDE:
-        raise InvalidInputError(
-            f"resolution is {meters:g} meters, at which {name} would have {width} x {height} "
-            f"pixels; its own are {sizes[0]:.3g} x {sizes[1]:.3g} m. Give a number of meters near "
-            "that."
-        )
-    finer = Affine.scale(1 / ratios[0], 1 / ratios[1])
-    return Grid(grid.crs, grid.transform @ finer, height, width)
 
 
 def turned(grid: Grid, degrees: float) -> Grid:

@@ -14,6 +14,7 @@ from rasterio.windows import Window
 
 from geotranslate.chips.layouts.directory import Folder, not_read
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import special_kind
 
@@ -44,7 +45,7 @@ class ChipFile:
 class RasterWindow:
     """A window of a large raster, resampled to a grid as it is read."""
 
-    path: str
+    path: str | Composite
     """Path, URL or GDAL name as it was given: `Path` would break `/vsizip//data/a.zip/a.tif`."""
     window: Window
     grid: Grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,7 +130,7 @@ def list_two_folders(source: Path, target: Path, *, paired: bool = True) -> List
     return replace(listing, layout=f"{listing.layout}, unpaired")
 
 
-def list_on_raster(source: Path, raster: str, method: Resampling) -> Listing:
+def list_on_raster(source: Path, raster: str | os.PathLike[str], method: Resampling) -> Listing:
     """List the chips of a folder, paired with the ground of a raster under each of them.
 
     Args:

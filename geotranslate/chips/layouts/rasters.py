@@ -18,6 +18,7 @@ from geotranslate.chips.layouts.base import (
     RasterWindow,
 )
 from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import tile_windows
@@ -68,8 +69,8 @@ class TwoRasters:
         pairs = (
             ListedPair(
                 _name(window),
-                RasterWindow(os.fspath(source), window, grid, method),
-                RasterWindow(os.fspath(target), window, grid, method),
+                RasterWindow(_kept(source), window, grid, method),
+                RasterWindow(_kept(target), window, grid, method),
             )
             for window in windows
         )
@@ -92,7 +93,7 @@ class TwoRasters:
             grid = opened.grid
         # On its own grid nothing is resampled.
         chips = (
-            ListedChip(_name(window), RasterWindow(name, window, grid, Resampling.nearest))
+            ListedChip(_name(window), RasterWindow(_kept(raster), window, grid, Resampling.nearest))
             for window in self._windows(raster, grid)
         )
         return ListedSide(name, tuple(chips))
@@ -113,6 +114,11 @@ class TwoRasters:
                 "stride or chip_size, or a part of the raster."
             )
         return list(tile_windows(grid.height, grid.width, self.tile_size, self.stride))
+
+
+def _kept(raster: PathLike) -> str | Composite:
+    """Return a raster as windows keep it: as a text, or as the value that it is."""
+    return raster if isinstance(raster, Composite) else os.fspath(raster)
 
 
 def _name(window: Window) -> str:
@@ -155,6 +161,6 @@ def on_raster(
                 left_out.append(f"{chip.name}: not on the ground of {os.path.basename(raster)}")
                 continue
             whole = Window(0, 0, grid.width, grid.height)
-            place = RasterWindow(os.fspath(raster), whole, grid, method)
+            place = RasterWindow(_kept(raster), whole, grid, method)
             pairs.append(ListedPair(chip.name, chip.place, place, chip.subset))
     return tuple(pairs), tuple(left_out)

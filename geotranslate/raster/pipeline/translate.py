@@ -13,6 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
+from geotranslate.raster.composite import Composite
 from geotranslate.raster.opening import RasterLike, files_of
 from geotranslate.raster.pipeline.executors import result_of, run
 from geotranslate.raster.pipeline.job import Job
@@ -233,8 +234,10 @@ def _check_apply(apply: object) -> None:
         )
 
 
-def _for_workers(raster: RasterLike) -> str:
-    """Return the name by which workers can open a raster from any working directory."""
+def _for_workers(raster: RasterLike) -> RasterLike:
+    """Return the raster as workers can open it from any working directory."""
+    if isinstance(raster, Composite):
+        return raster.absolute()
     if isinstance(raster, str | os.PathLike):
         name = os.fspath(raster)
         return os.path.abspath(name) if os.path.exists(name) else name

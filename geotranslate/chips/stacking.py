@@ -1,0 +1,204 @@
+"""`stack`: several rasters of one place as one raster."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any, get_args
+
+import numpy as np
+from rasterio.enums import Resampling
+from rasterio.warp import SUPPORTED_RESAMPLING
+
+from geotranslate.checks import choice, number, shown
+from geotranslate.chips.bands import resampling_for, sample_scene
+from geotranslate.errors import InvalidInputError
+from geotranslate.migration import checks_arguments
+from geotranslate.raster.composite import Composite
+from geotranslate.raster.grid import Grid
+from geotranslate.raster.ground import at_resolution
+from geotranslate.raster.opening import readable_name
+from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.stack import Layer, Missing, Stack
+
+PathLike = str | os.PathLike[str]
+NAMED = re.compile(r"([^\W\d]\w*)=(.+)")
+"""A part of a text such as `s1=a.tif+dem=b.tif`."""
+
+
+@checks_arguments
+def stack(
+    *rasters: PathLike,
+    resolution: float | None = None,
+    resampling: str | Resampling | Sequence[str | Resampling | None] | None = None,
+    names: Sequence[str] | None = None,
+    like: PathLike | None = None,
+    missing: Missing = "any",
+) -> Stack:
+    """Return several rasters of one place as one raster, whose bands are those of all.
+
+    Nothing is written. The stack is accepted wherever the path of a raster is: by `export_chips`,
+    `prepare_data`, `predict_raster` and `translate_raster`. On the command line and in these
+    functions, but for `translate_raster`, the text "a.tif+b.tif" is a stack as well, and
+    "s1=a.tif+dem=b.tif" one with names.
+
+    The first raster gives the grid. The others are warped onto it as they are read, window by
+    window, each with its own CRS, nodata value, mask and resampling. The dtype is the smallest one
+    that holds the values of all. Bands are named by layer and band: `s1:VV`, or `dem:1` where the
+    file has no name.
+
+    Args:
+        rasters: Paths, URLs or GDAL names of two or more rasters, the layers.
+        resolution: Pixel size of the stack on the ground, meters; by default the pixel size of the
+            first raster.
+        resampling: GDAL name of the method for layers on another grid, one for all or one for each;
+            by default nearest for classes and bilinear otherwise.
+        names: Name of each layer; by default the names of the files without their endings, or of
+            their folders if the files have equal names.
+        like: Raster that gives the grid in place of the first one. It is no layer.
+        missing: Pixels that are lost where only some layers are valid. "any": those where any layer
+            is missing. "all": only those where all layers are missing; elsewhere the bands of a
+            missing layer hold their mean, or a number that is no class. "ignore": the same, and
+            each layer gets a band such as `s1:valid`, 1 where it is valid and 0 elsewhere.
+
+    Raises:
+        RasterFileError: A raster cannot be opened.
+        GridMismatchError: A raster does not overlap the grid, or only one of the two has a CRS.
+        InvalidInputError: Two layers have the same name, a raster has no valid pixel to replace
+            missing ones, or an argument is invalid.
+    """
+    paths = [_path(raster) for raster in rasters]
+    if len(paths) < 2:
+        raise InvalidInputError(
+            f"A stack of {len(paths)} rasters was asked for; give two or more paths, one by one."
+        )
+    choice("missing", missing, get_args(Missing))
+    methods = _methods(resampling, paths)
+    layers = tuple(
+        Layer(name, path, method)
+        for name, path, method in zip(_names(names, paths), paths, methods, strict=True)
+    )
+    made = Stack(layers, missing, _grid(paths[0], like, resolution))
+    with made.opened():
+        pass
+    if missing == "any":
+        return made
+    return replace(made, layers=tuple(replace(each, fill=_fill(each)) for each in layers))
+
+
+def as_raster(raster: Any) -> Any:
+    """Return the stack that a text such as "a.tif+b.tif" describes; other values as they are.
+
+    A text is a stack if it is no file itself and at least one of its parts is.
+
+    Raises:
+        GeotranslateError: As for `stack`.
+    """
+    if not isinstance(raster, str) or "+" not in raster or os.path.exists(raster):
+        return raster
+    parts = [_part(text) for text in raster.split("+")]
+    if not any(os.path.exists(path) for _, path in parts):
+        return raster
+    names = [name or PurePath(path).stem for name, path in parts]
+    return stack(*(path for _, path in parts), names=names if any(n for n, _ in parts) else None)
+
+
+def _part(text: str) -> tuple[str | None, str]:
+    """Return the name and the path of a part of a text; None without a name."""
+    found = None if os.path.exists(text) else NAMED.fullmatch(text)
+    return (found[1], found[2]) if found else (None, text)
+
+
+def _path(raster: object) -> str:
+    if isinstance(raster, Composite) or not isinstance(raster, str | os.PathLike):
+        raise InvalidInputError(
+            f"A layer is {shown(raster)}; give the path, URL or GDAL name of a raster, which is "
+            "opened when its pixels are needed."
+        )
+    return readable_name(raster)
+
+
+def _names(names: object, paths: Sequence[str]) -> Sequence[str]:
+    """Return the names of the layers.
+
+    Raises:
+        InvalidInputError: Two are equal, or they are no names.
+    """
+    if names is None:
+        stems = [PurePath(path).stem for path in paths]
+        folders = [PurePath(path).parent.name for path in paths]
+        given = folders if len(set(stems)) < len(stems) and _are_names(folders) else stems
+    elif isinstance(names, list | tuple) and len(names) == len(paths):
+        given = list(names)
+    else:
+        raise InvalidInputError(
+            f"names is {shown(names)}; give a list of {len(paths)} names, one for each raster."
+        )
+    for name in given:
+        if not isinstance(name, str) or not name.strip() or ":" in name:
+            raise InvalidInputError(
+                f"The name of a layer is {shown(name)}; give names of letters, without colons, in "
+                "names."
+            )
+    name, count = Counter(given).most_common(1)[0]
+    if count > 1:
+        raise InvalidInputError(
+            f"{count} layers have the name {shown(name)}; give each its own in names."
+        )
+    return given
+
+
+def _are_names(folders: Sequence[str]) -> bool:
+    return all(folders) and len(set(folders)) == len(folders)
+
+
+def _methods(resampling: object, paths: Sequence[str]) -> list[Resampling]:
+    """Return the resampling method of each layer."""
+    given = resampling if isinstance(resampling, list | tuple) else [resampling] * len(paths)
+    if len(given) != len(paths):
+        raise InvalidInputError(
+            f"resampling is {shown(resampling)}; give one method, or one for each of "
+            f"{len(paths)} rasters."
+        )
+    return [_method(one, path) for one, path in zip(given, paths, strict=True)]
+
+
+def _method(given: Any, path: str) -> Resampling:
+    if given is None:
+        return resampling_for("source", None, [path])
+    if isinstance(given, Resampling):
+        given = given.name
+    choice("resampling", given, [one.name for one in SUPPORTED_RESAMPLING])
+    return Resampling[given]
+
+
+def _grid(first: str, like: object, resolution: float | None) -> Grid | None:
+    """Return the grid of a stack; None for the grid of its first raster."""
+    if like is None and resolution is None:
+        return None
+    if like is not None and not isinstance(like, str | os.PathLike):
+        raise InvalidInputError(f"like is {shown(like)}; give the path of a raster.")
+    with RasterReader(first if like is None else like) as raster:
+        grid, name = raster.grid, raster.name
+    if resolution is None:
+        return grid
+    return at_resolution(grid, number("resolution", resolution, above=0), name)
+
+
+def _fill(layer: Layer) -> tuple[float, ...]:
+    """Return the values of a layer where it is missing: means, or a number that is no class."""
+    with RasterReader(layer.path) as raster:
+        found = sample_scene(raster)
+        whole = np.issubdtype(raster.dtype, np.integer)
+    if not found.size:
+        raise InvalidInputError(
+            f"{layer.path} has no valid pixel in windows spread over it; leave it out of the "
+            "stack, or give missing='any'."
+        )
+    if layer.resampling is Resampling.nearest and whole and len(found) == 1:
+        return (float(found.max()) + 1,)
+    return tuple(found.mean(axis=1, dtype=np.float64).tolist())

@@ -30,7 +30,7 @@ def test_buildings_of_an_unseen_quarter_are_found(shared_data: Path, tmp_path: P
     folder = shared_data / "banepa"
     names = ("banepa_rgb.tif", "banepa_map.tif")
     rasters = [western_half(folder / name, tmp_path) for name in names]
-    short = ["--output", tmp_path, "--tile-size", "128", "--filters", "16", "--epochs", "1"]
+    short = ["--output", tmp_path, "--tile-size", "128", "--filters", "16", "--epochs", "2"]
     # Threads of the network would compete with the other tests.
     subprocess.run([sys.executable, EXAMPLE, *rasters, *short], check=True, timeout=1500)
     numbers = json.loads((tmp_path / "numbers.json").read_text())

@@ -28,6 +28,7 @@ from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.memory import collector_paused
 from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import band_choice
 
@@ -114,6 +115,7 @@ def find_chips(
     return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
 
 
+@collector_paused()
 def _listing(
     path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
 ) -> Listing:

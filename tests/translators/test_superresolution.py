@@ -93,6 +93,19 @@ def test_training_lowers_the_error_and_goes_on_after_an_interruption(
     np.testing.assert_array_equal(started.predict(chip), model.predict(chip))
 
 
+def test_scene_is_evaluated_against_a_finer_reference(
+    write_pairs: WritePairs, write_raster: WriteRaster
+) -> None:
+    model = SuperResolution(prepare_data(write_pairs()), **SMALL)
+    fine = np.random.default_rng(0).integers(60, 200, (2, 80, 80)).astype("uint8")
+    coarse = fine.reshape(2, 40, 2, 40, 2).mean(axis=(2, 4)).astype("uint8")
+    scene = write_raster("scene.tif", coarse)
+    truth = write_raster("truth.tif", fine, transform=NORTH_UP @ Affine.scale(0.5))
+    found = model.evaluate(scene, truth, progress=False)
+    assert found.overall["count"] == 2 * 80 * 80
+    assert "skill_over_linear" in str(found.overall)
+
+
 def test_bfloat16_keeps_the_enlargement_exact(write_pairs: WritePairs) -> None:
     model = SuperResolution(prepare_data(write_pairs(dtype="float32")), **SMALL)
     batch = np.random.default_rng(0).uniform(60, 180, (1, 2, 32, 32)).astype("float32")

@@ -37,7 +37,7 @@ def known_label(value: object) -> str | None:
 class ChipFile:
     """A chip in a file of its own, or one half of a side-by-side picture."""
 
-    path: Path
+    path: str
     half: Literal["left", "right"] | None = None
 
 
@@ -295,7 +295,7 @@ class Sides:
     def of(cls, folder: Folder, layout: SideFolders) -> Sides:
         """List the two folders of a layout, which must exist."""
         names = (layout.source, layout.target)
-        return cls(folder, *(Folder.of(folder.find(name) or folder.path / name) for name in names))
+        return cls(folder, *(folder.inner(name) for name in names))
 
     def name(self, side: Folder) -> str:
         """Return the name of a side in messages."""

@@ -16,6 +16,7 @@ from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.factsfile import FactsFile, Row, key_end
 from geotranslate.chips.layouts import ChipFile, ChipPlace, RasterWindow
 from geotranslate.chips.sidecars import FolderListing, Sidecars
+from geotranslate.raster.composite import Composite
 
 CACHE_FILE = ".geotranslate-chips.sqlite"
 
@@ -65,7 +66,7 @@ class FactsCache(ChipReader):
 
     def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
         """Return a chip's facts, from the cache if its files have not changed."""
-        if isinstance(place, RasterWindow):
+        if isinstance(place, RasterWindow) or isinstance(place.path, Composite):
             return super().read(place, bands)
         folder, name = parted(os.fspath(place.path))
         listing, relative = self._listing(folder)

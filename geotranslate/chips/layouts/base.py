@@ -37,8 +37,13 @@ def known_label(value: object) -> str | None:
 class ChipFile:
     """A chip in a file of its own, or one half of a side-by-side picture."""
 
-    path: Path
+    path: Path | Composite
     half: Literal["left", "right"] | None = None
+
+    @property
+    def file(self) -> Path:
+        """Its file, or the file of its first layer."""
+        return _file(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,15 @@ class RasterWindow:
     """Grid of the whole scene."""
     resampling: Resampling
     """Resampling method for a raster on another grid."""
+
+    @property
+    def file(self) -> Path:
+        """Its file, or the file of its first layer."""
+        return _file(self.path)
+
+
+def _file(path: str | Path | Composite) -> Path:
+    return Path(path.main if isinstance(path, Composite) else path)
 
 
 ChipPlace: TypeAlias = ChipFile | RasterWindow
@@ -130,14 +144,14 @@ def named_chips(
         tests: Chips that the folder itself keeps for tests.
     """
     places = [*training, *validation, *tests]
-    parts = [Path(place.path).parent.parts for place in places]
+    parts = [place.file.parent.parts for place in places]
     levels = zip(*parts, strict=False)
     shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
     # Without a part, chips have no subset: labels of footprints may divide them.
     subsets = [TRAIN if validation or tests else None] * len(training)
     subsets += [VALIDATION] * len(validation) + [TEST] * len(tests)
     return tuple(
-        ListedChip("/".join((*part[shared:], Path(place.path).stem)), place, subset)
+        ListedChip("/".join((*part[shared:], place.file.stem)), place, subset)
         for part, place, subset in zip(parts, places, subsets, strict=True)
     )
 

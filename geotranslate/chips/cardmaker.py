@@ -86,6 +86,7 @@ def make_card(
         resize_ratio=ratio,
         target_ground_size=target_ground,
         target_resize_ratio=target_ratio,
+        factor=chips.factor,
     )
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from geotranslate.chips.chip import Bands, Chip, Mask
 from geotranslate.chips.facts import ChipReader
 from geotranslate.chips.layouts import ChipPlace, ListedSide, counted
 from geotranslate.errors import InvalidInputError, warn
+from geotranslate.raster.factor import valid_at
 from geotranslate.raster.grid import Grid
 
 PROGRESS_FROM = 300
@@ -47,14 +49,29 @@ class Member(ABC):
         """Its chips, the source first."""
 
     @property
+    def factor(self) -> Fraction:
+        """Target pixels per source pixel along an axis; 1 for a chip of one side."""
+        return Fraction(1)
+
+    @property
     def grid(self) -> Grid:
-        """Grid of the chip with the best georeference; of equally good ones, the source's."""
-        return _best([chip.grid for chip in self.chips])
+        """Grid of the chip with the best georeference; of equally good ones, the source's.
+
+        Its pixels are those of the source.
+        """
+        source = self.chips[0].grid
+        found = _best([chip.grid for chip in self.chips])
+        return found if found is source else _scaled(found, 1 / self.factor)
 
     @property
     def target_grid(self) -> Grid:
-        """Grid of the chip with the best georeference; of equally good ones, the target's."""
-        return _best([chip.grid for chip in self.chips[::-1]])
+        """Grid of the chip with the best georeference; of equally good ones, the target's.
+
+        Its pixels are those of the target.
+        """
+        target = self.chips[-1].grid
+        found = _best([chip.grid for chip in self.chips[::-1]])
+        return found if found is target else _scaled(found, self.factor)
 
     @property
     def valid_share(self) -> float:
@@ -62,10 +79,19 @@ class Member(ABC):
         return min(chip.valid_share for chip in self.chips)
 
     def valid(self) -> NDArray[np.bool_]:
-        """Return the pixels that are valid in all of its chips, `(rows, cols)`."""
-        size = (self.chips[0].grid.height, self.chips[0].grid.width)
-        shown = [chip.read()[1] for chip in self.chips if chip.valid_share < 1]
+        """Return the pixels of the target `(rows, cols)` that are valid in all of its chips."""
+        target = self.chips[-1]
+        shown = [
+            chip.read()[1] if chip is target else valid_at(chip.read()[1], self.factor)
+            for chip in self.chips
+            if chip.valid_share < 1
+        ]
+        size = (target.grid.height, target.grid.width)
         return np.logical_and.reduce([np.ones(size, bool), *shown])
+
+
+def _scaled(grid: Grid, factor: Fraction) -> Grid:
+    return grid if factor == 1 else grid.scaled(float(factor))
 
 
 def _best(grids: Sequence[Grid]) -> Grid:

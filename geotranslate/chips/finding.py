@@ -278,11 +278,25 @@ def side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None
         resize_to: Side that chips are resampled to first, px.
 
     Raises:
-        InvalidInputError: The chips are smaller than `wanted`, or differ in size.
+        InvalidInputError: The chips are smaller than `wanted`, differ in size, or cannot be cut
+            into whole pixels of the target.
     """
+    found = _side_of_tensors(chips, wanted, resize_to)
+    whole = chips.factor.denominator
+    for name, side in (("chip_size", found), ("resize_to", resize_to)):
+        if side is not None and side % whole:
+            raise InvalidInputError(
+                f"{name} is {side}, but a pixel of the target covers {whole} x {whole} of the "
+                f"source; give a multiple of {whole}."
+            )
+    return found
+
+
+def _side_of_tensors(chips: FoundChips, wanted: int | None, resize_to: int | None) -> int:
+    # The targets of pairs have the same ground, but may have other pixels.
     sides = [
         {(chip.grid.height, chip.grid.width) for chip in side}
-        for side in (chips.sources, chips.targets)
+        for side in (chips.sources, chips.sources if chips.pairs else chips.targets)
     ]
     sizes = sorted(sides[0] | sides[1])
     smallest = min(min(size) for size in sizes) if resize_to is None else resize_to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +24,7 @@ from geotranslate.chips.chip_set import (
 from geotranslate.chips.facts import remembered
 from geotranslate.chips.layouts import Listing, counted
 from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.raster.factor import MOST_FACTOR, factor_between
 from geotranslate.raster.grid import Grid
 
 BandChoice: TypeAlias = tuple[Bands | None, Bands | None]
@@ -43,6 +45,13 @@ class Pair(Member):
     def chips(self) -> tuple[Chip, ...]:
         """The source and the target."""
         return self.source, self.target
+
+    @property
+    def factor(self) -> Fraction:
+        """Target pixels per source pixel along an axis, see `check_pair`."""
+        found = factor_between(*sizes_of(self))
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)
@@ -110,10 +119,26 @@ class PairSet(MemberSet):
             raise InvalidInputError(f"No pair in {listing.path} has valid pixels on both sides.")
         left_out = [*listing.left_out, *left_out]
         found = cls(listing.path, listing.layout, "", tuple(left_out), tuple(kept))
+        found._check_factor()
         check_alike(found.sources)
         check_alike(found.targets)
         warn_of_left_out(counted(kept, "pair"), found.path, found.left_out)
         return found
+
+    @property
+    def factor(self) -> Fraction:
+        """Target pixels per source pixel along an axis."""
+        return self.pairs[0].factor
+
+    def _check_factor(self) -> None:
+        """Refuse pairs of several factors."""
+        for pair in self.pairs:
+            if pair.factor != self.factor:
+                raise InvalidInputError(
+                    f"The target of pair {pair.name} has {pair.factor} times as many pixels along "
+                    f"an axis as its source, that of {self.pairs[0].name} {self.factor} times as "
+                    "many; put pairs of different factors into folders of their own."
+                )
 
     def masked(self, masks: Mapping[int, Mask]) -> PairSet:
         """Return the set with masks, by the positions of the pairs, hiding pixels of targets."""
@@ -142,6 +167,8 @@ class UnpairedSets:
     source: ChipSet
     target: ChipSet
     left_out: tuple[str, ...]
+    factor = Fraction(1)
+    """Target pixels per source pixel, which is 1 for sides without pairs."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -214,19 +241,28 @@ FoundChips: TypeAlias = PairSet | UnpairedSets
 """Chips of a training set; both kinds have the same interface."""
 
 
+def sizes_of(pair: Pair) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return rows and columns of the source and of the target of a pair."""
+    source, target = pair.source.grid, pair.target.grid
+    return (source.height, source.width), (target.height, target.width)
+
+
 def check_pair(pair: Pair) -> None:
-    """Refuse a pair whose chips differ in size or ground.
+    """Refuse a pair whose chips lie on different ground, or whose sizes do not fit each other.
+
+    One chip may have a whole number of times as many pixels along an axis as the other.
 
     Raises:
-        InvalidInputError: They differ in size.
+        InvalidInputError: Their sizes do not fit each other.
         GridMismatchError: They lie on different ground.
     """
     source, target = pair.source, pair.target
-    sizes = [(chip.grid.height, chip.grid.width) for chip in (source, target)]
-    if sizes[0] != sizes[1]:
+    factor = factor_between(*sizes_of(pair))
+    if factor is None:
         raise InvalidInputError(
             f"The chips of pair {pair.name} differ in size: {source.path} is {source.size} px, "
-            f"{target.path} is {target.size} px. Both sides of a pair need the same pixels."
+            f"{target.path} is {target.size} px. Give both sides the same size, or one side 2 to "
+            f"{MOST_FACTOR} times the rows and columns of the other, a whole number."
         )
     georeferenced = source.grid.crs is not None and target.grid.crs is not None
     if georeferenced and source.place.path == target.place.path and source.grid != target.grid:
@@ -237,7 +273,9 @@ def check_pair(pair: Pair) -> None:
             "from two rasters with export_chips."
         )
     # Half a pixel: chips cut by another program may differ by rounding.
-    if georeferenced and not source.grid.matches(target.grid, tolerance=0.5):
+    here = source.grid.scaled(float(factor)) if factor > 1 else source.grid
+    there = target.grid.scaled(float(1 / factor)) if factor < 1 else target.grid
+    if georeferenced and not here.matches(there, tolerance=0.5):
         raise GridMismatchError(
             f"The chips of pair {pair.name} lie on different ground: {source.path} and "
             f"{target.path} differ in CRS or transform. Export the pair again with export_chips, "

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.pair_set import FoundChips
-from geotranslate.chips.registration import ComparedPair, Registration, register, spread
+from geotranslate.chips.registration import (
+    ComparedPair,
+    Registration,
+    gathered,
+    register,
+    spread,
+)
 from geotranslate.errors import InvalidInputError
 
 GLANCE_PAIRS, GLANCE_PIXELS = 32, 2**23
@@ -14,7 +20,7 @@ LEAST_PAIRS = 4
 
 
 def registration_of(chips: FoundChips, card: DataCard, most: int) -> Registration:
-    """Measure the shift between the sides of pairs.
+    """Measure the shift between the sides of pairs, in pixels of the coarser side.
 
     Args:
         chips: The pairs.
@@ -30,12 +36,18 @@ def registration_of(chips: FoundChips, card: DataCard, most: int) -> Registratio
             "The data is unpaired, so its sides have no shift to measure; give prepare_data a "
             "folder of pairs or two rasters of one place."
         )
+    factor = chips.factor
+    classes = (card.source.classes is not None, card.target.classes is not None)
     compared = (
-        ComparedPair(pair.name, pair.source.read(), pair.target.read())
+        ComparedPair(
+            pair.name,
+            gathered(pair.source.read(), factor.denominator, classes=classes[0]),
+            gathered(pair.target.read(), factor.numerator, classes=classes[1]),
+        )
         for pair in (chips.pairs[i] for i in spread(len(chips.pairs), most))
     )
-    classes = (card.source.classes is not None, card.target.classes is not None)
-    return register(compared, classes, chips.pairs[0].grid)
+    grid = chips.pairs[0].grid
+    return register(compared, classes, grid if factor >= 1 else grid.scaled(float(factor)))
 
 
 def clear_shift(chips: FoundChips, card: DataCard) -> Registration | None:

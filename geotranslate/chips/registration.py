@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from geotranslate.checks import finite_numbers, listed, shown
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.factor import valid_at
 from geotranslate.raster.grid import Grid
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
@@ -136,6 +138,18 @@ def register(
             for name, surface in zip(names, surfaces, strict=True)
         ),
     )
+
+
+def gathered(pixels: Pixels, count: int, *, classes: bool) -> Pixels:
+    """Return the means of blocks of `count` x `count` px, or one pixel of each for classes."""
+    data, valid = pixels
+    if count == 1:
+        return pixels
+    rows, cols = (side // count for side in valid.shape)
+    blocks = data.reshape(len(data), rows, count, cols, count)
+    middle = count // 2
+    found = blocks[:, :, middle, :, middle] if classes else blocks.mean(axis=(2, 4))
+    return found, valid_at(valid, Fraction(1, count))
 
 
 def checked_shift(value: object) -> Literal["auto"] | Shift:

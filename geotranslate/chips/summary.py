@@ -101,6 +101,20 @@ def _place(chips: MemberSet, card: DataCard) -> list[tuple[str, str]]:
         ("size", f"{sizes} px, used as {used}"),
         ("CRS", _counted(map(_crs, grids))),
         ("pixel", _counted(map(_pixel, grids))),
+        *_target_pixels(card),
+    ]
+
+
+def _target_pixels(card: DataCard) -> list[tuple[str, str]]:
+    """Return a line about targets of another pixel size."""
+    if card.factor == 1:
+        return []
+    side = card.target_size
+    return [
+        (
+            "target pixels",
+            f"{card.factor} of them for each source pixel along an axis: chips of {side} x {side}",
+        )
     ]
 
 

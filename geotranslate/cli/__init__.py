@@ -8,6 +8,7 @@ import geotranslate
 from geotranslate.cli.console import Commands
 from geotranslate.cli.demo_command import demo
 from geotranslate.cli.evaluate_command import evaluate
+from geotranslate.cli.evaluate_raster_command import evaluate_raster
 from geotranslate.cli.export_command import export_chips
 from geotranslate.cli.inspect_command import inspect
 from geotranslate.cli.predict_command import predict
@@ -27,11 +28,12 @@ def main() -> None:
       geotranslate train chips -o model
       geotranslate evaluate model chips
       geotranslate predict model scene.tif
+      geotranslate evaluate-raster scene_translated.tif truth.tif
 
     Options have the names of the Python arguments. Progress goes to standard error, results to
     standard output. The exit code is 0, 1 after an error, 2 for wrong usage, 130 after Ctrl-C.
     """
 
 
-for command in (export_chips, inspect, train, evaluate, predict, demo):
+for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, demo):
     main.add_command(command)

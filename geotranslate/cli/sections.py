@@ -35,6 +35,12 @@ LOAD = Section(
     (("load_model", "geotranslate.translators.registry:load_model"),),
     without=("path", "data"),
 )
+EVALUATE = Section(
+    "evaluate",
+    "Evaluation (evaluate_raster)",
+    (("evaluate_raster", "geotranslate.evaluation.evaluate:evaluate_raster"),),
+    without=("prediction", "reference"),
+)
 EXPORT = Section(
     "export",
     "Chips (export_chips)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from geotranslate.chips.pair_set import Pair
 from geotranslate.chips.split import LEAST_LEFT
 from geotranslate.data.dataoptions import Augmentation
 from geotranslate.data.tensors import TensorSource, TensorTarget
+from geotranslate.raster.factor import valid_at
 from geotranslate.raster.reader import fill_gaps
 
 Pixels: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
@@ -87,17 +89,17 @@ class ChipDataset:
         )
 
     def _place(
-        self, height: int, width: int, usable: NDArray[np.bool_] | None = None
+        self, height: int, width: int, size: int, usable: NDArray[np.bool_] | None = None
     ) -> tuple[int, int]:
         """Return the first row and column of a crop, random in training, else in the middle.
 
         Args:
             height: Rows to choose from.
             width: Columns.
+            size: Side of the crop.
             usable: Valid pixels `(rows, cols)`. A training crop is the first of some random ones
                 with enough valid pixels, or else the best one. None accepts any crop.
         """
-        size = self.card.chip_size
         room = (height - size, width - size)
         if self.augmentation is None:
             return room[0] // 2, room[1] // 2
@@ -115,7 +117,7 @@ class ChipDataset:
 
 
 class PairDataset(ChipDataset):
-    """Dataset of pairs as typed tensors.
+    """Dataset of pairs as typed tensors; both sides are cropped on the same ground.
 
     Args:
         pairs: Training or validation pairs.
@@ -156,31 +158,44 @@ class PairDataset(ChipDataset):
     def _scaled(self, left: Pixels, right: Pixels) -> tuple[Tensor, Tensor]:
         (source, source_valid), (target, target_valid) = left, right
         filled = fill_gaps(source, source_valid, self.card.source.fill)
-        holed = fill_gaps(target, source_valid & target_valid, np.nan)
+        both = valid_at(source_valid, self.card.factor) & target_valid
+        holed = fill_gaps(target, both, np.nan)
         return (
             torch.from_numpy(self.card.source.scaling.scale(filled)),
             torch.from_numpy(self.card.target.scaling.scale(holed)),
         )
 
     def _crop(self, *sides: Pixels) -> tuple[Pixels, Pixels]:
-        usable = sides[0][1] & sides[1][1]
-        row, col = self._place(usable.shape[0], usable.shape[1], usable)
-        size = self.card.chip_size
-        at = np.s_[..., row : row + size, col : col + size]
-        left, right = ((data[at], valid[at]) for data, valid in sides)
+        coarse = [valid_at(sides[i][1], Fraction(1, self._counts[i])) for i in (0, 1)]
+        at = self._crops(coarse[0] & coarse[1])
+        left, right = (
+            (data[one], valid[one]) for (data, valid), one in zip(sides, at, strict=True)
+        )
         return left, right
 
     def _resized(self, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = (
-            resize(tensor, side, classes=known.classes is not None)
-            for tensor, known in zip(tensors, (self.card.source, self.card.target), strict=True)
-        )
+        card = self.card
+        left = resize(tensors[0], side, classes=card.source.classes is not None)
+        right = resize(tensors[1], int(side * card.factor), classes=card.target.classes is not None)
         if self._whole:
             return left, right
-        row, col = self._place(side, side, ~torch.isnan(right[0]).numpy())
-        size = self.card.chip_size
-        at = np.s_[..., row : row + size, col : col + size]
-        return left[at].contiguous(), right[at].contiguous()
+        usable = valid_at(~torch.isnan(right[0]).numpy(), Fraction(1, self._counts[1]))
+        at = self._crops(usable)
+        return left[at[0]].contiguous(), right[at[1]].contiguous()
+
+    @property
+    def _counts(self) -> tuple[int, int]:
+        """Pixels of source and target along an axis for each pixel of the coarser side."""
+        return self.card.factor.denominator, self.card.factor.numerator
+
+    def _crops(self, usable: NDArray[np.bool_]) -> tuple[Any, Any]:
+        """Return the indices of a crop of both sides, given the valid pixels of the coarser."""
+        size = self.card.chip_size // self._counts[0]
+        row, col = self._place(usable.shape[0], usable.shape[1], size, usable)
+        source, target = (
+            np.s_[..., row * k : (row + size) * k, col * k : (col + size) * k] for k in self._counts
+        )
+        return source, target
 
 
 class UnpairedDataset(ChipDataset):
@@ -237,7 +252,7 @@ class UnpairedDataset(ChipDataset):
         height, width = valid.shape if resize_to is None else (resize_to, resize_to)
         at: Any = np.s_[..., :, :]
         if not self._whole:
-            row, col = self._place(height, width)
+            row, col = self._place(height, width, size)
             at = np.s_[..., row : row + size, col : col + size]
         if resize_to is None:
             data, valid = data[at], valid[at]

@@ -58,7 +58,7 @@ def draw_table(
 
     Args:
         rows: Rows of chips `(bands, rows, cols)` in -1..1, one chip per title; the chips of a row
-            have the same size.
+            show ground of the same size, though their pixels may differ in size.
         titles: Titles of the columns.
         side: Width of a column, inches.
         sides: Description of the side of each column.
@@ -150,12 +150,23 @@ def _blanked(row: Sequence[Chip], paired: bool) -> list[NDArray[np.float32]]:
         np.asarray(chip.detach().float().cpu() if isinstance(chip, Tensor) else chip, np.float32)
         for chip in row
     ]
-    valid = [np.isfinite(array).all(axis=0) for array in arrays]
+    valid = [np.asarray(np.isfinite(array).all(axis=0)) for array in arrays]
     if paired:
-        valid = [np.logical_and.reduce(valid)] * len(arrays)
+        valid = [
+            np.logical_and.reduce([_nearest(other, own.shape) for other in valid]) for own in valid
+        ]
     return [
         np.where(own, array, np.float32(np.nan)) for own, array in zip(valid, arrays, strict=True)
     ]
+
+
+def _nearest(valid: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return validity `(rows, cols)` at another pixel size on the same ground."""
+    if valid.shape == shape:
+        return valid
+    rows, cols = (np.arange(n) * size // n for n, size in zip(shape, valid.shape, strict=True))
+    found: NDArray[np.bool_] = valid[rows[:, None], cols]
+    return found
 
 
 def _views(

@@ -197,8 +197,14 @@ def _loaders(
     options: DataOptions,
 ) -> PairLoaders:
     folder = find_chips(path, target, options.chips)
-    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
     of_pairs = bool(folder.pairs) and options.chips.paired is not False
+    if folder.factor != 1 and not of_pairs:
+        raise InvalidInputError(
+            f"paired is False, but the targets of {folder.path} have {folder.factor} times as many "
+            "pixels along an axis as their sources, which only a translation of pairs gives; leave "
+            "paired out, or export chips of one pixel size."
+        )
+    size = side_of_tensors(folder, options.chips.chip_size, options.resize_to)
     splits = divide(folder, options.split, masked=of_pairs)
     folder = folder.masked(splits[0].masks)
     card = make_card(

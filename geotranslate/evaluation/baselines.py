@@ -18,6 +18,9 @@ from geotranslate.evaluation.scenesample import SIDE, sampled, sampling_step
 from geotranslate.evaluation.similarity import Array, Mask
 from geotranslate.raster.reader import RasterReader
 
+ALIKE = 1e-6
+"""Share of the largest singular value below which combinations of bands are rounding errors."""
+
 
 @dataclass(frozen=True)
 class LinearMap:
@@ -34,7 +37,9 @@ class LinearMap:
     def fitted(cls, source: Array, target: Array, ground: str) -> LinearMap:
         """Fit it by least squares to pixels `(bands, pixels)`."""
         center, middle = source.mean(1), target.mean(1)
-        weights = np.linalg.lstsq((source - center[:, None]).T, (target - middle[:, None]).T)[0].T
+        sides = (source - center[:, None]).T, (target - middle[:, None]).T
+        # Bands that are alike share their weight, whatever their rounding errors are.
+        weights = np.linalg.lstsq(*sides, rcond=ALIKE)[0].T
         return cls(weights, middle - weights @ center, ground)
 
     def __call__(self, source: Array) -> Array:

@@ -58,7 +58,6 @@ from geotranslate.migration import checks_arguments
 from geotranslate.raster.opening import limited_cache
 from geotranslate.raster.reader import RasterLike, RasterReader
 
-WINDOW = 512
 LARGEST_WINDOW = 2**14
 MOST_BLOCKS = 10_000
 BASELINES = ("constant", "linear", "linear_in_sample", "source")
@@ -78,6 +77,7 @@ class EvaluationOptions:
     palette: PaletteLike | None = None
     tolerance: float | None = None
     source: RasterLike | None = None
+    source_bands: Sequence[int | str] | None = None
     baseline: RasterLike | Mapping[str, RasterLike] | None = None
     fitted_on: tuple[RasterLike, RasterLike] | None = None
     linear: LinearMap | None = None
@@ -88,7 +88,7 @@ class EvaluationOptions:
     reference_bands: Sequence[int | str] | None = None
     data_range: float | Sequence[float] | None = None
     block_size: int | None = None
-    window_size: int = WINDOW
+    window_size: int = 512
     seed: int = 42
     progress: bool = True
 
@@ -142,6 +142,7 @@ def evaluate_raster(
     palette: PaletteLike | None = None,
     tolerance: float | None = None,
     source: RasterLike | None = None,
+    source_bands: Sequence[int | str] | None = None,
     baseline: RasterLike | Mapping[str, RasterLike] | None = None,
     fitted_on: tuple[RasterLike, RasterLike] | None = None,
     error: str | os.PathLike[str] | None = None,
@@ -150,7 +151,7 @@ def evaluate_raster(
     reference_bands: Sequence[int | str] | None = None,
     data_range: float | Sequence[float] | None = None,
     block_size: int | None = None,
-    window_size: int = WINDOW,
+    window_size: int = 512,
     seed: int = 42,
     progress: bool = True,
 ) -> Evaluation:
@@ -176,6 +177,7 @@ def evaluate_raster(
         tolerance: Largest Euclidean distance from a color of the palette; any by default.
         source: Raster that the prediction was made from, for the baselines "linear", a linear map
             of its bands, and "source", the source itself if it has as many bands as the reference.
+        source_bands: Bands of the source, by number from 1 or by name.
         baseline: Another prediction to compare with, or a dict of several by name.
         fitted_on: Source and target of other ground, on which the linear map is fitted. Without
             them, it is fitted on a sample of this scene, which flatters it, and its skill is named
@@ -206,6 +208,7 @@ def evaluate_raster(
         palette=palette,
         tolerance=tolerance,
         source=source,
+        source_bands=source_bands,
         baseline=baseline,
         fitted_on=fitted_on,
         error=error,
@@ -346,7 +349,9 @@ class _Scene:
         return AlignedReader(raster, self.grid, bands, resampling, self._stack, "the prediction")
 
     def _source(self) -> AlignedReader | None:
-        return None if self.options.source is None else self._aligned(self.options.source)
+        if self.options.source is None:
+            return None
+        return self._aligned(self.options.source, bands=self.options.source_bands)
 
     def _others(self) -> dict[str, AlignedReader]:
         readers = {name: self._aligned(raster) for name, raster in self.options.rivals.items()}

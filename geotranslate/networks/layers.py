@@ -252,7 +252,7 @@ def read_span(layer: nn.Module, span: Span) -> Span:
     return span
 
 
-def block_radius(read: Callable[[Span], Span], stride: int) -> int:
+def block_radius(read: Callable[[Span], Span], stride: int, *, pixels: int | None = None) -> int:
     """Return the radius of the receptive field, counted from the block that contains the pixel.
 
     Blocks have a side of `stride` pixels. Tiles that begin at whole blocks, and are cropped by this
@@ -261,9 +261,10 @@ def block_radius(read: Callable[[Span], Span], stride: int) -> int:
     Args:
         read: Function that returns the input pixels read for a span of output pixels.
         stride: Factor by which the network shrinks images inside.
+        pixels: Output pixels of a block, where they are not as many as the input's.
     """
     # Pixels of a block differ in their positions relative to the pixels of inner levels.
-    spans = [read((pixel, pixel)) for pixel in range(stride)]
+    spans = [read((pixel, pixel)) for pixel in range(stride if pixels is None else pixels)]
     return max(max(-first, last - stride + 1) for first, last in spans)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.networks.pixel import Started
+from geotranslate.networks.rescaling import AtTargetSize, Rescaled
 
 
 class ClassBands(nn.Module):
@@ -75,8 +76,8 @@ class OneHot(nn.Module):
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside the wrappers `OneHot` and `Started`."""
-    while isinstance(network, OneHot | Started):
+    """Return the network inside wrappers, such as `OneHot` and `Started`."""
+    while isinstance(network, OneHot | Started | Rescaled | AtTargetSize):
         network = network.network
     return network
 

@@ -31,6 +31,7 @@ from geotranslate.networks.onehot import OneHot
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.resampling import Resampling
 from geotranslate.raster.bandfacts import fits, to_dtype
+from geotranslate.raster.factor import size_at, valid_at
 from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
 from geotranslate.raster.tiling import Place
 
@@ -47,6 +48,8 @@ _EVAL_MODE = threading.RLock()
 
 class Inference:
     """A generator with its scalings: translates float32 batches in source units to target units.
+
+    Translations have `card.factor` times as many pixels along an axis.
 
     It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
     with all statistics, a tile's translation does not depend on the other tiles of its batch.
@@ -201,8 +204,9 @@ class Inference:
         if self.resampling is None:
             return found
         rows, cols = batch.shape[-2:]
+        size = size_at((rows, cols), self.card.factor)
         nearest = self.card.target.classes is not None
-        return self.resampling.back(torch.from_numpy(found), (rows, cols), nearest=nearest).numpy()
+        return self.resampling.back(torch.from_numpy(found), size, nearest=nearest).numpy()
 
     def network_input(self, batch: NDArray[Any]) -> Tensor:
         """Return images in the source's units scaled, and resampled as in training."""
@@ -277,7 +281,8 @@ class Inference:
     def image(self, data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
         """Translate one image `(bands, rows, cols)` in a single pass, to the target's dtype.
 
-        Invalid pixels get the target's nodata value, if it has one; NaN for floats.
+        Invalid pixels get the target's nodata value, if it has one; NaN for floats. The result has
+        `card.factor` times as many rows and columns, rounded up.
 
         Raises:
             InvalidInputError: The image has another number of bands than the source side.
@@ -290,7 +295,10 @@ class Inference:
             reflected(0, max(rows, self.stride), rows),
             reflected(0, max(cols, self.stride), cols),
         )
-        translated = self(filled[:, at[0][:, None], at[1]][None])[0, :, :rows, :cols]
+        factor = self.card.factor
+        down, across = size_at((rows, cols), factor)
+        translated = self(filled[:, at[0][:, None], at[1]][None])[0, :, :down, :across]
+        valid = valid_at(valid, factor)
         side = self.card.target
         typed = to_dtype(translated, side.dtype)
         nodata = np.nan if np.issubdtype(typed.dtype, np.floating) else side.nodata

@@ -66,7 +66,8 @@ def find_resampling(
         )
     if max(across, down, 1 / across, 1 / down) <= LEAST_DIFFERENCE:
         return None
-    return Resampling.of(across, down, inference.stride)
+    # Steps hold whole pixels of the translation too.
+    return Resampling.of(across, down, inference.stride, whole=inference.card.factor.denominator)
 
 
 def ratios_to_training(grid: Grid | None, card: DataCard) -> tuple[float, float] | None:

@@ -39,6 +39,7 @@ from geotranslate.prediction.tilesize import Match, PredictOptions, TileSize
 from geotranslate.prediction.translation import Provenance, Translation
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
+from geotranslate.raster.factor import valid_at
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.tiling import Blend
@@ -137,8 +138,9 @@ class Predictor:
             resolution: Pixel size at which the image enters the network, as in `predict_raster`.
 
         Returns:
-            `(bands, rows, cols)` in the target's units and dtype. Invalid pixels are NaN in floats
-            and the target's nodata value, if it has one, in integers.
+            `(bands, rows, cols)` in the target's units and dtype, and in its pixels if they are of
+            another size. Invalid pixels are NaN in floats and the target's nodata value, if it has
+            one, in integers.
 
         Raises:
             RasterFileError: The raster cannot be read, or the output cannot be written.
@@ -192,6 +194,10 @@ class Predictor:
         bands: Bands | None = None,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
+
+        If the training targets have another pixel size than their sources, the output's grid
+        divides the raster's pixels, or gathers them, in the same way: four times as many rows and
+        columns, or a quarter, rounded up.
 
         The output is invalid wherever the source is, marked by the nodata value, NaN for floats, or
         a mask. Band names, scales, offsets, units and colors come from the training targets. Warns
@@ -249,8 +255,8 @@ class Predictor:
             tta: Whether to average the translations of each tile in its eight orientations, rotated
                 and mirrored; "std" adds a band with their standard deviation, in the target's
                 units, averaged over the bands.
-            resolution: Pixel size at which the raster enters the network; the output always lies on
-                the raster's own grid. "training" resamples the raster to the pixel size of the
+            resolution: Pixel size at which the raster enters the network; it does not change the
+                grid of the output. "training" resamples the raster to the pixel size of the
                 training and the translation back; "source" leaves it as it is; a number is a pixel
                 size in meters. "auto" is "training" if the two differ by more than 5%, on the
                 ground or, without a CRS, by the training's `resize_to`; a raster without a CRS
@@ -342,9 +348,10 @@ def _draw(
     card: DataCard, image: NDArray[Any], translated: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Draw an image and its translation `(bands, rows, cols)` in their units."""
+    sides = (card.source, image, valid), (card.target, translated, valid_at(valid, card.factor))
     pair = [
-        side.scaling.scale(np.where(valid, pixels, np.nan).astype(np.float32)[None])[0]
-        for side, pixels in ((card.source, image), (card.target, translated))
+        side.scaling.scale(np.where(seen, pixels, np.nan).astype(np.float32)[None])[0]
+        for side, pixels, seen in sides
     ]
     draw_table([pair], ("source", "translation"), sides=(card.source, card.target))
 

@@ -55,16 +55,17 @@ class Resampling:
     """Columns in training for `step` columns of the scene."""
 
     @classmethod
-    def of(cls, across: float, down: float, stride: int) -> Resampling:
+    def of(cls, across: float, down: float, stride: int, *, whole: int = 1) -> Resampling:
         """Return the resampling with small steps that is close to some ratios.
 
         Args:
             across: Pixels in training for each pixel of the scene, along rows.
             down: The same along columns.
             stride: Factor by which images shrink inside the network.
+            whole: Number of which the step is a multiple.
         """
         enough = math.ceil(stride / (2 * min(across, down) * CLOSE)) + 1
-        steps = np.arange(1, enough + 1)
+        steps = whole * np.arange(1, enough + 1)
         counts = [np.maximum(np.rint(steps * f / stride), 1) * stride for f in (down, across)]
         errors = np.maximum(
             *(abs(n / (steps * f) - 1) for n, f in zip(counts, (down, across), strict=True))

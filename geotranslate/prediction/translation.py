@@ -147,6 +147,7 @@ class Translation:
                 overlap=options.overlap,
                 padding=options.padding,
                 blend=options.blend,
+                scale=card.factor,
                 bands_out=len(names),
                 dtype=options.dtype,
                 nodata=options.nodata,

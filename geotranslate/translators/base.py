@@ -36,6 +36,7 @@ from geotranslate.translators.display import describe, draw_history, draw_pairs
 from geotranslate.translators.loading import Device, load_checkpoint, load_saved
 from geotranslate.translators.runs.fit import fit
 from geotranslate.translators.runs.measuring import items_of, measure, part_of
+from geotranslate.translators.runs.scene_evaluation import evaluate
 from geotranslate.translators.saved_models import modelfolder
 from geotranslate.translators.saved_models.card import Card
 
@@ -100,6 +101,7 @@ class Translator:
         self.learn = make_learner(self.data, pair, found, self.history, defaults.betas)
 
     fit = fit
+    evaluate = evaluate
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastai.data.core import DataLoaders
 from torch import nn
@@ -23,15 +23,15 @@ from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.schema import real, truth, whole
+from geotranslate.schema import real, whole
 from geotranslate.training.callbacks import CycleValidation
 from geotranslate.training.learner import AdversarialPair
-from geotranslate.training.objectives import CycleObjective
+from geotranslate.training.objectives import CycleObjective, GanMode
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    LeastSquaresConfig,
     option,
     weight,
 )
@@ -45,16 +45,28 @@ from geotranslate.translators.runs.measuring import (
     part_of,
 )
 from geotranslate.translators.saved_models.pretrained import start_from
+from geotranslate.translators.saved_models.reference_weights import (
+    ReferenceGenerator,
+    cycle_arguments,
+    cycle_files,
+    discriminator_arguments,
+    discriminator_file,
+    discriminator_layers,
+    load,
+    read_weights,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MIN_CHIP_SIZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANConfig(TranslatorConfig):
+class CycleGANConfig(LeastSquaresConfig):
     """Arguments that rebuild a CycleGAN."""
 
     gen_blocks: int = option(whole(1, MAX_BLOCKS))
-    lsgan: bool = option(truth)
     lambda_cycle: float = option(real(above=0))
     lambda_identity: float = option(weight)
     pool_size: int = option(whole(0, 10_000))
@@ -75,6 +87,8 @@ class CycleGAN(Translator):
             networks. Nothing is downloaded.
         gen_blocks: Residual blocks of each generator. The paper uses 9, or 6 for chips of 128 px.
         lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        gan_mode: The adversarial loss in place of `lsgan`: "vanilla", "lsgan", "hinge" or "wgangp",
+            see `Pix2Pix`.
         lambda_cycle: Weight of the L1 difference, in -1..1, between an image and its round trip.
         lambda_identity: Weight of the identity loss, as a share of `lambda_cycle`: the change that
             a generator makes to images that already belong to its target side. Not used, and 0 in
@@ -106,6 +120,7 @@ class CycleGAN(Translator):
         pretrained_path: str | os.PathLike[str] | None = None,
         gen_blocks: int = 9,
         lsgan: bool = True,
+        gan_mode: GanMode | None = None,
         lambda_cycle: float = 10.0,
         lambda_identity: float = 0.5,
         pool_size: int = 50,
@@ -122,6 +137,7 @@ class CycleGAN(Translator):
         config = CycleGANConfig(
             gen_blocks=gen_blocks,
             lsgan=lsgan,
+            gan_mode=gan_mode,
             lambda_cycle=lambda_cycle,
             lambda_identity=lambda_identity,
             pool_size=pool_size,
@@ -136,6 +152,12 @@ class CycleGAN(Translator):
             init_gain=init_gain,
         )
         card = data_card(data)
+        if card.factor != 1:
+            raise InvalidInputError(
+                "CycleGAN translates between chips of one pixel size, but the targets of the data "
+                f"have {card.factor} times as many pixels along an axis as their sources; use "
+                "Pix2Pix or Pix2PixHD, or export chips of one pixel size."
+            )
         if card.chip_size < MIN_CHIP_SIZE:
             raise InvalidInputError(
                 f"Chips of {card.chip_size} px are too small for a CycleGAN; use chips of "
@@ -154,7 +176,7 @@ class CycleGAN(Translator):
             of_source=of_source,
             of_target=of_target,
             fill=fill,
-            gan_mode="lsgan" if config.lsgan else "vanilla",
+            gan_mode=config.loss,
             lambda_cycle=config.lambda_cycle,
             lambda_identity=config.lambda_identity,
             pool_size=config.pool_size,
@@ -176,6 +198,50 @@ class CycleGAN(Translator):
         self._back.opposite, self.predictor.opposite = self.predictor, self._back
         if pretrained_path is not None:
             start_from(pretrained_path, self.pair, card, config)
+
+    @classmethod
+    @checks_arguments
+    def from_pytorch_cyclegan(cls, path: str | os.PathLike[str], data: DataLoaders) -> Self:
+        """Return a model with weights of the public code of CycleGAN in PyTorch.
+
+        ResNets of any number of blocks are recognized by the names and shapes of their weights,
+        with their normalization. Their convolutions of stride 2 pad with zeros, which are
+        reflections here, so translations differ near the edges. The weights of the discriminators
+        are read, too, if their files lie beside the generators'; otherwise they start anew. No code
+        from the files is executed.
+
+        Args:
+            path: The folder that holds `latest_net_G_A.pth` and `latest_net_G_B.pth`, or one of two
+                such files, of any epoch.
+            data: Loaders with the bands of the model, scaled like its own data; 0..255 for uint8.
+                Its source is the side A.
+
+        Raises:
+            ModelFileError: A file is missing, cannot be read, or holds other networks.
+            InvalidInputError: The data has other bands or chips too small for the networks, or the
+                generators are no ResNets.
+        """
+        files = cycle_files(path)
+        card = data_card(data)
+        bands = card.source.bands, card.target.bands
+        ways = [
+            ReferenceGenerator.read(file, both)
+            for file, both in zip(files, (bands, bands[::-1]), strict=True)
+        ]
+        arguments = cycle_arguments(ways[0], ways[1], files[0].parent)
+        # Their discriminator A sees the translations of generator A, images of our target.
+        sides = zip(("of_target", "of_source"), map(discriminator_file, files), strict=True)
+        seen = {side: (read_weights(file), file) for side, file in sides if file is not None}
+        for weights, _ in seen.values():
+            arguments |= discriminator_arguments(weights)
+        model = cls(data, **arguments)
+        networks = model._ways()
+        ways[0].load_into(networks.forth, files[0])
+        ways[1].load_into(networks.back, files[1])
+        assert isinstance(model.pair.discriminator, nn.ModuleDict)
+        for side, (weights, file) in seen.items():
+            load(model.pair.discriminator[side], weights, discriminator_layers(weights), file)
+        return model
 
     @checks_arguments
     def show_results(

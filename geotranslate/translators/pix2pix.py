@@ -18,6 +18,7 @@ from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.pixel import PixelNetwork, Started
+from geotranslate.networks.rescaling import at_target_size, rescaled
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import ResUNet, UNet
 from geotranslate.training.learner import AdversarialPair
@@ -75,7 +76,8 @@ class Pix2Pix(Translator):
             tile normalized on its own, unless `norm_stats` is given.
         start: "pixel" for a small network over single pixels and their blurred neighbors, which is
             fitted to a sample of the training pixels before the first step and whose output the
-            generator refines; "none" for no start; "auto" for the recipe's.
+            generator refines; "none" for no start; "auto" for the recipe's, or "none" if the target
+            has another pixel size than the source.
         pretrained_path: Weights to start from: the folder of a saved model with the same networks
             (including the discriminator if both models have one), or, with a `backbone`, a local
             file with the state dict of its encoder, saved by torch or safetensors. Such an encoder
@@ -170,7 +172,7 @@ class Pix2Pix(Translator):
         chosen = RECIPES[name]
         config = Pix2PixConfig(
             recipe=name,
-            start=chosen.start if start == "auto" else start,
+            start=_start(start, chosen.start, card),
             backbone=backbone,
             generator=_or(generator, chosen.generator if backbone is None else "unet"),
             depth=depth,
@@ -197,7 +199,9 @@ class Pix2Pix(Translator):
         with seeded(card.seed, config.init_gain):
             generated = encoded(_generator(card, config), card.source)
             discriminator = (
-                encoded(_discriminator(card, config), card.source) if config.lambda_gan else None
+                encoded(at_target_size(_discriminator(card, config), card.factor), card.source)
+                if config.lambda_gan
+                else None
             )
         super().__init__(
             data,
@@ -237,14 +241,14 @@ class Pix2Pix(Translator):
             InvalidInputError: The data has other bands, or chips too small for the network.
         """
         file = generator_file(path)
-        found = ReferenceGenerator.of(read_weights(file), file)
         card = paired_card(data, cls.__name__)
-        bands = source_channels(card.source), card.target.bands
-        if found.bands != bands:
+        if card.factor != 1:
             raise InvalidInputError(
-                f"The model of {file} translates {found.bands[0]} bands into {found.bands[1]}, but "
-                f"the data has {bands[0]} and {bands[1]}; give other data, or choose its bands."
+                f"The model of {file} translates chips into chips of the same size, but the "
+                f"targets of the data have {card.factor} times as many pixels along an axis as "
+                "their sources; give pairs of one pixel size."
             )
+        found = ReferenceGenerator.read(file, (source_channels(card.source), card.target.bands))
         beside = discriminator_file(file)
         weights = None if beside is None else read_weights(beside)
         arguments = found.arguments
@@ -271,10 +275,33 @@ def _or(given: T | None, default: T) -> T:
     return default if given is None else given
 
 
+def _start(given: Start, own: Start, card: DataCard) -> Start:
+    """Return the start of a generator; pairs of two pixel sizes have none.
+
+    Raises:
+        InvalidInputError: One is asked for, but the target has other pixels than the source.
+    """
+    if card.factor == 1 or given == "none":
+        return own if given == "auto" else given
+    if given == "pixel":
+        raise InvalidInputError(
+            f"start is 'pixel', which translates pixel by pixel, but the target has {card.factor} "
+            "times as many pixels along an axis as the source; leave start out, or give 'none'."
+        )
+    return "none"
+
+
 def _generator(card: DataCard, config: Pix2PixConfig) -> Any:
     seen, made = source_channels(card.source), card.target.bands
     if config.start == "none":
-        return _network(seen, made, config, bounded=card.target.scaling.bounded)
+        return rescaled(
+            lambda bands, bounded: _network(seen, bands, config, bounded=bounded),
+            made,
+            card.factor,
+            width=config.ngf,
+            padding=config.padding,
+            bounded=card.target.scaling.bounded,
+        )
     start = PixelNetwork(seen, made)
     return Started(start, _network(seen + made, made, config, bounded=False))
 
@@ -300,7 +327,7 @@ def _network(bands_in: int, bands_out: int, config: Pix2PixConfig, *, bounded: b
 
 
 def _discriminator(card: DataCard, config: Pix2PixConfig) -> PatchGAN:
-    check_chip_size(config.n_layers, card.chip_size)
+    check_chip_size(config.n_layers, card.target_size)
     return PatchGAN(
         source_channels(card.source) + card.target.bands,
         ndf=config.ndf,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from fastai.data.core import DataLoaders
 
@@ -15,15 +15,16 @@ from geotranslate.migration import checks_arguments
 from geotranslate.networks.layers import Padding, Upsample, seeded
 from geotranslate.networks.normalization import Norm
 from geotranslate.networks.patchgan import MultiscaleDiscriminator, check_chip_size
+from geotranslate.networks.rescaling import at_target_size, rescaled
 from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
 from geotranslate.training.learner import AdversarialPair
-from geotranslate.training.objectives import PairedObjective
+from geotranslate.training.objectives import GanMode, PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    LeastSquaresConfig,
     l1_scale,
     loss_callbacks,
     option,
@@ -37,7 +38,7 @@ Network = Literal["global", "local"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixHDConfig(TranslatorConfig):
+class Pix2PixHDConfig(LeastSquaresConfig):
     """Arguments that rebuild a Pix2PixHD."""
 
     gen_network: Network = option(one_of(Network))
@@ -45,7 +46,6 @@ class Pix2PixHDConfig(TranslatorConfig):
     n_blocks_global: int = option(whole(1, MAX_BLOCKS))
     n_local_enhancers: int = option(whole(1, 12))
     n_blocks_local: int = option(whole(0, MAX_BLOCKS))
-    lsgan: bool = option(truth)
     n_dscr: int = option(whole(1, 12))
     feat_loss: bool = option(truth)
     lambda_feat: float = option(weight)
@@ -78,6 +78,8 @@ class Pix2PixHD(Translator):
         n_local_enhancers: Finer networks around it, each twice as large as the one inside.
         n_blocks_local: Residual blocks of each finer network.
         lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        gan_mode: The adversarial loss in place of `lsgan`: "vanilla", "lsgan", "hinge" or "wgangp",
+            see `Pix2Pix`.
         n_dscr: Number of discriminators; each works at half the size of the previous one.
         feat_loss: Whether to use the feature matching loss.
         lambda_feat: Weight of the feature matching loss.
@@ -115,6 +117,7 @@ class Pix2PixHD(Translator):
         n_local_enhancers: int = 1,
         n_blocks_local: int = 3,
         lsgan: bool = True,
+        gan_mode: GanMode | None = None,
         n_dscr: int = 2,
         feat_loss: bool = True,
         lambda_feat: float = 10.0,
@@ -137,6 +140,7 @@ class Pix2PixHD(Translator):
             n_local_enhancers=n_local_enhancers,
             n_blocks_local=n_blocks_local,
             lsgan=lsgan,
+            gan_mode=gan_mode,
             n_dscr=n_dscr,
             feat_loss=feat_loss,
             lambda_feat=lambda_feat,
@@ -155,12 +159,13 @@ class Pix2PixHD(Translator):
         card = paired_card(data, type(self).__name__)
         with seeded(card.seed, config.init_gain):
             generator = encoded(_generator(card, config), card.source)
-            discriminator = encoded(_discriminator(card, config), card.source)
+            pairs = at_target_size(_discriminator(card, config), card.factor)
+            discriminator = encoded(pairs, card.source)
         objective = PairedObjective(
             discriminator,
             lambda_l1=config.lambda_l1,
             lambda_gan=1.0,
-            gan_mode="lsgan" if config.lsgan else "vanilla",
+            gan_mode=config.loss,
             label_smoothing=config.label_smoothing,
             lambda_features=config.lambda_feat if config.feat_loss else 0.0,
         )
@@ -176,9 +181,8 @@ class Pix2PixHD(Translator):
             start_from(pretrained_path, self.pair, card, config)
 
 
-def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhancer:
-    bands = source_channels(card.source), card.target.bands
-    bounded, halvings = card.target.scaling.bounded, config.n_downsample_global
+def _generator(card: DataCard, config: Pix2PixHDConfig) -> Any:
+    halvings = config.n_downsample_global
     enhancers = config.n_local_enhancers if config.gen_network == "local" else 0
     least = 2 ** (halvings + enhancers + 1)
     if card.chip_size < least:
@@ -187,8 +191,22 @@ def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhance
             f"{halvings + enhancers} times; use chips of {least} px or more, or a smaller "
             "n_downsample_global."
         )
+    seen = source_channels(card.source)
+    return rescaled(
+        lambda bands, bounded: _network((seen, bands), config, enhancers, bounded=bounded),
+        card.target.bands,
+        card.factor,
+        width=config.ngf,
+        padding=config.padding,
+        bounded=card.target.scaling.bounded,
+    )
+
+
+def _network(
+    bands: tuple[int, int], config: Pix2PixHDConfig, enhancers: int, *, bounded: bool
+) -> ResNet | LocalEnhancer:
+    halvings, blocks = config.n_downsample_global, config.n_blocks_global
     if not enhancers:
-        blocks = config.n_blocks_global
         return ResNet(
             *bands, downsamplings=halvings, blocks=blocks, bounded=bounded, **config.layers
         )
@@ -197,14 +215,14 @@ def _generator(card: DataCard, config: Pix2PixHDConfig) -> ResNet | LocalEnhance
         n_local_enhancers=enhancers,
         n_blocks_local=config.n_blocks_local,
         n_downsample_global=halvings,
-        n_blocks_global=config.n_blocks_global,
+        n_blocks_global=blocks,
         bounded=bounded,
         **config.layers,
     )
 
 
 def _discriminator(card: DataCard, config: Pix2PixHDConfig) -> MultiscaleDiscriminator:
-    check_chip_size(config.n_layers, card.chip_size, config.n_dscr)
+    check_chip_size(config.n_layers, card.target_size, config.n_dscr)
     return MultiscaleDiscriminator(
         source_channels(card.source) + card.target.bands,
         scales=config.n_dscr,

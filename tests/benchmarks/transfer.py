@@ -12,6 +12,7 @@ The places:
 - banepa: drone image to map, northern three quarters to 768 x 2048 px of the southern quarter;
 - calgary: Landsat RGB to near and short-wave infrared, upper 989 rows to lower 424, where the
   light is the same and the target a measurement;
+- terramind: Sentinel-2 RGB to 12 bands, four places to a fifth;
 - maps: aerial photographs to maps at half size, 160 pairs to 14.
 
 The arms are ways to train (`augment`, `look_like`, `jitter`); each model translates by all
@@ -53,6 +54,7 @@ from error_per_minute import (  # noqa: E402
     epochs_within,
     maps,
     simple,
+    terramind,
 )
 from rasterio.windows import Window  # noqa: E402
 
@@ -134,6 +136,7 @@ def cases(data: Path, out: Path) -> dict[str, Callable[[], Case]]:
         "naip": lambda: naip(data, out),
         "banepa": lambda: Case(banepa(data, out), (768, 2048)),
         "calgary": lambda: Case(calgary(data, out), None),
+        "terramind": lambda: Case(terramind(data, out), None, ("", "match")),
         "maps": lambda: Case(_some_maps(data, out), None, ("", "share 0.25", "match")),
     }
     for year in years:

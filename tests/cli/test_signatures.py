@@ -8,14 +8,24 @@ from typing import Any
 import pytest
 
 from geotranslate.cli.options import Section
-from geotranslate.cli.sections import DATA, EXPORT, FIT, LOAD, METRICS, MODEL, PREDICT, TRANSLATORS
+from geotranslate.cli.sections import (
+    DATA,
+    EVALUATE,
+    EXPORT,
+    FIT,
+    LOAD,
+    METRICS,
+    MODEL,
+    PREDICT,
+    TRANSLATORS,
+)
 from geotranslate.cli.signatures import arguments_of
 
 NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
-    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT)
+    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT, EVALUATE)
     for _, place in section.places
 ]
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from typing import Any, Literal
 
 from rasterio.crs import CRS
@@ -17,6 +18,7 @@ from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
+from geotranslate.raster.factor import parsed_factor
 from geotranslate.schema import (
     Fields,
     Json,
@@ -266,13 +268,26 @@ class DataCard:
     """The same for the target chips without pairs."""
     target_resize_ratio: tuple[float, float] | None = None
     """The same for the target chips without pairs."""
+    factor: Fraction = Fraction(1)
+    """Target pixels per source pixel along an axis: a whole number, or 1 divided by one."""
+
+    @property
+    def target_size(self) -> int:
+        """Side of the target's tensors, px; that of the source's is `chip_size`."""
+        return int(self.chip_size * self.factor)
 
     def reversed(self) -> DataCard:
         """Return the card of the reverse direction, with source and target swapped.
 
         Reversing twice gives the same card again.
         """
-        turned = replace(self, source=self.target, target=self.source)
+        turned = replace(
+            self,
+            source=self.target,
+            target=self.source,
+            factor=1 / self.factor,
+            chip_size=self.target_size,
+        )
         if self.target_crs is None:
             return turned
         return replace(
@@ -291,12 +306,16 @@ class DataCard:
 
     def to_json(self) -> Json:
         """Return plain values for a JSON file."""
-        values = asdict(self) | {"source": self.source.to_json(), "target": self.target.to_json()}
+        values = asdict(self) | {
+            "source": self.source.to_json(),
+            "target": self.target.to_json(),
+            "factor": None if self.factor == 1 else str(self.factor),
+        }
         # Cards without these entries stay as they were written.
         return {
             name: value
             for name, value in values.items()
-            if value is not None or name not in PIXEL_SIZES
+            if value is not None or name not in (*PIXEL_SIZES, "factor")
         }
 
     @classmethod
@@ -331,6 +350,7 @@ DATA_CARD: Fields = {
     "target_crs": Later(optional(crs_text), None),
     "target_resolution": Later(_lengths, None),
     **{name: Later(_lengths, None) for name in PIXEL_SIZES},
+    "factor": Later(parsed_factor, Fraction(1)),
 }
 """Fields of a data card in JSON."""
 

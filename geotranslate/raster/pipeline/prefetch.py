@@ -16,6 +16,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from geotranslate.raster.factor import valid_at
 from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader, fill_gaps
 from geotranslate.raster.tiling import Place, Plan, Region
@@ -140,14 +141,7 @@ def _inside(aoi: BaseGeometry, source: RasterReader, window: Window) -> NDArray[
 
 def _written(plan: Plan, region: Region, row: int, valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the output pixels of a row of tiles that are valid and lie in the written region."""
-    grown = plan.factor.numerator
-    shrunk = plan.factor.denominator
-    if shrunk > 1:
-        # An output pixel is valid where all source pixels under it are.
-        height, width = valid.shape
-        cells = valid.reshape(height // shrunk, shrunk, width // shrunk, shrunk)
-        valid = np.asarray(cells.all(axis=(1, 3)))
-    valid = valid.repeat(grown, axis=0).repeat(grown, axis=1) if grown > 1 else valid.copy()
+    valid = valid.copy() if plan.factor == 1 else valid_at(valid, plan.factor)
     top = plan.out_rows.starts[row]
     left = plan.out_cols.starts[plan.tiles_in(region)[1][0]]
     valid[: max(plan.region.top - top, 0)] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -137,6 +138,7 @@ def choose_tiling(
         options.padding,
         options.blend,
     )
+    whole = options.factor.denominator
     if categorical and blend == "hann":
         raise InvalidInputError(
             "blend is 'hann' but the output is classes, which a blend would mix; give 'crop'."
@@ -148,15 +150,22 @@ def choose_tiling(
             and halo is not None
             and 2 * halo + field.stride <= (LARGEST_HALO * tile)
         ):
-            return _cropped(tile, None, halo, field)
-        return Tiling(tile, max(tile // 4, min(32, tile // 2)), 0)
+            return _cropped(tile, None, halo, field, whole)
+        overlap = max(tile // 4, min(32, tile // 2))
+        # In whole output pixels.
+        return Tiling(tile, overlap // whole * whole, 0)
     if blend == "crop" or categorical or (blend == "auto" and overlap is None):
-        return _cropped(tile, overlap, padding, field)
-    return Tiling(tile, tile // 4 if overlap is None else overlap, padding or 0)
+        return _cropped(tile, overlap, padding, field, whole)
+    own = tile // 4 // whole * whole
+    return Tiling(tile, own if overlap is None else overlap, padding or 0)
 
 
 def _cropped(
-    tile: int, overlap: int | None, padding: int | None, field: ReceptiveField | None
+    tile: int,
+    overlap: int | None,
+    padding: int | None,
+    field: ReceptiveField | None,
+    whole: int,
 ) -> Tiling:
     if overlap is not None:
         padding = overlap // 2 if padding is None else padding
@@ -169,7 +178,8 @@ def _cropped(
     if padding is None:
         halo = None if field is None else field.halo
         padding = tile // 8 if halo is None else min(halo, tile // 4)
-        padding = padding // step * step or padding
+        multiple = math.lcm(step, whole)
+        padding = padding // multiple * multiple or padding
     return _on_steps(tile, padding, step)
 
 

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.patchgan import PatchGAN
-from geotranslate.training.objectives.base import GanMode, Objective, masked_l1
+from geotranslate.training.objectives.base import (
+    GanMode,
+    Objective,
+    gradient_penalty,
+    masked_l1,
+)
 
 SIDES = ("source", "target")
 
@@ -100,7 +105,14 @@ class CycleObjective(Objective):
             "d_real": self.real,
             "d_fake": {side: self.pools[side](self.fake[side]) for side in SIDES},
         }
-        return {name: self._summed(images, name == "d_real") for name, images in seen.items()}
+        losses = {name: self._summed(images, name == "d_real") for name, images in seen.items()}
+        if self.gan_mode == "wgangp":
+            penalties = [
+                gradient_penalty(self.discriminators[side], self.real[side], seen["d_fake"][side])
+                for side in SIDES
+            ]
+            losses["d_penalty"] = torch.stack(penalties).sum()
+        return losses
 
     def _summed(self, images: dict[str, Tensor], real: bool) -> Tensor:
         logits = (self.discriminators[side](images[side]) for side in SIDES)

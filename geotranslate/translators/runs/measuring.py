@@ -198,6 +198,12 @@ def check_alike(ours: DataCard, card: DataCard) -> None:
                 f"The {name} of the data has {given.bands} x {given.dtype} but the model was "
                 f"trained on {known.bands} x {known.dtype}; give pairs like those."
             )
+    if ours.factor != card.factor:
+        raise InvalidInputError(
+            f"The targets of the data have {card.factor} times as many pixels along an axis as "
+            f"their sources, but the model was trained on {ours.factor} times as many; give pairs "
+            "like those."
+        )
     if ours.source.classes is not None and card.source.classes is None:
         raise InvalidInputError(
             "The model was trained on classes but the source of the data is quantities; give "

@@ -46,6 +46,7 @@ ARCHITECTURE = (
     "source bands",
     "target bands",
     "the source",
+    "the factor of the target's pixels",
 )
 COARSE = (
     "n_downsample_global",
@@ -55,6 +56,7 @@ COARSE = (
     "upsample",
     "source bands",
     "the source",
+    "the factor of the target's pixels",
 )
 """Arguments that a local generator and the global one loaded into it must have in common."""
 
@@ -186,8 +188,10 @@ def _load_coarse(pair: AdversarialPair, weights: dict[str, Tensor]) -> bool:
     """Load a global generator into a local one and freeze it; return whether it fits."""
     generator = unwrapped(pair.generator)
     assert isinstance(generator, LocalEnhancer)
-    # Both take bands, or both take one-hot classes.
-    prefix = "generator." if generator is pair.generator else "generator.network."
+    # Both take bands or both take one-hot classes, and both have one factor.
+    prefix, outer = "generator.", pair.generator
+    while outer is not generator:
+        prefix, outer = f"{prefix}network.", outer.get_submodule("network")
     found = {
         name.removeprefix(prefix): value
         for name, value in weights.items()
@@ -232,6 +236,7 @@ def _differences(
             "source bands": data.source.bands,
             "target bands": data.target.bands,
             "the source": _kind(data.source),
+            "the factor of the target's pixels": data.factor,
         }
         for made, data in ((former.options, former.data), (options, card))
     )

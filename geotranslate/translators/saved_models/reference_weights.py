@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.checks import file_path
-from geotranslate.errors import ModelFileError, said
+from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.networks.normalization import Norm
 
 Weights = dict[str, Tensor]
@@ -59,6 +59,26 @@ class ReferenceGenerator:
             f"{path} holds neither a U-Net nor a ResNet of pytorch-CycleGAN-and-pix2pix (its names "
             f"begin with {', '.join(list(weights)[:3]) or 'nothing'}); give its latest_net_G.pth."
         )
+
+    @classmethod
+    def read(cls, file: Path, bands: tuple[int, int]) -> ReferenceGenerator:
+        """Read the generator of a file.
+
+        Args:
+            file: The file.
+            bands: Bands of source and target of the data.
+
+        Raises:
+            ModelFileError: The file cannot be read, or holds another network.
+            InvalidInputError: The generator has other bands.
+        """
+        found = cls.of(read_weights(file), file)
+        if found.bands != bands:
+            raise InvalidInputError(
+                f"The model of {file} translates {found.bands[0]} bands into {found.bands[1]}, but "
+                f"the data has {bands[0]} and {bands[1]}; give other data, or choose its bands."
+            )
+        return found
 
     @property
     def first(self) -> Tensor:
@@ -138,6 +158,27 @@ def discriminator_layers(weights: Weights) -> dict[str, str]:
     """Return the layers of a reference PatchGAN or PixelGAN, which are numbered like ours."""
     names = {name.rpartition(".")[0] for name in weights}
     return {f"layers.{name.split('.')[1]}": name for name in names}
+
+
+def cycle_arguments(
+    there: ReferenceGenerator, back: ReferenceGenerator, path: object
+) -> dict[str, Any]:
+    """Return the arguments of `CycleGAN` for the networks of two generators.
+
+    Raises:
+        InvalidInputError: They are no ResNets, or differ from each other.
+    """
+    ways = [
+        {"gen_blocks": one.size, "ngf": len(one.first), "norm": norm_of(one.weights)}
+        for one in (there, back)
+    ]
+    if there.kind != "resnet" or back.kind != "resnet" or ways[0] != ways[1]:
+        kinds = " and ".join(f"a {one.kind} of size {one.size}" for one in (there, back))
+        raise InvalidInputError(
+            f"The generators of {path} are {kinds}, but a CycleGAN has two equal ResNets; give a "
+            "model trained with --netG resnet_9blocks or resnet_6blocks."
+        )
+    return ways[0] | {"upsample": "transposed", "padding": "reflect"}
 
 
 def discriminator_arguments(weights: Weights) -> dict[str, int]:
@@ -235,6 +276,29 @@ def generator_file(path: str | os.PathLike[str]) -> Path:
     """Return the generator's file for a file, or for the folder of a training."""
     place = file_path("path", path)
     return place / "latest_net_G.pth" if os.path.isdir(place) else place
+
+
+def cycle_files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return the files of both generators for one of them, or for the folder of a training.
+
+    Raises:
+        ModelFileError: One of them is missing.
+    """
+    place = file_path("path", path)
+    first = place / "latest_net_G_A.pth" if os.path.isdir(place) else place
+    found = [
+        first.with_name(re.sub(r"_net_G_[AB](?=\.|$)", f"_net_G_{side}", first.name))
+        for side in "AB"
+    ]
+    lacking = [file for file in found if not os.path.isfile(file)]
+    if lacking or found[0] == found[1]:
+        raise ModelFileError(
+            f"path is {first}, but a CycleGAN needs the generators of both directions, such as "
+            f"latest_net_G_A.pth and latest_net_G_B.pth in one folder"
+            f"{f', and there is no {lacking[0]}' if lacking else ''}; give that folder or one of "
+            "the two files."
+        )
+    return found[0], found[1]
 
 
 def discriminator_file(generator: Path) -> Path | None:

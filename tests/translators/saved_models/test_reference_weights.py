@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geotranslate import Pix2Pix, prepare_data
+from geotranslate import CycleGAN, Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
@@ -67,13 +67,13 @@ class Theirs(nn.Module):
         return self.model(torch.cat(images, 1))
 
 
-def their_unet(depth: int, norm: str, ngf: int = 4) -> Theirs:
+def their_unet(depth: int, norm: str, ngf: int = 4, bands: tuple[int, int] = (3, 2)) -> Theirs:
     widths = [ngf * min(2**level, 8) for level in range(depth)]
     inner: nn.Module | None = None
     for level in range(depth - 1, 0, -1):
         outer = widths[level - 1]
         inner = Level(outer, outer, widths[level], inner, norm, outermost=False)
-    return Theirs(Level(3, 2, widths[0], inner, norm, outermost=True))
+    return Theirs(Level(*bands, widths[0], inner, norm, outermost=True))
 
 
 class Block(nn.Module):
@@ -89,9 +89,11 @@ class Block(nn.Module):
         return image + self.conv_block(image)
 
 
-def their_resnet(blocks: int, norm: str, dropout: bool = False, ngf: int = 4) -> Theirs:
+def their_resnet(
+    blocks: int, norm: str, dropout: bool = False, ngf: int = 4, bands: tuple[int, int] = (3, 2)
+) -> Theirs:
     bias = norm == "instance"
-    parts: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, ngf, 7, bias=bias)]
+    parts: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(bands[0], ngf, 7, bias=bias)]
     parts += [NORMS[norm](ngf), nn.ReLU()]
     for width in (ngf, 2 * ngf):
         # Theirs pads with zeros, ours reflects: the names are the same.
@@ -101,12 +103,14 @@ def their_resnet(blocks: int, norm: str, dropout: bool = False, ngf: int = 4) ->
     for width in (4 * ngf, 2 * ngf):
         parts.append(nn.ConvTranspose2d(width, width // 2, 3, 2, 1, output_padding=1, bias=bias))
         parts += [NORMS[norm](width // 2), nn.ReLU()]
-    return Theirs(nn.Sequential(*parts, nn.ReflectionPad2d(3), nn.Conv2d(ngf, 2, 7), nn.Tanh()))
+    return Theirs(
+        nn.Sequential(*parts, nn.ReflectionPad2d(3), nn.Conv2d(ngf, bands[1], 7), nn.Tanh())
+    )
 
 
-def their_discriminator(n_layers: int, norm: str, ndf: int = 4) -> Theirs:
+def their_discriminator(n_layers: int, norm: str, ndf: int = 4, bands: int = 5) -> Theirs:
     kernel, padding = (4, 1) if n_layers else (1, 0)
-    width, parts = 5, list[nn.Module]()
+    width, parts = bands, list[nn.Module]()
     for level in range(max(n_layers, 1) + 1):
         made = ndf * min(2**level, 8)
         stride = 2 if level < n_layers else 1
@@ -209,3 +213,66 @@ def test_other_files_are_said(write_chips: WriteChips, tmp_path: Path) -> None:
         found = ReferenceGenerator.of(weights, file)
         with pytest.raises(ModelFileError, match=said):
             found.load_into(UNet(3, 2, depth=3, ngf=4), file)
+
+
+@pytest.fixture
+def cyclegan(tmp_path: Path) -> dict[str, nn.Module]:
+    """Save the networks of a CycleGAN of the reference code, of 3 bands into 2; return them."""
+    torch.manual_seed(0)
+    networks: dict[str, nn.Module] = {
+        "G_A": their_resnet(6, "instance", bands=(3, 2)),
+        "G_B": their_resnet(6, "instance", bands=(2, 3)),
+        "D_A": their_discriminator(2, "instance", bands=2),
+        "D_B": their_discriminator(2, "instance", bands=3),
+    }
+    for name, network in networks.items():
+        torch.save(network.eval().state_dict(), tmp_path / f"latest_net_{name}.pth")
+    return networks
+
+
+@pytest.mark.parametrize("given", [".", "latest_net_G_A.pth", "latest_net_G_B.pth"])
+def test_cyclegan_of_the_reference_code_translates_both_ways_and_trains(
+    write_sides: WriteChips, tmp_path: Path, cyclegan: dict[str, nn.Module], given: str
+) -> None:
+    data = prepare_data(write_sides(bands=(3, 2)), batch_size=2)
+    model = CycleGAN.from_pytorch_cyclegan(tmp_path / given, data)
+    assert (model.config.gen_blocks, model.config.ndf, model.config.n_layers) == (6, 4, 2)
+    assert (model.config.norm, model.config.upsample) == ("instance", "transposed")
+    source, target = torch.rand(1, 3, 32, 32), torch.rand(1, 2, 32, 32)
+    ways: Any = model.pair.translating.eval()
+    torch.testing.assert_close(ways.forth(source), cyclegan["G_A"](source))
+    torch.testing.assert_close(ways.back(target), cyclegan["G_B"](target))
+    judges: Any = model.pair.discriminator
+    torch.testing.assert_close(judges["of_target"].eval()(target), cyclegan["D_A"](target))
+    torch.testing.assert_close(judges["of_source"].eval()(source), cyclegan["D_B"](source))
+    if given == ".":
+        model.fit(1, checkpoint=False, progress=False, precision="float32")
+        again = CycleGAN.from_model(model.save(tmp_path / "model"))
+        assert again.digest() == model.digest()
+
+
+def test_cyclegans_that_do_not_fit_are_said(
+    write_sides: WriteChips, tmp_path: Path, cyclegan: dict[str, nn.Module]
+) -> None:
+    data = prepare_data(write_sides(bands=(3, 2)))
+    other = prepare_data(write_sides(bands=(3, 1), folder="other"))
+    with pytest.raises(
+        InvalidInputError, match=r"G_A.pth translates 3 bands into 2, but the data "
+    ):
+        CycleGAN.from_pytorch_cyclegan(tmp_path, other)
+    (tmp_path / "latest_net_D_B.pth").unlink()
+    CycleGAN.from_pytorch_cyclegan(tmp_path, data)
+    back = tmp_path / "latest_net_G_B.pth"
+    for network, said in (
+        (their_unet(3, "instance", bands=(2, 3)), "are a resnet of size 6 and a unet of size 3, b"),
+        (their_resnet(4, "instance", bands=(2, 3)), "a resnet of size 6 and a resnet of size 4, b"),
+    ):
+        torch.save(network.state_dict(), back)
+        with pytest.raises(InvalidInputError, match=said):
+            CycleGAN.from_pytorch_cyclegan(tmp_path, data)
+    back.unlink()
+    with pytest.raises(ModelFileError, match=r", and there is no .*latest_net_G_B\.pth; give that"):
+        CycleGAN.from_pytorch_cyclegan(tmp_path, data)
+    single = (tmp_path / "latest_net_G_A.pth").rename(tmp_path / "latest_net_G.pth")
+    with pytest.raises(ModelFileError, match=r"needs the generators of both directions, such as "):
+        CycleGAN.from_pytorch_cyclegan(single, data)

@@ -29,6 +29,7 @@ from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
 from geotranslate.chips.stacking import as_raster, layer_names, stack
 from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.memory import collector_paused
 from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import band_choice
 
@@ -147,6 +148,7 @@ def _of_layers(
     return _found(listing.swapped() if options.swapped else listing, options)
 
 
+@collector_paused()
 def _listing(
     path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
 ) -> Listing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.registration import Registration
 from geotranslate.chips.split import GroundShares, Split, ground_of
 from geotranslate.raster.grid import Grid
-from geotranslate.raster.stack import Stack
 from geotranslate.tables import Summary
 
 
@@ -61,20 +59,13 @@ def summarize(
 def _way(chips: FoundChips) -> list[tuple[str, str]]:
     """Return a line that names the folders that are translated from and to, if there are two."""
     places = [side[0].place for side in (chips.sources, chips.targets)]
-    source, target = (_folders(place.path) for place in places)
+    source, target = (Path(place.path).parent.name for place in places)
     if source == target or not chips.pairs or not all(isinstance(p, ChipFile) for p in places):
         return []
     hint = ""
     if target.lower() == LABELS_FOLDER:
         hint = " (direction='BtoA' translates labels to images, as Pix2PixHD of arcgis.learn does)"
     return [("way", f"from {source}/ to {target}/{hint}")]
-
-
-def _folders(path: str | os.PathLike[str]) -> str:
-    """Return the name of a chip's folder; for a stack, the names of the folders of its layers."""
-    if not isinstance(path, Stack):
-        return Path(path).parent.name
-    return "/ & ".join(Path(layer.path).parent.name for layer in path.layers)
 
 
 def _parts(split: Split) -> str:

@@ -37,13 +37,13 @@ def known_label(value: object) -> str | None:
 class ChipFile:
     """A chip in a file of its own, or one half of a side-by-side picture."""
 
-    path: Path | Composite
+    path: str
     half: Literal["left", "right"] | None = None
 
     @property
     def file(self) -> Path:
-        """Its file, or the file of its first layer."""
-        return _file(self.path)
+        """Its file."""
+        return Path(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,13 @@ class RasterWindow:
     """Grid of the whole scene."""
     resampling: Resampling
     """Resampling method for a raster on another grid."""
+    is_chip: bool = False
+    """Whether the raster is a chip by itself, of several layers, and no scene."""
 
     @property
     def file(self) -> Path:
         """Its file, or the file of its first layer."""
-        return _file(self.path)
-
-
-def _file(path: str | Path | Composite) -> Path:
-    return Path(path.main if isinstance(path, Composite) else path)
+        return Path(self.path.main if isinstance(self.path, Composite) else self.path)
 
 
 ChipPlace: TypeAlias = ChipFile | RasterWindow
@@ -309,7 +307,7 @@ class Sides:
     def of(cls, folder: Folder, layout: SideFolders) -> Sides:
         """List the two folders of a layout, which must exist."""
         names = (layout.source, layout.target)
-        return cls(folder, *(Folder.of(folder.find(name) or folder.path / name) for name in names))
+        return cls(folder, *(folder.inner(name) for name in names))
 
     def name(self, side: Folder) -> str:
         """Return the name of a side in messages."""

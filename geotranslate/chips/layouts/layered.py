@@ -9,12 +9,14 @@ from itertools import count, takewhile
 from pathlib import Path
 
 from rasterio.enums import Resampling
+from rasterio.windows import Window
 
 from geotranslate.chips.bands import resampling_for
-from geotranslate.chips.layouts.base import ChipFile, ListedChip, ListedSide, Listing
+from geotranslate.chips.layouts.base import ListedChip, ListedSide, Listing, RasterWindow
 from geotranslate.chips.layouts.directory import Folder
 from geotranslate.chips.layouts.pairing import by_part, in_pairs, matches_of, side_of
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Stack
 
 LOOKED_AT = 8
@@ -66,7 +68,7 @@ def layered_side(folders: Mapping[str, Path]) -> tuple[ListedSide, list[str]]:
         held = [own, *(other.get(part, {}) for other in others)]
         for stem, paths in _together(held):
             layers = map(Layer, folders, map(os.fspath, paths), methods)
-            chips.append(replace(own[stem], place=ChipFile(Stack(tuple(layers)))))
+            chips.append(replace(own[stem], place=_whole(Stack(tuple(layers)))))
         used = {path for chip in chips for path in _paths(chip)}
         lines += [line for each in held for line in _alone(each, used)]
     if not chips:
@@ -91,6 +93,14 @@ def _together(held: Sequence[Names]) -> Iterator[tuple[str, list[Path]]]:
         if all(stem in each for each in found):
             rest = (other[each[stem]] for other, each in zip(held[1:], found, strict=True))
             yield stem, [one.place.file for one in (chip, *rest)]
+
+
+def _whole(stack: Stack) -> RasterWindow:
+    """Return the whole of a stack, on the grid of its first layer."""
+    with RasterReader(stack.main) as first:
+        grid = first.grid
+    window = Window(0, 0, grid.width, grid.height)
+    return RasterWindow(stack, window, grid, Resampling.nearest, is_chip=True)
 
 
 def _paths(chip: ListedChip) -> tuple[str, ...]:

@@ -177,11 +177,9 @@ def _chips_of(folder: Folder) -> tuple[list[ListedChip], list[str]]:
     if not any(part.chips for part in held.values()):
         held = {"": folder}
     chips = [
-        ListedChip(
-            f"{name}/{stem}" if name else stem, ChipFile(part.path / chip), known_label(name)
-        )
+        ListedChip(f"{name}/{stem}" if name else stem, ChipFile(path), known_label(name))
         for name, part in held.items()
-        for stem, chip in part.named_chips().items()
+        for stem, path in part.named_paths().items()
     ]
     lines = unread_lines(list(held.values()), folder)
     if "" not in held and folder.chips:

@@ -8,6 +8,7 @@ import pytest
 from affine import Affine
 
 from geotranslate import prepare_data
+from geotranslate.chips.scenes import scenes_of
 from geotranslate.errors import InvalidInputError, RasterFileError
 from tests.conftest import NORTH_UP, WriteRaster, values
 
@@ -38,8 +39,8 @@ def test_folders_of_layers_are_read_by_stem(chips: Path, direction: Any) -> None
     pair = data.train_ds.pairs[0]
     found = (pair.source if direction == "AtoB" else pair.target).read()[0]
     np.testing.assert_array_equal(found[:2], values((2, 32, 32), "int16", seed=0))
-    if direction == "AtoB":
-        assert "from s1/ & dem/ to s2/" in str(data.summary())
+    assert "radar & dem + s2" in str(data.summary())
+    assert scenes_of([pair.source]) == scenes_of([pair.target]) == (None,)
 
 
 def test_names_may_differ_in_a_word_and_chips_may_lack_a_layer(

@@ -52,7 +52,7 @@ def prepare_data(
     resize_to: int | None = None,
     transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
-    augment: Augment = "none",
+    augment: Augment = "auto",
     look_like: PathLike | Sequence[PathLike] | None = None,
     memory_mb: int = 2048,
     num_workers: int | None = None,
@@ -146,6 +146,9 @@ def prepare_data(
         augment: Random gamma, gain and offset of the sources in training, partly shared by the
             bands, for translations of other dates, places or cameras: "none", "light" or "strong";
             "none" for classes. Bands in decibels (scaling "db", or unit dB) only get an offset.
+            "auto" is "light" if the training chips are known to be of several scenes, as
+            `export_chips` names them, and "none" for one scene, unpaired data, targets of another
+            pixel size, or with `jitter` or `look_like`; `data.options.augment` has the choice.
         look_like: Rasters without targets, such as a scene of another date that is to be
             translated. Training sources take their histograms by random shares. "training" stands
             for the scenes of the training chips themselves. None for classes.
@@ -223,12 +226,12 @@ def _loaders(
 def _refuse_recoloring(options: DataOptions, classes: str) -> None:
     """Refuse changes of the values of sources of classes."""
     options_on = {
-        "jitter": (options.jitter, 0),
-        "augment": (options.augment, "none"),
-        "look_like": (options.look_like, ()),
+        "jitter": (options.jitter, (0,)),
+        "augment": (options.augment, ("auto", "none")),
+        "look_like": (options.look_like, ((),)),
     }
     for name, (value, off) in options_on.items():
-        if value != off:
+        if value not in off:
             raise InvalidInputError(
                 f"{name} is {shown(value)} but the source's values are {classes}, which have no "
                 f"brightness; leave {name} out, or pass source_classes=False if they are "

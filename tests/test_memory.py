@@ -1,8 +1,9 @@
-"""Freed memory stays within a block of `reused_memory` and goes back at its end."""
+"""Freed memory stays within a block of `reused_memory`; the collector may pause."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from geotranslate import memory
-from geotranslate.memory import reused_memory
+from geotranslate.memory import collector_paused, reused_memory
 
 resource = pytest.importorskip("resource", reason="page faults are counted on POSIX alone")
 
@@ -95,3 +96,16 @@ def test_thresholds_that_the_user_chose_are_left_alone(monkeypatch: pytest.Monke
     monkeypatch.setattr(memory.ctypes, "CDLL", None)  # asking for the C library would fail
     with reused_memory():
         pass
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_collector_runs_again_if_it_ran_before(running: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if running else gc.disable)()
+    try:
+        with pytest.raises(ZeroDivisionError), collector_paused(), collector_paused():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+        assert gc.isenabled() == running
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,17 @@ from shapely.geometry.base import BaseGeometry
 
 from geotranslate.chips.bands import ClassFacts, Codes, Statistics
 from geotranslate.chips.layouts import ChipPlace, RasterWindow
+from geotranslate.chips.record import (
+    DIGEST,
+    Kind,
+    ground_in,
+    packed,
+    rest_in,
+    rest_text,
+    share_in,
+    statistics_in,
+    transform_in,
+)
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
@@ -91,27 +104,20 @@ def _blocks(
     return found[(found < (height, width)).all(axis=1)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chip:
-    """A chip and its facts, collected when it is first read."""
+    """A chip and its facts, collected when it is first read.
+
+    There may be hundreds of thousands of them, so most facts are only unpacked when they are used.
+    """
 
     place: ChipPlace
-    files: tuple[str, ...]
-    """Files from which it was read."""
-    indexes: tuple[int, ...]
-    """Bands in use, by number from 1."""
-    file_bands: int
-    """Number of bands in the file, without alpha."""
-    grid: Grid
-    dtype: str
-    nodata: float | None
-    band_names: tuple[str, ...]
-    band_facts: BandFacts
-    classes: ClassFacts
-    statistics: Statistics
-    valid_share: float
-    digest: str
-    """Fingerprint of the pixels, the same for chips with equal pixels."""
+    kind: Kind
+    """Facts that many chips share."""
+    facts: bytes
+    """The other ones, see `record.packed`."""
+    rest: str
+    """Other files that it was read from, and facts about classes; see `record.rest_text`."""
     mask: Mask | None = None
     """Pixels that are hidden from training, as they show validation ground."""
 
@@ -126,21 +132,23 @@ class Chip:
         with _opened(place, bands) as (file, source, extent):
             data, valid = source.read(extent, dtype=None)
             statistics = Statistics.of(data, valid)
-            return cls(
-                place=place,
-                files=tuple(source.dataset.files),
+            grid = source.grid.crop(extent)
+            kind = Kind(
+                crs=grid.crs,
+                height=grid.height,
+                width=grid.width,
                 indexes=source.indexes,
                 file_bands=source.file_bands,
-                grid=source.grid.crop(extent),
                 dtype=source.dtype,
                 nodata=source.nodata,
                 band_names=source.band_names,
                 band_facts=BandFacts.of(file.dataset, file.indexes),
-                classes=ClassFacts.of(file, Codes.of(data, valid)),
-                statistics=statistics,
-                valid_share=statistics.count / valid.size,
-                digest=_digest(data, valid),
+                sampled=statistics.sampled,
             )
+            share = statistics.count / valid.size
+            facts = packed(_digest(data, valid), grid.transform, share, statistics)
+            classes = ClassFacts.of(file, Codes.of(data, valid))
+            return cls(place, kind, facts, rest_text(_others(place, source), classes))
 
     def read(self) -> tuple[NDArray[Any], NDArray[bool_]]:
         """Return values `(bands, rows, cols)` in their own dtype, and validity `(rows, cols)`."""
@@ -154,29 +162,112 @@ class Chip:
         Its other facts do not change, not even its share of valid pixels.
         """
         chip = replace(self, mask=mask)
-        return replace(chip, statistics=Statistics.of(*chip.read()))
+        statistics = Statistics.of(*chip.read())
+        facts = packed(self.digest, self.grid.transform, self.valid_share, statistics)
+        return replace(chip, facts=facts)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Its grid."""
+        kind = self.kind
+        return Grid(kind.crs, transform_in(self.facts), kind.height, kind.width)
+
+    @property
+    def ground(self) -> bytes:
+        """Bytes that are equal for chips of one CRS with equal transforms."""
+        return ground_in(self.facts)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Statistics of its valid pixels that are not hidden."""
+        return statistics_in(self.facts, self.kind)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of valid pixels, 0 to 1."""
+        return share_in(self.facts)
+
+    @property
+    def digest(self) -> bytes:
+        """Fingerprint of the pixels, the same for chips with equal pixels."""
+        return self.facts[:DIGEST]
+
+    @property
+    def classes(self) -> ClassFacts:
+        """Facts that show whether its values are classes."""
+        return rest_in(self.rest)[1]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Files that it was read from besides its own; names are relative to its folder."""
+        return rest_in(self.rest)[0]
 
     @property
     def path(self) -> Path:
-        """The file that holds it."""
-        return Path(self.place.path)
+        """The file that holds it, or its first layer."""
+        return self.place.file
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Bands in use, by number from 1."""
+        return self.kind.indexes
+
+    @property
+    def file_bands(self) -> int:
+        """Number of bands in the file, without alpha."""
+        return self.kind.file_bands
+
+    @property
+    def dtype(self) -> str:
+        """Its dtype."""
+        return self.kind.dtype
+
+    @property
+    def nodata(self) -> float | None:
+        """Its nodata value; None without one."""
+        return self.kind.nodata
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands in use; empty texts for bands without a name."""
+        return self.kind.band_names
+
+    @property
+    def band_facts(self) -> BandFacts:
+        """Scale, offset, unit and color of the bands in use."""
+        return self.kind.band_facts
 
     @property
     def bands(self) -> int:
         """Number of bands in use."""
-        return len(self.indexes)
+        return len(self.kind.indexes)
 
     @property
     def size(self) -> str:
         """Its size, in words for messages."""
-        return f"{self.grid.width} x {self.grid.height}"
+        return f"{self.kind.width} x {self.kind.height}"
 
 
-def _digest(data: NDArray[Any], valid: NDArray[bool_]) -> str:
-    digest = hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=16)
+def _others(place: ChipPlace, source: RasterReader) -> tuple[str, ...]:
+    """Return the files that a chip was read from besides its own.
+
+    Names are relative to its folder, for files in it.
+    """
+    if isinstance(place, RasterWindow):
+        return ()
+    folder = os.path.dirname(place.path)
+    others = (os.path.split(file) for file in source.dataset.files if file != place.path)
+    return tuple(
+        name if parent == folder else os.path.abspath(os.path.join(parent, name))
+        for parent, name in others
+    )
+
+
+def _digest(data: NDArray[Any], valid: NDArray[bool_]) -> bytes:
+    digest = hashlib.blake2b(np.ascontiguousarray(data).data, digest_size=DIGEST)
     if not valid.all():
         digest.update(np.packbits(valid).data)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from geotranslate.chips.chip import Bands, Chip, Mask
 from geotranslate.chips.facts import ChipReader
 from geotranslate.chips.layouts import ChipPlace, ListedSide, counted
 from geotranslate.errors import InvalidInputError, warn
+from geotranslate.memory import collector_paused
 from geotranslate.raster.factor import valid_at
 from geotranslate.raster.grid import Grid
 
@@ -59,9 +60,13 @@ class Member(ABC):
 
         Its pixels are those of the source.
         """
-        source = self.chips[0].grid
-        found = _best([chip.grid for chip in self.chips])
-        return found if found is source else _scaled(found, 1 / self.factor)
+        found = self.placed
+        return found.grid if found is self.chips[0] else _scaled(found.grid, 1 / self.factor)
+
+    @property
+    def placed(self) -> Chip:
+        """The chip with the best georeference; of equally good ones, the source."""
+        return _best(self.chips)
 
     @property
     def target_grid(self) -> Grid:
@@ -69,9 +74,8 @@ class Member(ABC):
 
         Its pixels are those of the target.
         """
-        target = self.chips[-1].grid
-        found = _best([chip.grid for chip in self.chips[::-1]])
-        return found if found is target else _scaled(found, self.factor)
+        found = _best(self.chips[::-1])
+        return found.grid if found is self.chips[-1] else _scaled(found.grid, self.factor)
 
     @property
     def valid_share(self) -> float:
@@ -94,13 +98,13 @@ def _scaled(grid: Grid, factor: Fraction) -> Grid:
     return grid if factor == 1 else grid.scaled(float(factor))
 
 
-def _best(grids: Sequence[Grid]) -> Grid:
-    """Return the first grid with a CRS, else the first with a transform, else the first one."""
-    if grids[0].crs is not None:
-        return grids[0]
-    georeferenced = [grid for grid in grids if grid.crs is not None]
-    placed = [grid for grid in grids if grid.transform != Affine.identity()]
-    return (georeferenced or placed or list(grids))[0]
+def _best(chips: Sequence[Chip]) -> Chip:
+    """Return the first chip with a CRS, else the first with a transform, else the first one."""
+    if chips[0].kind.crs is not None:
+        return chips[0]
+    georeferenced = [chip for chip in chips if chip.kind.crs is not None]
+    placed = [chip for chip in chips if chip.grid.transform != Affine.identity()]
+    return (georeferenced or placed or list(chips))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +187,12 @@ class ChipSet(MemberSet):
             InvalidInputError: No chip has valid pixels, or a chip differs from the others in bands
                 or dtype.
         """
-
-        def look(number: int) -> NamedChip:
-            chip = listed.chips[number]
-            return NamedChip(chip.name, reader.read(chip.place, bands), chip.subset)
-
         noun = f"{side} chip"
-        looked = looked_into(look, [(chip.place,) for chip in listed.chips], noun, reader)
+        chips = looked_into([((chip.place, bands),) for chip in listed.chips], noun, reader)
+        looked = [
+            NamedChip(listed.name, chip, listed.subset)
+            for listed, (chip,) in zip(listed.chips, chips, strict=True)
+        ]
         kept, left_out = usable(looked, min_valid)
         if not kept:
             raise InvalidInputError(f"No {noun} in {listed.path} has valid pixels.")
@@ -207,42 +210,60 @@ SomeMember = TypeVar("SomeMember", bound=Member)
 
 
 def looked_into(
-    look: Callable[[int], SomeMember],
-    places: Sequence[Sequence[ChipPlace]],
-    noun: str,
-    reader: ChipReader,
-) -> list[SomeMember]:
-    """Read all members in parallel, with a progress bar if there are many.
+    places: Sequence[Sequence[tuple[ChipPlace, Bands | None]]], noun: str, reader: ChipReader
+) -> list[tuple[Chip, ...]]:
+    """Return the chips of all members; read the unknown ones in threads, with a progress bar.
 
     Args:
-        look: Function that reads the member at a position.
-        places: Places of the chips of each member.
+        places: Places of the chips of each member, with the bands to use.
         noun: Word for a member.
-        reader: Reader that the function uses.
+        reader: Reader of the facts of chips.
     """
-    options = reader.open_options(place for member in places for place in member)
-    count, threads = len(places), os.cpu_count() or 1
+    with collector_paused():
+        found: list[tuple[Chip | None, ...]] = [
+            tuple([reader.known(*place) for place in member]) for member in places
+        ]
+    rest = [i for i, chips in enumerate(found) if not all(chips)]
+    if rest:
+        read = _read([list(zip(places[i], found[i], strict=True)) for i in rest], noun, reader)
+        for i, chips in zip(rest, read, strict=True):
+            found[i] = chips
+    return found  # type: ignore[return-value]  # none is None any more
+
+
+def _read(
+    members: Sequence[Sequence[tuple[tuple[ChipPlace, Bands | None], Chip | None]]],
+    noun: str,
+    reader: ChipReader,
+) -> list[tuple[Chip, ...]]:
+    """Return the chips of members; those that are None are read."""
+    options = reader.open_options(place for member in members for (place, _), _ in member)
+    count, threads = len(members), os.cpu_count() or 1
     step = max(1, min(AT_ONCE, count // (4 * threads)))
 
-    def some(start: int) -> list[SomeMember]:
+    def some(start: int) -> list[tuple[Chip, ...]]:
         # Entering an environment of GDAL for every file takes a tenth of the time to read it.
         with rasterio.Env.from_defaults(**options):
-            return [look(i) for i in range(start, min(start + step, count))]
+            return [
+                tuple(chip or reader.read(*place) for place, chip in member)
+                for member in members[start : start + step]
+            ]
 
     bar = tqdm(total=count, desc=f"checking {noun}s", unit=noun, disable=count < PROGRESS_FROM)
-    found: list[SomeMember] = []
+    found: list[tuple[Chip, ...]] = []
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool, bar:
         # In threads no one else can.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        for members in pool.map(some, range(0, count, step)):
-            found += members
-            bar.update(len(members))
+        for chips in pool.map(some, range(0, count, step)):
+            found += chips
+            bar.update(len(chips))
     return found
 
 
+@collector_paused()
 def usable(members: Sequence[SomeMember], min_valid: float) -> tuple[list[SomeMember], list[str]]:
     """Return the members with enough valid pixels, each once, and a line for each other one."""
-    enough = [member for member in members if member.valid_share >= min_valid]
+    enough = [m for m in members if m.valid_share >= min_valid] if min_valid else list(members)
     few = len(members) - len(enough)
     lines = [f"{counted(range(few), 'tile')} with less than {min_valid:.0%} valid pixels"]
     kept, others = _each_once(enough)
@@ -256,15 +277,14 @@ def _each_once(members: Iterable[SomeMember]) -> tuple[list[SomeMember], list[st
     systems = Numbered()
     for member in members:
         # Members with equal pixels on different ground, such as open water, are kept.
-        grid = member.grid
-        pixels = (*(chip.digest for chip in member.chips), systems.number(grid.crs), grid.transform)
-        if not all(chip.statistics.count for chip in member.chips):
-            where = " in one of the chips" if len(member.chips) > 1 else ""
+        chips, placed = member.chips, member.placed
+        pixels = (systems.number(placed.kind.crs), placed.ground, *[c.digest for c in chips])
+        if not all([chip.valid_share for chip in chips]):
+            where = " in one of the chips" if len(chips) > 1 else ""
             lines.append(f"{member.name}: no valid pixel{where}")
-        elif pixels in known:
-            lines.append(f"{member.name}: the same pixels as {known[pixels]}")
+        elif (former := known.setdefault(pixels, member.name)) is not member.name:
+            lines.append(f"{member.name}: the same pixels as {former}")
         else:
-            known[pixels] = member.name
             kept.append(member)
     return kept, lines
 
@@ -294,6 +314,8 @@ def check_alike(chips: Sequence[Chip]) -> None:
     Raises:
         InvalidInputError: A chip differs; the message names it.
     """
+    if len({id(chip.kind) for chip in chips}) < 2:
+        return
     _refuse_odd(chips, "bands", lambda chip: chip.bands)
     _refuse_odd(chips, "dtype", lambda chip: chip.dtype)
     named = [chip for chip in chips if all(chip.band_names)]

@@ -13,11 +13,23 @@ from pathlib import Path
 from rasterio.crs import CRS
 
 from geotranslate.chips.chip import Bands, Chip
-from geotranslate.chips.factsfile import FactsFile, Row, key_end
+from geotranslate.chips.factsfile import FactsFile, Row, chip_of, key_end, row_of
 from geotranslate.chips.layouts import ChipFile, ChipPlace, RasterWindow
+from geotranslate.chips.record import Kind, rest_in
 from geotranslate.chips.sidecars import FolderListing, Sidecars
 
 CACHE_FILE = ".geotranslate-chips.sqlite"
+HASHED = (
+    "height",
+    "width",
+    "indexes",
+    "file_bands",
+    "dtype",
+    "band_names",
+    "band_facts",
+    "sampled",
+)
+"""Facts of a kind by which equal ones are found, besides its CRS and its nodata value."""
 
 
 class ChipReader:
@@ -26,22 +38,31 @@ class ChipReader:
     def __init__(self) -> None:
         self.sidecars = Sidecars()
         self._systems: dict[str, CRS] = {}
+        self._kinds: dict[tuple[object, ...], Kind] = {}
         self._lock = threading.Lock()
 
+    def known(self, place: ChipPlace, bands: Bands | None) -> Chip | None:
+        """Return a chip whose facts need not be read; None for all others."""
+        return None
+
     def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
-        """Return a chip's facts."""
+        """Read a chip and return it with its facts."""
         chip = Chip.of(place, bands)
-        crs = chip.grid.crs
-        if crs is None:
-            return chip
-        # A CRS takes kilobytes, and most chips have the same.
+        return replace(chip, kind=self._shared(chip.kind))
+
+    def _shared(self, kind: Kind) -> Kind:
+        """Return an equal kind, which chips share."""
         with self._lock:
-            shared = self._systems.setdefault(crs.to_wkt(), crs)
-        return replace(chip, grid=replace(chip.grid, crs=shared))
+            # A CRS takes kilobytes, and hashing it takes long.
+            crs = kind.crs
+            if crs is not None:
+                crs = self._systems.setdefault(crs.to_wkt(), crs)
+            key = (id(crs), str(kind.nodata), *(getattr(kind, name) for name in HASHED))
+            return self._kinds.setdefault(key, replace(kind, crs=crs))
 
     def open_options(self, places: Iterable[ChipPlace]) -> dict[str, str]:
         """Return GDAL's options to open the files of chips fast."""
-        files = (os.fspath(place.path) for place in places if isinstance(place, ChipFile))
+        files = (place.path for place in places if isinstance(place, ChipFile))
         return self.sidecars.open_options({parted(file)[0] for file in files})
 
 
@@ -63,35 +84,37 @@ class FactsCache(ChipReader):
         self._fresh: dict[str, Row] = {}
         self._listings: dict[str, tuple[FolderListing, str]] = {}
 
-    def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
-        """Return a chip's facts, from the cache if its files have not changed."""
+    def known(self, place: ChipPlace, bands: Bands | None) -> Chip | None:
+        """Return a chip whose files have not changed since its facts were kept, else None."""
         if isinstance(place, RasterWindow):
-            return super().read(place, bands)
-        folder, name = parted(os.fspath(place.path))
-        listing, relative = self._listing(folder)
-        key = f"{relative}{name}{key_end(place.half, bands)}"
-        known = self._known.get(key)
-        if known is not None and known.mark == _mark(listing, folder, name, known.others):
-            self._fresh[key] = known
-            return self._file.chip(place, known)
+            return None
+        folder, name = parted(place.path)
+        listing, relative = self._listings.get(folder) or self._listing(folder)
+        row = self._known.get(f"{relative}{name}{key_end(place.half, bands)}")
+        if row is None or row.mark != _mark(listing, folder, name, rest_in(row.rest)[0]):
+            return None
+        return chip_of(place, row)
+
+    def read(self, place: ChipPlace, bands: Bands | None) -> Chip:
+        """Read a chip, and keep its facts."""
         chip = super().read(place, bands)
-        others = tuple(_other(file, folder) for file in chip.files if file != os.fspath(place.path))
-        mark = _mark(listing, folder, name, others)
+        if isinstance(place, RasterWindow):
+            return chip
+        folder, name = parted(place.path)
+        listing, relative = self._listings.get(folder) or self._listing(folder)
+        mark = _mark(listing, folder, name, chip.others)
         if mark is not None:
-            self._fresh[key] = self._file.row(chip, mark, others)
+            self._fresh[f"{relative}{name}{key_end(place.half, bands)}"] = row_of(chip, mark)
         return chip
 
     def save(self) -> None:
-        """Write the requested facts, if there are new ones."""
-        if any(self._known.get(key) is not row for key, row in self._fresh.items()):
+        """Write the known facts and the new ones, if there are new ones."""
+        if self._fresh:
             self._file.write(self._known | self._fresh)
 
     def _listing(self, folder: str) -> tuple[FolderListing, str]:
-        found = self._listings.get(folder)
-        if found is None:
-            relative = os.path.relpath(folder, self._folder).replace(os.sep, "/")
-            found = self.sidecars.of(folder), f"{relative}/"
-            self._listings[folder] = found
+        relative = os.path.relpath(folder, self._folder).replace(os.sep, "/")
+        found = self._listings[folder] = self.sidecars.of(folder), f"{relative}/"
         return found
 
 
@@ -115,12 +138,6 @@ def parted(path: str) -> tuple[str, str]:
     """Return folder and name of a path that `pathlib` has written, as `os.path.split` but fast."""
     folder, separator, name = path.rpartition(os.sep)
     return (folder, name) if folder and separator else os.path.split(path)  # type: ignore[return-value]
-
-
-def _other(file: str, folder: str) -> str:
-    """Return the name of a file in a folder, or the whole path of one elsewhere."""
-    parent, name = os.path.split(file)
-    return name if parent == folder else os.path.abspath(file)
 
 
 def _mark(listing: FolderListing, folder: str, name: str, others: tuple[str, ...]) -> str | None:

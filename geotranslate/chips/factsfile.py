@@ -4,76 +4,45 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sqlite3
-import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from affine import Affine
 from rasterio.crs import CRS
 
-from geotranslate.chips.bands import ClassFacts, Statistics
-from geotranslate.chips.bands.sample import Sample
 from geotranslate.chips.chip import Bands, Chip
 from geotranslate.chips.layouts import ChipFile
+from geotranslate.chips.record import Kind, short_json
 from geotranslate.errors import InvalidInputError
 from geotranslate.files import replaced_when_whole
+from geotranslate.memory import collector_paused
 from geotranslate.raster.bandfacts import BandFacts
-from geotranslate.raster.grid import Grid
 
-VERSION = 6
+VERSION = 7
 TABLES = (
     "CREATE TABLE kinds (id INTEGER PRIMARY KEY, facts TEXT NOT NULL)",
-    "CREATE TABLE chips (name TEXT PRIMARY KEY, mark TEXT, others TEXT, kind INTEGER, facts BLOB, "
-    "sample BLOB, classes TEXT, digest TEXT, total INTEGER) WITHOUT ROWID",
+    "CREATE TABLE chips (name TEXT PRIMARY KEY, mark TEXT, kind INTEGER, facts BLOB, rest TEXT, "
+    "total INTEGER) WITHOUT ROWID",
 )
 """Facts that many chips share, such as their CRS, and the facts of each chip."""
-COLUMNS = "name, mark, others, kind, facts, sample, classes, digest, total"
-PLACE = struct.Struct("<7d")
-"""Coefficients of the transform, and share of valid pixels; the statistics follow."""
+COLUMNS = "name, mark, kind, facts, rest, total"
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, InvalidInputError)
 """Errors that values of a damaged file may raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The facts of a chip as they are kept."""
+class Row(NamedTuple):
+    """The facts of a chip as they are kept; a tuple, as it is made several times as fast."""
 
     mark: str
     """State of the files that the facts depend on."""
-    others: tuple[str, ...]
-    """Files that the chip was read from besides its own; names are relative to its folder."""
-    kind: str
-    """Facts that many chips share, as JSON."""
+    kind: Kind
     facts: bytes
-    """Transform, share of valid pixels, and statistics."""
-    sample: bytes
-    classes: str
-    """Facts about classes, as JSON."""
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Facts that many chips share."""
-
-    crs: CRS | None
-    size: tuple[int, int]
-    indexes: tuple[int, ...]
-    file_bands: int
-    dtype: str
-    nodata: float | None
-    band_names: tuple[str, ...]
-    band_facts: BandFacts
-    sampled: str
-    """dtype of the sample; empty without one."""
+    rest: str
+    """These three as in a `Chip`."""
 
 
 class FactsFile:
@@ -89,9 +58,9 @@ class FactsFile:
 
     def __init__(self, path: Path, systems: dict[str, CRS]) -> None:
         self._path, self._systems = path, systems
-        self._kinds: dict[str, Kind] = {}
         self._names: dict[int, str] = {}
 
+    @collector_paused()
     def read(self) -> dict[str, Row]:
         """Return the intact rows by the names of the chips."""
         rows: dict[str, Row] = {}
@@ -107,17 +76,19 @@ class FactsFile:
         return rows
 
     def _read_rows(self, file: sqlite3.Connection, rows: dict[str, Row]) -> None:
-        kinds: dict[int, str] = {}
+        kinds: dict[int, tuple[Kind, int]] = {}
+        texts: dict[str, str] = {}
         for number, text in file.execute("SELECT id, facts FROM kinds"):
             with suppress(*DAMAGE):
-                self._kind(text)
-                kinds[number] = text
-        for name, mark, others, kind, *facts, total in file.execute(f"SELECT {COLUMNS} FROM chips"):
-            with suppress(*DAMAGE):
-                files = tuple(json.loads(others)) if others else ()
-                row = Row(mark, files, kinds[kind], *facts)
-                if total == _total(name, row):
-                    rows[name] = row
+                kinds[number] = self._kind(text), zlib.crc32(text.encode())
+        for name, mark, number, facts, rest, total in file.execute(f"SELECT {COLUMNS} FROM chips"):
+            try:
+                kind, start = kinds[number]
+                if total == _total(name, mark, facts, rest, start):
+                    # Most chips share this text.
+                    rows[name] = Row(mark, kind, facts, texts.setdefault(rest, rest))
+            except DAMAGE:
+                continue
 
     def write(self, rows: dict[str, Row]) -> None:
         """Replace the file by one with these rows."""
@@ -126,79 +97,43 @@ class FactsFile:
         partial = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex[:8]}")
         with suppress(sqlite3.Error, OSError, ValueError):
             with replaced_when_whole(self._path, partial):
-                _write_rows(partial, rows)
+                kinds = {id(row.kind): row.kind for row in rows.values()}
+                texts = {number: self._text(kind) for number, kind in kinds.items()}
+                _write_rows(partial, rows, texts)
 
-    def row(self, chip: Chip, mark: str, others: tuple[str, ...]) -> Row:
-        """Return the row of a chip."""
-        samples = chip.statistics.samples
-        sample = samples[0] if samples else None
-        assert sample is None or isinstance(sample, Sample)
-        return Row(
-            mark,
-            others,
-            self._kind_text(chip, sample),
-            PLACE.pack(*chip.grid.transform[:6], chip.valid_share) + chip.statistics.to_bytes(),
-            b"" if sample is None else sample.packed,
-            _text(chip.classes.to_json()),
-            chip.digest,
-        )
-
-    def chip(self, file: ChipFile, row: Row) -> Chip:
-        """Return the chip of a row."""
-        kind = self._kind(row.kind)
-        *transform, share = PLACE.unpack_from(row.facts)
-        sample = Sample(len(kind.indexes), kind.sampled, row.sample) if row.sample else None
-        return Chip(
-            file,
-            _files(os.fspath(file.path), row.others),
-            kind.indexes,
-            kind.file_bands,
-            Grid(kind.crs, Affine(*transform), *kind.size),
-            kind.dtype,
-            kind.nodata,
-            kind.band_names,
-            kind.band_facts,
-            _classes(row.classes),
-            Statistics.from_bytes(row.facts[PLACE.size :], sample),
-            share,
-            row.digest,
-        )
-
-    def _kind_text(self, chip: Chip, sample: Sample | None) -> str:
-        nodata = "nan" if chip.nodata is not None and math.isnan(chip.nodata) else chip.nodata
-        return _text(
+    def _text(self, kind: Kind) -> str:
+        nodata = "nan" if kind.nodata is not None and math.isnan(kind.nodata) else kind.nodata
+        return short_json(
             {
-                "crs": None if chip.grid.crs is None else self._name(chip.grid.crs),
-                "size": (chip.grid.height, chip.grid.width),
-                "indexes": chip.indexes,
-                "file_bands": chip.file_bands,
-                "dtype": chip.dtype,
+                "crs": None if kind.crs is None else self._name(kind.crs),
+                "size": (kind.height, kind.width),
+                "indexes": kind.indexes,
+                "file_bands": kind.file_bands,
+                "dtype": kind.dtype,
                 "nodata": nodata,
-                "band_names": chip.band_names,
-                "band_facts": chip.band_facts.to_json(),
-                "sampled": "" if sample is None else sample.dtype,
+                "band_names": kind.band_names,
+                "band_facts": kind.band_facts.to_json(),
+                "sampled": kind.sampled,
             }
         )
 
     def _kind(self, text: str) -> Kind:
-        """Return the facts of a JSON text; chips of one text share them."""
-        kind = self._kinds.get(text)
-        if kind is None:
-            values = json.loads(text)
-            crs, nodata = values["crs"], values["nodata"]
-            kind = Kind(
-                None if crs is None else self._shared(CRS.from_user_input(crs)),
-                tuple(values["size"]),
-                tuple(values["indexes"]),
-                values["file_bands"],
-                values["dtype"],
-                None if nodata is None else float(nodata),
-                tuple(values["band_names"]),
-                BandFacts.from_json(values["band_facts"], len(values["indexes"])),
-                values["sampled"],
-            )
-            self._kinds[text] = kind
-        return kind
+        """Return the facts of a JSON text."""
+        values = json.loads(text)
+        crs, nodata = values["crs"], values["nodata"]
+        height, width = values["size"]
+        return Kind(
+            None if crs is None else self._shared(CRS.from_user_input(crs)),
+            height,
+            width,
+            tuple(values["indexes"]),
+            values["file_bands"],
+            values["dtype"],
+            None if nodata is None else float(nodata),
+            tuple(values["band_names"]),
+            BandFacts.from_json(values["band_facts"], len(values["indexes"])),
+            values["sampled"],
+        )
 
     def _name(self, crs: CRS) -> str:
         # Naming a CRS takes longer than all other facts, and the reader shares it between chips.
@@ -211,11 +146,21 @@ class FactsFile:
         return self._systems.setdefault(crs.to_wkt(), crs)
 
 
+def row_of(chip: Chip, mark: str) -> Row:
+    """Return the row of a chip."""
+    return Row(mark, chip.kind, chip.facts, chip.rest)
+
+
+def chip_of(file: ChipFile, row: Row) -> Chip:
+    """Return the chip of a row."""
+    return Chip(file, row.kind, row.facts, row.rest)
+
+
 def key_end(half: str | None, bands: Bands | None) -> str:
     """Return the end of a chip's name in the file: its half and its bands, if not all are used."""
     if half is None and bands is None:
         return ""
-    return _text([half, None if bands is None else list(bands)])
+    return short_json([half, None if bands is None else list(bands)])
 
 
 def _is_ours(file: sqlite3.Connection) -> bool:
@@ -225,58 +170,43 @@ def _is_ours(file: sqlite3.Connection) -> bool:
     return version == VERSION and tuple(sql for (sql,) in found) == TABLES
 
 
-def _write_rows(path: Path, rows: dict[str, Row]) -> None:
-    kinds = {kind: number for number, kind in enumerate({row.kind: None for row in rows.values()})}
+def _write_rows(path: Path, rows: dict[str, Row], texts: dict[int, str]) -> None:
+    """Write a new file.
+
+    Args:
+        path: The file.
+        rows: Its rows by the names of the chips.
+        texts: The text of each kind by its `id`; equal kinds may be several objects.
+    """
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts.values()))}
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         # The file gets its name when it is whole, so that no journal is needed.
         for statement in ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "BEGIN", *TABLES):
             file.execute(statement)
         file.executemany(
-            "INSERT INTO kinds VALUES (?, ?)", ((n, kind) for kind, n in kinds.items())
+            "INSERT INTO kinds VALUES (?, ?)", ((n, text) for text, n in numbers.items())
         )
         marks = ", ".join("?" * len(COLUMNS.split()))
         file.executemany(
-            f"INSERT INTO chips VALUES ({marks})", _values(sorted(rows.items()), kinds)
+            f"INSERT INTO chips VALUES ({marks})", _values(sorted(rows.items()), texts, numbers)
         )
         file.execute(f"PRAGMA user_version={VERSION}")
         file.execute("COMMIT")
 
 
-def _values(rows: Iterable[tuple[str, Row]], kinds: dict[str, int]) -> Iterator[tuple[Any, ...]]:
-    for name, row in rows:
-        yield (
-            name,
-            row.mark,
-            _text(row.others) if row.others else "",
-            kinds[row.kind],
-            row.facts,
-            row.sample,
-            row.classes,
-            row.digest,
-            _total(name, row),
-        )
+def _values(
+    rows: Iterable[tuple[str, Row]], texts: dict[int, str], numbers: dict[str, int]
+) -> Iterator[tuple[Any, ...]]:
+    starts = {text: zlib.crc32(text.encode()) for text in numbers}
+    for name, (mark, kind, facts, rest) in rows:
+        text = texts[id(kind)]
+        total = _total(name, mark, facts, rest, starts[text])
+        yield name, mark, numbers[text], facts, rest, total
 
 
-def _total(name: str, row: Row) -> int:
-    """Return a checksum of a row."""
-    texts = (name, row.mark, *row.others, row.kind, row.classes, row.digest)
-    return zlib.crc32(row.sample, zlib.crc32(row.facts, zlib.crc32("\0".join(texts).encode())))
-
-
-def _files(path: str, others: tuple[str, ...]) -> tuple[str, ...]:
-    if not others:
-        return (path,)
-    folder = os.path.dirname(path)
-    return path, *(os.path.join(folder, other) for other in others)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-@lru_cache(maxsize=4096)
-def _classes(text: str) -> ClassFacts:
-    return ClassFacts.from_json(json.loads(text))
+def _total(name: str, mark: str, facts: bytes, rest: str, start: int) -> int:
+    """Return a checksum of a row that continues the one of its kind."""
+    return zlib.crc32(facts, zlib.crc32("\0".join((name, mark, rest)).encode(), start))
 
 
 def _shortest(crs: CRS) -> str:

@@ -24,6 +24,7 @@ from geotranslate.chips.chip_set import (
 from geotranslate.chips.facts import remembered
 from geotranslate.chips.layouts import Listing, counted
 from geotranslate.errors import GridMismatchError, InvalidInputError
+from geotranslate.memory import collector_paused
 from geotranslate.raster.factor import MOST_FACTOR, factor_between
 from geotranslate.raster.grid import Grid
 
@@ -102,18 +103,16 @@ class PairSet(MemberSet):
             GridMismatchError: The two chips of a pair lie on different ground.
         """
         with remembered(listing.folder) as reader:
-
-            def look(number: int) -> Pair:
-                pair = listing.pairs[number]
-                source = reader.read(pair.source, bands[0])
-                target = reader.read(pair.target, bands[1])
-                return Pair(pair.name, source, target, pair.subset)
-
-            places = [(pair.source, pair.target) for pair in listing.pairs]
-            looked = looked_into(look, places, "pair", reader)
-        for pair in looked:
-            if pair.valid_share >= listing.min_valid:
-                check_pair(pair)
+            places = [((p.source, bands[0]), (p.target, bands[1])) for p in listing.pairs]
+            chips = looked_into(places, "pair", reader)
+        with collector_paused():
+            looked = [
+                Pair(pair.name, source, target, pair.subset)
+                for pair, (source, target) in zip(listing.pairs, chips, strict=True)
+            ]
+            for pair in looked:
+                if not listing.min_valid or pair.valid_share >= listing.min_valid:
+                    check_pair(pair)
         kept, left_out = usable(looked, listing.min_valid)
         if not kept:
             raise InvalidInputError(f"No pair in {listing.path} has valid pixels on both sides.")
@@ -132,7 +131,9 @@ class PairSet(MemberSet):
 
     def _check_factor(self) -> None:
         """Refuse pairs of several factors."""
-        for pair in self.pairs:
+        # The first pair of each two kinds, as sizes are facts of a kind.
+        kinds = {(id(p.source.kind), id(p.target.kind)): p for p in reversed(self.pairs)}
+        for pair in kinds.values():
             if pair.factor != self.factor:
                 raise InvalidInputError(
                     f"The target of pair {pair.name} has {pair.factor} times as many pixels along "
@@ -243,7 +244,7 @@ FoundChips: TypeAlias = PairSet | UnpairedSets
 
 def sizes_of(pair: Pair) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return rows and columns of the source and of the target of a pair."""
-    source, target = pair.source.grid, pair.target.grid
+    source, target = pair.source.kind, pair.target.kind
     return (source.height, source.width), (target.height, target.width)
 
 
@@ -257,6 +258,8 @@ def check_pair(pair: Pair) -> None:
         GridMismatchError: They lie on different ground.
     """
     source, target = pair.source, pair.target
+    if source.kind is target.kind and source.ground == target.ground:
+        return
     factor = factor_between(*sizes_of(pair))
     if factor is None:
         raise InvalidInputError(

@@ -57,7 +57,7 @@ REFERENCE: Table = {
         *_NETWORK,
         Keyword("netG", "gen_blocks", "give gen_blocks=9 or gen_blocks=6"),
         Keyword("netD", "n_layers", "give n_layers=3 for basic, or n_layers=0 for pixel"),
-        Keyword("gan_mode", "lsgan", "give lsgan=True for lsgan, lsgan=False for vanilla"),
+        Keyword("gan_mode", "gan_mode"),
         Keyword("lambda_A", "lambda_cycle", "give lambda_cycle, which weights both cycles"),
         Keyword("lambda_B", "lambda_cycle", "give lambda_cycle, which weights both cycles"),
         Keyword("lambda_identity", "lambda_identity"),

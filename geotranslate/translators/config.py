@@ -22,6 +22,7 @@ from geotranslate.schema import (
     real,
     record,
     text,
+    truth,
     whole,
 )
 from geotranslate.training.callbacks import DECAY, ScaledL1, Schedule
@@ -124,6 +125,50 @@ class TranslatorConfig:
         return "batch" if self.norm in ("renorm", "channel") else self.norm
 
 
+def check_smoothing(smoothing: float, gan_mode: GanMode) -> None:
+    """Refuse smoothed labels of a loss that has none.
+
+    Raises:
+        InvalidInputError: The loss has no labels.
+    """
+    if smoothing and gan_mode in ("hinge", "wgangp"):
+        raise InvalidInputError(
+            f"label_smoothing is {smoothing} but gan_mode={gan_mode!r} has no labels; give "
+            "label_smoothing=0 or another gan_mode."
+        )
+
+
+def norm_for(gan_mode: GanMode, norm: Norm) -> Norm:
+    """Return a discriminator's normalization; with "wgangp", it mixes no images of a batch."""
+    return "instance" if gan_mode == "wgangp" and norm == "batch" else norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeastSquaresConfig(TranslatorConfig):
+    """Arguments of translators whose adversarial loss is least squares by default.
+
+    Raises:
+        InvalidInputError: A value is invalid, or incompatible with another one.
+    """
+
+    lsgan: bool = option(truth)
+    gan_mode: GanMode | None = option(optional(one_of(GanMode)), before=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_smoothing(self.label_smoothing, self.loss)
+
+    @property
+    def loss(self) -> GanMode:
+        """The adversarial loss."""
+        return self.gan_mode or ("lsgan" if self.lsgan else "vanilla")
+
+    @property
+    def discriminator_norm(self) -> Norm:
+        """Normalization of the discriminators."""
+        return norm_for(self.loss, super().discriminator_norm)
+
+
 @dataclass(frozen=True)
 class FitDefaults:
     """Defaults of the arguments of `fit`, and the betas of Adam."""
@@ -202,11 +247,7 @@ class Pix2PixConfig(TranslatorConfig):
                 "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
                 "out; give lambda_gan above 0, or no perceptual_loss."
             )
-        if self.label_smoothing and self.gan_mode in ("hinge", "wgangp"):
-            raise InvalidInputError(
-                f"label_smoothing is {self.label_smoothing} but gan_mode={self.gan_mode!r} has no "
-                "labels; give label_smoothing=0 or another gan_mode."
-            )
+        check_smoothing(self.label_smoothing, self.gan_mode)
         if self.generator == "resunet" and self.init_gain != INIT_GAIN and not self.lambda_gan:
             raise InvalidInputError(
                 f"init_gain is {self.init_gain}, but a ResUNet draws its weights in its own way; "
@@ -215,9 +256,8 @@ class Pix2PixConfig(TranslatorConfig):
 
     @property
     def discriminator_norm(self) -> Norm:
-        """Normalization of the discriminator; with "wgangp", it does not mix pairs of a batch."""
-        norm = super().discriminator_norm
-        return "instance" if self.gan_mode == "wgangp" and norm == "batch" else norm
+        """Normalization of the discriminator."""
+        return norm_for(self.gan_mode, super().discriminator_norm)
 
     def for_chips(self, card: DataCard, *, single: bool) -> Pix2PixConfig:
         """Return the configuration with `depth` checked, or set by default, for the chips.

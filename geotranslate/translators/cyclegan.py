@@ -23,15 +23,15 @@ from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.schema import real, truth, whole
+from geotranslate.schema import real, whole
 from geotranslate.training.callbacks import CycleValidation
 from geotranslate.training.learner import AdversarialPair
-from geotranslate.training.objectives import CycleObjective
+from geotranslate.training.objectives import CycleObjective, GanMode
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    LeastSquaresConfig,
     option,
     weight,
 )
@@ -63,11 +63,10 @@ MIN_CHIP_SIZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycleGANConfig(TranslatorConfig):
+class CycleGANConfig(LeastSquaresConfig):
     """Arguments that rebuild a CycleGAN."""
 
     gen_blocks: int = option(whole(1, MAX_BLOCKS))
-    lsgan: bool = option(truth)
     lambda_cycle: float = option(real(above=0))
     lambda_identity: float = option(weight)
     pool_size: int = option(whole(0, 10_000))
@@ -88,6 +87,8 @@ class CycleGAN(Translator):
             networks. Nothing is downloaded.
         gen_blocks: Residual blocks of each generator. The paper uses 9, or 6 for chips of 128 px.
         lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        gan_mode: The adversarial loss in place of `lsgan`: "vanilla", "lsgan", "hinge" or "wgangp",
+            see `Pix2Pix`.
         lambda_cycle: Weight of the L1 difference, in -1..1, between an image and its round trip.
         lambda_identity: Weight of the identity loss, as a share of `lambda_cycle`: the change that
             a generator makes to images that already belong to its target side. Not used, and 0 in
@@ -119,6 +120,7 @@ class CycleGAN(Translator):
         pretrained_path: str | os.PathLike[str] | None = None,
         gen_blocks: int = 9,
         lsgan: bool = True,
+        gan_mode: GanMode | None = None,
         lambda_cycle: float = 10.0,
         lambda_identity: float = 0.5,
         pool_size: int = 50,
@@ -135,6 +137,7 @@ class CycleGAN(Translator):
         config = CycleGANConfig(
             gen_blocks=gen_blocks,
             lsgan=lsgan,
+            gan_mode=gan_mode,
             lambda_cycle=lambda_cycle,
             lambda_identity=lambda_identity,
             pool_size=pool_size,
@@ -173,7 +176,7 @@ class CycleGAN(Translator):
             of_source=of_source,
             of_target=of_target,
             fill=fill,
-            gan_mode="lsgan" if config.lsgan else "vanilla",
+            gan_mode=config.loss,
             lambda_cycle=config.lambda_cycle,
             lambda_identity=config.lambda_identity,
             pool_size=config.pool_size,

@@ -19,12 +19,12 @@ from geotranslate.networks.rescaling import at_target_size, rescaled
 from geotranslate.networks.resnet import LocalEnhancer, ResNet
 from geotranslate.schema import one_of, truth, whole
 from geotranslate.training.learner import AdversarialPair
-from geotranslate.training.objectives import PairedObjective
+from geotranslate.training.objectives import GanMode, PairedObjective
 from geotranslate.translators.base import Translator
 from geotranslate.translators.config import (
     MAX_BLOCKS,
     FitDefaults,
-    TranslatorConfig,
+    LeastSquaresConfig,
     l1_scale,
     loss_callbacks,
     option,
@@ -38,7 +38,7 @@ Network = Literal["global", "local"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pix2PixHDConfig(TranslatorConfig):
+class Pix2PixHDConfig(LeastSquaresConfig):
     """Arguments that rebuild a Pix2PixHD."""
 
     gen_network: Network = option(one_of(Network))
@@ -46,7 +46,6 @@ class Pix2PixHDConfig(TranslatorConfig):
     n_blocks_global: int = option(whole(1, MAX_BLOCKS))
     n_local_enhancers: int = option(whole(1, 12))
     n_blocks_local: int = option(whole(0, MAX_BLOCKS))
-    lsgan: bool = option(truth)
     n_dscr: int = option(whole(1, 12))
     feat_loss: bool = option(truth)
     lambda_feat: float = option(weight)
@@ -79,6 +78,8 @@ class Pix2PixHD(Translator):
         n_local_enhancers: Finer networks around it, each twice as large as the one inside.
         n_blocks_local: Residual blocks of each finer network.
         lsgan: Whether the adversarial loss is least squares; otherwise cross-entropy.
+        gan_mode: The adversarial loss in place of `lsgan`: "vanilla", "lsgan", "hinge" or "wgangp",
+            see `Pix2Pix`.
         n_dscr: Number of discriminators; each works at half the size of the previous one.
         feat_loss: Whether to use the feature matching loss.
         lambda_feat: Weight of the feature matching loss.
@@ -116,6 +117,7 @@ class Pix2PixHD(Translator):
         n_local_enhancers: int = 1,
         n_blocks_local: int = 3,
         lsgan: bool = True,
+        gan_mode: GanMode | None = None,
         n_dscr: int = 2,
         feat_loss: bool = True,
         lambda_feat: float = 10.0,
@@ -138,6 +140,7 @@ class Pix2PixHD(Translator):
             n_local_enhancers=n_local_enhancers,
             n_blocks_local=n_blocks_local,
             lsgan=lsgan,
+            gan_mode=gan_mode,
             n_dscr=n_dscr,
             feat_loss=feat_loss,
             lambda_feat=lambda_feat,
@@ -162,7 +165,7 @@ class Pix2PixHD(Translator):
             discriminator,
             lambda_l1=config.lambda_l1,
             lambda_gan=1.0,
-            gan_mode="lsgan" if config.lsgan else "vanilla",
+            gan_mode=config.loss,
             label_smoothing=config.label_smoothing,
             lambda_features=config.lambda_feat if config.feat_loss else 0.0,
         )

@@ -324,6 +324,10 @@ def test_game_that_is_lost_is_said_once(row: dict[str, float], sentence: str) ->
     watched([*[row] * 5, {"d_real": 0.5, "d_fake": 0.7, "std_ratio": 0.9}])
 
 
+def test_losses_of_a_critic_may_be_negative() -> None:
+    watched([{"d_real": -2.0, "d_fake": -3.0, "d_penalty": 0.5}] * 6)
+
+
 def test_a_generator_that_has_hardly_begun_is_not_called_collapsed() -> None:
     watched([{"std_ratio": epoch / 1000} for epoch in range(1, 10)])
     with pytest.warns(GeotranslateWarning, match=r"^Epoch 10: The generator has collapsed"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from geotranslate.errors import GeotranslateWarning, InvalidInputError, ModelFil
 from geotranslate.raster.reader import RasterReader
 from geotranslate.training.callbacks import gan as adversary
 from geotranslate.training.objectives import base as objectives
+from geotranslate.training.objectives import objectives_of
 from geotranslate.translators import base, pix2pix
 from tests.children import CONTEXT
 from tests.conftest import GRIDS, WriteRaster, values
@@ -76,6 +77,11 @@ def test_ways_and_judges_have_the_bands_of_their_sides(unlike: CycleGAN) -> None
         ({"lsgan": "yes"}, "lsgan is 'yes'; give True or False"),
         ({"norm": "layer"}, "norm is 'layer'; give"),
         ({"label_smoothing": 1}, "label_smoothing is 1; give"),
+        ({"gan_mode": "wgan"}, "gan_mode is 'wgan'; give one of vanilla, lsgan, hinge, wgangp"),
+        (
+            {"gan_mode": "wgangp", "label_smoothing": 0.1},
+            "label_smoothing is 0.1 but gan_mode='wgangp' has no labels; give label_smoothing=0",
+        ),
         ({"n_layers": 6}, "n_layers is 6; give"),
         ({"n_layers": 5}, "Chips of 64 px leave no logit of a PatchGAN with n_layers=5"),
     ],
@@ -388,3 +394,17 @@ def test_what_trains_names_no_kind_of_translator() -> None:
         words = (*kinds, "cyclegan", "pix2pix", "TwoWay", "CycleGame", "PairedGame")
         assert not [word for word in words if word in code], module.__name__
     assert pix2pix.Pix2Pix.__mro__[1] is CycleGAN.__mro__[1] is base.Translator
+
+
+@pytest.mark.parametrize(
+    ("options", "loss"),
+    [({}, "lsgan"), ({"lsgan": False}, "vanilla"), ({"gan_mode": "hinge"}, "hinge")],
+)
+def test_gan_mode_stands_in_place_of_lsgan(
+    unlike: CycleGAN, options: dict[str, Any], loss: str
+) -> None:
+    assert unlike.data is not None
+    model = CycleGAN(unlike.data, **SMALL, **options)
+    assert model.config.loss == objectives_of(model.learn)[0].gan_mode == loss
+    former = {name: value for name, value in asdict(model.config).items() if name != "gan_mode"}
+    assert type(model.config).from_card(former).gan_mode is None

@@ -92,6 +92,11 @@ class Statistics:
         )
 
     @property
+    def sampled(self) -> str:
+        """Dtype of the sample of one array; empty without one."""
+        return self.samples[0].dtype if self.samples and isinstance(self.samples[0], Sample) else ""
+
+    @property
     def std(self) -> NDArray[np.float64]:
         """Population standard deviation of every band."""
         return np.sqrt(self.m2 / max(self.count, 1))
@@ -126,6 +131,11 @@ class Statistics:
         """Return the statistics of one array without its sample, to the last bit."""
         table = np.stack([self.minimum, self.maximum, self.mean, self.m2, self.least_positive])
         return HEADER.pack(self.count, len(self.mean)) + table.astype("<f8").tobytes()
+
+    @staticmethod
+    def size_of(bands: int) -> int:
+        """Return the number of bytes of `to_bytes`."""
+        return HEADER.size + 5 * 8 * bands
 
     @classmethod
     def from_bytes(cls, content: bytes, sample: Sample | None) -> Statistics:

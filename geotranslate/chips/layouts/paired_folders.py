@@ -93,7 +93,7 @@ def _pairs_by_name(sides: Sides, *, deep: bool) -> Found:
         names[0] + source[name] if name in source else names[1] + target[name]
         for name in sorted(source.keys() ^ target.keys())
     ]
-    pairs = [_listed_pair(sides, name, source[name], target[name]) for name in shared]
+    pairs = _listed_pairs(sides, [(name, source[name], target[name]) for name in shared])
     return pairs, [f"{chip}: no partner" for chip in lonely]
 
 
@@ -114,11 +114,14 @@ def _no_partner(sides: Sides, both: bool, *, deep: bool) -> str:
     )
 
 
-def _listed_pair(sides: Sides, name: str, source: str, target: str) -> ListedPair:
-    """Return the pair of a source file and a target file."""
-    return ListedPair(
-        name, ChipFile(sides.source.path / source), ChipFile(sides.target.path / target)
-    )
+def _listed_pairs(sides: Sides, pairs: Sequence[tuple[str, str, str]]) -> list[ListedPair]:
+    """Return the pairs of names, source files and target files."""
+    sources = sides.source.paths(source for _, source, _ in pairs)
+    targets = sides.target.paths(target for _, _, target in pairs)
+    return [
+        ListedPair(name, ChipFile(source), ChipFile(target))
+        for (name, _, _), source, target in zip(pairs, sources, targets, strict=True)
+    ]
 
 
 def _is_in(name: str, side: Folder) -> bool:
@@ -137,7 +140,7 @@ def _pairs_by_map(sides: Sides, rows: Rows) -> Found:
     unknown = _unknown(sides, {_stem(name) for row in rows for name in row})
     if unknown:
         left_out.append(f"{counted(unknown)} such as {unknown[0]}: not named in {MAP_FILE}")
-    return [_listed_pair(sides, name, *pairs[name]) for name in sorted(pairs)], left_out
+    return _listed_pairs(sides, [(name, *pairs[name]) for name in sorted(pairs)]), left_out
 
 
 def _named_pairs(sides: Sides, rows: Rows) -> tuple[dict[str, tuple[str, str]], list[str]]:

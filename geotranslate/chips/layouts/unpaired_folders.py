@@ -91,8 +91,7 @@ def _refuse_empty(sides: Sides, side: Folder) -> None:
 
 def _held(part: Folder) -> Folder:
     """Return the folder with the chips of a part: its `images/` if that has chips."""
-    inner = part.find("images")
-    held = Folder.of(inner) if inner else part
+    held = part.inner("images") if part.find("images") else part
     return held if held.chips else part
 
 
@@ -116,7 +115,7 @@ def _files(part: Folder | None) -> Sequence[ChipFile]:
     if part is None:
         return []
     held = _held(part)
-    return [ChipFile(held.path / chip) for chip in held.named_chips().values()]
+    return [ChipFile(path) for path in held.named_paths().values()]
 
 
 class SideBySidePictures(Layout):
@@ -137,12 +136,12 @@ class SideBySidePictures(Layout):
         pairs = [
             ListedPair(
                 f"{place}/{name}" if place else name,
-                ChipFile(held.path / picture, "left"),
-                ChipFile(held.path / picture, "right"),
+                ChipFile(path, "left"),
+                ChipFile(path, "right"),
                 known_label(place),
             )
             for place, held in pictures.items()
-            for name, picture in held.named_chips().items()
+            for name, path in held.named_paths().items()
         ]
         places = " and ".join(name for name in pictures if name)
         direct = () if "" in pictures else folder.chips

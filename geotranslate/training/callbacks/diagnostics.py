@@ -77,7 +77,11 @@ class Diagnostics(Callback):
     def after_epoch(self) -> None:
         """Check the losses of the last epochs; the first epochs are not representative."""
         rows = self.rows[-LASTING:] if len(self.rows) >= FROM_EPOCH else [{}]
-        if all(max(row.get("d_real", 1.0), row.get("d_fake", 1.0)) < 0.02 for row in rows):
+        # The losses of a critic with a penalty have no least value.
+        has_labels = not any("d_penalty" in row for row in rows)
+        if has_labels and all(
+            max(row.get("d_real", 1.0), row.get("d_fake", 1.0)) < 0.02 for row in rows
+        ):
             self._warn(
                 "discriminator",
                 "The discriminator has won: it tells all translations from real targets, so the "

@@ -78,25 +78,23 @@ def generator_loss(logits: Tensor, *, mode: GanMode = "vanilla") -> Tensor:
     return -logits.mean() if mode == "hinge" else discriminator_loss(logits, real=True, mode=mode)
 
 
-def gradient_penalty(
-    logits: Callable[[Tensor, Tensor], Tensor], source: Tensor, real: Tensor, fake: Tensor
-) -> Tensor:
-    """Return the gradient penalty of a discriminator of pairs (Gulrajani et al. 2017).
+def gradient_penalty(logits: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """Return the gradient penalty of a discriminator (Gulrajani et al. 2017).
 
-    It is 10 times the mean of `(norm - 1)**2` over the pairs, where the norm is that of the
+    It is 10 times the mean of `(norm - 1)**2` over the images, where the norm is that of the
     gradient of the logits, summed over the patches, by the image, at a random point between the
-    target and the translation. It is computed in float32.
+    real image and the translation. It is computed in float32 or better.
 
     Args:
-        logits: Function from source and image to logits.
-        source: `(n, bands, rows, cols)` in -1..1.
-        real: Targets.
+        logits: Function from images to logits.
+        real: Real images `(n, bands, rows, cols)` in -1..1.
         fake: Translations.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = (share * real + (1 - share) * fake).detach().float().requires_grad_(True)
+    between = (share * real + (1 - share) * fake).detach()
+    between = between.to(torch.promote_types(between.dtype, torch.float32)).requires_grad_(True)
     with torch.autocast(real.device.type, enabled=False):
-        found = logits(source.detach().float(), between)
+        found = logits(between)
     (gradient,) = torch.autograd.grad(found.sum(), between, create_graph=True)
     # At a gradient of 0 the norm itself has none.
     norms = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
@@ -137,6 +135,8 @@ class Objective(ABC):
     ) -> None:
         self.gan_mode, self.lambda_gan = gan_mode, lambda_gan
         self.label_smoothing = label_smoothing
+        if gan_mode == "wgangp":
+            self.discriminator_terms = (*self.discriminator_terms, "d_penalty")
 
     @abstractmethod
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
@@ -150,7 +150,7 @@ class Objective(ABC):
 
     @abstractmethod
     def discriminator_losses(self) -> dict[str, Tensor]:
-        """Return the discriminator's losses on real and on translated images.
+        """Return the discriminator's losses on real and on translated images, and any penalty.
 
         The names are `discriminator_terms`. The discriminator steps on half of their sum. No
         gradient flows to the generator.

@@ -54,8 +54,6 @@ class PairedObjective(Objective):
         self.discriminator, self.lambda_l1 = discriminator, lambda_l1
         self.lambda_features = lambda_features
         self.generator_terms = ("g_gan", "g_l1", *(["g_features"] if lambda_features else []))
-        if gan_mode == "wgangp":
-            self.discriminator_terms = (*self.discriminator_terms, "d_penalty")
 
     def start_batch(self, source: Tensor, target: Tensor, translation: Tensor) -> None:
         """Store a batch, with invalid target pixels replaced by the translation."""
@@ -72,14 +70,12 @@ class PairedObjective(Objective):
             ]
             found[name] = torch.stack(losses).sum()
         if self.gan_mode == "wgangp":
-            found["d_penalty"] = gradient_penalty(
-                self._logits, self.source, self.real, self.translation
-            )
+            found["d_penalty"] = gradient_penalty(self._logits, self.real, self.translation)
         return found
 
-    def _logits(self, source: Tensor, image: Tensor) -> Tensor:
+    def _logits(self, image: Tensor) -> Tensor:
         """Return the logits of all scales together, `(n, logits)`."""
-        scales = self.discriminator.features(source, image)
+        scales = self.discriminator.features(self.source.detach().to(image.dtype), image)
         return torch.cat([scale[-1].flatten(1) for scale in scales], dim=1)
 
     def reconstruction_losses(self, loss: Tensor) -> dict[str, tuple[float, Tensor]]:

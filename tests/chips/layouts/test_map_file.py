@@ -63,5 +63,5 @@ def test_no_entry_leads_out_of_the_folder(linked: Path, rows: list[tuple[str, st
         for pair in list_chips(linked).pairs:
             for chip, side in ((pair.source, "images"), (pair.target, "images2")):
                 assert isinstance(chip, ChipFile)
-                assert chip.path.parent == linked / side
-                assert chip.path.resolve().parent == linked.resolve() / side
+                assert Path(chip.path).parent == linked / side
+                assert Path(chip.path).resolve().parent == linked.resolve() / side

@@ -69,7 +69,7 @@ def test_pairs_are_chips_of_one_name(
     assert names(listing) == ["1", "10", "2", "a b", "c.d"]
     for entry in listing.pairs:
         for chip, side, ending in zip((entry.source, entry.target), sides, endings, strict=True):
-            assert chip == ChipFile(tmp_path / case(side) / (entry.name + ending))
+            assert chip == ChipFile(str(tmp_path / case(side) / (entry.name + ending)))
 
 
 def test_sub_folders_of_the_hand_made_layout_are_searched(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_sub_folders_of_the_hand_made_layout_are_searched(tmp_path: Path) -> Non
     fill(tmp_path / "Images/train_b", "south/4.tif")
     listing = list_chips(tmp_path)
     assert names(listing) == ["1", "north/1", "north/deep/2"]
-    assert listing.pairs[2].target.path == tmp_path / "Images/train_b/north/deep/2.tif"
+    assert listing.pairs[2].target == ChipFile(str(tmp_path / "Images/train_b/north/deep/2.tif"))
     assert listing.left_out == ("Images/train_b/south/4.tif: no partner",)
 
 
@@ -92,7 +92,10 @@ def test_halves_of_side_by_side_pictures_are_pairs(tmp_path: Path, place: str) -
     assert names(listing) == ["1", "10", "2"]
     for entry in listing.pairs:
         path = tmp_path / place / f"{entry.name}.png"
-        assert (entry.source, entry.target) == (ChipFile(path, "left"), ChipFile(path, "right"))
+        assert (entry.source, entry.target) == (
+            ChipFile(str(path), "left"),
+            ChipFile(str(path), "right"),
+        )
         assert entry.subset is None
 
 
@@ -166,7 +169,9 @@ def test_map_decides_pairs(tmp_path: Path, target: str, place: str) -> None:
     lines = [f"{place}images\\{a}  {place}{target}\\{b} \r\n" for a, b in rows * 2]
     (tmp_path / "map.txt").write_text("".join(lines), newline="")
     listing = list_chips(tmp_path)
-    assert [(e.name, e.source.path.name, e.target.path.name) for e in listing.pairs] == [
+    assert [
+        (e.name, Path(e.source.path).name, Path(e.target.path).name) for e in listing.pairs
+    ] == [
         ("1", "1.tif", "2.tif"),
         ("2", "2.tif", "1.tif"),
         ("3", "3.tif", "3.tif"),
@@ -193,7 +198,9 @@ def test_names_in_a_map_may_hold_blanks(
     (tmp_path / "map.txt").write_text("\r\n".join(lines))
     listing = list_chips(tmp_path)
     assert not listing.left_out
-    found = {(entry.source.path.stem, entry.target.path.stem) for entry in listing.pairs}
+    found = {
+        (Path(entry.source.path).stem, Path(entry.target.path).stem) for entry in listing.pairs
+    }
     assert found == {names, ("2", "2")}
 
 
@@ -277,8 +284,8 @@ def test_unpaired_folders_are_joined_side_by_side(tmp_path: Path) -> None:
     assert listing.pairs == ()
     assert listing.sides is not None
     assert tuple(tuple(chip.place for chip in side.chips) for side in listing.sides) == (
-        (ChipFile(tmp_path / "one/A/1.tif"), ChipFile(tmp_path / "two/trainA/1.tif")),
-        (ChipFile(tmp_path / "one/B/1.tif"), ChipFile(tmp_path / "two/trainB/1.tif")),
+        (ChipFile(str(tmp_path / "one/A/1.tif")), ChipFile(str(tmp_path / "two/trainA/1.tif"))),
+        (ChipFile(str(tmp_path / "one/B/1.tif")), ChipFile(str(tmp_path / "two/trainB/1.tif"))),
     )
 
 

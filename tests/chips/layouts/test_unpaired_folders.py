@@ -37,8 +37,8 @@ def test_unpaired_sides_are_listed_each_for_itself(
     assert listing.pairs == ()
     assert listing.left_out == ()
     assert places(listing) == (
-        tuple(ChipFile(held[0] / name) for name in ("1.tif", "2.tif", "x.jpg")),
-        tuple(ChipFile(held[1] / name) for name in ("1.tif", "y.tif")),
+        tuple(ChipFile(str(held[0] / name)) for name in ("1.tif", "2.tif", "x.jpg")),
+        tuple(ChipFile(str(held[1] / name)) for name in ("1.tif", "y.tif")),
     )
 
 
@@ -52,12 +52,12 @@ def test_chips_for_validation_and_tests_are_listed_apart(
     fill(tmp_path, f"{here}/{inner}2.tif", f"{there}/{inner}3.tif", f"{there}/{inner}x.npy")
     listing = list_chips(tmp_path)
     assert places(listing) == (
-        (ChipFile(tmp_path / "trainA/1.tif"),),
-        (ChipFile(tmp_path / "trainB/1.tif"),),
+        (ChipFile(str(tmp_path / "trainA/1.tif")),),
+        (ChipFile(str(tmp_path / "trainB/1.tif")),),
     )
     assert places(listing, part) == (
-        (ChipFile(tmp_path / f"{here}/{inner}2.tif"),),
-        (ChipFile(tmp_path / f"{there}/{inner}3.tif"),),
+        (ChipFile(str(tmp_path / f"{here}/{inner}2.tif")),),
+        (ChipFile(str(tmp_path / f"{there}/{inner}3.tif")),),
     )
     assert listing.left_out[0].startswith(f"1 file such as {there}/{inner}x.npy: no chip by its")
     assert len(listing.left_out) == 1
@@ -80,7 +80,7 @@ def test_names_of_parts_of_both_sides_pair(tmp_path: Path) -> None:
 def test_empty_folders_for_validation_have_a_line(tmp_path: Path) -> None:
     fill(tmp_path, "trainA/1.tif", "trainB/1.tif", "valA/readme.txt", "valB/2.tif")
     listing = list_chips(tmp_path)
-    assert places(listing, VALIDATION) == ((), (ChipFile(tmp_path / "valB/2.tif"),))
+    assert places(listing, VALIDATION) == ((), (ChipFile(str(tmp_path / "valB/2.tif")),))
     assert listing.left_out == ("valA/: it holds no chips",)
 
 
@@ -91,6 +91,6 @@ def test_folders_for_validation_and_tests_are_joined_too(tmp_path: Path) -> None
     listing = list_chips([tmp_path / "two", tmp_path / "one", tmp_path / "three"])
     for part, folder, name in ((VALIDATION, "one", "val"), (TEST, "three", "test")):
         assert places(listing, part) == (
-            (ChipFile(tmp_path / f"{folder}/{name}A/2.tif"),),
-            (ChipFile(tmp_path / f"{folder}/{name}B/2.tif"),),
+            (ChipFile(str(tmp_path / f"{folder}/{name}A/2.tif")),),
+            (ChipFile(str(tmp_path / f"{folder}/{name}B/2.tif")),),
         )

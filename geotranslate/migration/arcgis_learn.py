@@ -30,6 +30,10 @@ def _left_out_if_none(value: Any) -> Any:
     return LEAVE_OUT if value is None else value
 
 
+def _auto_if_none(value: Any) -> Any:
+    return "auto" if value is None else value
+
+
 def _transforms(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
@@ -165,8 +169,8 @@ ARCGIS: Table = {
         Keyword(
             "batch_size",
             "batch_size",
-            "give batch_size; the default is 4 instead of 64, and None is the default",
-            _left_out_if_none,
+            "give batch_size; the default is 4 instead of 64, and 'auto' stands for None",
+            _auto_if_none,
         ),
         Keyword(
             "transforms",
@@ -347,7 +351,7 @@ ARCGIS: Table = {
         Keyword("crop_mode", advice="leave it out; all chips have the size tile_size"),
         Keyword("output_nofeature_tiles", advice="leave it out; all tiles are written"),
         Keyword("reference_system", advice="leave it out; chips keep the source's grid and CRS"),
-        Keyword("processing_mode", advice="give a list of scenes, or a VRT of them as a mosaic"),
+        Keyword("processing_mode", advice="give a list of scenes, or mosaic(...) of them"),
         Keyword("start_index", advice="give append=True to add to a folder"),
         Keyword("cell_size", "resolution", "give resolution, the pixels of both sides in meters"),
         Keyword("extent", "aoi"),
@@ -367,7 +371,7 @@ ARCGIS: Table = {
         ),
         Keyword("extent", "bbox"),
         Keyword("mask", "aoi"),
-        Keyword("processing_mode", advice="give a list or folder of scenes, or a VRT as a mosaic"),
+        Keyword("processing_mode", advice="give a list or folder of scenes, or mosaic(...)"),
         Keyword("merge_policy", "blend"),
         Keyword("test_time_augmentation", "tta"),
         Keyword("predict_background", advice=_SPATIAL),

@@ -125,7 +125,7 @@ def find_chips(
 
 @collector_paused()
 def _listing(path: Any, target: Any, options: ChipOptions) -> Listing:
-    if is_layer(path) or is_layer(target):
+    if _is_layer(path) or _is_layer(target):
         return _listed_with_layer(path, target, options)
     if options.burn is not None:
         raise InvalidInputError(
@@ -148,9 +148,9 @@ def _listing(path: Any, target: Any, options: ChipOptions) -> Listing:
 
 def _listed_with_layer(path: Any, target: Any, options: ChipOptions) -> Listing:
     """Return the windows of a raster and of a vector layer, burned into the raster's grid."""
-    layer, other = (path, target) if is_layer(path) else (target, path)
+    layer, other = (path, target) if _is_layer(path) else (target, path)
     name = "path" if layer is path else "target"
-    if is_layer(other):
+    if _is_layer(other):
         raise InvalidInputError(
             "Both sides are vector layers; give a raster on one side, whose grid the chips take."
         )
@@ -164,6 +164,11 @@ def _listed_with_layer(path: Any, target: Any, options: ChipOptions) -> Listing:
     source, to = (burned, other) if layer is path else (other, burned)
     listing = _listed_rasters(source, to, options)
     return replace(listing, layout="a raster, and a vector layer burned into its grid")
+
+
+def _is_layer(side: object) -> bool:
+    """Tell whether a side is a vector layer, and not a folder with such a name."""
+    return is_layer(side) and (isinstance(side, gpd.GeoDataFrame) or not os.path.isdir(str(side)))
 
 
 def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> Listing:

@@ -33,7 +33,7 @@ def prepare_data(
     chip_size: int | None = None,
     stride: int | None = None,
     burn: str | None = None,
-    batch_size: int = 4,
+    batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
     valid_path: PathLike | Sequence[PathLike] | None = None,
     test_path: PathLike | Sequence[PathLike] | None = None,
@@ -94,7 +94,9 @@ def prepare_data(
             chip folders.
         burn: Column of the vector layer whose numbers are burned into the raster's grid; by default
             1 for every shape. Only for a raster and a vector layer.
-        batch_size: Pairs per batch, for each process if a launcher starts several.
+        batch_size: Pairs per batch, for each process if a launcher starts several. With "auto", the
+            first training on a GPU tries 2, 4, 8 and so on until its memory is full and takes half
+            of what fits, at most 64 and few enough for 8 steps of an epoch; on a CPU it is 4.
         val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
             are for training; with 1, none, and the data can only be measured.
         valid_path: Chip folder to validate on, or several, of the same kind as `path`.

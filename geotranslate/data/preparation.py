@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import geopandas as gpd
@@ -26,7 +26,7 @@ PathLike = str | os.PathLike[str]
 
 @checks_arguments
 def prepare_data(
-    path: PathLike | Sequence[PathLike] | gpd.GeoDataFrame,
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | gpd.GeoDataFrame,
     target: PathLike | gpd.GeoDataFrame | None = None,
     *,
     paired: bool | None = None,
@@ -74,7 +74,9 @@ def prepare_data(
 
     Args:
         path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
-            demand.
+            demand; or a `stack` of several; or the folders or rasters of its layers by their
+            names, such as `{"s1": "chips/s1", "dem": "chips/dem"}`, with the folder or raster of
+            the targets as `target`.
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
             it has another; `summary()` reports this. Or the folder of target chips, if `path` is
             one of source chips; they pair by equal names, or by names that differ in one word that
@@ -198,7 +200,7 @@ def prepare_data(
 
 
 def _loaders(
-    path: PathLike | Sequence[PathLike] | gpd.GeoDataFrame,
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | gpd.GeoDataFrame,
     target: PathLike | gpd.GeoDataFrame | None,
     options: DataOptions,
 ) -> PairLoaders:

@@ -3,6 +3,7 @@ from .chips.stacking import stack
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .evaluation import Evaluation, evaluate_raster
+from .raster.mosaic import mosaic
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams
 from .translators import CycleGAN, Pix2Pix, Pix2PixHD, cross_validate, load_model
@@ -24,6 +25,7 @@ __all__ = [
     "is_main_process",
     "load_model",
     "measure_seams",
+    "mosaic",
     "prepare_data",
     "stack",
     "translate_raster",

@@ -123,6 +123,12 @@ def raster_writer(folder: Path) -> WriteRaster:
     return write
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest tests, so that at the end no process is left alone with one."""
+    slow = {item: item.get_closest_marker("slow") for item in items}
+    items.sort(key=lambda item: -(mark.kwargs.get("minutes", 0) if (mark := slow[item]) else 0))
+
+
 def _seed(name: str) -> None:
     """Seed all global random number generators, each test and fixture with a seed of its own."""
     seed = zlib.crc32(name.encode())

@@ -21,6 +21,7 @@ from geotranslate.migration import checks_arguments
 from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import at_resolution
+from geotranslate.raster.mosaic import mosaic
 from geotranslate.raster.opening import readable_name
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Missing, Stack
@@ -91,20 +92,29 @@ def stack(
 
 
 def as_raster(raster: Any) -> Any:
-    """Return the stack that a text such as "a.tif+b.tif" describes; other values as they are.
+    """Return the stack or mosaic that a text describes; other values as they are.
 
-    A text is a stack if it is no file itself and at least one of its parts is.
+    A text such as "a.tif+b.tif" is a stack and one such as "a.tif,b.tif" a mosaic, if it is no file
+    itself and at least one of its parts is.
 
     Raises:
-        GeotranslateError: As for `stack`.
+        GeotranslateError: As for `stack` and `mosaic`.
     """
-    if not isinstance(raster, str) or "+" not in raster or os.path.exists(raster):
+    if not isinstance(raster, str) or os.path.exists(raster):
         return raster
+    if "+" not in raster:
+        return _mosaic_in(raster)
     parts = [_part(text) for text in raster.split("+")]
     if not any(os.path.exists(path) for _, path in parts):
         return raster
     names = [name or PurePath(path).stem for name, path in parts]
     return stack(*(path for _, path in parts), names=names if any(n for n, _ in parts) else None)
+
+
+def _mosaic_in(text: str) -> Any:
+    """Return the mosaic that a text such as "a.tif,b.tif" describes; other texts as they are."""
+    paths = text.split(",")
+    return mosaic(paths) if len(paths) > 1 and any(map(os.path.exists, paths)) else text
 
 
 def _part(text: str) -> tuple[str | None, str]:

@@ -46,8 +46,14 @@ class OpenComposite(ABC):
         """
 
     @abstractmethod
-    def on(self, grid: Any) -> AbstractContextManager[OpenComposite]:
-        """Return the same raster on another `Grid`, onto which each part is warped by itself."""
+    def on(self, grid: Any, resampling: Any = None) -> AbstractContextManager[OpenComposite]:
+        """Return the same raster on another `Grid`.
+
+        Args:
+            grid: The grid.
+            resampling: Rasterio's `Resampling`, for rasters whose parts have no method of their
+                own.
+        """
 
 
 class Composite(os.PathLike[str], ABC):

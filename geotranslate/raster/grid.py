@@ -130,7 +130,7 @@ def align(
         raise GridMismatchError(_no_grid_sentence(dataset, onto))
     if own.crs is None or grid.crs is None:
         raise GridMismatchError(_no_crs_sentence(dataset.name, own, grid, onto))
-    own = _beside(own, grid)
+    own = beside(own, grid)
     if _apart(dataset.name, own, grid):
         raise GridMismatchError(
             f"{dataset.name} does not overlap {onto} on the ground: it covers "
@@ -143,7 +143,7 @@ def align(
 def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = None) -> WarpedVRT:
     """Return a dataset on `grid`, invalid outside of the raster; both need a CRS."""
     if isinstance(dataset, OpenComposite):
-        return dataset.on(grid)
+        return dataset.on(grid, resampling)
     if resampling is None:
         resampling = Resampling.nearest if color_table(dataset) else Resampling.bilinear
     # Without one of these, ground outside the raster would read as valid zeros.
@@ -152,10 +152,10 @@ def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = Non
     # treat every band alone. In a picture it is a color.
     picture = all(dtype == "uint8" for dtype in dataset.dtypes)
     own = Grid.of(dataset)
-    beside = _beside(own, grid)
+    near = beside(own, grid)
     return WarpedVRT(
         dataset,
-        src_transform=None if beside is own else beside.transform,
+        src_transform=None if near is own else near.transform,
         add_alpha=not has_mask,
         crs=grid.crs,
         transform=grid.transform,
@@ -166,7 +166,7 @@ def warp(dataset: DatasetReader, grid: Grid, resampling: Resampling | None = Non
     )
 
 
-def _beside(own: Grid, grid: Grid) -> Grid:
+def beside(own: Grid, grid: Grid) -> Grid:
     """Return a grid in degrees, moved by whole turns of the globe to lie near another grid."""
     if own.crs is None or own.crs != grid.crs or not own.crs.is_geographic:
         return own

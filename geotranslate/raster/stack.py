@@ -356,8 +356,8 @@ class StackedDataset(OpenComposite):
         return valid
 
     @contextmanager
-    def on(self, grid: Grid) -> Iterator[StackedDataset]:
-        """Return the stack on another grid, onto which each layer is warped by itself."""
+    def on(self, grid: Grid, resampling: Resampling | None = None) -> Iterator[StackedDataset]:
+        """Return the stack on another grid, onto which each layer is warped by its own method."""
         with ExitStack() as closing:
             layers = [layer.on(grid, closing) for layer in self.layers]
             yield StackedDataset(self.stack, grid, layers)

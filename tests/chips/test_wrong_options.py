@@ -37,7 +37,7 @@ def test_any_value_gives_chips_or_a_sentence(folder: Path, argument: str, value:
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, **CASES)
+@settings(max_examples=1000, **CASES)
 @given(argument=st.sampled_from(ARGUMENTS), value=WRONG)
 def test_many_values_give_chips_or_a_sentence(folder: Path, argument: str, value: Any) -> None:
     check(folder, argument, value)

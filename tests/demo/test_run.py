@@ -52,7 +52,7 @@ def test_second_demo_in_a_folder_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "demo").iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 def test_demo_learns_the_map(tmp_path: Path) -> None:
     numbers = run_demo(tmp_path / "demo", size=1024, say=lambda line: None)
     check(tmp_path / "demo", 1024)

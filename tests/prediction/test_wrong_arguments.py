@@ -76,7 +76,7 @@ def test_any_value_gives_an_answer_or_a_sentence(
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, **CASES)
+@settings(max_examples=1000, **CASES)
 @given(model=st.integers(0, 2), option=st.sampled_from(OPTIONS), value=WRONG)
 def test_many_values_give_an_answer_or_a_sentence(
     models: list[Translator], model: int, option: tuple[str, str], value: Any

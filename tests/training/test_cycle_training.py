@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from geotranslate import CycleGAN, prepare_data
 from geotranslate.errors import ModelFileError
+from geotranslate.training.checkpoints import LAST, OBJECTIVE
 from geotranslate.training.objectives import objectives_of
 from geotranslate.translators.runs.measuring import fill_of
 from tests.children import Child
+from tests.conftest import chip_writer
 from tests.training.callbacks.test_gan import LSGAN, VANILLA, WGAN, penalty
-from tests.training.test_resume import FIT, Interrupt, assert_same
+from tests.training.test_resume import FIT, Interrupt, assert_same, kill_after_an_epoch
 
 # So few steps leave a network that gives one color.
 pytestmark = pytest.mark.filterwarnings("ignore:Epoch .* has collapsed")
@@ -208,6 +213,14 @@ def assert_alike(one: CycleGAN, other: CycleGAN) -> None:
         assert torch.equal(images, theirs.state()[side])
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a training, beside the folder of its chips."""
+    folder = tmp_path_factory.mktemp("begun")
+    train(chip_writer(folder)(count=9, size=32), folder / "run", 1)
+    return folder / "run"
+
+
 @pytest.mark.parametrize("paired", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_interrupted_training_ends_with_the_same_weights_and_pools(
     write_chips: WriteChips, tmp_path: Path, paired: bool
@@ -248,17 +261,39 @@ def go_on(chips: Path, folder: Path, epochs: int) -> None:
     train(chips, folder, epochs, resume=True)
 
 
-@pytest.mark.slow
-def test_killed_four_times_it_ends_with_the_same_weights_and_pools(
+@pytest.mark.slow(minutes=0.5)
+def test_killed_twice_it_ends_with_the_same_weights_and_pools(
     write_chips: WriteChips, tmp_path: Path
 ) -> None:
     chips = write_chips(count=9, size=32)
-    whole = train(chips, tmp_path / "whole", 30)
+    whole = train(chips, tmp_path / "whole", 10)
+    run = tmp_path / "killed"
     chance = np.random.default_rng(0)
-    for number in range(4):
-        with Child(tmp_path / f"{number}.txt", go_on, chips, tmp_path / "killed", 30) as child:
-            child.process.join(chance.uniform(0.2, 2.5))
-    assert_alike(train(chips, tmp_path / "killed", 30, resume=True), whole)
+    for number in range(2):
+        child = Child(tmp_path / f"{number}.txt", go_on, chips, run, 10)
+        kill_after_an_epoch(child, run, chance.uniform(0, 0.5))
+    assert_alike(train(chips, run, 10, resume=True), whole)
+
+
+@pytest.mark.parametrize(
+    ("side", "spoil", "sentence"),
+    [
+        ("source", lambda pool: pool[0], "damaged in the state of its objective .*are no images"),
+        ("target", lambda pool: pool.int(), "damaged in the state of its objective .*no images"),
+        ("target", lambda pool: pool.repeat(2, 1, 1, 1), "state of its objective .*or too many"),
+        ("source", lambda pool: pool[:, :, 1:], r"of 3 x 31 x 32 where .* of 3 x 32 x 32\. Remove"),
+    ],
+)
+def test_damaged_pools_are_said(
+    begun: Path, tmp_path: Path, side: str, spoil: Any, sentence: str
+) -> None:
+    run = shutil.copytree(begun, tmp_path / "run")
+    with safe_open(run / LAST, "pt") as file:
+        tensors, facts = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    name = f"{OBJECTIVE}{side}"
+    save_file(tensors | {name: spoil(tensors[name]).contiguous()}, run / LAST, facts)
+    with pytest.raises(ModelFileError, match=sentence):
+        train(begun.parent / "chips", run, 2, resume=True)
 
 
 def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def outcome(folder: Path, data: DataLoaders, content: bytes) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("first", "count"), [(0, 12), pytest.param(1000, 500, marks=pytest.mark.slow)]
+    ("first", "count"), [(0, 12), pytest.param(1000, 200, marks=pytest.mark.slow(minutes=1))]
 )
 def test_mutations_go_on_or_are_refused(
     trained: tuple[Path, DataLoaders], first: int, count: int

@@ -76,9 +76,9 @@ def test_any_value_of_an_option_is_taken_or_refused(
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, suppress_health_check=FIXTURE)
+@settings(max_examples=1000, suppress_health_check=FIXTURE)
 @given(KINDS, CASES)
-def test_two_thousand_values_are_taken_or_refused(
+def test_a_thousand_values_are_taken_or_refused(
     places: Path, kind: str, options: dict[str, Any]
 ) -> None:
     check(places, kind, options)

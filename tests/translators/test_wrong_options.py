@@ -46,7 +46,7 @@ def test_wrong_options_end_in_one_of_our_sentences(option: Any, value: Any) -> N
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(OPTIONS), WRONG | st.sampled_from(HARD))
 def test_more_wrong_options_end_in_one_of_our_sentences(option: Any, value: Any) -> None:
     _tried(*option, value)

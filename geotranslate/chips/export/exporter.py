@@ -94,8 +94,9 @@ def export_chips(
     complete.
 
     Args:
-        source: Raster to translate from: path, URL, VRT or open dataset; or a vector file or
-            GeoDataFrame, which is rasterized onto the target's grid. A list for several scenes.
+        source: Raster to translate from: path, URL, VRT, open dataset, `stack` or `mosaic`; or a
+            vector file or GeoDataFrame, which is rasterized onto the target's grid. A list for
+            several scenes.
         target: Raster or vector layer to translate to, warped or rasterized onto the source's grid
             if needed. Give as many targets as sources.
         folder: Folder to write; its parent folder must exist.

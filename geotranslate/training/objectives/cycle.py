@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from geotranslate.errors import ModelFileError
 from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.training.objectives.base import (
@@ -35,7 +36,19 @@ class ImagePool:
         self.images: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return as many images `(n, bands, rows, cols)`, without gradients."""
+        """Return as many images `(n, bands, rows, cols)`, without gradients.
+
+        Raises:
+            ModelFileError: The images of a checkpoint are of another size.
+        """
+        if self.images and self.images[0].shape != images.shape[1:]:
+            stored, given = (
+                " x ".join(map(str, one.shape[-3:])) for one in (self.images[0], images)
+            )
+            raise ModelFileError(
+                f"The checkpoint holds translations of {stored} where those of the training are of "
+                f"{given}. Remove the folder and train anew."
+            )
         return torch.stack([self._exchanged(image) for image in images.detach()])
 
     def _exchanged(self, image: Tensor) -> Tensor:
@@ -148,10 +161,20 @@ class CycleObjective(Objective):
         return {side: torch.stack(p.images) for side, p in self.pools.items() if p.images}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the images of both pools."""
+        """Restore the images of both pools.
+
+        Raises:
+            ValueError: They are no images, or too many.
+        """
         device = next(self.generators.parameters()).device
         for side, pool in self.pools.items():
+            if side in state and not _is_pool(state[side], pool.size):
+                raise ValueError(f"the translations of the {side} are no images, or too many")
             pool.images = list(state[side].to(device)) if side in state else []
+
+
+def _is_pool(images: Tensor, size: int) -> bool:
+    return images.ndim == 4 and len(images) <= size and images.is_floating_point()
 
 
 def filled(target: Tensor, fill: Tensor) -> Tensor:

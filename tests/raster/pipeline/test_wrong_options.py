@@ -66,7 +66,7 @@ def test_any_value_gives_a_raster_or_a_sentence(folder: Path, option: Any, value
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, **CASES)
+@settings(max_examples=1000, **CASES)
 @given(option=st.sampled_from(OPTIONS), value=WRONG)
 def test_many_values_give_a_raster_or_a_sentence(folder: Path, option: Any, value: Any) -> None:
     check(folder, *option, value)

@@ -1,0 +1,324 @@
+"""Open mosaics, whose pixels are read from several rasters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what transforming raises is not public
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import CRSError, RasterioError
+from rasterio.warp import transform
+from rasterio.windows import Window
+
+from geotranslate.raster.bandfacts import BandFacts
+from geotranslate.raster.composite import OpenComposite
+from geotranslate.raster.grid import Grid, beside, warp
+from geotranslate.raster.opening import quiet_about_georeference
+from geotranslate.raster.reader import RasterReader
+
+MOST_OPEN = 64
+"""Largest number of rasters of a mosaic that are open at once."""
+LATTICE = 33j
+"""Points along each side of a window that is warped, as numpy counts them."""
+KERNEL = 3
+"""Radius of the widest resampling kernel, px of the coarser grid."""
+
+Colors = tuple[tuple[int, tuple[int, int, int, int]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A raster of a mosaic, and the place of its first pixel."""
+
+    path: str
+    """Path, URL or GDAL name."""
+    row: int
+    col: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class MosaicFacts:
+    """What is known of a mosaic without opening its rasters."""
+
+    grid: Grid
+    pieces: tuple[Piece, ...]
+    """The rasters; where several are valid, the first one counts."""
+    dtype: str
+    band_names: tuple[str, ...]
+    band_facts: BandFacts
+    nodata: float | None
+    """Nodata value of all rasters; None if they have none or differ."""
+    colormap: Colors | None
+    """Color table of the first raster."""
+    tags: tuple[tuple[str, str], ...]
+    """Tags of the first raster."""
+    block: tuple[int, int]
+    """Rows and columns of a block of the first raster."""
+    may_have_gaps: bool
+    """Whether pixels may be invalid."""
+
+
+class MosaicDataset(OpenComposite):
+    """An open mosaic on its own grid.
+
+    Args:
+        name: Name of the mosaic.
+        facts: Its facts.
+        closing: Exit stack that closes its rasters.
+    """
+
+    driver = "mosaic"
+    subdatasets: tuple[str, ...] = ()
+    rpcs = None
+    gcps: tuple[Any, CRS | None] = ([], None)
+
+    def __init__(self, name: str, facts: MosaicFacts, closing: ExitStack) -> None:
+        self.name, self.facts = name, facts
+        self._open: dict[Piece, RasterReader] = {}
+        closing.callback(self._close)
+
+    def _close(self) -> None:
+        for raster in self._open.values():
+            raster.close()
+        self._open.clear()
+
+    @property
+    def grid(self) -> Grid:
+        """Its grid."""
+        return self.facts.grid
+
+    @property
+    def short_name(self) -> str:
+        """Its name without folders, for messages and tags."""
+        return ",".join(name.rpartition("/")[2] for name in self.name.split(","))
+
+    @property
+    def crs(self) -> CRS | None:
+        """CRS of the grid."""
+        return self.grid.crs
+
+    @property
+    def transform(self) -> Any:
+        """Transform of the grid."""
+        return self.grid.transform
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.grid.height
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.grid.width
+
+    @property
+    def count(self) -> int:
+        """Number of bands, without alpha."""
+        return len(self.facts.band_names)
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Numbers of the bands."""
+        return tuple(range(1, self.count + 1))
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtype, for every band."""
+        return (self.facts.dtype,) * self.count
+
+    @property
+    def descriptions(self) -> tuple[str | None, ...]:
+        """Names of the bands."""
+        return tuple(name or None for name in self.facts.band_names)
+
+    @property
+    def nodatavals(self) -> tuple[float | None, ...]:
+        """The nodata value that all rasters share, for every band."""
+        return (self.facts.nodata,) * self.count
+
+    @property
+    def colorinterp(self) -> tuple[ColorInterp, ...]:
+        """Color interpretations of the bands."""
+        if self.facts.colormap is not None:
+            return (ColorInterp.palette,)
+        return tuple(ColorInterp[name] for name in self.facts.band_facts.colors)
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Scales of the bands."""
+        return self.facts.band_facts.scales or (1.0,) * self.count
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """Offsets of the bands."""
+        return self.facts.band_facts.offsets or (0.0,) * self.count
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        """Units of the bands."""
+        return self.facts.band_facts.units or (None,) * self.count
+
+    @property
+    def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
+        """Whether pixels may be invalid, for every band."""
+        flag = MaskFlags.nodata if self.facts.may_have_gaps else MaskFlags.all_valid
+        return ([flag],) * self.count
+
+    @property
+    def block_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of the blocks of the first raster, for every band."""
+        return (self.facts.block,) * self.count
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the rasters."""
+        return [piece.path for piece in self.facts.pieces]
+
+    def colormap(self, band: int) -> dict[int, tuple[int, int, int, int]]:
+        """Return the color table.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.facts.colormap is None:
+            raise ValueError("NULL color table")
+        return dict(self.facts.colormap)
+
+    def tags(self, ns: str | None = None) -> dict[str, str]:
+        """Return the tags of the first raster; none of other domains."""
+        return dict(self.facts.tags) if ns is None else {}
+
+    def pixels(
+        self, indexes: Sequence[int], window: Window, dtype: str | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window, see `OpenComposite.pixels`; only rasters under it are opened."""
+        left, top, width, height = map(int, window.flatten())
+        data = np.zeros((len(indexes), height, width), dtype or self.facts.dtype)
+        seen = np.zeros((height, width), bool)
+        for piece in self.facts.pieces:
+            first_row, first_col = max(top, piece.row), max(left, piece.col)
+            rows = min(top + height, piece.row + piece.height) - first_row
+            cols = min(left + width, piece.col + piece.width) - first_col
+            if min(rows, cols) <= 0:
+                continue
+            down, across = first_row - top, first_col - left
+            here = np.s_[..., down : down + rows, across : across + cols]
+            if seen[here].all():
+                continue
+            part = Window(first_col - piece.col, first_row - piece.row, cols, rows)
+            found, valid = self._reader(piece, indexes).read(part, data.dtype.name)
+            new = valid & ~seen[here]
+            np.copyto(data[here], found, where=new)
+            seen[here] |= new
+        return data, seen
+
+    def _reader(self, piece: Piece, indexes: Sequence[int]) -> RasterReader:
+        """Return a reader of some bands of a raster, which stays open for a while."""
+        if piece not in self._open:
+            if len(self._open) == MOST_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            self._open[piece] = RasterReader(piece.path)
+        raster = self._open[piece]
+        if len(indexes) == raster.bands:
+            return raster
+        return RasterReader(raster.dataset, [raster.indexes[index - 1] for index in indexes])
+
+    @contextmanager
+    def on(self, grid: Grid, resampling: Resampling | None = None) -> Iterator[MosaicDataset]:
+        """Return the mosaic on another grid, onto which its pixels are warped together."""
+        yield WarpedMosaic(self, grid, resampling)
+
+
+class WarpedMosaic(MosaicDataset):
+    """An open mosaic on another grid.
+
+    Every window is warped by itself, from the pixels under it, so that pixels at the edge of one
+    raster are mixed with those of the next one.
+
+    Args:
+        source: The mosaic on its own grid, which stays open.
+        grid: The other grid.
+        resampling: Resampling method, see `warp`.
+    """
+
+    def __init__(self, source: MosaicDataset, grid: Grid, resampling: Resampling | None) -> None:
+        self.name, self.facts, self._source = source.name, source.facts, source
+        self._grid = grid
+        usual = Resampling.bilinear if self.facts.colormap is None else Resampling.nearest
+        self._resampling = usual if resampling is None else resampling
+
+    @property
+    def grid(self) -> Grid:
+        """Its grid."""
+        return self._grid
+
+    @property
+    def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
+        """Whether pixels may be invalid: always, as the grid may extend beyond the mosaic."""
+        return ([MaskFlags.nodata],) * self.count
+
+    def pixels(
+        self, indexes: Sequence[int], window: Window, dtype: str | None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read a window, see `OpenComposite.pixels`."""
+        grid = self._grid.crop(window)
+        under = self._under(grid)
+        if under is None:
+            shape = (len(indexes), grid.height, grid.width)
+            return np.zeros(shape, dtype or self.facts.dtype), np.zeros(shape[1:], bool)
+        data, valid = self._source.pixels(indexes, under, None)
+        place = self._source.grid.crop(under)
+        profile = {"driver": "GTiff", "count": len(data), "dtype": data.dtype, "alpha": "NO"}
+        with quiet_about_georeference(), rasterio.MemoryFile() as memory:
+            with memory.open(
+                height=place.height,
+                width=place.width,
+                crs=place.crs,
+                transform=place.transform,
+                photometric="MINISBLACK",
+                **profile,
+            ) as written:
+                written.write(data)
+                if not valid.all():
+                    written.write_mask(valid)
+            with memory.open() as dataset, warp(dataset, grid, self._resampling) as warped:
+                return RasterReader(warped, range(1, len(data) + 1)).read(dtype=dtype)
+
+    def _under(self, grid: Grid) -> Window | None:
+        """Return the window of the mosaic's own grid under a grid; None if there is none."""
+        own = beside(self._source.grid, grid)
+        places: Any = np.mgrid[0:1:LATTICE, 0:1:LATTICE].reshape(2, -1)
+        x, y = grid.transform @ (places[0] * grid.width, places[1] * grid.height)
+        try:
+            if own.crs != grid.crs:
+                x, y = map(np.asarray, transform(grid.crs, own.crs, x, y))
+        except (CPLE_BaseError, CRSError, RasterioError):
+            return None
+        cols, rows = ~own.transform @ (x, y)
+        known = np.isfinite(cols) & np.isfinite(rows)
+        if not known.any():
+            return None
+        low_row, high_row = _reach(rows[known], grid.height, own.height)
+        low_col, high_col = _reach(cols[known], grid.width, own.width)
+        if low_row >= high_row or low_col >= high_col:
+            return None
+        return Window(low_col, low_row, high_col - low_col, high_row - low_row)
+
+
+def _reach(places: NDArray[np.float64], count: int, size: int) -> tuple[int, int]:
+    """Return first and last pixel of an axis that a window depends on."""
+    low, high = float(places.min()), float(places.max())
+    # Ground bends between the points, and a kernel of the coarser grid extends beyond the window.
+    margin = (high - low) / 32 + KERNEL * max(1.0, (high - low) / count) + 2
+    return max(0, math.floor(low - margin)), min(size, math.ceil(high + margin))

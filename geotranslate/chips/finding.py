@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,13 @@ from geotranslate.chips.layouts import (
     in_pairs,
     known_label,
     list_chips,
+    list_layers,
     list_on_raster,
     list_two_folders,
     with_parts,
 )
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
-from geotranslate.chips.stacking import as_raster
+from geotranslate.chips.stacking import as_raster, layer_names, stack
 from geotranslate.chips.vectors import is_layer
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.memory import collector_paused
@@ -88,14 +89,17 @@ class ChipOptions:
 
 
 def find_chips(
-    path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
+    target: PathLike | None,
+    options: ChipOptions,
 ) -> FoundChips:
     """Return the chips of a folder, of several, of two folders for the sides, or of two rasters.
 
     The result is two sets for unpaired layouts and for two rasters that are not paired.
 
     Args:
-        path: The folder, a list of folders, or the raster to translate from.
+        path: The folder, a list of folders, the raster to translate from, or folders or rasters of
+            its layers by their names.
         target: The raster to translate to, or the folder of target chips.
         options: Choice of their chips.
 
@@ -105,14 +109,43 @@ def find_chips(
             invalid.
         GridMismatchError: The two sides of pairs lie on different ground.
     """
+    if isinstance(path, Mapping):
+        return _of_layers(path, target, options)
     if not isinstance(path, str | os.PathLike | list | tuple):
         raise InvalidInputError(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
         )
-    listing = _listing(as_raster(path), as_raster(target), options)
+    return _found(_listing(as_raster(path), as_raster(target), options), options)
+
+
+def _found(listing: Listing, options: ChipOptions) -> FoundChips:
     bands = (_chosen(options.source_bands), _chosen(options.target_bands))
     return (PairSet if listing.sides is None else UnpairedSets).of(listing, bands)
+
+
+def _of_layers(
+    layers: Mapping[str, PathLike], target: PathLike | None, options: ChipOptions
+) -> FoundChips:
+    """Return the chips whose sources have layers, given as folders or as rasters by their names."""
+    if target is None or not layers:
+        raise InvalidInputError(
+            f"path is {shown(layers)} and target {shown(target)}; give layers by their names, and "
+            "the folder of target chips or the raster to translate to as target."
+        )
+    if not all(_is_folder(path) for path in layers.values()):
+        return find_chips(stack(*layers.values(), names=list(layers)), target, options)
+    for name in ("stride", "valid_path", "test_path"):
+        if getattr(options, name) is not None:
+            raise InvalidInputError(
+                f"{name} is {shown(getattr(options, name))}, but folders of layers take none; "
+                "leave it out, or divide each folder into train, val and test."
+            )
+    layer_names(list(layers), [os.fspath(one) for one in layers.values()])
+    folders = {name: folder_path(f"path[{name!r}]", one) for name, one in layers.items()}
+    paired = options.paired is not False
+    listing = list_layers(folders, folder_path("target", target), paired=paired)
+    return _found(listing.swapped() if options.swapped else listing, options)
 
 
 @collector_paused()
@@ -165,8 +198,8 @@ def _is_folder(path: object) -> bool:
     if folder.chips or any(map(known_label, folder.folders)):
         return True
     try:
-        with ExitStack() as stack:
-            open_raster(path, stack)
+        with ExitStack() as opened:
+            open_raster(path, opened)
     except RasterFileError:
         return True
     return False

@@ -29,6 +29,8 @@ MOST_SIDE = 2**14
 """Largest side of resampled chips, px; one band of such a chip has 1 GiB."""
 MOST_ITEMS, MOST_WORKERS = 2**20, 2**10
 """Largest batch, and most processes that read chips."""
+PLAIN_BATCH = 4
+"""Pairs per batch by default, and for "auto" on a CPU."""
 MOST_SEED = 2**63 - 1
 """Largest seed that torch takes."""
 
@@ -157,7 +159,7 @@ class DataOptions:
     augment: Augment
     look_like: tuple[str | Composite, ...]
     """Rasters, or "training"."""
-    batch_size: int
+    batch_size: int | Literal["auto"]
     memory_mb: float
     num_workers: int | None
     device: Any = None
@@ -183,6 +185,11 @@ class DataOptions:
             choice(name, kind, get_args(ScalingKind))
 
     @property
+    def pairs_per_batch(self) -> int:
+        """Pairs per batch; the plain number where "auto" has not chosen one."""
+        return PLAIN_BATCH if self.batch_size == "auto" else self.batch_size
+
+    @property
     def augmentation(self) -> Augmentation:
         """Augmentation of training pairs, without the changes that depend on the chips."""
         turns: bool | Literal["mirror"] = self.transforms is not False
@@ -200,6 +207,17 @@ def _transforms(name: str, value: Any) -> Any:
             "only exchange left and right, False for neither, or a function of two tensors."
         )
     return value
+
+
+def _batch_size(name: str, value: Any) -> int | Literal["auto"]:
+    if isinstance(value, str) and value == "auto":
+        return "auto"
+    if isinstance(value, str):
+        raise InvalidInputError(
+            f"{name} is {shown(value)}; give a number of pairs, or 'auto' for as many as fit in "
+            "the memory of a GPU."
+        )
+    return whole(1, MOST_ITEMS)(name, value)
 
 
 def _looks(name: str, value: Any) -> tuple[str | Composite, ...]:
@@ -226,7 +244,7 @@ CHECKS: Fields = {
     "jitter": real(least=0, most=1),
     "augment": one_of(Augment),
     "look_like": _looks,
-    "batch_size": whole(1, MOST_ITEMS),
+    "batch_size": _batch_size,
     "memory_mb": real(least=0),
     "num_workers": optional(whole(0, MOST_WORKERS)),
 }

@@ -165,15 +165,15 @@ class PairLoaders(DataLoaders):
                 train,
                 shuffle=True,
                 # A last batch of one pair would upset batch statistics.
-                drop_last=len(train) >= options.batch_size,
-                bs=options.batch_size,
+                drop_last=len(train) >= options.pairs_per_batch,
+                bs=options.pairs_per_batch,
                 num_workers=workers,
             ),
             TfmdDL(
                 valid,
                 # Whole validation chips may be larger; a batch has about as many pixels as in
                 # training.
-                bs=max(1, int(options.batch_size / (valid.side / card.chip_size) ** 2)),
+                bs=max(1, int(options.pairs_per_batch / (valid.side / card.chip_size) ** 2)),
                 num_workers=workers,
             ),
             path=_home(folder.path),
@@ -210,7 +210,7 @@ class PairLoaders(DataLoaders):
         if which == "all" and isinstance(folder, PairSet):
             folder = folder.unmasked()
         items = _items(folder, positions, self.card, None, 0)
-        size = max(1, int(self.options.batch_size / (items.side / self.card.chip_size) ** 2))
+        size = self._whole_chips(items)
         return TfmdDL(items, bs=size, num_workers=self.train.fake_l.num_workers, device=self.device)
 
     def _positions(self, which: Part) -> list[Sequence[int]]:
@@ -223,6 +223,22 @@ class PairLoaders(DataLoaders):
             parts = {"train": split.train, "val": split.validation, "test": split.tests}
             found.append(everything if which == "all" else parts[which])
         return found
+
+    @property
+    def chooses_batch_size(self) -> bool:
+        """Whether the first training chooses the batch size by the memory of its device."""
+        return self.options.batch_size == "auto"
+
+    def set_batch_size(self, size: int) -> None:
+        """Use another number of pairs per batch."""
+        self.options = replace(self.options, batch_size=size)
+        self.train.bs, self.train.drop_last = size, len(self.train_ds) >= size
+        if len(self.valid_ds):
+            self.valid.bs = self._whole_chips(self.valid_ds)
+
+    def _whole_chips(self, items: PairDataset | UnpairedDataset) -> int:
+        """Return a number of whole chips that have about as many pixels as a training batch."""
+        return max(1, int(self.options.pairs_per_batch / (items.side / self.card.chip_size) ** 2))
 
     def with_card(self, card: DataCard) -> PairLoaders:
         """Return new loaders of the same chips, scaled as another card says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import geopandas as gpd
@@ -26,13 +26,13 @@ PathLike = str | os.PathLike[str]
 
 @checks_arguments
 def prepare_data(
-    path: PathLike | Sequence[PathLike],
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
     target: PathLike | None = None,
     *,
     paired: bool | None = None,
     chip_size: int | None = None,
     stride: int | None = None,
-    batch_size: int = 4,
+    batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
     valid_path: PathLike | Sequence[PathLike] | None = None,
     test_path: PathLike | Sequence[PathLike] | None = None,
@@ -73,7 +73,9 @@ def prepare_data(
 
     Args:
         path: Folder in one of the known layouts, or several; or a raster, whose windows are read on
-            demand.
+            demand; or a `stack` of several; or the folders or rasters of its layers by their
+            names, such as `{"s1": "chips/s1", "dem": "chips/dem"}`, with the folder or raster of
+            the targets as `target`.
         target: The raster to translate to, if `path` is a raster; warped onto the source's grid if
             it has another; `summary()` reports this. Or the folder of target chips, if `path` is
             one of source chips; they pair by equal names, or by names that differ in one word that
@@ -89,7 +91,9 @@ def prepare_data(
             size. For two rasters, the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
-        batch_size: Pairs per batch, for each process if a launcher starts several.
+        batch_size: Pairs per batch, for each process if a launcher starts several. With "auto", the
+            first training on a GPU tries 2, 4, 8 and so on until its memory is full and takes half
+            of what fits, at most 64 and few enough for 8 steps of an epoch; on a CPU it is 4.
         val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
             are for training; with 1, none, and the data can only be measured.
         valid_path: Chip folder to validate on, or several, of the same kind as `path`.
@@ -190,7 +194,9 @@ def prepare_data(
 
 
 def _loaders(
-    path: PathLike | Sequence[PathLike], target: PathLike | None, options: DataOptions
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
+    target: PathLike | None,
+    options: DataOptions,
 ) -> PairLoaders:
     folder = find_chips(path, target, options.chips)
     of_pairs = bool(folder.pairs) and options.chips.paired is not False

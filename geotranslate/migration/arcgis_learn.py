@@ -30,6 +30,10 @@ def _left_out_if_none(value: Any) -> Any:
     return LEAVE_OUT if value is None else value
 
 
+def _auto_if_none(value: Any) -> Any:
+    return "auto" if value is None else value
+
+
 def _transforms(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
@@ -165,8 +169,8 @@ ARCGIS: Table = {
         Keyword(
             "batch_size",
             "batch_size",
-            "give batch_size; the default is 4 instead of 64, and None is the default",
-            _left_out_if_none,
+            "give batch_size; the default is 4 instead of 64, and 'auto' stands for None",
+            _auto_if_none,
         ),
         Keyword(
             "transforms",

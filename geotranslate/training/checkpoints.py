@@ -103,6 +103,13 @@ class Checkpoint:
         """Whether the networks include an average of the weights."""
         return any(name.startswith("average.") for name in self.weights)
 
+    @property
+    def batch_size(self) -> int | None:
+        """Pairs per batch of each of the processes that run now; None if it cannot be told."""
+        found = self.facts["batches"].get("batch_size")
+        fits = isinstance(found, int) and found > 0 and found % launched() == 0
+        return found // launched() if fits else None
+
     def other_batches(self, learn: Learner) -> list[str]:
         """Return the names of the arguments in which a learner's batches differ."""
         there = self.facts["batches"]

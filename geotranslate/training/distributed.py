@@ -97,6 +97,10 @@ class Processes:
             )
         return done
 
+    def least(self, value: int) -> int:
+        """Return the least of the numbers of all processes."""
+        return min(self._gathered(value))
+
     @contextmanager
     def led(self, block: AbstractContextManager[object]) -> Iterator[None]:
         """Enter a context in the first process only; if that fails, all processes raise its error.

@@ -31,6 +31,10 @@ NO_MEMORY = (
 )
 
 
+class MemoryFullError(InvalidInputError):
+    """A batch does not fit in memory."""
+
+
 def draw_first_pair(data: DataLoaders) -> None:
     """Make fastai draw the pair that it inspects before its first batch.
 
@@ -88,10 +92,10 @@ def fit_context(
         try:
             yield
         finally:
-            _tidy(learn, callbacks)
+            tidy(learn, callbacks)
 
 
-def _tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
+def tidy(learn: Learner, callbacks: Iterable[Callback]) -> None:
     """Clean up what callbacks would in `after_fit`, which errors and interruptions skip."""
     for callback in callbacks:
         if isinstance(callback, ReducedPrecision):
@@ -140,10 +144,10 @@ def compiled(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def memory_errors(batch_size: int) -> Iterator[None]:
-    """Raise an `InvalidInputError` if a batch does not fit in memory.
+    """Raise a `MemoryFullError` if a batch does not fit in memory.
 
     Raises:
-        InvalidInputError: A batch does not fit.
+        MemoryFullError: A batch does not fit.
     """
     try:
         yield
@@ -160,7 +164,7 @@ def memory_errors(batch_size: int) -> Iterator[None]:
             if batch_size > 1
             else "a smaller chip_size, or a model with a smaller ngf"
         )
-        raise InvalidInputError(
+        raise MemoryFullError(
             f"A batch of {batch_size} pairs does not fit in memory; give {advice}."
         ) from error
 

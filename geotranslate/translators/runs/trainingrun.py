@@ -20,6 +20,7 @@ from geotranslate.chips.bands import DataCard
 from geotranslate.data.loaders import is_main_process, validates_pairs
 from geotranslate.errors import InvalidInputError, ModelFileError, warn
 from geotranslate.metrics.scores import Metrics
+from geotranslate.training.batchsize import fitting_batch_size, has_own_memory
 from geotranslate.training.callbacks.diagnostics import Diagnostics
 from geotranslate.training.callbacks.ema import EMACallback
 from geotranslate.training.callbacks.history import (
@@ -119,10 +120,27 @@ def run(model: Trainable, data: DataLoaders, options: FitOptions) -> None:
         torch.manual_seed(model.card.seed + len(model.history))
         model.draws_anew = False
     with processes.led(sole_training(options.folder) if options.writes else nullcontext()):
+        _choose_batch_size(model, data, options, processes)
         done = processes.agreed(resume_from(model, options.folder) if options.resume else 0)
         if not options.is_over(done, model.history):
             _train(model, data, options, done, processes)
             processes.wait()
+
+
+def _choose_batch_size(
+    model: Trainable, data: DataLoaders, options: FitOptions, processes: Processes
+) -> None:
+    """Set the batch size of data that were prepared with "auto", on a GPU.
+
+    A training that is resumed keeps its own.
+    """
+    if not getattr(data, "chooses_batch_size", False):
+        return
+    found = Checkpoint.newest(options.folder) if options.resume else None
+    if found is not None and (size := found.batch_size):
+        data.set_batch_size(size)
+    elif has_own_memory(data.device):
+        data.set_batch_size(processes.least(fitting_batch_size(model.learn, options.precision)))
 
 
 def checkpoint_in(

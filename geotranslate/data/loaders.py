@@ -18,6 +18,7 @@ from torch import Tensor, distributed
 
 from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
+from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import FoundChips, PairSet
 from geotranslate.chips.pairshift import clear_shift, registration_of
 from geotranslate.chips.registration import Registration
@@ -26,7 +27,7 @@ from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
-from geotranslate.data.radiometry import Exchange, Radiometry
+from geotranslate.data.radiometry import Exchange, Radiometry, strength_for
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import unknown_argument
 from geotranslate.tables import Summary
@@ -158,6 +159,7 @@ class PairLoaders(DataLoaders):
         if workers is None:
             workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
         budget = memory if fits else 0
+        options = _decided(options, [folder.sources[i] for i in splits[0].train], card)
         augmentation = _augmentation(folder, splits[0], card, options)
         train, valid = _datasets(folder, splits, card, augmentation, budget)
         data = cls(
@@ -260,7 +262,7 @@ class PairLoaders(DataLoaders):
         """
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
         shift = clear_shift(self.folder, self.card) if self.card.paired else None
-        return summarize(self.folder, self.card, splits, shift)
+        return summarize(self.folder, self.card, splits, shift, self.options.augment)
 
     def check_registration(self, pairs: int = 200) -> Registration:
         """Measure the shift of the targets against their sources.
@@ -332,6 +334,14 @@ class PairLoaders(DataLoaders):
             flag(name, others[name])
         _check_batch(others.get("b"))
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
+
+
+def _decided(options: DataOptions, chips: Sequence[Chip], card: DataCard) -> DataOptions:
+    """Return options in which a strength takes the place of `augment="auto"`."""
+    if options.augment != "auto":
+        return options
+    chosen = bool(options.jitter or options.look_like)
+    return replace(options, augment="none" if chosen else strength_for(chips, card))
 
 
 def _augmentation(

@@ -67,7 +67,7 @@ def models(
     return found
 
 
-@settings(max_examples=100, **CASES)
+@settings(max_examples=50, **CASES)
 @given(model=st.integers(0, 2), option=st.sampled_from(OPTIONS), value=WRONG)
 def test_any_value_gives_an_answer_or_a_sentence(
     models: list[Translator], model: int, option: tuple[str, str], value: Any

@@ -204,8 +204,8 @@ class Chip:
 
     @property
     def path(self) -> Path:
-        """The file that holds it."""
-        return Path(self.place.path)
+        """The file that holds it, or its first layer."""
+        return self.place.file
 
     @property
     def indexes(self) -> tuple[int, ...]:

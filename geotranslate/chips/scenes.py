@@ -32,7 +32,7 @@ def scenes_of(chips: Sequence[Chip]) -> tuple[str | None, ...]:
 
 
 def _scene(chip: Chip, folders: dict[Path, dict[str, str]]) -> str | None:
-    if isinstance(chip.place, RasterWindow):
+    if isinstance(chip.place, RasterWindow) and not chip.place.is_chip:
         return os.fspath(chip.place.path)
     folder = chip.path.parent.parent
     if folder not in folders:

@@ -81,7 +81,7 @@ def stack(
     methods = _methods(resampling, paths)
     layers = tuple(
         Layer(name, path, method)
-        for name, path, method in zip(_names(names, paths), paths, methods, strict=True)
+        for name, path, method in zip(layer_names(names, paths), paths, methods, strict=True)
     )
     made = Stack(layers, missing, _grid(paths[0], like, resolution))
     with made.opened():
@@ -132,8 +132,8 @@ def _path(raster: object) -> str:
     return readable_name(raster)
 
 
-def _names(names: object, paths: Sequence[str]) -> Sequence[str]:
-    """Return the names of the layers.
+def layer_names(names: object, paths: Sequence[str]) -> Sequence[str]:
+    """Return the names of the layers of a stack after checking them; None to find them.
 
     Raises:
         InvalidInputError: Two are equal, or they are no names.

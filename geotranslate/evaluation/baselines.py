@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,10 +12,9 @@ from rasterio.windows import Window
 
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError
-from geotranslate.evaluation.aligned import AlignedReader, Values
-from geotranslate.evaluation.lattice import Lattice
 from geotranslate.evaluation.scenesample import SIDE, sampled, sampling_step
 from geotranslate.evaluation.similarity import Array, Mask
+from geotranslate.evaluation.windows import AlignedReader, Lattice, Values
 from geotranslate.raster.reader import RasterReader
 
 ALIKE = 1e-6
@@ -92,13 +91,17 @@ def linear_rival(source: AlignedReader, linear: LinearMap, *, in_sample: bool) -
     return Rival(name, f"a linear map of the source's bands, fitted on {linear.ground}", read)
 
 
-def fitted_elsewhere(pair: object, bands: int, resampling: Resampling) -> LinearMap:
+def fitted_elsewhere(
+    pair: object,
+    chosen: tuple[Sequence[int | str] | None, Sequence[int | str] | None],
+    bands: int,
+) -> LinearMap:
     """Return the linear map between a source and a target of other ground.
 
     Args:
         pair: The two rasters.
-        bands: Number of bands of the target.
-        resampling: Method by which the target is aligned to the source.
+        chosen: Bands of source and target; None for all.
+        bands: Number of bands that the target has to have.
 
     Raises:
         InvalidInputError: They are no two rasters, have other bands, or have no valid pixel in
@@ -109,14 +112,14 @@ def fitted_elsewhere(pair: object, bands: int, resampling: Resampling) -> Linear
             f"fitted_on is {shown(pair)}; give a source and a target of other ground."
         )
     with ExitStack() as stack:
-        source = stack.enter_context(RasterReader(pair[0]))
-        target = AlignedReader(pair[1], source.grid, None, resampling, stack, "the source")
+        source = stack.enter_context(RasterReader(pair[0], chosen[0]))
+        grid, method = source.grid, Resampling.bilinear
+        target = AlignedReader(pair[1], grid, chosen[1], method, stack, "the source")
         if target.bands != bands:
             raise InvalidInputError(
                 f"The target of fitted_on, {target.original.name}, has {target.bands} bands and "
                 f"the reference {bands}; give a target of the same kind."
             )
-        grid = source.grid
         step = sampling_step(grid.height, grid.width)
         found = []
         for core in Lattice(grid.height, grid.width, SIDE, SIDE).cores(halo=0):

@@ -20,6 +20,8 @@ PaletteLike: TypeAlias = "Sequence[Sequence[float]] | Mapping[int, Sequence[floa
 
 MOST_CLASSES = 256
 """Largest number of classes: their confusion matrix is counted for every block of ground."""
+LARGEST = 2**53
+"""Largest number of a class, up to which floats hold every whole number."""
 SCORES = ("precision", "recall", "f1", "iou")
 
 
@@ -109,11 +111,17 @@ def key_of_numbers(classes: Any) -> ClassKey:
 
 
 def _numbers(name: str, given: Sequence[Any]) -> tuple[int, ...]:
-    if len(given) > MOST_CLASSES or len(set(map(repr, given))) < len(given):
+    many = len(given) > MOST_CLASSES
+    found = (
+        ()
+        if many
+        else tuple(whole_number(f"a class of {name}", n, -LARGEST, LARGEST) for n in given)
+    )
+    if many or len(set(found)) < len(found):
         raise InvalidInputError(
             f"{name} is {shown(given)}; give at most {MOST_CLASSES} classes, each once."
         )
-    return tuple(whole_number(f"a class of {name}", each, -(2**53), 2**53) for each in given)
+    return found
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,6 @@ class ClassSums:
     Args:
         key: The classes.
     """
-
-    main = "accuracy"
-    """The measure that zones have an interval of."""
 
     def __init__(self, key: ClassKey) -> None:
         self.key, self.count = key, len(key.numbers)
@@ -191,6 +196,16 @@ class ClassSums:
             "left_out": (left, None),
             "count": (total, None),
         }
+
+    def measures_by_class(self, sums: Array) -> Found:
+        """Return the measures of counts `(size,)`, and IoU and F1 of every class."""
+        scores = self.by_class(sums)
+        each: Found = {
+            f"{name}_{label}": (np.array(row[name]), None)
+            for name in ("iou", "f1")
+            for label, row in scores.items()
+        }
+        return self.measures(sums) | each
 
     def by_class(self, sums: Array) -> dict[str, dict[str, float]]:
         """Return scores and number of reference pixels of every class, by its name."""

@@ -8,14 +8,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geotranslate.evaluation.aligned import AlignedReader
 from geotranslate.evaluation.baselines import Rival
 from geotranslate.evaluation.classcounts import ClassSums, Labeled
 from geotranslate.evaluation.displays import JointCounter
 from geotranslate.evaluation.errorraster import ErrorRaster
-from geotranslate.evaluation.lattice import HALO, Core
 from geotranslate.evaluation.quantities import Compared, Found, QuantitySums
 from geotranslate.evaluation.similarity import Array, Mask, similarity_maps
+from geotranslate.evaluation.windows import HALO, AlignedReader, Core
 from geotranslate.evaluation.zones import Zones
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ import numpy as np
 from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, RasterFileError
-from geotranslate.evaluation.aligned import AlignedReader
 from geotranslate.evaluation.similarity import Array, Mask
+from geotranslate.evaluation.windows import AlignedReader
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import files_of
 from geotranslate.raster.writing import OutputProfile, PartFile, assemble, check_output
@@ -51,21 +50,19 @@ class ErrorRaster:
         self.part.write(row, col, values.astype(np.float32), valid)
 
 
-def checked_error(
-    error: str | os.PathLike[str], *, overwrite: bool, readers: list[AlignedReader]
-) -> Path:
-    """Return the path of an error raster after checking that it can be written.
+def check_error(path: Path, *, overwrite: bool, readers: Sequence[AlignedReader]) -> None:
+    """Check that an error raster can be written.
 
     Raises:
         GeotranslateError: It cannot be written, or is one of the rasters that are read.
     """
-    path = check_output(error, overwrite=overwrite)
+    checked = check_output(path, overwrite=overwrite)
     for reader in readers:
-        if path.exists() and any(path.samefile(file) for file in files_of(reader.original.dataset)):
+        files = files_of(reader.original.dataset)
+        if checked.exists() and any(checked.samefile(file) for file in files):
             raise InvalidInputError(
                 f"error is {path}, which is read in this evaluation; give another name."
             )
-    return path
 
 
 @contextmanager
@@ -94,6 +91,7 @@ def error_raster(
         band_names=band_names,
         tags={TAG: WORDS[kind]},
     )
+    path = check_output(path, overwrite=True)  # the file that a link leads to
     try:
         folder = tempfile.TemporaryDirectory(prefix=".error.", dir=path.parent)
     except OSError as failure:

@@ -1,13 +1,13 @@
-"""The result of an evaluation."""
+"""The result of an evaluation, and bootstrap intervals over blocks of ground."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,25 @@ from numpy.typing import NDArray
 from geotranslate.checks import shown
 from geotranslate.errors import UnknownMeasureError
 from geotranslate.evaluation.displays import EvaluationDisplay, JointHistogram
-from geotranslate.evaluation.intervals import Interval
+from geotranslate.evaluation.quantities import Found
+from geotranslate.evaluation.similarity import Array
 from geotranslate.tables import as_html, as_text
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
+RESAMPLES = 1000
+LEVEL = 95
+"""Percent of the resampled measures within an interval."""
+LEAST_BLOCKS = 5
+"""With fewer blocks, there is no interval."""
+
+Interval = tuple[float, float]
+Measuring: TypeAlias = "Callable[[Array], Found]"
+"""Returns the measures of sums `(..., size)`."""
+NO_INTERVAL: Interval = (math.nan, math.nan)
+WITHOUT = ("count", "left_out", "psnr_range")
+"""Measures that are no estimates."""
 MOST_ZONES = 20
 """Largest number of zones that are printed."""
 
@@ -151,7 +164,11 @@ class Evaluation(Mapping[str, float]):
         assert self.zones is not None
         names = [name for name in self.overall if name in self.zones]
         shown_zones = self.zones[names].head(MOST_ZONES)
-        rows = [[str(zone), *map(_shown, row)] for zone, *row in shown_zones.itertuples()]
+        labels = self.zones["name"] if "name" in self.zones else self.zones.index
+        rows = [
+            [str(label), *map(_shown, row)]
+            for label, (_, *row) in zip(labels, shown_zones.itertuples(), strict=False)
+        ]
         if len(self.zones) > MOST_ZONES:
             rows.append([f"and {len(self.zones) - MOST_ZONES} more", *[""] * len(names)])
         return [["zone", *names], *rows]
@@ -177,3 +194,35 @@ def _finite(values: Any) -> Any:
     if isinstance(values, list | tuple):
         return [_finite(value) for value in values]
     return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def intervals(blocks: Array, measures: Measuring, seed: int) -> dict[str, Interval]:
+    """Return the percentile interval of every measure of all bands.
+
+    Neighboring pixels are alike, so blocks of ground are drawn with replacement, not pixels (Efron
+    and Tibshirani 1993). Intervals are too narrow where errors are alike over distances larger than
+    a block.
+
+    Args:
+        blocks: Sums of the blocks with a valid pixel, `(blocks, size)`.
+        measures: Returns the measures of sums `(..., size)`.
+        seed: Seed of the draws.
+    """
+    count = len(blocks)
+    names = [name for name in measures(blocks.sum(0)) if name not in WITHOUT]
+    if count < LEAST_BLOCKS:
+        return dict.fromkeys(names, NO_INTERVAL)
+    chance = np.random.default_rng(seed)
+    draws = chance.multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    found = measures(draws @ blocks)
+    return {name: _interval(found[name][0]) for name in names}
+
+
+def _interval(values: Array) -> Interval:
+    known = values[np.isfinite(values)]
+    # An interval of the draws in which a measure happens to be defined would be too narrow.
+    if 2 * len(known) < len(values):
+        return NO_INTERVAL
+    rest = (100 - LEVEL) / 2
+    low, high = np.percentile(known, (rest, 100 - rest)).tolist()
+    return low, high

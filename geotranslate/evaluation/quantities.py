@@ -87,9 +87,6 @@ class QuantitySums:
         rivals: Names of the baselines.
     """
 
-    main = "mae"
-    """The measure that zones have an interval of."""
-
     def __init__(
         self, ranges: Sequence[float], near: Sequence[float], rivals: Sequence[str]
     ) -> None:

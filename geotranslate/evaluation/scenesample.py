@@ -10,10 +10,9 @@ import numpy as np
 from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError
-from geotranslate.evaluation.aligned import AlignedReader
 from geotranslate.evaluation.classcounts import MOST_CLASSES
-from geotranslate.evaluation.lattice import Core
 from geotranslate.evaluation.similarity import Array, Mask
+from geotranslate.evaluation.windows import AlignedReader, Core
 
 MOST_PIXELS = 200_000
 """Pixels of the sample from which medians are taken and linear maps fitted."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geotranslate.evaluation.lattice import Core
+from geotranslate.evaluation.windows import Core
 
 Array: TypeAlias = "NDArray[np.float64]"
 Mask: TypeAlias = "NDArray[np.bool_]"
@@ -201,20 +201,23 @@ WEIGHTS = _gaussian()
 
 def _blurred(image: Array) -> Array:
     """Return Gaussian means of all windows of an image, along one axis after the other."""
-    return _down(_down(image.T, _means).T, _means)
-
-
-def _means(image: Array) -> Array:
     half = WINDOW // 2
-    size = len(image) - 2 * half
-    found = image[half : half + size] * WEIGHTS[0]
-    for step in range(1, half + 1):
-        found += (image[half - step :][:size] + image[half + step :][:size]) * WEIGHTS[step]
-    return found
+    for axis in (0, 1):
+        size = image.shape[axis] - 2 * half
+        found = _along(image, axis, half, size) * WEIGHTS[0]
+        pair = np.empty_like(found)
+        for step in range(1, half + 1):
+            before, behind = (_along(image, axis, half + way * step, size) for way in (-1, 1))
+            np.add(before, behind, out=pair)
+            pair *= WEIGHTS[step]
+            found += pair
+        image = found
+    return image
 
 
-def _down(image: Array, function: Callable[[Array], Array]) -> Array:
-    return function(np.ascontiguousarray(image))
+def _along(image: Array, axis: int, first: int, size: int) -> Array:
+    """Return `size` rows or columns of an image from the first one on."""
+    return image[first : first + size] if axis == 0 else image[:, first : first + size]
 
 
 def _uqi(x: Array, y: Array) -> Array:
@@ -239,10 +242,8 @@ def _likeness(product: Array, squares: Array) -> Array:
 
 def _summed(image: Array) -> Array:
     """Return the sums of all windows of the index."""
-    return _down(_down(image.T, _sums).T, _sums)
-
-
-def _sums(image: Array) -> Array:
-    for step in (1, 2, 4):
-        image = image[:-step] + image[step:]
+    for axis in (0, 1):
+        for step in (1, 2, 4):
+            size = image.shape[axis] - step
+            image = _along(image, axis, 0, size) + _along(image, axis, step, size)
     return image

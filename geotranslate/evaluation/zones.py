@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from geotranslate.checks import shown
 from geotranslate.chips.vectors import in_crs, read_layer, shapes_of, spread_over
 from geotranslate.errors import InvalidInputError
-from geotranslate.evaluation.lattice import STEP
+from geotranslate.evaluation.windows import STEP
 from geotranslate.raster.grid import Grid
 
 ZonesLike: TypeAlias = "str | os.PathLike[str] | gpd.GeoDataFrame | gpd.GeoSeries"

@@ -12,6 +12,7 @@ from geotranslate.chips.layouts.base import (
     with_parts,
 )
 from geotranslate.chips.layouts.directory import CHIP_SUFFIXES, MAP_FILE, Folder, counted, read_map
+from geotranslate.chips.layouts.layered import list_layers
 from geotranslate.chips.layouts.paired_folders import (
     LABELS_FOLDER,
     SOURCE_FOLDER,
@@ -42,6 +43,7 @@ __all__ = [
     "in_pairs",
     "known_label",
     "list_chips",
+    "list_layers",
     "list_on_raster",
     "list_two_folders",
     "read_map",

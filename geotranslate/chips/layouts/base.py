@@ -40,6 +40,11 @@ class ChipFile:
     path: str
     half: Literal["left", "right"] | None = None
 
+    @property
+    def file(self) -> Path:
+        """Its file."""
+        return Path(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class RasterWindow:
@@ -52,6 +57,13 @@ class RasterWindow:
     """Grid of the whole scene."""
     resampling: Resampling
     """Resampling method for a raster on another grid."""
+    is_chip: bool = False
+    """Whether the raster is a chip by itself, of several layers, and no scene."""
+
+    @property
+    def file(self) -> Path:
+        """Its file, or the file of its first layer."""
+        return Path(self.path.main if isinstance(self.path, Composite) else self.path)
 
 
 ChipPlace: TypeAlias = ChipFile | RasterWindow
@@ -130,14 +142,14 @@ def named_chips(
         tests: Chips that the folder itself keeps for tests.
     """
     places = [*training, *validation, *tests]
-    parts = [Path(place.path).parent.parts for place in places]
+    parts = [place.file.parent.parts for place in places]
     levels = zip(*parts, strict=False)
     shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
     # Without a part, chips have no subset: labels of footprints may divide them.
     subsets = [TRAIN if validation or tests else None] * len(training)
     subsets += [VALIDATION] * len(validation) + [TEST] * len(tests)
     return tuple(
-        ListedChip("/".join((*part[shared:], Path(place.path).stem)), place, subset)
+        ListedChip("/".join((*part[shared:], place.file.stem)), place, subset)
         for part, place, subset in zip(parts, places, subsets, strict=True)
     )
 

@@ -118,7 +118,7 @@ def list_two_folders(source: Path, target: Path, *, paired: bool = True) -> List
             "a chip folder."
         )
     folders = Folder.of(source), Folder.of(target)
-    (left, left_lines), (right, right_lines) = map(_side_of, folders)
+    (left, left_lines), (right, right_lines) = map(side_of, folders)
     listing = Listing(
         source,
         f"{source.name} + {target.name}",
@@ -143,7 +143,7 @@ def list_on_raster(source: Path, raster: str | os.PathLike[str], method: Resampl
         GridMismatchError: A chip or the raster has no CRS.
         InvalidInputError: The folder has no chips, or none of them lies on the raster.
     """
-    chips, lines = _side_of(Folder.of(source))
+    chips, lines = side_of(Folder.of(source))
     pairs, apart = on_raster(chips, raster, method)
     if not pairs:
         raise InvalidInputError(
@@ -154,7 +154,7 @@ def list_on_raster(source: Path, raster: str | os.PathLike[str], method: Resampl
     return Listing(source, layout, pairs=pairs, left_out=(*lines, *apart))
 
 
-def _side_of(folder: Folder) -> tuple[ListedSide, list[str]]:
+def side_of(folder: Folder) -> tuple[ListedSide, list[str]]:
     """Return the chips of a folder, and lines about what is not used.
 
     Raises:
@@ -194,7 +194,7 @@ def in_pairs(listing: Listing) -> Listing:
         InvalidInputError: No names match.
     """
     assert listing.sides is not None
-    source, target = (_by_part(side) for side in listing.sides)
+    source, target = (by_part(side) for side in listing.sides)
     pairs: list[ListedPair] = []
     lonely: list[str] = []
     words: tuple[str, str] = ("", "")
@@ -221,7 +221,7 @@ def in_pairs(listing: Listing) -> Listing:
     )
 
 
-def _by_part(side: ListedSide) -> dict[str | None, dict[str, ListedChip]]:
+def by_part(side: ListedSide) -> dict[str | None, dict[str, ListedChip]]:
     """Return the chips by their part and stem.
 
     Raises:
@@ -229,7 +229,7 @@ def _by_part(side: ListedSide) -> dict[str | None, dict[str, ListedChip]]:
     """
     found: dict[str | None, dict[str, ListedChip]] = {}
     for chip in side.chips:
-        stem = Path(chip.place.path).stem
+        stem = chip.place.file.stem
         held = found.setdefault(chip.subset, {})
         if stem in held:
             raise InvalidInputError(
@@ -248,7 +248,7 @@ def _lonely(
         paired = {pair[place] for pair in found.pairs}
         for stem, chip in side.items():
             if stem not in paired:
-                path = Path(chip.place.path)
+                path = chip.place.file
                 yield f"{path.parent.name}/{path.name}: no partner"
 
 
@@ -257,9 +257,7 @@ def _no_pairs(
     source: Mapping[str | None, Mapping[str, ListedChip]],
     target: Mapping[str | None, Mapping[str, ListedChip]],
 ) -> str:
-    names = [
-        Path(next(iter(next(iter(side.values())).values())).place.path) for side in (source, target)
-    ]
+    names = [next(iter(next(iter(side.values())).values())).place.file for side in (source, target)]
     return (
         f"{listing.path} holds no pairs: no chip of {names[0].parent} ({names[0].name}, ...) has a "
         f"partner in {names[1].parent} ({names[1].name}, ...). A source chip and its target chip "

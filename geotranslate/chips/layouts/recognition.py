@@ -17,6 +17,7 @@ from geotranslate.chips.layouts.base import (
     with_parts,
 )
 from geotranslate.chips.layouts.directory import MAP_FILE, Folder, counted, map_rows
+from geotranslate.chips.layouts.layered import list_numbered, numbered_folders
 from geotranslate.chips.layouts.paired_folders import (
     LABELS_FOLDER,
     SOURCE_FOLDER,
@@ -96,6 +97,8 @@ def _list_folder(path: Path) -> Listing:
     if not os.path.isdir(path):
         raise RasterFileError(_no_folder(path))
     folder = Folder.of(path)
+    if numbered := numbered_folders(folder):
+        return list_numbered(folder, numbered)
     found = _matching(folder)
     if found:
         listing = _in_parts(folder, found[0]) or found[0].read(folder)

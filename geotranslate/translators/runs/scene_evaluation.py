@@ -22,8 +22,8 @@ from geotranslate.evaluation import Evaluation
 from geotranslate.evaluation.baselines import LinearMap
 from geotranslate.evaluation.classcounts import ClassesLike, PaletteLike
 from geotranslate.evaluation.errorraster import ErrorKind
-from geotranslate.evaluation.evaluate import EvaluationOptions
 from geotranslate.evaluation.evaluate import evaluate as evaluate_rasters
+from geotranslate.evaluation.evaluationoptions import EvaluationOptions
 from geotranslate.evaluation.zones import ZonesLike
 from geotranslate.metrics.errors import Units
 from geotranslate.migration import checks_arguments
@@ -112,6 +112,8 @@ def evaluate(
     way = model.towards(direction)
     target = way.card.target
     quantities = palette is None and target.classes is None
+    # Numbers of classes have no linear map.
+    linear = quantities and way.card.source.classes is None
     if classes is None and palette is None:
         found = target.classes
         classes = False if found is None else (found.values or True)
@@ -122,10 +124,10 @@ def evaluate(
             classes=classes,
             palette=palette,
             tolerance=tolerance,
-            source=scene if quantities and way.card.source.classes is None else None,
-            source_bands=way.inference.bands_of(source, bands),
+            source=scene if linear else None,
+            source_bands=way.inference.bands_of(source, bands) if linear else None,
             baseline=baseline,
-            linear=linear_of_training(model) if quantities and direction == "AtoB" else None,
+            linear=linear_of_training(model) if linear and direction == "AtoB" else None,
             error=error,
             error_kind=error_kind,
             overwrite=overwrite,

@@ -1,0 +1,74 @@
+"""Show that the memory of `evaluate_raster` does not grow with the scene.
+
+Evaluates a small and a large scene of zeros, whose files hold no blocks, each in a process of its
+own, and prints their peaks of resident memory, the times, and the ratio of the peaks. The bar is
+1.1.
+
+    python tests/benchmarks/evaluation_memory.py [SMALL SIDE] [LARGE SIDE]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import rasterio
+from affine import Affine
+
+CHILD = """
+import resource, sys
+from geotranslate import evaluate_raster
+window = int(sys.argv[3])
+found = evaluate_raster(*sys.argv[1:3], classes=False, window_size=window, progress=False)
+assert found["mae"] == 0, found
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def main(small: int, large: int) -> None:
+    """Evaluate both scenes and print their memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = []
+        for side in (small, large):
+            start = time.perf_counter()
+            peaks.append(peak(Path(folder), side, side))
+            seconds = time.perf_counter() - start
+            print(f"{side} x {side} px: {peaks[-1] / 1024:.0f} MiB, {seconds:.0f} s", flush=True)
+        print(f"ratio {peaks[1] / peaks[0]:.3f}")
+
+
+def peak(folder: Path, width: int, height: int, window: int = 512) -> int:
+    """Return the peak of resident memory of an evaluation, in KiB."""
+    paths = [folder / f"{name}_{width}_{height}.tif" for name in ("prediction", "reference")]
+    for path in paths:
+        write(path, width, height)
+    command = [sys.executable, "-c", CHILD, *map(str, paths), str(window)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def write(path: Path, width: int, height: int) -> None:
+    """Write a raster of zeros whose blocks are missing."""
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=1,
+        height=height,
+        width=width,
+        dtype="uint8",
+        crs="EPSG:32633",
+        transform=Affine(1, 0, 5e5, 0, -1, 5e6),
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        sparse_ok=True,
+    ):
+        pass
+
+
+if __name__ == "__main__":
+    main(*(int(size) for size in (sys.argv[1:] + ["5000", "20000"][len(sys.argv) - 1 :])))

@@ -28,6 +28,7 @@ from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.data.radiometry import Exchange, Radiometry, strength_for
+from geotranslate.data.sourcelayers import SourceLayers
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import unknown_argument
 from geotranslate.tables import Summary
@@ -353,6 +354,7 @@ def _augmentation(
         options.augmentation,
         radiometry=Radiometry.of(options.augment, card.source),
         exchange=Exchange.of(options.look_like, chips, card.source),
+        layers=SourceLayers.of(card.source, options.layer_dropout),
     )
 
 

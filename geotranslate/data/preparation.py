@@ -55,6 +55,7 @@ def prepare_data(
     jitter: float = 0.0,
     augment: Augment = "auto",
     look_like: PathLike | Sequence[PathLike] | None = None,
+    layer_dropout: float = 0.0,
     memory_mb: int = 2048,
     num_workers: int | None = None,
     device: str | torch.device | None = None,
@@ -159,6 +160,9 @@ def prepare_data(
         look_like: Rasters without targets, such as a scene of another date that is to be
             translated. Training sources take their histograms by random shares. "training" stands
             for the scenes of the training chips themselves. None for classes.
+        layer_dropout: Probability, 0 to below 1, that a layer of a training source of a `stack` is
+            hidden, so that one model serves with and without it. Never all are. The bands of a
+            hidden layer hold their means, and a band such as `s1:valid` is 0.
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
@@ -193,6 +197,7 @@ def prepare_data(
         transforms=transforms,
         jitter=jitter,
         augment=augment,
+        layer_dropout=layer_dropout,
         look_like=look_like,  # type: ignore[arg-type]  # its check returns a tuple
         batch_size=batch_size,
         memory_mb=memory_mb,

@@ -21,7 +21,7 @@ def test_snippet_of_the_readme_does_what_it_says(
     write_raster("scene.tif", values((3, 300, 300), "uint8"))
     monkeypatch.chdir(tmp_path)
     # A hundred epochs and wide networks are for users.
-    short = snippet.replace("Pix2Pix(data).fit(100)", "Pix2Pix(data, ngf=8, ndf=8).fit(1)")
+    short = snippet.replace("Pix2Pix(data).fit(100)", "Pix2Pix(data, ngf=4, ndf=4).fit(1)")
     assert short != snippet
     exec(compile(short, "README.md", "exec"), {})
     with rasterio.open("scene.tif") as scene, rasterio.open("scene_map.tif") as result:

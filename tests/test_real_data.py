@@ -218,14 +218,14 @@ def test_heights_to_optical_with_flat_ground(shared_data: Path, tmp_path: Path) 
 
 def test_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> None:
     # Linked and not read in place, where the facts of the chips would be written beside them.
-    for part, count in (("train", 12), ("val", 4)):
+    for part, count in (("train", 6), ("val", 2)):
         (tmp_path / part).mkdir()
         for number in range(1, count + 1):
             name = f"{part}/{number}.jpg"
             os.symlink(shared_data / "maps" / name, tmp_path / name)
-    data = prepare_data(tmp_path, resize_to=128, batch_size=6)
+    data = prepare_data(tmp_path, resize_to=128, batch_size=3)
     assert data.folder.layout == "side-by-side pictures in train and val"
-    assert (len(data.card.train_pairs), len(data.card.validation_pairs)) == (12, 4)
+    assert (len(data.card.train_pairs), len(data.card.validation_pairs)) == (6, 2)
     assert {name.split("/")[0] for name in data.card.train_pairs} == {"train"}
     assert {name.split("/")[0] for name in data.card.validation_pairs} == {"val"}
     assert (data.card.chip_size, data.card.resize_to) == (128, 128)
@@ -237,7 +237,7 @@ def test_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> None:
     )
     text = str(data.summary())
     assert "600 x 600 px, used as 128 x 128" in text
-    assert "12 training, 4 validation" in text
+    assert "6 training, 2 validation" in text
     assert re.search(r"CRS\s+none", text)
     train(data)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
 
 from geotranslate.checks import choice, folder_path, shown, whole_number
 from geotranslate.chips.bands import resampling_for
@@ -27,11 +30,11 @@ from geotranslate.chips.layouts import (
 )
 from geotranslate.chips.pair_set import FoundChips, PairSet, UnpairedSets
 from geotranslate.chips.stacking import as_raster, layer_names, stack
-from geotranslate.chips.vectors import is_layer
+from geotranslate.chips.vectors import BurnedLayer, is_layer, layer_name
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.memory import collector_paused
 from geotranslate.raster.opening import open_raster
-from geotranslate.raster.reader import band_choice
+from geotranslate.raster.reader import RasterReader, band_choice
 
 PathLike = str | os.PathLike[str]
 WINDOW = 256
@@ -55,6 +58,7 @@ class ChipOptions:
         direction: "AtoB", or "BtoA" to translate from target to source.
         valid_path: Chip folder for validation, or several; None for none of its own.
         test_path: Chip folder for tests, or several.
+        burn: Column of a vector layer whose numbers are burned; None for the value 1.
 
     Raises:
         InvalidInputError: An option is invalid.
@@ -69,6 +73,7 @@ class ChipOptions:
     direction: str = "AtoB"
     valid_path: PathLike | Sequence[PathLike] | None = None
     test_path: PathLike | Sequence[PathLike] | None = None
+    burn: str | None = None
 
     def __post_init__(self) -> None:
         choice("direction", self.direction, ("AtoB", "BtoA"))
@@ -89,8 +94,8 @@ class ChipOptions:
 
 
 def find_chips(
-    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
-    target: PathLike | None,
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | gpd.GeoDataFrame,
+    target: PathLike | gpd.GeoDataFrame | None,
     options: ChipOptions,
 ) -> FoundChips:
     """Return the chips of a folder, of several, of two folders for the sides, or of two rasters.
@@ -100,7 +105,8 @@ def find_chips(
     Args:
         path: The folder, a list of folders, the raster to translate from, or folders or rasters of
             its layers by their names.
-        target: The raster to translate to, or the folder of target chips.
+        target: The raster to translate to, or the folder of target chips. One of two rasters may be
+            a vector layer.
         options: Choice of their chips.
 
     Raises:
@@ -109,9 +115,14 @@ def find_chips(
             invalid.
         GridMismatchError: The two sides of pairs lie on different ground.
     """
+    if options.burn is not None and not (_is_layer(path) or _is_layer(target)):
+        raise InvalidInputError(
+            f"burn is {shown(options.burn)}, but no side is a vector layer; leave it out, or give "
+            "a raster and a layer with that column."
+        )
     if isinstance(path, Mapping):
         return _of_layers(path, target, options)
-    if not isinstance(path, str | os.PathLike | list | tuple):
+    if not isinstance(path, str | os.PathLike | list | tuple | gpd.GeoDataFrame):
         raise InvalidInputError(
             f"path is {type(path).__name__}; give a folder of pairs, a list of folders, or the "
             "path of a raster with target."
@@ -125,7 +136,9 @@ def _found(listing: Listing, options: ChipOptions) -> FoundChips:
 
 
 def _of_layers(
-    layers: Mapping[str, PathLike], target: PathLike | None, options: ChipOptions
+    layers: Mapping[str, PathLike],
+    target: PathLike | gpd.GeoDataFrame | None,
+    options: ChipOptions,
 ) -> FoundChips:
     """Return the chips whose sources have layers, given as folders or as rasters by their names."""
     if target is None or not layers:
@@ -149,18 +162,12 @@ def _of_layers(
 
 
 @collector_paused()
-def _listing(
-    path: PathLike | Sequence[PathLike], target: PathLike | None, options: ChipOptions
-) -> Listing:
+def _listing(path: Any, target: Any, options: ChipOptions) -> Listing:
+    if _is_layer(path) or _is_layer(target):
+        return _listed_with_layer(path, target, options)
     folders = [_is_folder(one) for one in (path, target)]
     if target is None or all(folders):
         return _listed_folders(path, target, options)
-    for name, one in (("path", path), ("target", target)):
-        if isinstance(one, str | os.PathLike) and is_layer(one):
-            raise InvalidInputError(
-                f"{name} is {shown(one)}, a vector layer; write chips of both first, by "
-                "export_chips(source, target, folder, burn=column), and give that folder."
-            )
     if folders[0] and isinstance(target, str | os.PathLike):
         return _listed_on_raster(path, target, options)
     if any(folders):
@@ -170,6 +177,31 @@ def _listing(
             "none; give two folders of chips, a folder and a raster, or two rasters."
         )
     return _listed_rasters(path, target, options)
+
+
+def _listed_with_layer(path: Any, target: Any, options: ChipOptions) -> Listing:
+    """Return the windows of a raster and of a vector layer, burned into the raster's grid."""
+    layer, other = (path, target) if _is_layer(path) else (target, path)
+    name = "path" if layer is path else "target"
+    if _is_layer(other):
+        raise InvalidInputError(
+            "Both sides are vector layers; give a raster on one side, whose grid the chips take."
+        )
+    if not isinstance(other, str | os.PathLike) or _is_folder(other):
+        raise InvalidInputError(
+            f"{name} is {shown(layer_name(layer))}, a vector layer, but the other side is "
+            f"{shown(other)}; give the path of a raster, into whose grid the layer is burned."
+        )
+    with RasterReader(other) as raster:
+        burned = BurnedLayer.of(layer, options.burn, raster.grid)
+    source, to = (burned, other) if layer is path else (other, burned)
+    listing = _listed_rasters(source, to, options)
+    return replace(listing, layout="a raster, and a vector layer burned into its grid")
+
+
+def _is_layer(side: object) -> bool:
+    """Tell whether a side is a vector layer, and not a folder with such a name."""
+    return is_layer(side) and (isinstance(side, gpd.GeoDataFrame) or not os.path.isdir(str(side)))
 
 
 def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> Listing:

@@ -24,6 +24,7 @@ def summarize(
     card: DataCard,
     splits: tuple[Split, Split],
     shift: Registration | None = None,
+    augment: str = "none",
 ) -> Summary:
     """Describe chips, and the ones used for training and validation.
 
@@ -32,6 +33,7 @@ def summarize(
         card: Their data card.
         splits: Split of the source chips and split of the target chips, equal for pairs.
         shift: Shift between the sides, if it is worth a line.
+        augment: Strength of the changes of training sources.
     """
     # Two rasters have two paths.
     paths = dict.fromkeys(part.path for part in chips.divided)
@@ -52,6 +54,8 @@ def summarize(
     if shift is not None:
         advice = 'see check_registration(), and export_chips(shift="auto"), which undoes a shift'
         lines.append(("registration", f"{shift}; {advice}"))
+    if augment != "none":
+        lines.append(("augmentation", f"training sources have {augment} changes of their values"))
     lines += [("left out", line) for line in chips.left_out]
     return Summary(tuple(lines))
 

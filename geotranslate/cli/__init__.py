@@ -18,7 +18,7 @@ from geotranslate.cli.train_command import train
 @click.group(cls=Commands)
 @click.version_option(geotranslate.__version__, prog_name="geotranslate")
 def main() -> None:
-    r"""Translate one kind of georeferenced raster into another with deep learning.
+    """Translate one kind of georeferenced raster into another with deep learning.
 
     From two rasters of a place to a translated scene:
 
@@ -32,7 +32,7 @@ def main() -> None:
 
     Options have the names of the Python arguments. Progress goes to standard error, results to
     standard output. The exit code is 0, 1 after an error, 2 for wrong usage, 130 after Ctrl-C.
-    """
+    """  # noqa: D301  # click knows the escaped character, which keeps the lines of a paragraph
 
 
 for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, demo):

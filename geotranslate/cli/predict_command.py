@@ -12,6 +12,7 @@ from geotranslate.cli.console import sentences, show
 from geotranslate.cli.options import DerivedCommand, given
 from geotranslate.cli.sections import LOAD, PREDICT, as_json
 
+PICTURE_OPTIONS = ("direction", "overwrite", "resolution")
 FACTS = ("tiles", "skipped", "lost", "mismatch", "mismatch_p99", "warnings")
 
 
@@ -24,7 +25,8 @@ FACTS = ("tiles", "skipped", "lost", "mismatch", "mismatch_p99", "warnings")
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File to write; for several scenes the folder of the files. Beside the scenes by default.",
+    help="File to write; for several scenes the folder of the files. Beside the scenes by default. "
+    "A name that ends in .png or .jpg makes a picture of one scene that fits in memory.",
 )
 @click.option("--assemble", is_flag=True, help="Put the translated parts together; no model runs.")
 @as_json
@@ -51,11 +53,42 @@ def predict(
         else:
             from geotranslate.translators.registry import load_model
 
+            chosen = given(PREDICT, options)
+            picture = output if isinstance(path, str) and _is_picture(output) else None
+            if picture is not None:
+                chosen = _of_picture(chosen, picture)
             translator = load_model(model, **given(LOAD, options))
-            done = translator.predict_raster(path, output, **given(PREDICT, options))
-            written = done if isinstance(done, list) else [done]
+            if picture is not None:
+                translator.predict(path, output=picture, **chosen)
+                written = [picture]
+            else:
+                done = translator.predict_raster(path, output, **chosen)
+                written = done if isinstance(done, list) else [done]
     facts = [_facts(raster) for raster in written] if as_json else None
     show("\n".join(map(str, written)), facts, as_json=as_json)
+
+
+def _is_picture(output: Path | None) -> bool:
+    """Tell whether an output is a PNG or JPEG by its ending."""
+    from geotranslate.prediction.pictures import PICTURES
+
+    return output is not None and output.suffix.lower() in PICTURES
+
+
+def _of_picture(chosen: dict[str, Any], output: Path) -> dict[str, Any]:
+    """Return the options that pictures have.
+
+    Raises:
+        InvalidInputError: One is for rasters only.
+    """
+    from geotranslate.errors import InvalidInputError
+
+    for name in chosen.keys() - {*PICTURE_OPTIONS, "progress"}:
+        raise InvalidInputError(
+            f"--{name.replace('_', '-')} is an option for rasters, and {output} is a picture, "
+            "which is translated in one pass; leave it out, or give a name that ends in .tif."
+        )
+    return {name: chosen[name] for name in PICTURE_OPTIONS if name in chosen}
 
 
 def _facts(raster: Any) -> dict[str, Any]:

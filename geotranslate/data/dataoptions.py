@@ -17,6 +17,7 @@ from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
 from geotranslate.chips.stacking import as_raster
 from geotranslate.data.radiometry import Augment, Exchange, Radiometry
+from geotranslate.data.sourcelayers import SourceLayers
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.composite import Composite
 from geotranslate.schema import Fields, one_of, optional, real, whole
@@ -47,6 +48,7 @@ class Augmentation:
         transform: User's function of scaled source and target `(bands, rows, cols)`.
         radiometry: Random gamma, gain and offset of the source.
         exchange: Random change of the source towards the histograms of other scenes.
+        layers: Layers of the source, of which some are hidden at random.
     """
 
     turns: bool | Literal["mirror"] = True
@@ -54,6 +56,7 @@ class Augmentation:
     transform: PairTransform | None = None
     radiometry: Radiometry | None = None
     exchange: Exchange | None = None
+    layers: SourceLayers | None = None
 
     def __call__(
         self, source: Tensor, target: Tensor, *, alike: bool = True, item: int = 0
@@ -82,7 +85,9 @@ class Augmentation:
     @property
     def recolors(self) -> bool:
         """Whether `recolored` changes sources."""
-        return bool(self.jitter) or self.radiometry is not None or self.exchange is not None
+        hides = self.layers is not None and bool(self.layers.dropout)
+        changes = (self.radiometry, self.exchange)
+        return bool(self.jitter) or hides or any(each is not None for each in changes)
 
     def recolored(self, source: Tensor, item: int) -> Tensor:
         """Change the values of a source, not its geometry.
@@ -91,6 +96,7 @@ class Augmentation:
             source: `(bands, rows, cols)` in -1..1.
             item: Its position among the training sources.
         """
+        given = source
         if self.exchange is not None:
             source = self.exchange(source, item)
         if self.radiometry is not None:
@@ -98,6 +104,8 @@ class Augmentation:
         if self.jitter:
             contrast, brightness = (torch.rand(2) * 2 - 1) * self.jitter
             source = source * (1 + contrast) + brightness
+        if self.layers is not None:
+            source = self.layers.thinned(self.layers.restored(source, given))
         return source
 
     def _transformed(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,6 +167,7 @@ class DataOptions:
     augment: Augment
     look_like: tuple[str | Composite, ...]
     """Rasters, or "training"."""
+    layer_dropout: float
     batch_size: int | Literal["auto"]
     memory_mb: float
     num_workers: int | None
@@ -244,6 +253,7 @@ CHECKS: Fields = {
     "jitter": real(least=0, most=1),
     "augment": one_of(Augment),
     "look_like": _looks,
+    "layer_dropout": real(least=0, below=1),
     "batch_size": _batch_size,
     "memory_mb": real(least=0),
     "num_workers": optional(whole(0, MOST_WORKERS)),

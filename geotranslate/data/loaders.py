@@ -18,6 +18,7 @@ from torch import Tensor, distributed
 
 from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.bands import DataCard
+from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import FoundChips, PairSet
 from geotranslate.chips.pairshift import clear_shift, registration_of
 from geotranslate.chips.registration import Registration
@@ -26,7 +27,8 @@ from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
 from geotranslate.data.plotting import RgbBands, draw_split
-from geotranslate.data.radiometry import Exchange, Radiometry
+from geotranslate.data.radiometry import Exchange, Radiometry, strength_for
+from geotranslate.data.sourcelayers import SourceLayers
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import unknown_argument
 from geotranslate.tables import Summary
@@ -158,6 +160,7 @@ class PairLoaders(DataLoaders):
         if workers is None:
             workers = 0 if fits else max(1, (os.cpu_count() or 2) - 1)
         budget = memory if fits else 0
+        options = _decided(options, [folder.sources[i] for i in splits[0].train], card)
         augmentation = _augmentation(folder, splits[0], card, options)
         train, valid = _datasets(folder, splits, card, augmentation, budget)
         data = cls(
@@ -260,7 +263,7 @@ class PairLoaders(DataLoaders):
         """
         splits = self.split if isinstance(self.split, tuple) else (self.split, self.split)
         shift = clear_shift(self.folder, self.card) if self.card.paired else None
-        return summarize(self.folder, self.card, splits, shift)
+        return summarize(self.folder, self.card, splits, shift, self.options.augment)
 
     def check_registration(self, pairs: int = 200) -> Registration:
         """Measure the shift of the targets against their sources.
@@ -334,6 +337,14 @@ class PairLoaders(DataLoaders):
         return self.train.show_batch(max_n=shown, rgb_bands=rgb_bands, **others)
 
 
+def _decided(options: DataOptions, chips: Sequence[Chip], card: DataCard) -> DataOptions:
+    """Return options in which a strength takes the place of `augment="auto"`."""
+    if options.augment != "auto":
+        return options
+    chosen = bool(options.jitter or options.look_like)
+    return replace(options, augment="none" if chosen else strength_for(chips, card))
+
+
 def _augmentation(
     folder: FoundChips, split: Split, card: DataCard, options: DataOptions
 ) -> Augmentation:
@@ -343,6 +354,7 @@ def _augmentation(
         options.augmentation,
         radiometry=Radiometry.of(options.augment, card.source),
         exchange=Exchange.of(options.look_like, chips, card.source),
+        layers=SourceLayers.of(card.source, options.layer_dropout),
     )
 
 

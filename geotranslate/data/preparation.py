@@ -26,12 +26,13 @@ PathLike = str | os.PathLike[str]
 
 @checks_arguments
 def prepare_data(
-    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
-    target: PathLike | None = None,
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | gpd.GeoDataFrame,
+    target: PathLike | gpd.GeoDataFrame | None = None,
     *,
     paired: bool | None = None,
     chip_size: int | None = None,
     stride: int | None = None,
+    burn: str | None = None,
     batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
     valid_path: PathLike | Sequence[PathLike] | None = None,
@@ -52,8 +53,9 @@ def prepare_data(
     resize_to: int | None = None,
     transforms: Turns | PairTransform | Literal[False] | None = "dihedral",
     jitter: float = 0.0,
-    augment: Augment = "none",
+    augment: Augment = "auto",
     look_like: PathLike | Sequence[PathLike] | None = None,
+    layer_dropout: float = 0.0,
     memory_mb: int = 2048,
     num_workers: int | None = None,
     device: str | torch.device | None = None,
@@ -80,7 +82,9 @@ def prepare_data(
             it has another; `summary()` reports this. Or the folder of target chips, if `path` is
             one of source chips; they pair by equal names, or by names that differ in one word that
             marks the side, such as `1_rgb.png` and `1_map.png`. A raster with a folder of
-            georeferenced chips is resampled to the grid of each chip.
+            georeferenced chips is resampled to the grid of each chip. If one side is a raster, the
+            other may be a vector file or GeoDataFrame, which is burned into the raster's grid as
+            `export_chips` does.
         paired: Whether chips are pairs; by default the layout decides; two rasters and two folders
             are paired. True pairs the chips of `A/` and `B/` by their names.
             False with a folder of pairs draws the targets of training pairs at random, while
@@ -91,6 +95,8 @@ def prepare_data(
             size. For two rasters, the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
+        burn: Column of the vector layer whose numbers are burned into the raster's grid; by default
+            1 for every shape. Only for a raster and a vector layer.
         batch_size: Pairs per batch, for each process if a launcher starts several. With "auto", the
             first training on a GPU tries 2, 4, 8 and so on until its memory is full and takes half
             of what fits, at most 64 and few enough for 8 steps of an epoch; on a CPU it is 4.
@@ -148,9 +154,15 @@ def prepare_data(
         augment: Random gamma, gain and offset of the sources in training, partly shared by the
             bands, for translations of other dates, places or cameras: "none", "light" or "strong";
             "none" for classes. Bands in decibels (scaling "db", or unit dB) only get an offset.
+            "auto" is "light" if the training chips are known to be of several scenes, as
+            `export_chips` names them, and "none" for one scene, unpaired data, targets of another
+            pixel size, or with `jitter` or `look_like`; `data.options.augment` has the choice.
         look_like: Rasters without targets, such as a scene of another date that is to be
             translated. Training sources take their histograms by random shares. "training" stands
             for the scenes of the training chips themselves. None for classes.
+        layer_dropout: Probability, 0 to below 1, that a layer of a training source of a `stack` is
+            hidden, so that one model serves with and without it. Never all are. The bands of a
+            hidden layer hold their means, and a band such as `s1:valid` is 0.
         memory_mb: Memory for decoded chips, MiB. If all fit, each is decoded only once.
         num_workers: Processes that read chips; by default none if the chips fit in memory, else one
             less than there are cores.
@@ -174,6 +186,7 @@ def prepare_data(
             direction=direction,
             valid_path=valid_path,
             test_path=test_path,
+            burn=burn,
         ),
         split=SplitOptions(
             split, split_column, val_split_pct, seed, buffer, chosen_fold(folds, fold)
@@ -184,6 +197,7 @@ def prepare_data(
         transforms=transforms,
         jitter=jitter,
         augment=augment,
+        layer_dropout=layer_dropout,
         look_like=look_like,  # type: ignore[arg-type]  # its check returns a tuple
         batch_size=batch_size,
         memory_mb=memory_mb,
@@ -194,8 +208,8 @@ def prepare_data(
 
 
 def _loaders(
-    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike],
-    target: PathLike | None,
+    path: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | gpd.GeoDataFrame,
+    target: PathLike | gpd.GeoDataFrame | None,
     options: DataOptions,
 ) -> PairLoaders:
     folder = find_chips(path, target, options.chips)
@@ -227,12 +241,12 @@ def _loaders(
 def _refuse_recoloring(options: DataOptions, classes: str) -> None:
     """Refuse changes of the values of sources of classes."""
     options_on = {
-        "jitter": (options.jitter, 0),
-        "augment": (options.augment, "none"),
-        "look_like": (options.look_like, ()),
+        "jitter": (options.jitter, (0,)),
+        "augment": (options.augment, ("auto", "none")),
+        "look_like": (options.look_like, ((),)),
     }
     for name, (value, off) in options_on.items():
-        if value != off:
+        if value not in off:
             raise InvalidInputError(
                 f"{name} is {shown(value)} but the source's values are {classes}, which have no "
                 f"brightness; leave {name} out, or pass source_classes=False if they are "

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geotranslate.chips.bands import QuantileMap, Quantiles, Side
+from geotranslate.chips.bands import DataCard, QuantileMap, Quantiles, Side
 from geotranslate.chips.cardmaker import quantiles_of
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.scenes import quantiles_of_raster, scenes_of
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.composite import Composite
 
-Augment = Literal["none", "light", "strong"]
+Augment = Literal["auto", "none", "light", "strong"]
 TRAINING = "training"
 """Name in `look_like` of the scenes of the training chips."""
 SHARE = 0.8
@@ -49,6 +49,23 @@ STRENGTHS = {
     "light": Strength(gamma=0.125, gain=0.075, offset=0.04, decibels=0.75),
     "strong": Strength(gamma=0.25, gain=0.15, offset=0.08, decibels=1.5),
 }
+
+
+def strength_for(chips: Sequence[Chip], card: DataCard) -> Augment:
+    """Return the strength that "auto" stands for: "light" or "none".
+
+    It is "light" for training sources of quantities that were cut from several scenes: a model of
+    several scenes is for further scenes, whose light differs too. In a single scene, values are
+    known as they are, and changes raise the error by up to a third (docs/measured.md). Unpaired
+    data, classes and targets of another pixel size are not changed: nothing is measured there.
+
+    Raises:
+        RasterFileError: A `chips.gpkg` cannot be read.
+    """
+    if not card.paired or card.source.classes is not None or card.factor != 1:
+        return "none"
+    scenes = {name for name in scenes_of(chips) if name is not None}
+    return "light" if len(scenes) > 1 else "none"
 
 
 @dataclass(frozen=True)

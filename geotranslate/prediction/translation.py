@@ -20,7 +20,7 @@ from geotranslate.metrics import Scores
 from geotranslate.networks.normalization import lacking, normalizes
 from geotranslate.prediction.drift import warn_if_unlike
 from geotranslate.prediction.inference import Inference, Tta
-from geotranslate.prediction.likeness import drift_of
+from geotranslate.prediction.likeness import drift_of, scene_features
 from geotranslate.prediction.matching import map_to_training, matched
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
@@ -129,7 +129,7 @@ class Translation:
             chosen = RasterReader(source.dataset, bands)
             found = warn_if_unlike(chosen, card, resampling)
             quantiles = self._quantiles(chosen)
-            drift = self._drift(chosen, quantiles)
+            drift = self._drift(chosen, quantiles, inference)
             apply, fill = self._matched(chosen, quantiles, self.apply(inference), found)
             tile_size = self._tile_size(source, inference)
             facts, names = card.target.band_facts, card.target.band_names
@@ -177,14 +177,17 @@ class Translation:
             return None
         return Quantiles.of(sample_scene(source))
 
-    def _drift(self, source: RasterReader, quantiles: Quantiles | None) -> Drift | None:
-        network = self.inference.original
+    def _drift(
+        self, source: RasterReader, quantiles: Quantiles | None, inference: Inference
+    ) -> Drift | None:
+        network = inference.original
         return drift_of(
             source.short_name,
             quantiles,
             self.inference.card.source,
             self.scenes,
             normalizes=normalizes(network) and not lacking(network),
+            features=None if quantiles is None else scene_features(source, inference),
         )
 
     def _matched(

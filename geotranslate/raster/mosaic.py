@@ -18,7 +18,7 @@ from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid, color_table
 from geotranslate.raster.ground import MOST_SIDE
-from geotranslate.raster.mosaicdataset import MosaicDataset, MosaicFacts, Piece
+from geotranslate.raster.mosaicdataset import MosaicDataset, Piece, RasterFacts
 from geotranslate.raster.opening import readable_name
 from geotranslate.raster.reader import RasterReader
 
@@ -35,7 +35,9 @@ class Mosaic(Composite):
 
     rasters: tuple[str, ...]
     """Their paths, URLs or GDAL names, as they were given."""
-    facts: MosaicFacts
+    facts: RasterFacts
+    pieces: tuple[Piece, ...]
+    """The rasters with absolute paths and their places."""
 
     def __fspath__(self) -> str:
         names = ",".join(self.rasters[:NAMED])
@@ -51,14 +53,14 @@ class Mosaic(Composite):
         return self.rasters[0]
 
     def absolute(self) -> Mosaic:
-        """Return the mosaic itself, whose facts have absolute paths."""
+        """Return the mosaic itself, whose pieces have absolute paths."""
         return self
 
     @contextmanager
     def opened(self) -> Iterator[MosaicDataset]:
         """Open the mosaic until the context ends; its rasters are opened when they are read."""
         with ExitStack() as closing:
-            yield MosaicDataset(os.fspath(self), self.facts, closing)
+            yield MosaicDataset(os.fspath(self), self.facts, self.pieces, closing)
 
 
 @checks_arguments
@@ -86,8 +88,16 @@ def mosaic(*rasters: PathLike | Sequence[PathLike]) -> Mosaic:
     if not names:
         raise InvalidInputError("A mosaic of no raster was asked for; give one path or more.")
     with RasterReader(names[0]) as first:
-        pieces = [_piece(name, first) for name in names]
-        return Mosaic(tuple(names), _facts(first, pieces))
+        looked = [_piece(name, first) for name in names]
+        top, left = (min(getattr(each.piece, axis) for each in looked) for axis in ("row", "col"))
+        pieces = tuple(
+            replace(piece, row=piece.row - top, col=piece.col - left)
+            for piece in (each.piece for each in looked)
+        )
+        height = max(piece.row + piece.height for piece in pieces)
+        width = max(piece.col + piece.width for piece in pieces)
+        grid = first.grid.crop(Window(left, top, width, height))
+        return Mosaic(tuple(names), _facts(first, looked, grid), pieces)
 
 
 def _listed(rasters: Sequence[object]) -> Sequence[object]:
@@ -123,15 +133,11 @@ def _piece(name: str, first: RasterReader) -> _Looked:
         return _Looked(piece, raster.nodata, raster.may_have_gaps)
 
 
-def _facts(first: RasterReader, looked: Sequence[_Looked]) -> MosaicFacts:
-    """Return the facts of a mosaic; places count from its upper left corner."""
-    pieces = [each.piece for each in looked]
-    top, left = min(piece.row for piece in pieces), min(piece.col for piece in pieces)
-    height = max(piece.row + piece.height for piece in pieces) - top
-    width = max(piece.col + piece.width for piece in pieces) - left
-    if max(height, width) > MOST_SIDE:
+def _facts(first: RasterReader, looked: Sequence[_Looked], grid: Grid) -> RasterFacts:
+    """Return the facts of a mosaic on a grid."""
+    if max(grid.height, grid.width) > MOST_SIDE:
         raise GridMismatchError(
-            f"The mosaic would have {width} x {height} pixels; give rasters of one place."
+            f"The mosaic would have {grid.width} x {grid.height} pixels; give rasters of one place."
         )
     whole = [
         box(piece.col, piece.row, piece.col + piece.width, piece.row + piece.height)
@@ -140,9 +146,8 @@ def _facts(first: RasterReader, looked: Sequence[_Looked]) -> MosaicFacts:
     # As text, as NaN differs from itself.
     values = {repr(each.nodata) for each in looked}
     colors = color_table(first.dataset)
-    return MosaicFacts(
-        grid=first.grid.crop(Window(left, top, width, height)),
-        pieces=tuple(replace(one, row=one.row - top, col=one.col - left) for one in pieces),
+    return RasterFacts(
+        grid=grid,
         dtype=first.dtype,
         band_names=first.band_names,
         band_facts=BandFacts.of(first.dataset, first.indexes),
@@ -150,7 +155,7 @@ def _facts(first: RasterReader, looked: Sequence[_Looked]) -> MosaicFacts:
         colormap=None if colors is None else tuple(colors.items()),
         tags=tuple(first.dataset.tags().items()),
         block=first.dataset.block_shapes[0],
-        may_have_gaps=union_all(whole).area != height * width,
+        may_have_gaps=union_all(whole).area != grid.height * grid.width,
     )
 
 

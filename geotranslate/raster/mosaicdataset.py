@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,50 +47,38 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class MosaicFacts:
-    """What is known of a mosaic without opening its rasters."""
+class RasterFacts:
+    """What describes a raster besides its pixels."""
 
     grid: Grid
-    pieces: tuple[Piece, ...]
-    """The rasters; where several are valid, the first one counts."""
     dtype: str
     band_names: tuple[str, ...]
     band_facts: BandFacts
-    nodata: float | None
-    """Nodata value of all rasters; None if they have none or differ."""
-    colormap: Colors | None
-    """Color table of the first raster."""
-    tags: tuple[tuple[str, str], ...]
-    """Tags of the first raster."""
-    block: tuple[int, int]
-    """Rows and columns of a block of the first raster."""
-    may_have_gaps: bool
+    nodata: float | None = None
+    colormap: Colors | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    block: tuple[int, int] = (256, 256)
+    """Rows and columns of a block."""
+    may_have_gaps: bool = False
     """Whether pixels may be invalid."""
 
 
-class MosaicDataset(OpenComposite):
-    """An open mosaic on its own grid.
+class DescribedDataset(OpenComposite):
+    """An open raster of known facts, whose pixels come from elsewhere.
 
     Args:
-        name: Name of the mosaic.
+        name: Its name.
         facts: Its facts.
-        closing: Exit stack that closes its rasters.
+        files: Files that are read.
     """
 
-    driver = "mosaic"
+    driver = "composite"
     subdatasets: tuple[str, ...] = ()
     rpcs = None
     gcps: tuple[Any, CRS | None] = ([], None)
 
-    def __init__(self, name: str, facts: MosaicFacts, closing: ExitStack) -> None:
-        self.name, self.facts = name, facts
-        self._open: dict[Piece, RasterReader] = {}
-        closing.callback(self._close)
-
-    def _close(self) -> None:
-        for raster in self._open.values():
-            raster.close()
-        self._open.clear()
+    def __init__(self, name: str, facts: RasterFacts, files: Sequence[str]) -> None:
+        self.name, self.facts, self.files = name, facts, list(files)
 
     @property
     def grid(self) -> Grid:
@@ -152,7 +140,8 @@ class MosaicDataset(OpenComposite):
         """Color interpretations of the bands."""
         if self.facts.colormap is not None:
             return (ColorInterp.palette,)
-        return tuple(ColorInterp[name] for name in self.facts.band_facts.colors)
+        colors = self.facts.band_facts.colors or ("undefined",) * self.count
+        return tuple(ColorInterp[name] for name in colors)
 
     @property
     def scales(self) -> tuple[float, ...]:
@@ -180,11 +169,6 @@ class MosaicDataset(OpenComposite):
         """Rows and columns of the blocks of the first raster, for every band."""
         return (self.facts.block,) * self.count
 
-    @property
-    def files(self) -> list[str]:
-        """Paths of the rasters."""
-        return [piece.path for piece in self.facts.pieces]
-
     def colormap(self, band: int) -> dict[int, tuple[int, int, int, int]]:
         """Return the color table.
 
@@ -199,6 +183,30 @@ class MosaicDataset(OpenComposite):
         """Return the tags of the first raster; none of other domains."""
         return dict(self.facts.tags) if ns is None else {}
 
+
+class MosaicDataset(DescribedDataset):
+    """An open mosaic on its own grid.
+
+    Args:
+        name: Its name.
+        facts: Its facts.
+        pieces: Its rasters; where several are valid, the first one counts.
+        closing: Exit stack that closes them.
+    """
+
+    def __init__(
+        self, name: str, facts: RasterFacts, pieces: Sequence[Piece], closing: ExitStack
+    ) -> None:
+        super().__init__(name, facts, [piece.path for piece in pieces])
+        self._pieces = pieces
+        self._open: dict[Piece, RasterReader] = {}
+        closing.callback(self._close)
+
+    def _close(self) -> None:
+        for raster in self._open.values():
+            raster.close()
+        self._open.clear()
+
     def pixels(
         self, indexes: Sequence[int], window: Window, dtype: str | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -206,7 +214,7 @@ class MosaicDataset(OpenComposite):
         left, top, width, height = map(int, window.flatten())
         data = np.zeros((len(indexes), height, width), dtype or self.facts.dtype)
         seen = np.zeros((height, width), bool)
-        for piece in self.facts.pieces:
+        for piece in self._pieces:
             first_row, first_col = max(top, piece.row), max(left, piece.col)
             rows = min(top + height, piece.row + piece.height) - first_row
             cols = min(left + width, piece.col + piece.width) - first_col
@@ -235,12 +243,12 @@ class MosaicDataset(OpenComposite):
         return RasterReader(raster.dataset, [raster.indexes[index - 1] for index in indexes])
 
     @contextmanager
-    def on(self, grid: Grid, resampling: Resampling | None = None) -> Iterator[MosaicDataset]:
+    def on(self, grid: Grid, resampling: Resampling | None = None) -> Iterator[OpenComposite]:
         """Return the mosaic on another grid, onto which its pixels are warped together."""
         yield WarpedMosaic(self, grid, resampling)
 
 
-class WarpedMosaic(MosaicDataset):
+class WarpedMosaic(DescribedDataset):
     """An open mosaic on another grid.
 
     Every window is warped by itself, from the pixels under it, so that pixels at the edge of one
@@ -253,26 +261,17 @@ class WarpedMosaic(MosaicDataset):
     """
 
     def __init__(self, source: MosaicDataset, grid: Grid, resampling: Resampling | None) -> None:
-        self.name, self.facts, self._source = source.name, source.facts, source
-        self._grid = grid
+        facts = replace(source.facts, grid=grid, may_have_gaps=True)
+        super().__init__(source.name, facts, source.files)
+        self._source = source
         usual = Resampling.bilinear if self.facts.colormap is None else Resampling.nearest
         self._resampling = usual if resampling is None else resampling
-
-    @property
-    def grid(self) -> Grid:
-        """Its grid."""
-        return self._grid
-
-    @property
-    def mask_flag_enums(self) -> tuple[list[MaskFlags], ...]:
-        """Whether pixels may be invalid: always, as the grid may extend beyond the mosaic."""
-        return ([MaskFlags.nodata],) * self.count
 
     def pixels(
         self, indexes: Sequence[int], window: Window, dtype: str | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window, see `OpenComposite.pixels`."""
-        grid = self._grid.crop(window)
+        grid = self.grid.crop(window)
         under = self._under(grid)
         if under is None:
             shape = (len(indexes), grid.height, grid.width)
@@ -294,6 +293,11 @@ class WarpedMosaic(MosaicDataset):
                     written.write_mask(valid)
             with memory.open() as dataset, warp(dataset, grid, self._resampling) as warped:
                 return RasterReader(warped, range(1, len(data) + 1)).read(dtype=dtype)
+
+    @contextmanager
+    def on(self, grid: Grid, resampling: Resampling | None = None) -> Iterator[OpenComposite]:
+        """Return the mosaic on a third grid."""
+        yield WarpedMosaic(self._source, grid, resampling)
 
     def _under(self, grid: Grid) -> Window | None:
         """Return the window of the mosaic's own grid under a grid; None if there is none."""

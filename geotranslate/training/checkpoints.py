@@ -329,6 +329,7 @@ def _batches(learn: Learner) -> Json:
         # Checkpoints from before these existed have neither.
         "augment": None if augmentation.radiometry is None else augmentation.radiometry.digest,
         "look_like": None if augmentation.exchange is None else augmentation.exchange.digest,
+        "layer_dropout": (augmentation.layers and augmentation.layers.dropout) or None,
     }
 
 

@@ -30,7 +30,7 @@ def folder(write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.Monkey
     return tmp_path
 
 
-@settings(max_examples=100, **CASES)
+@settings(max_examples=50, **CASES)
 @given(argument=st.sampled_from(ARGUMENTS), value=WRONG)
 def test_any_value_gives_chips_or_a_sentence(folder: Path, argument: str, value: Any) -> None:
     check(folder, argument, value)

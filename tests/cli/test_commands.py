@@ -68,6 +68,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     class Model:
+        def predict(self, path: Any, **options: Any) -> None:
+            calls.append((path, options))
+
         def predict_raster(self, path: Any, output: Any, **options: Any) -> Any:
             calls.append((path, output, options))
             return ["one.tif", "two.tif"] if isinstance(path, list) else "one.tif"
@@ -84,6 +87,23 @@ def test_prediction_takes_the_defaults_of_the_function(asked: list[Any]) -> None
     ((path, output, options),) = asked
     assert (path, output) == ("scene.tif", None)
     assert options == {}
+
+
+def test_picture_is_translated_in_one_pass(asked: list[Any]) -> None:
+    given = ["predict", "model", "photo.jpg", "-o", "map.PNG", "--direction", "BtoA", "--overwrite"]
+    result = CliRunner().invoke(main, [*given, "--no-progress"])
+    assert (result.exit_code, result.output) == (0, "map.PNG\n")
+    picture = {"output": Path("map.PNG"), "direction": "BtoA", "overwrite": True}
+    assert asked == [("photo.jpg", picture)]
+    result = CliRunner().invoke(main, [*given, "--tile-size", "64"])
+    assert result.exit_code == 1
+    assert "--tile-size is an option for rasters, and map.PNG is a picture" in result.output
+    assert len(asked) == 1
+
+
+def test_commands_of_the_whole_way_have_a_line_each() -> None:
+    lines = CliRunner().invoke(main, ["--help"]).output.splitlines()
+    assert "    geotranslate train chips -o model" in lines
 
 
 def test_options_of_prediction_reach_the_function(asked: list[Any]) -> None:

@@ -447,9 +447,7 @@ def test_facts_of_chips_are_remembered_until_their_files_change(
 def test_split_of_chips_with_a_transform_but_no_crs_does_not_leak(
     write_raster: WriteRaster, tmp_path: Path, split: str
 ) -> None:
-    rasters = [
-        write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n), crs=None) for n in (1, 2)
-    ]
+    rasters = [write_raster(f"{n}.tif", values((1, 96, 96), "uint8", n), crs=None) for n in (1, 2)]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     data = prepare_data(tmp_path / "c", split=split)
     assert_apart(data, {pair.name: pair.source.grid for pair in data.folder.pairs})
@@ -558,7 +556,7 @@ def test_impossible_choices_are_said(
 def test_one_georeferenced_side_is_enough_to_keep_chips_apart(
     write_raster: WriteRaster, tmp_path: Path, side: str
 ) -> None:
-    rasters = [write_raster(f"{n}.tif", values((1, 128, 128), "uint8", n)) for n in (1, 2)]
+    rasters = [write_raster(f"{n}.tif", values((1, 96, 96), "uint8", n)) for n in (1, 2)]
     export_chips(*rasters, tmp_path / "c", tile_size=32, stride=16, progress=False)
     grids = {}
     for path in (tmp_path / "c" / side).iterdir():

@@ -109,9 +109,43 @@ def two_dates(write_raster: WriteRaster, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, "light"),
+        ({"augment": "strong"}, "strong"),
+        ({"augment": "none"}, "none"),
+        ({"jitter": 0.1}, "none"),
+        ({"look_like": "training"}, "none"),
+        ({"paired": False}, "none"),
+    ],
+)
+def test_sources_of_several_scenes_change_lightly_by_default(
+    two_dates: Path, options: dict[str, Any], chosen: str
+) -> None:
+    data = prepare_data(two_dates, **options)
+    assert data.options.augment == chosen
+    radiometry = data.train_ds.augmentation.radiometry
+    assert radiometry == Radiometry.of(chosen, data.card.source)  # type: ignore[arg-type]
+    said = f"training sources have {chosen} changes of their values"
+    assert (said in str(data.summary())) == (chosen != "none")
+    assert data.with_card(data.card).options == data.options
+
+
+def test_one_scene_does_not_change_by_default(write_raster: WriteRaster, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (3, 128, 256)).astype("uint8")
+    one = write_raster("one.tif", values)
+    assert prepare_data(one, one, chip_size=64).options.augment == "none"
+    export_chips(one, one, tmp_path / "out", tile_size=64)
+    assert prepare_data(tmp_path / "out").options.augment == "none"
+    with_another = [tmp_path / "out", tmp_path / "again"]
+    export_chips(write_raster("two.tif", values[:, ::-1]), one, with_another[1], tile_size=64)
+    assert prepare_data(with_another).options.augment == "light"
+
+
 def test_sources_take_the_values_of_other_scenes(two_dates: Path, tmp_path: Path) -> None:
     far = tmp_path / "bright.tif"
-    plain = items(prepare_data(two_dates, transforms=False), 20)
+    plain = items(prepare_data(two_dates, transforms=False, augment="none"), 20)
     found = items(prepare_data(two_dates, transforms=False, look_like=far), 20)
     low, high = 80 / 127.5 - 1, 150 / 127.5 - 1
     for (source, target), (other, same) in zip(plain, found, strict=True):
@@ -130,7 +164,8 @@ def test_training_scenes_look_like_each_other(two_dates: Path) -> None:
     assert len(exchange.looks) == 2
     assert set(exchange.numbers) == {0, 1}
     means = [float(source.mean()) for source, _ in items(data, 20)]
-    plain = [float(source.mean()) for source, _ in items(prepare_data(two_dates, transforms=False))]
+    unchanged = prepare_data(two_dates, transforms=False, augment="none")
+    plain = [float(source.mean()) for source, _ in items(unchanged)]
     between = [mean for mean in means if min(plain) + 0.1 < mean < max(plain) - 0.1]
     assert len(between) > 0.1 * len(means)
     assert min(plain) - 0.05 < min(means) <= max(means) < max(plain) + 0.05
@@ -150,7 +185,7 @@ def test_scenes_that_nothing_is_known_of_are_refused(
         InvalidInputError, match="look_like is 5; give rasters to look like, or 'tr"
     ):
         prepare_data(folder, look_like=5)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInputError, match="augment is 'much'; give one of none, light, stro"):
+    with pytest.raises(InvalidInputError, match="augment is 'much'; give one of auto, none, light"):
         prepare_data(folder, augment="much")  # type: ignore[arg-type]
 
 

@@ -18,8 +18,10 @@ from geotranslate.networks.normalization import (
 )
 from geotranslate.prediction.inference import frozen
 
-# Convolutions alone, depthwise with squeeze and excitation, attention, no features at stride 2.
-KINDS = ["resnet18", "vgg11", "efficientnet-b0", "mit_b0", "tu-convnext_atto"]
+# Depthwise with squeeze and excitation, attention, no features at stride 2; convolutions alone,
+# which are large.
+KINDS = ["resnet18", "efficientnet-b0", "mit_b0", "tu-convnext_atto"]
+LARGE = "vgg11"
 
 
 def test_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +55,7 @@ def test_backbones_are_listed() -> None:
     [
         *(("resnet18", 1, (64, 64)), ("mit_b0", 12, (17, 100))),
         *((backbone, 5, (65, 90)) for backbone in KINDS),
+        pytest.param(LARGE, 5, (65, 90), marks=pytest.mark.slow),
     ],
 )
 def test_any_backbone_bands_and_sizes_train_and_predict(
@@ -83,7 +86,11 @@ def test_decoder_has_the_norm_and_the_upsampling(norm: str, upsample: str) -> No
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
-    ("backbone", "bands_in"), [("resnet18", 3), *((backbone, 5) for backbone in KINDS)]
+    ("backbone", "bands_in"),
+    [
+        *(("resnet18", 3), pytest.param(LARGE, 5, marks=pytest.mark.slow)),
+        *((backbone, 5) for backbone in KINDS),
+    ],
 )
 def test_bfloat16_is_near_float32_and_ends_in_its_steps(backbone: str, bands_in: int) -> None:
     network = small(backbone, bands_in, norm="group").eval()

@@ -26,10 +26,16 @@ SCENES = {
 }
 
 
-def drift(shift: float, scenes: Any = SCENES, *, normalizes: bool = True) -> Any:
+def drift(
+    shift: float,
+    scenes: Any = SCENES,
+    *,
+    normalizes: bool = True,
+    features: float | None = None,
+) -> Any:
     side = replace(make_card().source, quantiles=Quantiles.of(NORMAL))
     found = Quantiles.of(NORMAL + 20 * shift)
-    return drift_of("s.tif", found, side, scenes, normalizes=normalizes)
+    return drift_of("s.tif", found, side, scenes, normalizes=normalizes, features=features)
 
 
 @pytest.mark.parametrize("shift", [0, 0.1, 0.5, 2])
@@ -47,6 +53,17 @@ def test_errors_of_scenes_give_the_distance_a_meaning() -> None:
     assert "validation: 10 on near.tif, 0.10 away." in str(drift(0.2))
     assert "validation" not in str(drift(0.7, {}))
     assert "norm_stats" not in str(drift(0.7, normalizes=False))
+
+
+def test_features_are_compared_with_those_of_validation() -> None:
+    scenes = {name: row | {"features": 0.1 * len(name)} for name, row in SCENES.items()}
+    assert "features" not in str(drift(0))
+    assert str(drift(0, features=2)).endswith("The features of the first levels are 2.00 away.")
+    for shift, features, said in ((0, 2, True), (0, 0.4, False), (1, 2, False)):
+        found = drift(shift, scenes, features=features)
+        assert found.features == features
+        assert f"first levels are {features:.2f} away, in validation 0.30 to 0.80." in str(found)
+        assert ("compare its sharpness" in str(found)) == said
 
 
 def test_nothing_is_said_where_nothing_is_known() -> None:
@@ -81,10 +98,14 @@ def test_validation_by_place_is_measured_kept_and_said(places: Path, tmp_path: P
     assert max(distances, key=distances.__getitem__) == "2.tif"
     assert all(scores["mae"] > 0 for scores in scenes.values())
     assert "distance" in str(model.metrics)
+    features = {name: scores["features"] for name, scores in scenes.items()}
+    assert min(features.values()) >= 0
     again = load_model(model.save(tmp_path / "model"))
     result = again.predict_raster(tmp_path / "2.tif", tmp_path / "o.tif", **OPTIONS)
     assert result.drift is not None
     assert len(result.drift.bands) == 3
+    assert result.drift.features is not None
+    assert "first levels are" in str(result.drift)
     assert "Mean absolute errors in validation: " in str(result.drift)
     assert "distance from training" in result._repr_html_()
 

@@ -302,7 +302,8 @@ def test_parts_of_processes_at_the_same_time_make_the_same_file(
     assert output.read_bytes() == whole.path.read_bytes()
 
 
-@pytest.mark.parametrize("batches", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("batches", [5, 1])
 def test_killed_process_goes_on_to_the_same_bytes(
     fresh_model: Pix2Pix, saved: Path, scene: Path, tmp_path: Path, batches: int
 ) -> None:

@@ -67,7 +67,7 @@ def models(
     return found
 
 
-@settings(max_examples=100, **CASES)
+@settings(max_examples=50, **CASES)
 @given(model=st.integers(0, 2), option=st.sampled_from(OPTIONS), value=WRONG)
 def test_any_value_gives_an_answer_or_a_sentence(
     models: list[Translator], model: int, option: tuple[str, str], value: Any
@@ -201,7 +201,9 @@ def test_hostile_options_of_the_command_line_are_sentences(
         "-o .",
         "-o /",
         "-o nowhere/o.tif",
-        "-o o.png",
+        "-o o.gif",
+        "-o o.png --tile-size 64",
+        "-o nowhere/o.png",
         "-o scene.tif --overwrite",
         "--tta x",
         "--direction BtoA",

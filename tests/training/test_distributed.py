@@ -366,6 +366,7 @@ def test_folder_of_another_training_is_refused_by_all(
     train_together(chips, tmp_path, batch_size=2, epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("accelerate")
 def test_too_few_pairs_for_all_are_said(write_chips: WriteChips, tmp_path: Path) -> None:
     said = train_together(write_chips(count=10), tmp_path, fails=True, batch_size=5)

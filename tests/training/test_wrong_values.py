@@ -67,7 +67,7 @@ CASES = st.dictionaries(st.sampled_from(OPTIONS), VALUES, min_size=1, max_size=2
 FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=60, suppress_health_check=FIXTURE)
+@settings(max_examples=40, suppress_health_check=FIXTURE)
 @given(KINDS, CASES)
 def test_any_value_of_an_option_is_taken_or_refused(
     places: Path, kind: str, options: dict[str, Any]

@@ -39,7 +39,7 @@ def _tried(translator: type[Translator], name: str, value: Any) -> None:
         made(CARD, **{name: value})
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(OPTIONS), WRONG | st.sampled_from(HARD))
 def test_wrong_options_end_in_one_of_our_sentences(option: Any, value: Any) -> None:
     _tried(*option, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
@@ -14,7 +13,6 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from geotranslate.checks import shown
@@ -23,14 +21,13 @@ from geotranslate.chips.export.exportoptions import ExportOptions
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import (
+    Burner,
     footprints,
-    in_crs,
     is_layer,
-    read_layer,
-    shapes_of,
-    spread_over,
+    layer_name,
+    layer_of,
 )
-from geotranslate.errors import GridMismatchError, InvalidInputError, warn
+from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.grid import Grid, align, color_table, warp
 from geotranslate.raster.ground import at_resolution
@@ -227,22 +224,8 @@ class VectorSide:
         name: str,
         classes: bool | None = None,
     ) -> None:
-        shapes = shapes_of(layer, name)
-        if shapes.is_empty.all():
-            raise InvalidInputError(f"{name} is empty; give a layer with shapes to burn.")
-        if (shapes.crs is None) != (grid.crs is None):
-            raise GridMismatchError(
-                f"{name} cannot be burned: {'it' if shapes.crs is None else 'the raster'} has no "
-                "CRS and the other side has one. Assign the CRS first."
-            )
-        if shapes.crs is not None:
-            shapes = in_crs(shapes, grid.crs, spread_over(grid), name)
-        self._shapes = shapes
-        self._values, self.dtype = _burned_values(layer, burn, name)
-        if not shapes.intersects(grid.footprint).any():
-            raise GridMismatchError(
-                f"No shape of {name} lies on the raster's ground. Give a layer of the same place."
-            )
+        self._burner = Burner(layer, grid, burn, name)
+        self.dtype = self._burner.dtype
         self._grid, self.name, self._moved = grid, name, (0.0, 0.0)
         self.options = SideOptions(Resampling.nearest, classes, classes is not False)
         self.bands, self.band_names, self.warped = 1, (burn or "",), False
@@ -255,21 +238,12 @@ class VectorSide:
 
     def read_on(self, grid: Grid) -> Pixels:
         """Rasterize the ground under another grid."""
-        burned = self._burned(grid, self._values, self.dtype)
+        burned = self._burner.values(grid.moved(*self._moved))
         return burned[None], np.ones(burned.shape, bool)
 
     def covers(self, grid: Grid) -> NDArray[np.bool_]:
         """Return the pixels of a grid that belong to a shape, of any value, `(rows, cols)`."""
-        return self._burned(grid, [1] * len(self._values), "uint8") > 0
-
-    def _burned(self, grid: Grid, values: Sequence[float], dtype: str) -> NDArray[Any]:
-        grid = grid.moved(*self._moved)
-        near = np.flatnonzero(self._shapes.intersects(grid.footprint)).tolist()
-        shapes = [(self._shapes.iloc[i], values[i]) for i in near]
-        size = (grid.height, grid.width)
-        if not shapes:
-            return np.zeros(size, dtype)
-        return rasterize(shapes, size, transform=grid.transform, dtype=dtype)
+        return self._burner.covers(grid.moved(*self._moved))
 
     def moved(self, distance: tuple[float, float], grid: Grid, stack: ExitStack) -> VectorSide:
         """Return the side of a scene with a grid, read at a distance on the ground."""
@@ -320,7 +294,7 @@ def open_scene(
     sides = [
         RasterSide(raster, grid, wanted, stack)
         if raster is not None
-        else VectorSide(layer, grid, options.burn, _name(side), wanted.classes)
+        else VectorSide(layer, grid, options.burn, layer_name(side), wanted.classes)
         for raster, layer, side, wanted in zip(
             rasters, layers, (source, target), asked, strict=True
         )
@@ -350,46 +324,6 @@ def differ_in_names(side: SceneSide | RasterReader, other: SceneSide | RasterRea
     return named and side.band_names != other.band_names
 
 
-def _name(side: SceneLike) -> str:
-    return "the vector layer" if isinstance(side, gpd.GeoDataFrame) else os.fspath(side)
-
-
 def _read_layer(side: SceneLike) -> gpd.GeoDataFrame | None:
     """Return a side as a vector layer, or None if it is a raster."""
-    if not is_layer(side):
-        return None
-    return side if isinstance(side, gpd.GeoDataFrame) else read_layer(side)
-
-
-def _burned_values(layer: gpd.GeoDataFrame, burn: str | None, name: str) -> tuple[list[float], str]:
-    """Return the value of every shape, and the smallest dtype that holds all values and 0."""
-    if burn is None:
-        return [1] * len(layer), "uint8"
-    if burn not in layer.columns:
-        columns = ", ".join(str(column) for column in layer.columns if column != "geometry")
-        raise InvalidInputError(
-            f"burn is {shown(burn)} but {name} has the columns {columns or 'none'}."
-        )
-    values = layer[burn].to_numpy()
-    if values.dtype == bool:
-        values = values.astype(np.uint8)
-    real = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
-    if not real or not np.isfinite(values.astype(float)).all():
-        raise InvalidInputError(
-            f"Column {burn!r} of {name} does not hold a number for every shape; give a column of "
-            "real numbers, for example class codes."
-        )
-    if not np.issubdtype(values.dtype, np.integer):
-        return values.astype(float).tolist(), "float32"
-    low, high = min(0, int(values.min())), int(values.max())
-    fitting = [t for t in ("uint8", "int16", "uint16", "int32") if _holds(t, low, high)]
-    if not fitting:
-        raise InvalidInputError(
-            f"Column {burn!r} of {name} reaches from {low} to {high}; give numbers of 32 bits."
-        )
-    return values.tolist(), fitting[0]
-
-
-def _holds(dtype: str, low: int, high: int) -> bool:
-    limits = np.iinfo(dtype)
-    return bool(limits.min <= low and high <= limits.max)
+    return layer_of(side) if is_layer(side) else None

@@ -123,6 +123,9 @@ class Drift:
     """Distance of each band of the source."""
     meaning: str
     """The distance in words, with errors of validation scenes if they are known, and remedies."""
+    features: float | None = None
+    """Distance of the features of the network's first levels from those of training, in standard
+    deviations; None for networks without running statistics and scenes smaller than a chip."""
 
     @property
     def distance(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from geotranslate.chips.cardmaker import quantiles_of
 from geotranslate.chips.scenes import scenes_of
 from geotranslate.errors import GeotranslateError, warn
 from geotranslate.metrics import Measures, Scores
+from geotranslate.networks.features import feature_distance
 from geotranslate.prediction.predictor import Predictor
 
 MOST_SCENES, MOST_PAIRS = 32, 16
@@ -23,8 +25,9 @@ def errors_by_scene(predictor: Predictor, loaders: DataLoaders) -> dict[str, Sco
     """Return the errors of validation pairs by scene, with the distances of the scenes.
 
     `mae` is the mean absolute error in the target's units, `distance` that of the scene's sources
-    from the training data, see `Drift`. Empty unless the pairs are of several known scenes, and if
-    the loaders have other scalings than the predictor.
+    from the training data, and `features` that of their first features, see `Drift`. Empty unless
+    the pairs are of several known scenes, and if the loaders have other scalings than the
+    predictor.
 
     Args:
         predictor: Predictor from source to target.
@@ -49,9 +52,10 @@ def errors_by_scene(predictor: Predictor, loaders: DataLoaders) -> dict[str, Sco
         pairs = [i for i, name in enumerate(names) if name == scene]
         quantiles = quantiles_of([chips[i] for i in pairs])
         if quantiles is not None:
+            measured = _measured(predictor, dataset, pairs)
             found[os.path.basename(scene)] = {
                 "distance": _mean_distance(known, quantiles),
-                "mae": _error(predictor, dataset, pairs),
+                **measured,
             }
     return found
 
@@ -61,11 +65,18 @@ def _mean_distance(known: Quantiles, other: Quantiles) -> float:
     return sum(distances) / len(distances)
 
 
-def _error(predictor: Predictor, dataset: Any, pairs: list[int]) -> float:
+def _measured(predictor: Predictor, dataset: Any, pairs: list[int]) -> Scores:
+    """Return the error of some pairs, and the distance of their first features if it is known."""
+    inference = predictor.inference
     measures = Measures(predictor.card.target, ("mae",))
     count = min(len(pairs), MOST_PAIRS)
+    sources = []
     for number in range(count):
         pair = dataset[pairs[number * len(pairs) // count]]
         source, truth = (side.as_subclass(Tensor)[None] for side in pair)
-        measures.add(predictor.inference.scaled(source), truth)
-    return measures.results()["mae"]
+        measures.add(inference.scaled(source), truth)
+        sources.append(source)
+    images = torch.cat(sources).to(inference.device)
+    features = feature_distance(inference.original, images, torch.ones_like(images[:, :1]))
+    error = {"mae": measures.results()["mae"]}
+    return error if features is None else error | {"features": features}

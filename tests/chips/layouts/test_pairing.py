@@ -165,7 +165,7 @@ def test_folders_that_are_no_pairs_are_refused_in_a_sentence(
         (tmp_path / "absent", r"absent cannot be opened as a raster"),
         (
             tmp_path / "x.gpkg",
-            r"x.gpkg'.*, a vector layer; write chips of both first, by export_ch",
+            r"x.gpkg'.*, a vector layer, but the other side is .*; give the path of a raster, into",
         ),
         (5, r"path is a folder, but target is 5, which is none; give two folders"),
     ):

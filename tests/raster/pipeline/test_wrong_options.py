@@ -59,7 +59,7 @@ def folder(write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.Monkey
     return tmp_path
 
 
-@settings(max_examples=100, **CASES)
+@settings(max_examples=50, **CASES)
 @given(option=st.sampled_from(OPTIONS), value=WRONG)
 def test_any_value_gives_a_raster_or_a_sentence(folder: Path, option: Any, value: Any) -> None:
     check(folder, *option, value)

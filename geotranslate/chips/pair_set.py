@@ -103,7 +103,8 @@ class PairSet(MemberSet):
             GridMismatchError: The two chips of a pair lie on different ground.
         """
         with remembered(listing.folder) as reader:
-            places = [((p.source, bands[0]), (p.target, bands[1])) for p in listing.pairs]
+            with collector_paused():
+                places = [((p.source, bands[0]), (p.target, bands[1])) for p in listing.pairs]
             chips = looked_into(places, "pair", reader)
         with collector_paused():
             looked = [

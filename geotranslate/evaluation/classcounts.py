@@ -198,20 +198,19 @@ class ClassSums:
         }
 
     def measures_by_class(self, sums: Array) -> Found:
-        """Return the measures of counts `(size,)`, and IoU and F1 of every class."""
-        scores = self.by_class(sums)
+        """Return the measures of counts `(..., size)`, and IoU and F1 of every class."""
+        scores = _scores(*_margins(self.confusion(sums)))
         each: Found = {
-            f"{name}_{label}": (np.array(row[name]), None)
-            for name in ("iou", "f1")
-            for label, row in scores.items()
+            f"{score}_{name}": (scores[score][..., label], None)
+            for score in ("iou", "f1")
+            for label, name in enumerate(self.key.names)
         }
         return self.measures(sums) | each
 
     def by_class(self, sums: Array) -> dict[str, dict[str, float]]:
         """Return scores and number of reference pixels of every class, by its name."""
         right, true, said = _margins(self.confusion(sums))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scores = _scores(right, true, said) | {"count": true}
+        scores = _scores(right, true, said) | {"count": true}
         return {
             name: {score: float(values[label]) for score, values in scores.items()}
             for label, name in enumerate(self.key.names)

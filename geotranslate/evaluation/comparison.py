@@ -130,7 +130,8 @@ class QuantityComparison:
         )
         valid = known & also
         ranges: list[float] = self.tally.ranges.tolist()
-        maps = tuple(similarity_maps(ours, theirs, valid, core, ranges))
+        # Large parts of many scenes are empty.
+        maps = tuple(similarity_maps(ours, theirs, valid, core, ranges)) if valid.any() else ()
         row, col = core.offset
         inside = slice(row, row + int(core.inside.height)), slice(col, col + int(core.inside.width))
         valid = valid[inside]

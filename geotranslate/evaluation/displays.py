@@ -43,13 +43,17 @@ class JointCounter:
     Args:
         low: Smallest value of both rasters by band.
         high: Largest value.
+        whole: Whether both rasters hold whole numbers, of which all bins have equally many.
     """
 
-    def __init__(self, low: Array, high: Array) -> None:
-        # A constant band has one bin of pixels, in the middle.
-        span = np.where(high > low, high - low, 1.0)
-        low = np.where(high > low, low, low - 0.5)
-        self.low, self.width = low, span / BINS
+    def __init__(self, low: Array, high: Array, *, whole: bool) -> None:
+        if whole:
+            low, self.width = low - 0.5, np.ceil((high - low + 1) / BINS)
+        else:
+            # A constant band has one bin of pixels, in the middle.
+            self.width = np.where(high > low, high - low, 1.0) / BINS
+            low = np.where(high > low, low, low - 0.5)
+        self.low = low
         self.edges: Array = low[:, None] + self.width[:, None] * np.arange(BINS + 1)
         self.counts = np.zeros((len(low), BINS, BINS), np.int64)
         self.sums = np.zeros((2, len(low), BINS))
@@ -135,7 +139,8 @@ class EvaluationDisplay:
         norm = LogNorm(1, max(int(counts.max()), 2))
         mesh = axes.pcolormesh(edges, edges, np.where(counts, counts, np.nan), norm=norm)
         axes.figure.colorbar(mesh, ax=axes, label="pixels")
-        ends = np.array([edges[0], edges[-1]])
+        used = np.flatnonzero(counts.any(0) | counts.any(1))
+        ends = edges[[used[0], used[-1] + 1]]
         axes.plot(ends, ends, color="0.4", linestyle="--", linewidth=1, label="no error")
         slope, intercept = joint.slope[band], joint.intercept[band]
         if np.isfinite(slope):

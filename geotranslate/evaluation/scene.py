@@ -49,6 +49,8 @@ from geotranslate.raster.opening import limited_cache
 from geotranslate.raster.reader import RasterLike, RasterReader
 
 MOST_BLOCKS = 10_000
+TILED_WIDTH = 6144
+"""Columns of tiled rasters whose blocks GDAL keeps: those of the windows around a window."""
 QUANTITIES_ONLY = ("source", "source_bands", "baseline", "fitted_on", "data_range")
 """Options that classes do not have."""
 
@@ -84,7 +86,8 @@ class Scene:
         self.reference = self._aligned(truth.dataset, bands, method)
         self.lattice = self._lattice()
         self.zones = None if options.zones is None else Zones(options.zones, self.grid)
-        stack.enter_context(limited_cache(self.grid.width, made.depth + truth.depth))
+        width = max(_cached_width(made), _cached_width(truth))
+        stack.enter_context(limited_cache(width, made.depth + truth.depth))
 
     def _lattice(self) -> Lattice:
         height, width = self.grid.height, self.grid.width
@@ -110,7 +113,11 @@ class Scene:
             rivals.append(raster_rival(name, reader, f"the raster {reader.original.name}"))
         names = [rival.name for rival in rivals]
         tally = QuantitySums(self._ranges(sample), sample.mean.tolist(), names)
-        joint = JointCounter(sample.low.min(0), sample.high.max(0))
+        sides = (self.prediction, self.reference)
+        whole = all(
+            np.issubdtype(side.original.dtype, np.integer) and not side.warped for side in sides
+        )
+        joint = JointCounter(sample.low.min(0), sample.high.max(0), whole=whole)
         bands = self._band_names()
         return QuantityComparison(self.prediction, self.reference, rivals, tally, joint, bands)
 
@@ -229,6 +236,12 @@ class Scene:
         total, quiet = self.lattice.windows, not self.options.progress
         found: Iterable[Core] = tqdm(cores, words, total, disable=quiet, leave=False)
         return found
+
+
+def _cached_width(raster: RasterReader) -> int:
+    """Return the columns of which GDAL should keep the blocks: all only if blocks have all."""
+    width: int = raster.grid.width
+    return width if raster.dataset.block_shapes[0][1] >= width else min(width, TILED_WIDTH)
 
 
 def _are_classes(options: EvaluationOptions, made: RasterReader, truth: RasterReader) -> bool:

@@ -77,7 +77,9 @@ def test_scores_are_those_of_scikit_learn(
         "count": len(true),
     }
     assert dict(result) == pytest.approx(expected, rel=1e-9, nan_ok=True)
-    assert (result.confusion[:, :-1] == confusion_matrix(true, said)).all()
+    assert (
+        result.confusion[:, :-1] == confusion_matrix(true, said, labels=np.unique([*true, *said]))
+    ).all()
     assert not result.confusion[:, -1].any()
     for label, score in zip(
         result.per_class, f1_score(true, said, average=None, zero_division=0), strict=True
@@ -93,7 +95,9 @@ def test_chosen_classes_are_named_and_others_left_out(
     error = tmp_path / "error.tif"
     zone = shapely.box(500_000, 4_999_900, 500_080, 5_000_000)
     zones = gpd.GeoDataFrame(geometry=[zone], crs=32633)
-    result = evaluated(write_pair((ours, theirs)), classes=names, error=error, zones=zones)
+    result = evaluated(
+        write_pair((ours, theirs)), classes=names, error=error, zones=zones, block_size=16
+    )
     known = np.isin(theirs[0], (1, 2))
     said, true = ours[0, known], theirs[0, known]
     counts = confusion_matrix(true, said, labels=[2, 1, 0, 3])
@@ -109,7 +113,13 @@ def test_chosen_classes_are_named_and_others_left_out(
     inside = known[:50, :40], (ours[0] == theirs[0])[:50, :40]
     row = result.zones.iloc[0]
     assert row["accuracy"] == pytest.approx(inside[1][inside[0]].mean())
-    assert {"iou_water", "f1_forest", "accuracy_low", "kappa"} <= set(result.zones)
+    both = known[:50, :40] & (theirs[0, :50, :40] == 2)
+    either = known[:50, :40] & ((theirs[0, :50, :40] == 2) | (ours[0, :50, :40] == 2))
+    hits = (both & inside[1]).sum()
+    assert row["iou_water"] == pytest.approx(hits / either.sum())
+    assert row["f1_water"] == pytest.approx(2 * hits / (hits + either.sum()))
+    assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+    assert "kappa" in result.zones
     assert result.plot().axes_.get_xlabel() == "prediction"
     assert "water" in str(result)
 

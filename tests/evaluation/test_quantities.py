@@ -173,7 +173,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error(write_pair: WriteP
 
 
 def test_the_joint_histogram_has_the_regression_line(write_pair: WritePair) -> None:
-    pair = images((2, 100, 80), "uint16")
+    pair = images((2, 100, 80), "float32")
     joint = evaluated(write_pair(pair)).joint
     for band in range(2):
         x, y = (pair[side][band].ravel().astype(float) for side in (1, 0))
@@ -190,6 +190,18 @@ def test_the_joint_histogram_has_the_regression_line(write_pair: WritePair) -> N
         inside = (x >= edges[fullest]) & (x < edges[fullest + 1])
         assert joint.bias[band, fullest] == pytest.approx((y - x)[inside].mean(), rel=0.01)
         assert joint.mae[band, fullest] == pytest.approx(abs(y - x)[inside].mean(), rel=0.01)
+
+
+@pytest.mark.parametrize(("levels", "each"), [(256, 3), (90, 1), (1000, 10)])
+def test_bins_of_whole_numbers_hold_equally_many(
+    write_pair: WritePair, levels: int, each: int
+) -> None:
+    ramp = np.arange(levels, dtype="uint16").reshape(1, 1, levels)
+    joint = evaluated(write_pair((ramp, ramp))).joint
+    full, rest = divmod(levels, each)
+    expected = [each] * full + [rest] * bool(rest)
+    assert joint.counts[0].diagonal()[: len(expected)].tolist() == expected
+    assert joint.counts.sum() == levels
 
 
 def test_baselines_are_compared_where_they_are_known(

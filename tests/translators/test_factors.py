@@ -135,6 +135,7 @@ def test_scene_of_another_pixel_size_is_resampled_and_lies_on_its_own_ground(
         assert (dataset.dataset_mask() > 0).all()
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on_to_the_same_weights(
     write_pairs: WritePairs, tmp_path: Path
 ) -> None:

@@ -47,7 +47,7 @@ def expected_of(data: NDArray[Any], factor: Fraction) -> Batch:
     return found
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_identity_repeats_every_pixel_or_takes_the_mean_of_a_block(
     write_raster: WriteRaster, tmp_path: Path, data: st.DataObject

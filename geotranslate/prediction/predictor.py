@@ -21,8 +21,7 @@ from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
-from geotranslate.prediction.inference import Inference, Precision, Tta, check_tta
-from geotranslate.prediction.matching import check_match
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.pixelsize import find_resampling
@@ -35,8 +34,10 @@ from geotranslate.prediction.scenefiles import (
     several,
     translate_each,
 )
+from geotranslate.prediction.scenes.matching import check_match
 from geotranslate.prediction.tilesize import Match, PredictOptions, TileSize
 from geotranslate.prediction.translation import Provenance, Translation
+from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.factor import valid_at

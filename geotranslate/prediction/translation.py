@@ -18,14 +18,15 @@ from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.metrics import Scores
 from geotranslate.networks.normalization import lacking, normalizes
-from geotranslate.prediction.drift import warn_if_unlike
-from geotranslate.prediction.inference import Inference, Tta
-from geotranslate.prediction.likeness import drift_of, scene_features
-from geotranslate.prediction.matching import map_to_training, matched
+from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
-from geotranslate.prediction.scenestatistics import MOST_SAMPLED, ForScene
+from geotranslate.prediction.scenes.drift import warn_if_unlike
+from geotranslate.prediction.scenes.likeness import drift_of, scene_features
+from geotranslate.prediction.scenes.matching import map_to_training, matched
+from geotranslate.prediction.scenes.scenestatistics import MOST_SAMPLED, ForScene
 from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
+from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import Drift, TranslatedRaster, translate_raster

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
 from geotranslate.metrics import Metrics
-from geotranslate.prediction.inference import Inference, Precision, Symmetric, TileFunction
+from geotranslate.prediction.inference import Inference, Precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.resampling import Resampling
-from geotranslate.prediction.scenestatistics import ForScene, Prescan
+from geotranslate.prediction.scenes.scenestatistics import ForScene, Prescan
+from geotranslate.prediction.tta import Symmetric, TileFunction
 from geotranslate.raster.tiling import Place
 
 Loader: TypeAlias = Callable[[Path, str, Direction], Inference]

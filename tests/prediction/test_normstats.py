@@ -25,7 +25,7 @@ from geotranslate.networks.unet import UNet
 from geotranslate.prediction import normstats, scenestatistics
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics
-from geotranslate.prediction.scenestatistics import FILE, Prescan, complete, sampled, spread
+from geotranslate.prediction.scenes.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis, InterpolationGrid
 from tests.children import CONTEXT

@@ -27,7 +27,8 @@ from geotranslate.errors import (
     RasterFileError,
 )
 from geotranslate.prediction import translation
-from geotranslate.prediction.inference import Inference, Symmetric
+from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.tta import Symmetric
 from geotranslate.prediction.workers import SavedModel
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.pipeline.result import TranslatedRaster

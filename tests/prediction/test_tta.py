@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geotranslate.prediction.inference import Symmetric
+from geotranslate.prediction.tta import Symmetric
 from tests.conftest import values
 
 

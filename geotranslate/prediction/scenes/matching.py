@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from geotranslate.checks import choice, shown
 from geotranslate.chips.bands import QuantileMap, Quantiles, Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.inference import TileFunction
-from geotranslate.prediction.scenestatistics import Prescan
+from geotranslate.prediction.scenes.scenestatistics import Prescan
 from geotranslate.prediction.tilesize import Match
+from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import Place
 

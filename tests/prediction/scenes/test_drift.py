@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 from geotranslate.chips.bands.classes import Classes
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.prediction.drift import ground_size, warn_if_unlike
+from geotranslate.prediction.scenes.drift import ground_size, warn_if_unlike
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import WriteRaster, values
 from tests.prediction.test_inference import make_card

@@ -19,7 +19,7 @@ from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.chips.bands import Classes
 from geotranslate.errors import GeotranslateWarning, InvalidInputError
 from geotranslate.networks.normalization import measure, measuring
-from geotranslate.prediction.matching import check_match
+from geotranslate.prediction.scenes.matching import check_match
 from geotranslate.raster.pipeline import assemble_parts
 from tests.conftest import WriteRaster
 from tests.prediction.test_normstats import OPTIONS, Elsewhere, parameters, read

@@ -17,8 +17,9 @@ from geotranslate.errors import GeotranslateError
 from geotranslate.files import sha256_of
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.normalization import measure, measuring, size_of
-from geotranslate.prediction.inference import Inference, TileFunction
+from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics, share_of
+from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 

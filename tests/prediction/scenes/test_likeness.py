@@ -13,7 +13,7 @@ from affine import Affine
 from geotranslate import Pix2Pix, export_chips, load_model, prepare_data
 from geotranslate.chips.bands import Quantiles
 from geotranslate.errors import GeotranslateWarning
-from geotranslate.prediction.likeness import drift_of
+from geotranslate.prediction.scenes.likeness import drift_of
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.prediction.test_inference import make_card
 from tests.prediction.test_normstats import OPTIONS

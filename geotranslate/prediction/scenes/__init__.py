@@ -1,0 +1,1 @@
+"""Scenes compared with the training data: warnings, distance, statistics and matching."""

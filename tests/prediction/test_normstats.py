@@ -22,9 +22,10 @@ from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, InvalidInputError, RasterFileError
 from geotranslate.files import sha256_of
 from geotranslate.networks.unet import UNet
-from geotranslate.prediction import normstats, scenestatistics
+from geotranslate.prediction import normstats
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.normstats import SceneStatistics
+from geotranslate.prediction.scenes import scenestatistics
 from geotranslate.prediction.scenes.scenestatistics import FILE, Prescan, complete, sampled, spread
 from geotranslate.raster.pipeline import assemble_parts, translate_raster
 from geotranslate.raster.tiling.axis import Axis, InterpolationGrid

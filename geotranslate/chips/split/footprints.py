@@ -66,7 +66,8 @@ def read_rows(folder: Path) -> dict[str, Row]:
         layers = gpd.list_layers(path)["name"].tolist()
         if not layers:
             raise ValueError("it has no layer")
-        frame = gpd.read_file(path, layer=LAYER if LAYER in layers else layers[0])
+        layer = LAYER if LAYER in layers else layers[0]
+        frame = gpd.read_file(path, layer=layer, ignore_geometry=True)
     except Exception as error:  # pyogrio raises errors of many kinds
         raise _unreadable(path, error) from error
     if NAME not in frame:
@@ -74,7 +75,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
             f"{path} has no column {NAME!r}, so it cannot be seen which pair a row is about; "
             "restore it, or delete the file."
         )
-    rows = frame.drop(columns="geometry", errors="ignore").to_dict("records")
+    rows = frame.to_dict("records")
     for row in rows:
         row[NAME] = _stem(row[NAME])
     return {row[NAME]: row for row in rows}

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from geotranslate.migration.pages import arcgis_tables, reference_tables, with_tables
+# The tables of this checkout, also where another one is installed.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from geotranslate.migration.pages import (  # noqa: E402
+    arcgis_tables,
+    reference_tables,
+    with_tables,
+)
 
 PAGES = {
     "from_arcgis_learn.md": arcgis_tables,

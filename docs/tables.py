@@ -8,7 +8,7 @@ from pathlib import Path
 # The tables of this checkout, also where another one is installed.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from geotranslate.migration.pages import (  # noqa: E402
+from geotranslate.migration.pages import (
     arcgis_tables,
     reference_tables,
     with_tables,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.windows import Window
 
 
@@ -20,12 +21,44 @@ class OpenComposite(ABC):
     """
 
     name: str
+    grid: Any
+    """Its `Grid`, whose module imports this one."""
     closed, mode = False, "r"
 
     @property
     @abstractmethod
     def short_name(self) -> str:
         """Its name without folders, for messages and tags."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Number of bands."""
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Numbers of the bands."""
+        return tuple(range(1, self.count + 1))
+
+    @property
+    def crs(self) -> CRS | None:
+        """CRS of the grid."""
+        return self.grid.crs
+
+    @property
+    def transform(self) -> Any:
+        """Transform of the grid."""
+        return self.grid.transform
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.grid.height
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.grid.width
 
     @abstractmethod
     def pixels(

@@ -79,11 +79,7 @@ class DescribedDataset(OpenComposite):
 
     def __init__(self, name: str, facts: RasterFacts, files: Sequence[str]) -> None:
         self.name, self.facts, self.files = name, facts, list(files)
-
-    @property
-    def grid(self) -> Grid:
-        """Its grid."""
-        return self.facts.grid
+        self.grid = facts.grid
 
     @property
     def short_name(self) -> str:
@@ -91,34 +87,9 @@ class DescribedDataset(OpenComposite):
         return ",".join(name.rpartition("/")[2] for name in self.name.split(","))
 
     @property
-    def crs(self) -> CRS | None:
-        """CRS of the grid."""
-        return self.grid.crs
-
-    @property
-    def transform(self) -> Any:
-        """Transform of the grid."""
-        return self.grid.transform
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.grid.height
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.grid.width
-
-    @property
     def count(self) -> int:
         """Number of bands, without alpha."""
         return len(self.facts.band_names)
-
-    @property
-    def indexes(self) -> tuple[int, ...]:
-        """Numbers of the bands."""
-        return tuple(range(1, self.count + 1))
 
     @property
     def dtypes(self) -> tuple[str, ...]:

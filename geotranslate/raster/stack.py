@@ -213,34 +213,9 @@ class StackedDataset(OpenComposite):
         return tuple(layer.names for layer in self.layers)
 
     @property
-    def crs(self) -> CRS | None:
-        """CRS of the grid."""
-        return self.grid.crs
-
-    @property
-    def transform(self) -> Any:
-        """Transform of the grid."""
-        return self.grid.transform
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.grid.height
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.grid.width
-
-    @property
     def count(self) -> int:
         """Number of bands."""
         return len(self.bands)
-
-    @property
-    def indexes(self) -> tuple[int, ...]:
-        """Numbers of the bands."""
-        return tuple(range(1, self.count + 1))
 
     @property
     def dtypes(self) -> tuple[str, ...]:

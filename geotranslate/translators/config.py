@@ -134,6 +134,21 @@ class GanConfig(TranslatorConfig):
         return "batch" if self.norm in ("renorm", "channel") else self.norm
 
 
+def check_losses(lambda_l1: float, lambda_gan: float, perceptual_loss: float) -> None:
+    """Check the weights of the generator losses.
+
+    Raises:
+        InvalidInputError: No loss is left, or one compares features of a missing discriminator.
+    """
+    if not (lambda_l1 or lambda_gan):
+        raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
+    if perceptual_loss and not lambda_gan:
+        raise InvalidInputError(
+            "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
+            "out; give lambda_gan above 0, or no perceptual_loss."
+        )
+
+
 def check_smoothing(smoothing: float, gan_mode: GanMode) -> None:
     """Refuse smoothed labels of a loss that has none.
 
@@ -249,13 +264,7 @@ class Pix2PixConfig(GanConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.lambda_l1 or self.lambda_gan):
-            raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
-        if self.perceptual_loss and not self.lambda_gan:
-            raise InvalidInputError(
-                "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
-                "out; give lambda_gan above 0, or no perceptual_loss."
-            )
+        check_losses(self.lambda_l1, self.lambda_gan, self.perceptual_loss)
         check_smoothing(self.label_smoothing, self.gan_mode)
         if self.generator == "resunet" and self.init_gain != INIT_GAIN and not self.lambda_gan:
             raise InvalidInputError(

@@ -27,6 +27,7 @@ from geotranslate.translators.config import (
     MAX_FILTERS,
     MAX_LAYERS,
     TranslatorConfig,
+    check_losses,
     feature_weight,
     option,
     share,
@@ -56,13 +57,7 @@ class SuperResolutionConfig(TranslatorConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.lambda_l1 or self.lambda_gan):
-            raise InvalidInputError("lambda_l1 and lambda_gan are 0; give one of them above 0.")
-        if self.perceptual_loss and not self.lambda_gan:
-            raise InvalidInputError(
-                "perceptual_loss compares features of the discriminator, which lambda_gan=0 leaves "
-                "out; give lambda_gan above 0, or no perceptual_loss."
-            )
+        check_losses(self.lambda_l1, self.lambda_gan, self.perceptual_loss)
 
 
 @register

@@ -18,11 +18,9 @@ from geotranslate.checks import choice, number, shown
 from geotranslate.chips.bands import resampling_for, sample_scene
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
-from geotranslate.raster.composite import Composite
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import at_resolution
-from geotranslate.raster.mosaic import mosaic
-from geotranslate.raster.opening import readable_name
+from geotranslate.raster.mosaic import mosaic, path_of
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Missing, Stack
 
@@ -72,7 +70,7 @@ def stack(
         InvalidInputError: Two layers have the same name, a raster has no valid pixel to replace
             missing ones, or an argument is invalid.
     """
-    paths = [_path(raster) for raster in rasters]
+    paths = [path_of(raster, "A layer") for raster in rasters]
     if len(paths) < 2:
         raise InvalidInputError(
             f"A stack of {len(paths)} rasters was asked for; give two or more paths, one by one."
@@ -121,15 +119,6 @@ def _part(text: str) -> tuple[str | None, str]:
     """Return the name and the path of a part of a text; None without a name."""
     found = None if os.path.exists(text) else NAMED.fullmatch(text)
     return (found[1], found[2]) if found else (None, text)
-
-
-def _path(raster: object) -> str:
-    if isinstance(raster, Composite) or not isinstance(raster, str | os.PathLike):
-        raise InvalidInputError(
-            f"A layer is {shown(raster)}; give the path, URL or GDAL name of a raster, which is "
-            "opened when its pixels are needed."
-        )
-    return readable_name(raster)
 
 
 def layer_names(names: object, paths: Sequence[str]) -> Sequence[str]:

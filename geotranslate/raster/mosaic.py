@@ -84,7 +84,7 @@ def mosaic(*rasters: PathLike | Sequence[PathLike]) -> Mosaic:
             one grid.
         InvalidInputError: They differ in bands, or an argument is no path.
     """
-    names = [_path(raster) for raster in _listed(rasters)]
+    names = [path_of(raster, "A raster of a mosaic") for raster in _listed(rasters)]
     if not names:
         raise InvalidInputError("A mosaic of no raster was asked for; give one path or more.")
     with RasterReader(names[0]) as first:
@@ -105,11 +105,16 @@ def _listed(rasters: Sequence[object]) -> Sequence[object]:
     return first if isinstance(first, list | tuple) else rasters
 
 
-def _path(raster: object) -> str:
+def path_of(raster: object, what: str) -> str:
+    """Return the path of a part of a composite.
+
+    Raises:
+        InvalidInputError: It is no path, or a composite itself; `what` begins the sentence.
+    """
     if isinstance(raster, Composite) or not isinstance(raster, str | os.PathLike):
         raise InvalidInputError(
-            f"A raster of a mosaic is {shown(raster)}; give the path, URL or GDAL name of one, "
-            "which is opened when its pixels are needed."
+            f"{what} is {shown(raster)}; give the path, URL or GDAL name of a raster, which is "
+            "opened when its pixels are needed."
         )
     return readable_name(raster)
 

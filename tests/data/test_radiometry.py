@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from geotranslate import export_chips, prepare_data
 from geotranslate.chips.bands import Scaling, Side
 from geotranslate.data.loaders import PairLoaders
-from geotranslate.data.radiometry import Radiometry
+from geotranslate.data.radiometry import Radiometry, strength_for
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.raster.bandfacts import BandFacts
 from tests.conftest import WriteRaster
@@ -130,6 +131,17 @@ def test_sources_of_several_scenes_change_lightly_by_default(
     said = f"training sources have {chosen} changes of their values"
     assert (said in str(data.summary())) == (chosen != "none")
     assert data.with_card(data.card).options == data.options
+
+
+def test_classes_and_other_pixel_sizes_do_not_change_by_default(
+    two_dates: Path, write_chips: WriteChips
+) -> None:
+    data = prepare_data(two_dates)
+    chips, card = data.folder.sources, data.card
+    of_classes = prepare_data(write_chips(source=(1, "uint8")), source_classes=True).card.source
+    assert strength_for(chips, card) == "light"
+    assert strength_for(chips, replace(card, source=of_classes)) == "none"
+    assert strength_for(chips, replace(card, factor=Fraction(2))) == "none"
 
 
 def test_one_scene_does_not_change_by_default(write_raster: WriteRaster, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class RasterFacts:
-    """What describes a raster besides its pixels."""
+    """Description of a raster: grid, bands, dtype, nodata."""
 
     grid: Grid
     dtype: str

@@ -20,7 +20,7 @@ from geotranslate.raster.grid import Grid, align, warp
 from geotranslate.raster.reader import RasterReader
 
 Missing = Literal["any", "all", "ignore"]
-"""Where a pixel of a stack is invalid, and whether its networks see the validity of its layers."""
+"""Rule for pixels where only some layers of a stack are valid, see `stack`."""
 VALID = "valid"
 """Name of the band that tells where a layer is valid."""
 

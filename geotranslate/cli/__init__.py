@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 import geotranslate
+from geotranslate.cli.commands.demo_command import demo
+from geotranslate.cli.commands.evaluate_command import evaluate
+from geotranslate.cli.commands.evaluate_raster_command import evaluate_raster
+from geotranslate.cli.commands.export_command import export_chips
+from geotranslate.cli.commands.inspect_command import inspect
+from geotranslate.cli.commands.predict_command import predict
+from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
-from geotranslate.cli.demo_command import demo
-from geotranslate.cli.evaluate_command import evaluate
-from geotranslate.cli.evaluate_raster_command import evaluate_raster
-from geotranslate.cli.export_command import export_chips
-from geotranslate.cli.inspect_command import inspect
-from geotranslate.cli.predict_command import predict
-from geotranslate.cli.train_command import train
 
 
 @click.group(cls=Commands)

@@ -140,8 +140,9 @@ def test_bytes_depend_on_neither_batches_nor_workers(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_killed_prediction_of_a_stack_goes_on_to_the_same_bytes(
-    place: Path, write_raster: WriteRaster, tmp_path: Path
+    place: Path, write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
     model = model_of(place, "ignore")
     saved = model.save(place / "model")
     radar = np.random.default_rng(1).normal(-12, 4, (2, 600, 90)).astype("float32")

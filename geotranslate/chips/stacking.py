@@ -41,9 +41,9 @@ def stack(
     """Return several rasters of one place as one raster, whose bands are those of all.
 
     Nothing is written. The stack is accepted wherever the path of a raster is: by `export_chips`,
-    `prepare_data`, `predict_raster` and `translate_raster`. On the command line and in these
-    functions, but for `translate_raster`, the text "a.tif+b.tif" is a stack as well, and
-    "s1=a.tif+dem=b.tif" one with names.
+    `prepare_data`, `predict_raster`, `evaluate_raster` and `translate_raster`. On the command line
+    and in these functions, but for `translate_raster`, the text "a.tif+b.tif" is a stack as well,
+    and "s1=a.tif+dem=b.tif" one with names.
 
     The first raster gives the grid. The others are warped onto it as they are read, window by
     window, each with its own CRS, nodata value, mask and resampling. The dtype is the smallest one

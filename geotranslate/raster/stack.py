@@ -170,6 +170,11 @@ class _Band:
     """Number of the band in the layer's raster; None for the band of validity."""
 
 
+def is_warped(dataset: object) -> bool:
+    """Tell whether a dataset is a stack with a layer on another grid."""
+    return isinstance(dataset, StackedDataset) and any(each.warped for each in dataset.layers)
+
+
 class StackedDataset(OpenComposite):
     """An open stack.
 

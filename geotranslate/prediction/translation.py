@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from geotranslate.errors import InvalidInputError, warn
 from geotranslate.metrics import Scores
 from geotranslate.networks.normalization import lacking, normalizes
 from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.itemscenes import ItemScene
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
 from geotranslate.prediction.scenes.drift import warn_if_unlike
@@ -29,11 +31,17 @@ from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, large
 from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import Drift, TranslatedRaster, translate_raster
+from geotranslate.raster.pipeline import (
+    PREFIX,
+    Drift,
+    TranslatedRaster,
+    moment_in,
+    refuse_item,
+    translate_raster,
+    write_item,
+)
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.writing import Color
-
-PREFIX = "GEOTRANSLATE_"
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,8 @@ class Translation:
     options: PredictOptions
     scenes: Mapping[str, Scores]
     """Distances and errors of validation scenes, by name."""
+    model_item: str | None = None
+    """Path of the STAC Item of the model, if it is known."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn if it differs from the training chips.
@@ -116,6 +126,8 @@ class Translation:
             GeotranslateError: As `Predictor.predict_raster`.
         """
         options, card = self.options, self.inference.card
+        if options.stac:
+            refuse_item(output, replaced=options.overwrite or options.resume)
         scene = like_training(scene, card.source)
         with RasterReader(scene) as source:
             bands = self.inference.bands_of(source, options.bands)
@@ -170,7 +182,21 @@ class Translation:
                 progress=options.progress,
                 identity=provenance.named,
             )
+            if options.stac:
+                self._write_item(scene, source, written)
             return replace(written.with_warnings(found), drift=drift)
+
+    def _write_item(
+        self, scene: RasterLike, source: RasterReader, written: TranslatedRaster
+    ) -> None:
+        """Write the STAC Item of a translation, with links to the Items of model and scene."""
+        if isinstance(scene, ItemScene):
+            link, time = scene.item or scene.path, scene.time
+        else:
+            link, time = source.name, source.dataset.tags().get("TIFFTAG_DATETIME")
+        # Addresses of private rasters have passwords and signatures, which the Item must not tell.
+        known = "" if link.startswith("/vsimem/") else re.sub(r"(://)[^/@]*@|\?.*", r"\1", link)
+        write_item(written.path, model=self.model_item, source=known, time=moment_in(time))
 
     def _quantiles(self, source: RasterReader) -> Quantiles | None:
         """Return the quantiles of a scene; None without those of training to compare them with."""

@@ -76,11 +76,10 @@ def geojson_of(outline: BaseGeometry) -> tuple[Json, Box]:
         outline: Result of `in_degrees`.
     """
     world = box(-180, -90, 180, 90)
-    pieces = [
-        orient(piece, 1.0)
-        for turns in (-360, 0, 360)
-        for piece in _polygons(translate(outline, turns).buffer(0).intersection(world))
-    ]
+    whole = shapely.union_all(
+        [translate(outline, turns).buffer(0).intersection(world) for turns in (-360, 0, 360)]
+    )
+    pieces = [orient(piece, 1.0) for piece in _polygons(whole)]
     whole = pieces[0] if len(pieces) == 1 else MultiPolygon(pieces)
     found = mapping(shapely.transform(whole, lambda xy: xy.round(7)))
     return dict(found), _box(*(round(edge, 7) for edge in outline.bounds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from datetime import datetime, timezone
@@ -15,7 +16,8 @@ from rasterio.io import DatasetReader
 from rasterio.transform import from_gcps
 
 from geotranslate.checks import shown
-from geotranslate.errors import InvalidInputError, RasterFileError
+from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError, said
+from geotranslate.files import replaced_when_whole
 from geotranslate.raster.degrees import geojson_of, in_degrees
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import quiet_about_georeference, reason
@@ -31,6 +33,8 @@ EXTENSIONS = {
 """Addresses of the extensions by the prefix of their fields."""
 SUFFIX = ".stac.json"
 """Ending of the files of items."""
+MODEL_ITEM = f"model{SUFFIX}"
+"""Name of the item in the folder of a model."""
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 ITEM_TYPE = "application/geo+json"
 LEVEL = "L4"
@@ -40,6 +44,23 @@ LEVEL = "L4"
 def item_path(output: Path) -> Path:
     """Return the path of the item beside a raster."""
     return output.with_name(output.stem + SUFFIX)
+
+
+def refuse_item(output: Path, *, replaced: bool) -> None:
+    """Refuse to write an item where there is one.
+
+    Args:
+        output: The raster.
+        replaced: Whether an existing item may be replaced.
+
+    Raises:
+        OutputExistsError: There is one, and it may not be replaced.
+    """
+    found = item_path(output)
+    if not replaced and os.path.lexists(found):
+        raise OutputExistsError(
+            f"{found} already exists; give another output, or overwrite=True (--overwrite)."
+        )
 
 
 def raster_item(
@@ -64,7 +85,7 @@ def raster_item(
     """
     try:
         with quiet_about_georeference(), rasterio.open(path) as dataset:
-            tags, grid = dataset.tags(), _grid(dataset)
+            tags, grid, points = dataset.tags(), _grid(dataset), dataset.gcps[0]
             bands, cog = _bands(dataset), dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
     except (RasterioError, OSError) as error:
         raise RasterFileError(
@@ -77,7 +98,8 @@ def raster_item(
         geometry, edges = geojson_of(outline)
         place = {"geometry": geometry, "bbox": list(edges)}
     written = datetime.fromtimestamp(os.path.getmtime(path), timezone.utc)
-    when = time or tags.get("TIFFTAG_DATETIME") or written.isoformat()
+    if time is None:
+        time = moment_in(tags.get("TIFFTAG_DATETIME")) or utc(written)
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -85,9 +107,9 @@ def raster_item(
         "id": path.stem,
         **place,
         "properties": {
-            "datetime": moment("time", when) if time else _readable(when, written),
+            "datetime": moment("time", time),
             "created": utc(written),
-            **_projection(grid),
+            **_projection(grid, exact=not points),
             **_processing(tags, model),
         },
         "links": [
@@ -104,6 +126,29 @@ def raster_item(
             }
         },
     }
+
+
+def write_item(path: Path, **facts: str | None) -> Path:
+    """Write the STAC item of a raster beside it, and return the item's path.
+
+    Args:
+        path: The raster.
+        facts: Arguments of `raster_item`.
+
+    Raises:
+        RasterFileError: The raster cannot be read, or the item cannot be written.
+    """
+    found = item_path(path)
+    text = json.dumps(raster_item(path, **facts), indent=2, allow_nan=False)
+    try:
+        with replaced_when_whole(found, found.with_name(f".{found.name}.partial")) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RasterFileError(
+            f"The STAC item {found} cannot be written: {said(error)}. The raster {path} is whole; "
+            "make sure that its folder may be written."
+        ) from error
+    return found
 
 
 def moment(name: str, text: str) -> str:
@@ -127,13 +172,16 @@ def utc(time: datetime) -> str:
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _readable(text: str, otherwise: datetime) -> str:
-    """Return the time of a tag, which is written as 2019:06:01 10:30:00, if it can be read."""
-    day, _, rest = text.partition(" ")
+def moment_in(text: str | None) -> str | None:
+    """Return the time of an Item or of a TIFF's tag in RFC 3339; None if it cannot be read.
+
+    TIFF writes it as 2019:06:01 10:30:00.
+    """
+    day, _, rest = (text or "").partition(" ")
     try:
-        return moment("", f"{day.replace(':', '-')} {rest}".strip() if rest else text)
+        return moment("time", f"{day.replace(':', '-')} {rest}" if rest else day)
     except InvalidInputError:
-        return utc(otherwise)
+        return None
 
 
 def _grid(dataset: DatasetReader) -> Grid:
@@ -144,19 +192,17 @@ def _grid(dataset: DatasetReader) -> Grid:
     return Grid.of(dataset)
 
 
-def _projection(grid: Grid) -> Json:
+def _projection(grid: Grid, *, exact: bool) -> Json:
     left, bottom, right, top = grid.footprint.bounds
+    code = None if grid.crs is None else grid.crs.to_authority()
     found: Json = {
+        "proj:code": ":".join(code) if code else None,
         "proj:shape": [grid.height, grid.width],
-        "proj:transform": list(grid.transform[:6]),
         "proj:bbox": [left, bottom, right, top],
-        "proj:code": None,
     }
-    if grid.crs is None:
-        return found
-    code = grid.crs.to_authority()
-    found["proj:code"] = ":".join(code) if code else None
-    return found if code else found | {"proj:wkt2": _wkt2(grid.crs)}
+    if exact:
+        found["proj:transform"] = list(grid.transform[:6])
+    return found if code or grid.crs is None else found | {"proj:wkt2": _wkt2(grid.crs)}
 
 
 def _wkt2(crs: CRS) -> str | None:

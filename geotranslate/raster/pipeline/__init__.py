@@ -15,17 +15,27 @@ from geotranslate.raster.pipeline.rasteritem import (
     write_item,
 )
 from geotranslate.raster.pipeline.result import Drift, Seconds, TranslatedRaster
-from geotranslate.raster.pipeline.translate import translate_raster
-from geotranslate.raster.pipeline.translate_options import check_executor
+from geotranslate.raster.pipeline.sceneblocks import SceneBlocks
+from geotranslate.raster.pipeline.translate import translate, translate_raster
+from geotranslate.raster.pipeline.translate_options import (
+    ReadOptions,
+    RunOptions,
+    TranslateOptions,
+    check_executor,
+)
 
 __all__ = [
     "EXTENSIONS",
     "MODEL_ITEM",
     "PREFIX",
     "Drift",
+    "ReadOptions",
+    "RunOptions",
+    "SceneBlocks",
     "SceneTiles",
     "Seconds",
     "Tile",
+    "TranslateOptions",
     "TranslatedRaster",
     "assemble_parts",
     "band_entry",
@@ -33,6 +43,7 @@ __all__ = [
     "moment",
     "moment_in",
     "refuse_item",
+    "translate",
     "translate_raster",
     "write_item",
 ]

@@ -13,7 +13,7 @@ from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
+from geotranslate.chips.finding import ChipOptions, PartLike, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, chosen_fold, divide
 from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
@@ -35,8 +35,8 @@ def prepare_data(
     burn: str | None = None,
     batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
-    valid_path: PathLike | Sequence[PathLike] | None = None,
-    test_path: PathLike | Sequence[PathLike] | None = None,
+    valid_path: PartLike | None = None,
+    test_path: PartLike | None = None,
     seed: int = 42,
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
@@ -106,7 +106,9 @@ def prepare_data(
             of what fits, at most 64 and few enough for 8 steps of an epoch; on a CPU it is 4.
         val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
             are for training; with 1, none, and the data can only be measured.
-        valid_path: Chip folder to validate on, or several, of the same kind as `path`.
+        valid_path: Chip folder to validate on, or several, of the same kind as `path`. If `path`
+            has folders of layers, a folder with folders of the same names, or the folders of the
+            layers and of the targets, such as `({"s1": "val/s1", "dem": "val/dem"}, "val/s2")`.
         test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
             a folder does, and is used for neither training nor validation. A warning says which
             share of the training ground it shows too.

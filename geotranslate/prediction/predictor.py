@@ -41,8 +41,6 @@ from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.factor import valid_at
-from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
@@ -300,16 +298,24 @@ class Predictor:
             resolution=resolution,
             bands=bands,
         )
-        check_match(match, way.card.source)
-        options.check_stride(way.inference.stride)
-        check_tta(tta, target)
-        inference = way.inference.at(precision, way._norm_stats(norm_stats, tta))
+        inference = way.inference_for(options, precision, norm_stats, tta)
         return way._translate(as_raster(path), output, inference, tta, options)
 
-    def _norm_stats(self, given: NormStats, tta: Tta) -> NormStats:
-        checked = checked_norm_stats(given)
+    def inference_for(
+        self, options: PredictOptions, precision: Precision, norm_stats: NormStats, tta: Tta
+    ) -> Inference:
+        """Return the inference of scenes, after checking arguments against the model.
+
+        Raises:
+            InvalidInputError: An argument is invalid.
+        """
+        check_match(options.match, self.card.source)
+        options.check_stride(self.inference.stride)
+        check_tta(tta, self.card.target)
+        checked = checked_norm_stats(norm_stats)
         own = self.norm_stats if checked == "auto" else checked
-        return resolve_norm_stats(own, self.inference.generator, tta)
+        resolved = resolve_norm_stats(own, self.inference.generator, tta)
+        return self.inference.at(precision, resolved)
 
     def _translate(
         self,
@@ -324,25 +330,29 @@ class Predictor:
         if scenes is None:
             given = default_output(scene_name(path)) if output is None else output
             file = file_path("output", given)
-            with self._writing(inference, tta, options, file) as write:
-                return write(path, file)
+            with self.translation(inference, tta, options, file) as translation:
+                return translation.write(path, file)
         folder = None if output is None else folder_path("output", output)
         with removed_if_empty(folder):
             outputs = outputs_in(scenes, folder)
-            with self._writing(inference, tta, options, outputs[0]) as write:
-                return translate_each(scenes, outputs, write)
+            with self.translation(inference, tta, options, outputs[0]) as translation:
+                return translate_each(scenes, outputs, translation.write)
 
     @contextmanager
-    def _writing(
+    def translation(
         self, inference: Inference, tta: Tta, options: PredictOptions, beside: Path
-    ) -> Iterator[Callable[[RasterLike, Path], TranslatedRaster]]:
-        """Yield the function that translates a scene into a file."""
+    ) -> Iterator[Translation]:
+        """Yield the translation of scenes by an inference; a model for workers lies beside a file.
+
+        Raises:
+            RasterFileError: Workers need such a model, and the folder does not exist.
+        """
         digest = self.digest()
         provenance = Provenance(self.name, digest, inference, tta, options, self.direction)
         with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             # The distances are those of sources, which the other direction does not translate.
             scenes = self.model.metrics.per_scene if self.direction == "AtoB" else {}
-            yield Translation(inference, apply, provenance, options, scenes).write
+            yield Translation(inference, apply, provenance, options, scenes)
 
 
 def _draw(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,9 +30,18 @@ from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, large
 from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
-from geotranslate.raster.pipeline import Drift, TranslatedRaster, translate_raster
+from geotranslate.raster.pipeline import (
+    Drift,
+    ReadOptions,
+    RunOptions,
+    SceneBlocks,
+    TranslatedRaster,
+    TranslateOptions,
+    translate,
+)
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.writing import Color
+from geotranslate.raster.tiling import TilingOptions
+from geotranslate.raster.writing import Color, OutputOptions
 
 PREFIX = "GEOTRANSLATE_"
 
@@ -97,6 +107,16 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class _Order:
+    """A function of tiles with the options for one scene, and what was found out about it."""
+
+    apply: Any
+    options: TranslateOptions
+    warnings: tuple[str, ...]
+    drift: Drift | None
+
+
+@dataclass(frozen=True)
 class Translation:
     """A model and a set of options by which scenes are translated."""
 
@@ -115,52 +135,48 @@ class Translation:
         Raises:
             GeotranslateError: As `Predictor.predict_raster`.
         """
-        options, card = self.options, self.inference.card
-        scene = like_training(scene, card.source)
+        scene = like_training(scene, self.inference.card.source)
         with RasterReader(scene) as source:
-            bands = self.inference.bands_of(source, options.bands)
-            area = self._area(source)
-            grid = source.grid
-            size = (grid.height, grid.width)
-            resampling = find_resampling(
-                source.name, grid, size, self.inference, options.resolution
-            )
-            inference = self.inference.resampled(resampling)
-            provenance = replace(self.provenance, inference=inference)
-            chosen = RasterReader(source.dataset, bands)
-            found = warn_if_unlike(chosen, card, resampling)
-            quantiles = self._quantiles(chosen)
-            drift = self._drift(chosen, quantiles, inference)
-            apply, fill = self._matched(chosen, quantiles, self.apply(inference), found)
-            tile_size = self._tile_size(source, inference)
-            facts, names = card.target.band_facts, card.target.band_names
-            if provenance.tta == "std":
-                facts, names = facts.with_deviation(), (*names, "standard deviation")
-            written = translate_raster(
-                scene,
-                output,
-                apply,
-                bands=bands,
-                aoi=area,
-                bbox=options.bbox,
-                fill=fill,
-                tile_size=tile_size,
-                overlap=options.overlap,
-                padding=options.padding,
-                blend=options.blend,
-                scale=card.factor,
-                bands_out=len(names),
-                dtype=options.dtype,
-                nodata=options.nodata,
-                band_names=names,
-                scales=facts.scales,
-                offsets=facts.offsets,
-                units=facts.units,
-                colors=facts.colors,
-                colormap=_colormap(card.target, options.dtype),
-                categorical=card.target.classes is not None,
-                tags=provenance.tags(source.short_name, area),
-                driver=options.driver,
+            order = self._order(source)
+            written = translate(scene, output, order.apply, order.options)
+            return replace(written.with_warnings(order.warnings), drift=order.drift)
+
+    @contextmanager
+    def blocks(self, scene: RasterLike) -> Iterator[SceneBlocks]:
+        """Yield the pixels that `write` would write, computed block by block when asked for.
+
+        Raises:
+            GeotranslateError: As `Predictor.predict_raster`.
+        """
+        scene = like_training(scene, self.inference.card.source)
+        with RasterReader(scene) as source:
+            order = self._order(source)
+            reader = RasterReader(source.dataset, order.options.reading.bands)
+            yield SceneBlocks.of(reader, order.apply, order.options)
+
+    def _order(self, source: RasterReader) -> _Order:
+        """Return the function and the options for a scene; warn if it differs from the training."""
+        options, card = self.options, self.inference.card
+        bands = self.inference.bands_of(source, options.bands)
+        area = self._area(source)
+        grid = source.grid
+        size = (grid.height, grid.width)
+        resampling = find_resampling(source.name, grid, size, self.inference, options.resolution)
+        inference = self.inference.resampled(resampling)
+        provenance = replace(self.provenance, inference=inference)
+        chosen = RasterReader(source.dataset, bands)
+        found = warn_if_unlike(chosen, card, resampling)
+        quantiles = self._quantiles(chosen)
+        drift = self._drift(chosen, quantiles, inference)
+        apply, fill = self._matched(chosen, quantiles, self.apply(inference), found)
+        tile_size = self._tile_size(source, inference)
+        asked = TranslateOptions(
+            ReadOptions(bands, area, options.bbox, fill),
+            TilingOptions(
+                tile_size, options.overlap, options.padding, options.blend, scale=card.factor
+            ),
+            self._outputs(provenance, provenance.tags(source.short_name, area)),
+            RunOptions(
                 batch_size=inference.batch_size(options.batch_size, tile_size),
                 overwrite=options.overwrite,
                 resume=options.resume,
@@ -169,8 +185,30 @@ class Translation:
                 max_memory=options.max_memory,
                 progress=options.progress,
                 identity=provenance.named,
-            )
-            return replace(written.with_warnings(found), drift=drift)
+            ),
+        )
+        return _Order(apply, asked, tuple(found), drift)
+
+    def _outputs(self, provenance: Provenance, tags: dict[str, str]) -> OutputOptions:
+        """Return the properties of outputs."""
+        options, target = self.options, self.inference.card.target
+        facts, names = target.band_facts, target.band_names
+        if provenance.tta == "std":
+            facts, names = facts.with_deviation(), (*names, "standard deviation")
+        return OutputOptions(
+            bands=len(names),
+            dtype=options.dtype,
+            nodata=options.nodata,
+            band_names=names,
+            scales=facts.scales,
+            offsets=facts.offsets,
+            units=facts.units,
+            colors=facts.colors,
+            colormap=_colormap(target, options.dtype),
+            categorical=target.classes is not None,
+            tags=tags,
+            driver=options.driver,
+        )
 
     def _quantiles(self, source: RasterReader) -> Quantiles | None:
         """Return the quantiles of a scene; None without those of training to compare them with."""

@@ -158,6 +158,8 @@ class TranslatedRaster(os.PathLike[str]):
     """Warnings issued during the translation."""
     drift: Drift | None = None
     """Distance of the scene from the training data; None if it is not known."""
+    source: str | None = None
+    """Path or GDAL name of the raster that was translated; None if it is not known."""
 
     def __fspath__(self) -> str:
         return str(self.path)

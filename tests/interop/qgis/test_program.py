@@ -88,9 +88,9 @@ def test_errors_are_the_sentences_of_the_command(written: str, said: str) -> Non
 def test_a_canceled_program_may_finish_its_sentence() -> None:
     code = (
         "import sys, time\n"
-        "print('translating:   0%|', file=sys.stderr)\n"
-        "print('translating:  50%|', file=sys.stderr)\n"
-        "try: time.sleep(60)\n"
+        "try:\n"
+        "    print('translating:  50%|', file=sys.stderr, flush=True)\n"
+        "    time.sleep(60)\n"
         "except KeyboardInterrupt:\n"
         "    print('\\nStopped. Parts are kept.', file=sys.stderr)\n"
         "    sys.exit(130)"

@@ -33,6 +33,7 @@ from geotranslate.chips.stacking import as_raster, layer_names, stack
 from geotranslate.chips.vectors import BurnedLayer, is_layer, layer_name
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.memory import collector_paused
+from geotranslate.raster.factor import TargetResolution, checked_target_resolution
 from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import RasterReader, band_choice
 
@@ -61,6 +62,7 @@ class ChipOptions:
             of layers, a folder with folders of the same names, or its layers and its target.
         test_path: The same for tests.
         burn: Column of a vector layer whose numbers are burned; None for the value 1.
+        target_resolution: Pixel size of the target's windows of two rasters, see `prepare_data`.
 
     Raises:
         InvalidInputError: An option is invalid.
@@ -76,8 +78,11 @@ class ChipOptions:
     valid_path: PartLike | None = None
     test_path: PartLike | None = None
     burn: str | None = None
+    target_resolution: TargetResolution = "source"
 
     def __post_init__(self) -> None:
+        pixels = checked_target_resolution(self.target_resolution)
+        object.__setattr__(self, "target_resolution", pixels)
         choice("direction", self.direction, ("AtoB", "BtoA"))
         if not (self.paired is None or isinstance(self.paired, bool)):
             raise InvalidInputError(
@@ -164,6 +169,7 @@ def _of_layers(
             f"stride is {options.stride}, but folders of layers hold chips that are cut already; "
             "leave it out, or give rasters as layers."
         )
+    _check_windows(options)
     layer_names(list(layers), [os.fspath(one) for one in layers.values()])
     folders, goal = _layers_of("path", layers), folder_path("target", target)
     paired = options.paired is not False
@@ -251,6 +257,7 @@ def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> L
                 f"{name} is {shown(getattr(options, name))}, but chips on a raster take none; "
                 "leave it out, or write both sides with export_chips."
             )
+    _check_windows(options)
     if options.paired is False:
         raise InvalidInputError(
             "paired is False, but the raster is cut under each chip, so the two are pairs; leave "
@@ -285,6 +292,7 @@ def _listed_folders(
             f"stride is {options.stride}, but a chip folder's chips are cut already; leave it "
             "out, or give two rasters."
         )
+    _check_windows(options)
     if target is None:
         listing = _listed("path", path)
     else:
@@ -296,6 +304,16 @@ def _listed_folders(
     if options.paired and listing.sides is not None:
         listing = in_pairs(listing)
     return listing.swapped() if options.swapped else listing
+
+
+def _check_windows(options: ChipOptions) -> None:
+    """Refuse an option of two rasters for chips that are cut already."""
+    if options.target_resolution != "source":
+        raise InvalidInputError(
+            f"target_resolution is {options.target_resolution!r}, but the chips of a folder are "
+            "cut already; leave it out, or give two rasters, or write chips with "
+            "export_chips(target_resolution=...)."
+        )
 
 
 def _listed(name: str, path: object) -> Listing:
@@ -311,6 +329,11 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
                 f"{name} is {shown(getattr(options, name))}, but two rasters are divided by split; "
                 "leave it out, or cut chip folders with export_chips."
             )
+    if options.paired is False and options.target_resolution != "source":
+        raise InvalidInputError(
+            f"target_resolution is {options.target_resolution!r}, but paired is False, and "
+            "rasters that are no pairs keep their own grids; leave one of the two out."
+        )
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
     if not isinstance(target, str | os.PathLike):
@@ -325,6 +348,7 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
         paired=options.paired is not False,
         target_bands=_chosen(options.target_bands),
         target_classes=options.target_classes,
+        target_resolution=options.target_resolution,
     )
     # The source gives the grid.
     return rasters.read(target, path) if options.swapped else rasters.read(path, target)

@@ -32,6 +32,7 @@ def prepare_data(
     paired: bool | None = None,
     chip_size: int | None = None,
     stride: int | None = None,
+    target_resolution: Literal["own", "source"] | float = "source",
     burn: str | None = None,
     batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
@@ -69,8 +70,8 @@ def prepare_data(
     describes the data, `plot_split()` draws the split, `show_batch()` draws pairs.
 
     The target chips of a folder may have 2 to 8 times as many rows and columns as their source
-    chips, or 1/2 to 1/8 of them; sizes in arguments are those of the source. Two rasters are always
-    brought to the source's pixels; `export_chips(target_resolution="own")` keeps the target's.
+    chips, or 1/2 to 1/8 of them; sizes in arguments are those of the source. Two rasters are
+    brought to the source's pixels unless `target_resolution` asks for others.
 
     Unpaired sides are checked, split and scaled separately. An epoch is as long as the larger side;
     if there are fewer sources, they repeat. In training, each source gets a random target, and the
@@ -98,6 +99,11 @@ def prepare_data(
             pairs are cropped at random places; validation pairs stay whole unless they differ in
             size. For two rasters, the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
+            chip folders.
+        target_resolution: Pixel size of the target's windows of two rasters, as in `export_chips`.
+            "source" for the source's; "own" for the target's, if it is a half to an eighth of the
+            source's or 2 to 8 times as large, up to 5%, or equal; or a number of meters, also for
+            a vector layer. `chip_size` and `stride` have to be whole pixels of the target. Not for
             chip folders.
         burn: Column of the vector layer whose numbers are burned into the raster's grid; by default
             1 for every shape. Only for a raster and a vector layer.
@@ -193,6 +199,7 @@ def prepare_data(
             valid_path=valid_path,
             test_path=test_path,
             burn=burn,
+            target_resolution=target_resolution,
         ),
         split=SplitOptions(
             split, split_column, val_split_pct, seed, buffer, chosen_fold(folds, fold)

@@ -11,6 +11,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geotranslate.checks import shown
+from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError
 from geotranslate.evaluation.scenesample import SIDE, sampled, sampling_step
 from geotranslate.evaluation.similarity import Array, Mask
@@ -112,7 +113,7 @@ def fitted_elsewhere(
             f"fitted_on is {shown(pair)}; give a source and a target of other ground."
         )
     with ExitStack() as stack:
-        source = stack.enter_context(RasterReader(pair[0], chosen[0]))
+        source = stack.enter_context(RasterReader(as_raster(pair[0]), chosen[0]))
         grid, method = source.grid, Resampling.bilinear
         target = AlignedReader(pair[1], grid, chosen[1], method, stack, "the source")
         if target.bands != bands:

@@ -59,8 +59,9 @@ def evaluate_raster(
     the measures.
 
     Args:
-        prediction: Raster to evaluate, such as the output of `predict_raster`.
-        reference: True raster, with the same bands.
+        prediction: Raster to evaluate, such as the output of `predict_raster`, or a `stack` or
+            `mosaic` of several, also as text such as "a.tif+b.tif".
+        reference: True raster, with the same bands; or a stack or mosaic.
         zones: Polygons that are measured apart: vector file, GeoDataFrame or GeoSeries in any CRS.
             A pixel belongs to every zone that its center lies in, a window of SSIM to the zones of
             its middle.

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from geotranslate.checks import finite_numbers, number, shown
 from geotranslate.chips.bands import resampling_for
+from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError
 from geotranslate.evaluation.baselines import (
     LinearMap,
@@ -77,8 +78,8 @@ class Scene:
     ) -> None:
         self.options, self._stack = options, stack
         bands = options.reference_bands
-        made = stack.enter_context(RasterReader(prediction))
-        truth = stack.enter_context(RasterReader(reference, bands))
+        made = stack.enter_context(RasterReader(as_raster(prediction)))
+        truth = stack.enter_context(RasterReader(as_raster(reference), bands))
         self.categorical = _are_classes(options, made, truth)
         self.grid = made.grid
         method = Resampling.nearest if self.categorical else Resampling.bilinear

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
+from geotranslate.chips.stacking import as_raster
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterLike, RasterReader
+from geotranslate.raster.stack import is_warped
 
 Values: TypeAlias = "tuple[NDArray[Any], NDArray[np.bool_]]"
 """Values `(bands, rows, cols)` and validity `(rows, cols)`."""
@@ -168,12 +170,14 @@ class AlignedReader:
         stack: ExitStack,
         onto: str,
     ) -> None:
-        self.original = stack.enter_context(RasterReader(raster, bands))
+        self.original = stack.enter_context(RasterReader(as_raster(raster), bands))
         dataset = stack.enter_context(align(self.original.dataset, grid, resampling, onto))
-        self.warped = dataset is not self.original.dataset
         self._reader = (
-            RasterReader(dataset, self.original.indexes) if self.warped else self.original
+            self.original
+            if dataset is self.original.dataset
+            else RasterReader(dataset, self.original.indexes)
         )
+        self.warped = dataset is not self.original.dataset or is_warped(dataset)
         self._cells: OrderedDict[tuple[int, int], Values] = OrderedDict()
 
     @property

@@ -170,6 +170,11 @@ class _Band:
     """Number of the band in the layer's raster; None for the band of validity."""
 
 
+def is_warped(dataset: object) -> bool:
+    """Tell whether a dataset is a stack with a layer on another grid."""
+    return isinstance(dataset, StackedDataset) and any(each.warped for each in dataset.layers)
+
+
 class StackedDataset(OpenComposite):
     """An open stack.
 
@@ -191,6 +196,8 @@ class StackedDataset(OpenComposite):
         )
         self.dtype = np.result_type(*(layer.file.dtype for layer in layers)).name
         self._whole = np.issubdtype(self.dtype, np.integer)
+        if stack.missing != "any":
+            self.rules = (stack.missing, [layer.layer.fill for layer in layers])
 
     @property
     def short_name(self) -> str:

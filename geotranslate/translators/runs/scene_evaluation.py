@@ -15,6 +15,7 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import PairDataset
 from geotranslate.data.loaders import validates_pairs
@@ -29,6 +30,7 @@ from geotranslate.metrics.errors import Units
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.rescaling import brought
 from geotranslate.prediction.predictor import Predictor
+from geotranslate.prediction.scenefiles import like_training
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
@@ -117,6 +119,7 @@ def evaluate(
     if classes is None and palette is None:
         found = target.classes
         classes = False if found is None else (found.values or True)
+    scene = like_training(as_raster(scene), way.card.source)
     with ExitStack() as stack:
         source = stack.enter_context(RasterReader(scene))
         options = EvaluationOptions(
@@ -172,7 +175,7 @@ def linear_of_training(model: Evaluable) -> LinearMap | None:
 
 def _target_bands(reference: RasterLike, card: DataCard) -> tuple[int | str, ...] | None:
     """Return the bands of a reference that are those of the training targets; None for all."""
-    with RasterReader(reference) as truth:
+    with RasterReader(as_raster(reference)) as truth:
         names = card.target.band_names
         if all(names) and set(names) <= set(truth.band_names):
             return names

@@ -22,10 +22,10 @@ CPU, CHOOSE = -1, -2
 """Devices that are not the number of a GPU: the CPU; and a GPU if there is one, else the CPU."""
 ATEN = frozenset(
     """
-    __and__.Tensor add.Tensor add_.Tensor avg_pool2d.default batch_norm.default
-    bitwise_and.Tensor cat.default clamp.default conv2d.default conv_transpose2d.input
-    div.Tensor dropout.default exp.default feature_dropout.default ge.Tensor
-    layer_norm.default le.Tensor leaky_relu.default linear.default log.default lt.Tensor
+    __and__.Tensor add.Tensor add_.Tensor avg_pool2d.default batch_norm.default bitwise_and.Tensor
+    cat.default clamp.default conv2d.default conv_transpose2d.input div.Tensor dropout.default
+    exp.default feature_dropout.default ge.Scalar ge.Tensor gt.Scalar gt.Tensor layer_norm.default
+    le.Scalar le.Tensor leaky_relu.default linear.default log.default lt.Scalar lt.Tensor
     max_pool2d.default maximum.default movedim.int mul.Tensor pad.default permute.default
     pixel_shuffle.default pixel_unshuffle.default relu.default relu_.default reshape.default
     select.int silu.default slice.Tensor sqrt.default square.default stack.default sub.Tensor
@@ -123,10 +123,7 @@ class GeotranslateTranslation:
         known = self.model["TargetNames"]
         if bandIndex < len(known) and known[bandIndex]:
             keyMetadata["bandname"] = known[bandIndex]
-        for name in ("wavelengthmin", "wavelengthmax"):
-            if name in keyMetadata:
-                keyMetadata[name] = None
-        return keyMetadata
+        return {**keyMetadata, "wavelengthmin": None, "wavelengthmax": None}
 
     def updatePixels(self, tlc: Any, shape: Any, props: Any, **pixelBlocks: Any) -> dict[str, Any]:
         """Translate one block.
@@ -265,7 +262,7 @@ def _place(tlc: Any, props: Mapping[str, Any], before: int) -> Any:
 
     None if they are not known.
     """
-    size = props.get("height"), props.get("width")
+    size: Any = props.get("height"), props.get("width")
     if tlc is None or not all(size):
         return None
     corner = float(tlc[1]), float(tlc[0])
@@ -307,9 +304,7 @@ def _rectangle(count: int) -> tuple[int, int]:
 
 def _whole(value: Any, otherwise: int) -> int:
     """Return a parameter, which may come as text, as a whole number."""
-    if value is None or value == "":
-        return otherwise
-    return int(float(value))
+    return otherwise if value in (None, "") else int(float(value))
 
 
 def _parameter(
@@ -349,9 +344,8 @@ def _load(definition: Mapping[str, Any], folder: str, device: int) -> Any:
         )
     if onnx is not None and (device < 0 or onnx_gpu):
         return OnnxNetwork(onnx, _file(folder, definition["ModelFile"]), device)
-    own = definition[OWN]
-    files = (_file(folder, own[key]) for key in ("Graph", "Weights"))
-    return TorchNetwork(torch, *files, device)
+    graph, weights = (_file(folder, definition[OWN][key]) for key in ("Graph", "Weights"))
+    return TorchNetwork(torch, graph, weights, device)
 
 
 def _imported(name: str, missing: list[str]) -> Any:
@@ -404,7 +398,10 @@ class TorchNetwork:
     def __call__(self, images: Any) -> Any:
         """Translate `(n, bands, rows, cols)` float32 in the units of both sides."""
         with self.torch.inference_mode():
-            values = {**self.weights, self.input: self.torch.from_numpy(images).to(self.device)}
+            # Channels last, with which convolutions are fastest.
+            layout = {"memory_format": self.torch.channels_last}
+            given = self.torch.from_numpy(images).to(self.device, **layout)
+            values = {**self.weights, self.input: given}
             for step in self.steps:
                 step.run(values)
             return values[self.output].float().cpu().numpy()

@@ -111,6 +111,7 @@ def _write_graph(graph: Graph, inference: Inference, folder: Path) -> None:
         GeotranslateError: They do not.
     """
     source, stride = inference.card.source, inference.stride
+    weights: Any
     steps, weights = aten_graph(graph, source.bands, stride)
     (folder / GRAPH).write_text(json.dumps(steps, separators=(",", ":")), encoding="utf-8")
     np.savez(folder / WEIGHTS, **weights)

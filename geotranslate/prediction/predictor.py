@@ -20,6 +20,7 @@ from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
 from geotranslate.prediction.imageinference import ImageInference, Precision
+from geotranslate.prediction.itemscenes import with_items
 from geotranslate.prediction.normstats import NormStats, checked_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.pixelsize import find_resampling
@@ -39,6 +40,7 @@ from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.factor import valid_at
+from geotranslate.raster.pipeline import MODEL_ITEM
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
@@ -184,6 +186,8 @@ class Predictor:
         tta: Tta = False,
         resolution: Resolution = "auto",
         bands: Bands | None = None,
+        asset: str | None = None,
+        stac: bool = False,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -200,7 +204,8 @@ class Predictor:
             path: Raster to translate: path, URL, GDAL name or open dataset. For several scenes: a
                 folder, a glob pattern, a list, or a GeoDataFrame with a column `path` or
                 `location`. In folders and patterns, files named as translations of other files are
-                skipped.
+                skipped. A STAC Item, as `pystac.Item`, dict or JSON file, is the raster of one of
+                its assets, and a `pystac.ItemCollection` a list.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, or in
                 the working directory for a remote one. For several scenes, the folder for these
                 files.
@@ -256,6 +261,9 @@ class Predictor:
             bands: Bands of the raster to translate, by number from 1 or by name, in the order of
                 the training, for example (1, 2, 3) of a scene with infrared for a model of colors.
                 By default they are matched by name, or else by number.
+            asset: Name of the asset to translate if scenes are STAC Items; by default the only one
+                that holds data.
+            stac: Whether to write a STAC Item beside each output, `<name>.stac.json`.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -265,7 +273,7 @@ class Predictor:
             RasterFileError: A raster cannot be read or an output cannot be written.
             OutputExistsError: An output exists and `overwrite` is false.
             InvalidInputError: A raster has another number of bands than the model translates, the
-                aoi is empty or elsewhere, or an argument is invalid.
+                aoi is empty or elsewhere, a STAC Item has no such asset, or an argument is invalid.
         """
         way = self.towards(self.direction if direction is None else direction)
         target = way.card.target
@@ -290,9 +298,10 @@ class Predictor:
             match=match,
             resolution=resolution,
             bands=bands,
+            stac=stac,
         )
         inference = way.inference_for(options, precision, norm_stats, tta)
-        return way._translate(as_raster(path), output, inference, tta, options)
+        return way._translate(as_raster(with_items(path, asset)), output, inference, tta, options)
 
     def inference_for(
         self, options: PredictOptions, precision: Precision, norm_stats: NormStats, tta: Tta
@@ -345,7 +354,14 @@ class Predictor:
         with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             # The distances are those of sources, which the other direction does not translate.
             scenes = self.model.metrics.per_scene if self.direction == "AtoB" else {}
-            yield Translation(inference, apply, provenance, options, scenes)
+            item = self._item(digest) if options.stac else None
+            yield Translation(inference, apply, provenance, options, scenes, item)
+
+    def _item(self, digest: str) -> str | None:
+        """Return the path of the model's STAC Item, if its folder holds one."""
+        folder = self.model.saved_folder(digest)
+        item = None if folder is None else folder / MODEL_ITEM
+        return str(item) if item is not None and item.is_file() else None
 
 
 def _draw(

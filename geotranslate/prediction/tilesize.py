@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil, isqrt
 from typing import Any, Literal, TypeAlias, get_args
 
-from geotranslate.checks import choice, flag, whole_number
+from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.resampling import Resolution, checked_resolution
@@ -65,6 +65,7 @@ class PredictOptions:
     resolution: Resolution = "auto"
     match: Match | None = None
     bands: Sequence[int | str] | None = None
+    stac: bool = False
 
     def __post_init__(self) -> None:
         choice("blend", self.blend, get_args(Blend))
@@ -76,12 +77,17 @@ class PredictOptions:
             self._whole(name, 0)
         self._whole("batch_size", 1, LARGEST_BATCH)
         self._whole("max_memory", 1)
-        for name in ("overwrite", "resume", "progress"):
+        for name in ("overwrite", "resume", "progress", "stac"):
             self._set(name, flag(name, getattr(self, name)))
         if self.bands is not None:
             self._set("bands", band_choice(self.bands))
         self._set("driver", driver_named(self.driver))
         self._set("resolution", checked_resolution(self.resolution))
+        if self.stac and self.part is not None:
+            raise InvalidInputError(
+                f"stac is true, but part is {shown(self.part)}, and a part of an output has no "
+                "STAC Item; leave stac out."
+            )
 
     def check_stride(self, stride: int) -> None:
         """Check the tile size against the stride of a generator.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,7 @@ from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.prediction.imageinference import ForScene, ImageInference
+from geotranslate.prediction.itemscenes import ItemScene
 from geotranslate.prediction.normstats import MOST_SAMPLED
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
@@ -29,19 +31,21 @@ from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import (
+    PREFIX,
     Drift,
     ReadOptions,
     RunOptions,
     SceneBlocks,
     TranslatedRaster,
     TranslateOptions,
+    moment_in,
+    refuse_item,
     translate,
+    write_item,
 )
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import TilingOptions
 from geotranslate.raster.writing import Color, OutputOptions
-
-PREFIX = "GEOTRANSLATE_"
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class Translation:
     options: PredictOptions
     scenes: Mapping[str, Mapping[str, float]]
     """Distances and errors of validation scenes, by name."""
+    model_item: str | None = None
+    """Path of the STAC Item of the model, if it is known."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn if it differs from the training chips.
@@ -133,11 +139,28 @@ class Translation:
         Raises:
             GeotranslateError: As `Predictor.predict_raster`.
         """
+        options = self.options
+        if options.stac:
+            refuse_item(output, replaced=options.overwrite or options.resume)
         scene = like_training(scene, self.inference.card.source)
         with RasterReader(scene) as source:
             order = self._order(source)
             written = translate(scene, output, order.apply, order.options)
+            if options.stac:
+                self._write_item(scene, source, written)
             return replace(written.with_warnings(order.warnings), drift=order.drift)
+
+    def _write_item(
+        self, scene: RasterLike, source: RasterReader, written: TranslatedRaster
+    ) -> None:
+        """Write the STAC Item of a translation, with links to the Items of model and scene."""
+        if isinstance(scene, ItemScene):
+            link, time = scene.item or scene.path, scene.time
+        else:
+            link, time = source.name, source.dataset.tags().get("TIFFTAG_DATETIME")
+        # Addresses of private rasters have passwords and signatures, which the Item must not tell.
+        known = "" if link.startswith("/vsimem/") else re.sub(r"(://)[^/@]*@|\?.*", r"\1", link)
+        write_item(written.path, model=self.model_item, source=known, time=moment_in(time))
 
     @contextmanager
     def blocks(self, scene: RasterLike) -> Iterator[SceneBlocks]:

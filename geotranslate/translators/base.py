@@ -18,6 +18,7 @@ from geotranslate.data.loaders import Part, data_card, launched, own_device, val
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.interop.export import export
+from geotranslate.interop.stacmodel import to_stac
 from geotranslate.metrics import Metrics, Palette
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
@@ -104,6 +105,7 @@ class Translator:
     fit = fit
     evaluate = evaluate
     export = export
+    to_stac = to_stac
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)

@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from click.testing import CliRunner
 
-from geotranslate import Pix2Pix, load_model, prepare_data, stack
+from geotranslate import Pix2Pix, load_model, prepare_data, stack, stack_dates, stacks
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, RasterFileError
 from geotranslate.prediction.inference import Inference
@@ -135,6 +137,47 @@ def test_bytes_depend_on_neither_batches_nor_workers(
     with ThreadPoolExecutor(2) as executor:
         output = model.predict_raster(made, tmp_path / "o.tif", executor=executor, **options)
     assert found == {Path(output).read_bytes()}
+
+
+def test_items_of_another_year_are_translated(place: Path, tmp_path: Path) -> None:
+    def items(year: int) -> list[dict[str, Any]]:
+        assets = {name: {"href": str(place / f"{name}.tif")} for name in ("s1", "map")}
+        return [
+            {
+                "id": str(month),
+                "assets": assets,
+                "properties": {"datetime": f"{year}-{month:02}-01"},
+            }
+            for month in (6, 5)
+        ]
+
+    # The rasters of both dates are the same here, but not their paths.
+    for name in ("s1", "map"):
+        (place / f"{name}_5.tif").write_bytes((place / f"{name}.tif").read_bytes())
+    old, new = items(2025), items(2026)
+    for each in (old[1], new[1]):
+        each["assets"] = {"s1": {"href": str(place / "s1_5.tif")}}
+    data = prepare_data(stack_dates(old, "s1"), place / "map.tif", **DATA)
+    assert data.card.source.band_names[::2] == ("s1_2025-05-01:1", "s1_2025-06-01:1")
+    model = Pix2Pix(data, ngf=4, ndf=4)
+    one = model.predict_raster(stack_dates(old, "s1"), tmp_path / "one.tif", **TRANSLATE)
+    other = model.predict_raster(stack_dates(new, "s1"), tmp_path / "two.tif", **TRANSLATE)
+    with RasterReader(one) as first, RasterReader(other) as second:
+        np.testing.assert_array_equal(first.read()[0], second.read()[0])
+
+
+def test_a_table_of_layers_is_translated(place: Path, tmp_path: Path) -> None:
+    frame = gpd.GeoDataFrame(
+        {"s1": [str(place / "s1.tif")], "dem": [str(place / "dem.tif")]},
+        geometry=[shapely.Point(0, 0)],
+    )
+    model = model_of(place, "any")
+    (output,) = model.predict_raster(stacks(frame, ["s1", "dem"]), tmp_path / "out", **TRANSLATE)
+    alone = model.predict_raster(
+        stack(place / "s1.tif", place / "dem.tif"), tmp_path / "o.tif", **TRANSLATE
+    )
+    assert Path(output).name == "s1_translated.tif"
+    assert Path(output).read_bytes() == Path(alone).read_bytes()
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ def models(data: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("factor", FACTORS, ids=str)
 @pytest.mark.parametrize("kind", ["picture", "measurement", "hd"])
 def test_trains_measures_saves_and_translates(

@@ -29,7 +29,7 @@ from geotranslate.interop.onnx.comparison import MOST_DIFFERENCE, drawn
 from geotranslate.interop.onnx.graph import Graph, GraphOptions, graph_of, write_graph
 from geotranslate.interop.onnx.onnxfile import ENTRY, model_entry
 from geotranslate.networks.normalization import lacking
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor
 
 MOMENT = (1980, 1, 1, 0, 0, 0)
@@ -75,7 +75,7 @@ def _exported(predictor: Predictor) -> Inference:
     Raises:
         InvalidInputError: ArcGIS cannot translate by it.
     """
-    inference = predictor.inference
+    inference = torch_inference(predictor.inference)
     factor, without = inference.card.factor, " and ".join(lacking(inference.generator))
     if factor != 1:
         raise InvalidInputError(

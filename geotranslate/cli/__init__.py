@@ -11,6 +11,7 @@ from geotranslate.cli.commands.evaluate_raster_command import evaluate_raster
 from geotranslate.cli.commands.export_command import export_chips
 from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
+from geotranslate.cli.commands.report_command import report
 from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
 
@@ -29,11 +30,12 @@ def main() -> None:
       geotranslate evaluate model chips
       geotranslate predict model scene.tif
       geotranslate evaluate-raster scene_translated.tif truth.tif
+      geotranslate report model report.html --scene scene.tif=truth.tif
 
     Options have the names of the Python arguments. Progress goes to standard error, results to
     standard output. The exit code is 0, 1 after an error, 2 for wrong usage, 130 after Ctrl-C.
     """  # noqa: D301  # click knows the escaped character, which keeps the lines of a paragraph
 
 
-for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, demo):
+for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, report, demo):
     main.add_command(command)

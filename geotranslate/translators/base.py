@@ -24,6 +24,7 @@ from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
+from geotranslate.report import report
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
@@ -102,6 +103,7 @@ class Translator:
 
     fit = fit
     evaluate = evaluate
+    report = report
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)

@@ -55,5 +55,11 @@ EXPORT = Section(
     (("export_chips", "geotranslate.chips.export.exporter:export_chips"),),
     without=("source", "target", "folder"),
 )
+PLUGIN = Section(
+    "qgis_plugin",
+    "Plugin (write_plugin)",
+    (("write_plugin", "geotranslate.interop.qgis.plugin_zip:write_plugin"),),
+    without=("path",),
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

@@ -196,6 +196,8 @@ class StackedDataset(OpenComposite):
         )
         self.dtype = np.result_type(*(layer.file.dtype for layer in layers)).name
         self._whole = np.issubdtype(self.dtype, np.integer)
+        if stack.missing != "any":
+            self.rules = (stack.missing, [layer.layer.fill for layer in layers])
 
     @property
     def short_name(self) -> str:

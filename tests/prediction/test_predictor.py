@@ -32,6 +32,7 @@ from geotranslate.prediction.tta import Symmetric
 from geotranslate.prediction.workers import SavedModel
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.pipeline.result import TranslatedRaster
+from geotranslate.raster.pipeline.translate_options import TranslateOptions
 from tests.conftest import NORTH_UP, WriteRaster, values
 
 
@@ -50,7 +51,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return what `translate_raster` is called with; it writes the tags into an empty raster."""
     asked: list[dict[str, Any]] = []
 
-    def translate(source: Any, output: Path, apply: Any, **options: Any) -> TranslatedRaster:
+    def translate(
+        source: Any, output: Path, apply: Any, chosen: TranslateOptions
+    ) -> TranslatedRaster:
+        options = vars(chosen.tiling) | vars(chosen.running)
+        options |= {**vars(chosen.writing), "bands_out": chosen.writing.bands}
+        options |= vars(chosen.reading)
         asked.append({"source": os.fspath(source), "output": output, "apply": apply, **options})
         asked[-1]["training"] = getattr(getattr(apply, "generator", None), "training", None)
         if isinstance(apply, SavedModel):
@@ -59,7 +65,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             written.update_tags(**options["tags"])
         return TranslatedRaster(output, Grid(None, NORTH_UP, 9, 9))
 
-    monkeypatch.setattr(translation, "translate_raster", translate)
+    monkeypatch.setattr(translation, "translate", translate)
     return asked
 
 

@@ -119,7 +119,7 @@ def _compute_region(
                 behind.put(item)
                 continue
             began = time.perf_counter()
-            translated = _translate(job, item)
+            translated = translate_tiles(job, item)
             seconds.apply += time.perf_counter() - began
             behind.put(TileBatch(item.places, translated))
     seconds.read += ahead.busy
@@ -127,7 +127,13 @@ def _compute_region(
     seconds.waited += ahead.waited + behind.waited
 
 
-def _translate(job: Job, batch: TileBatch) -> Batch:
+def translate_tiles(job: Job, batch: TileBatch) -> Batch:
+    """Return the translations of tiles.
+
+    Raises:
+        TranslationError: `apply` failed; the message names the tile.
+        InvalidInputError: `apply` returned an array of a wrong shape.
+    """
     try:
         placed = getattr(job.apply, "needs_places", False)
         given = job.apply(batch.values, *([batch.places] if placed else []))

@@ -129,12 +129,13 @@ def read_strips(
             data[:, place] = fill_gaps(fresh, fresh_valid, fill)
             valid[place] = fresh_valid
             if aoi is not None:
-                valid[place] &= _inside(aoi, source, window)
+                valid[place] &= inside(aoi, source, window)
             top, bottom = start, end
         yield row, data[:, start - top : stop - top], valid[start - top : stop - top]
 
 
-def _inside(aoi: BaseGeometry, source: RasterReader, window: Window) -> NDArray[np.bool_]:
+def inside(aoi: BaseGeometry, source: RasterReader, window: Window) -> NDArray[np.bool_]:
+    """Return the pixels of a window of a raster whose centers lie in an area."""
     grid = source.grid.crop(window)
     return geometry_mask([aoi], (grid.height, grid.width), grid.transform, invert=True)
 

@@ -68,10 +68,13 @@ class SceneTiles:
         Raises:
             RasterFileError: The raster cannot be read.
         """
-        rows, cols = self.plan.rows, self.plan.cols
-        window = Window(cols.starts[place[1]], rows.starts[place[0]], cols.tile, rows.tile)
-        data, valid = self.source.read(window)
+        data, valid = self.source.read(self.window(place))
         return fill_gaps(data, valid, self.fill), valid
+
+    def window(self, place: Place) -> Window:
+        """Return the pixels of one tile, which may extend beyond the scene."""
+        rows, cols = self.plan.rows, self.plan.cols
+        return Window(cols.starts[place[1]], rows.starts[place[0]], cols.tile, rows.tile)
 
     def around(self, margin: tuple[int, int]) -> tuple[range, range]:
         """Return the tile rows and columns of the written region, and a margin of tiles."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -181,12 +182,27 @@ def translate_raster(
         progress,
         identity,
     )
-    options = TranslateOptions(reading, tiling, writing, running)
+    return translate(source, output, apply, TranslateOptions(reading, tiling, writing, running))
+
+
+def translate(
+    source: RasterLike,
+    output: str | os.PathLike[str],
+    apply: AnyApply | NeedsPrescan,
+    options: TranslateOptions,
+) -> TranslatedRaster:
+    """Run `apply` over a raster as `translate_raster` does.
+
+    Raises:
+        GeotranslateError: As `translate_raster`.
+    """
+    running = options.running
     _check_apply(apply)
     path = check_output(output, overwrite=running.overwrite or running.resume)
-    with RasterReader(source, bands) as reader:
+    with RasterReader(source, options.reading.bands) as reader:
         _refuse_same_file(reader, path)
-        return _translate(reader, source, path, apply, options)
+        written = _translate(reader, source, path, apply, options)
+        return replace(written, source=reader.name)
 
 
 def _translate(

@@ -179,6 +179,17 @@ class Axis:
             int(np.searchsorted(stops, begin, side="right")), int(np.searchsorted(firsts, end))
         )
 
+    def giving(self, begin: int, end: int) -> range:
+        """Return the tiles whose values the pixels from `begin` to before `end` are made of.
+
+        Those of `touching`, without tiles that are only compared there.
+        """
+        found = self.touching(begin, end)
+        return range(
+            found.start,
+            next(i + 1 for i in reversed(found) if self.starts[i] + self.joins[i].keep < end),
+        )
+
     def beginning(self, begin: int, end: int) -> range:
         """Return the tiles whose contribution starts from `begin` to before `end`."""
         first, stop = np.searchsorted(self._bounds[0], [begin, end]).tolist()

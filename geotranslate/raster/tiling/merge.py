@@ -136,6 +136,7 @@ class RowBuffer:
         cols: Tiles across it.
         region: Region of the output; exactly its tiles have to be added.
         part_of: Returns the part of a row of the scene, to count the mismatch by part.
+        compared: Whether to count the mismatch; else only tiles that give values are to be added.
     """
 
     def __init__(
@@ -145,10 +146,14 @@ class RowBuffer:
         cols: Axis,
         region: Region,
         part_of: Callable[[int], int] = lambda row: 0,
+        *,
+        compared: bool = True,
     ) -> None:
         self.rows, self.cols, self.region, self.part_of = rows, cols, region, part_of
-        self.tile_rows = rows.touching(region.top, region.bottom)
-        self.tile_cols = cols.touching(region.left, region.right)
+        self.compared = compared
+        down, across = (axis.touching if compared else axis.giving for axis in (rows, cols))
+        self.tile_rows = down(region.top, region.bottom)
+        self.tile_cols = across(region.left, region.right)
         self.left = cols.starts[self.tile_cols[0]]
         width = cols.starts[self.tile_cols[-1]] + cols.tile - self.left
         self.strip = np.zeros((bands, rows.tile, width), np.float32)
@@ -171,7 +176,8 @@ class RowBuffer:
         start = self.cols.starts[col] - self.left
         mean = self.strip[:, :, start : start + self.cols.tile]
         if col != self.tile_cols[0]:
-            self._compare_sideways(row, start, join, tile)
+            if self.compared:
+                self._compare_sideways(row, start, join, tile)
             blend = slice(join.keep, join.own)
             mean[:, :, blend] += join.shares * (tile[:, :, blend] - mean[:, :, blend])
             mean[:, :, join.own :] = tile[:, :, join.own :]
@@ -209,7 +215,8 @@ class RowBuffer:
         self.known[start + low - self.top : start + high - self.top] = valid
         own = low
         if row != self.tile_rows[0]:
-            self._compare_downwards(row, strip, left)
+            if self.compared:
+                self._compare_downwards(row, strip, left)
             own = max(join.own, low)
             blend = slice(max(join.keep, low), min(own, high))
             shares = join.shares[blend.start - join.keep : blend.stop - join.keep, None]

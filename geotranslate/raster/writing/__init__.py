@@ -11,7 +11,7 @@ from geotranslate.raster.writing.destination import (
     unwritten,
 )
 from geotranslate.raster.writing.geotiff import small_geotiff
-from geotranslate.raster.writing.partfile import PartFile, part_path, read_tags
+from geotranslate.raster.writing.partfile import PartFile, part_path, read_tags, stored
 from geotranslate.raster.writing.profile import (
     DRIVERS,
     Color,
@@ -39,5 +39,6 @@ __all__ = [
     "remove_temporaries",
     "small_geotiff",
     "sole_holder",
+    "stored",
     "unwritten",
 ]

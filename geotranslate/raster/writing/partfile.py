@@ -84,7 +84,7 @@ class PartFile:
             valid: Validity of the pixels; invalid ones all get the same value.
         """
         window = Window(col, row - self.rows.start, data.shape[2], data.shape[1])
-        typed = self._typed(data, valid)
+        typed = stored(self.output, data, valid)
         try:
             self._dataset.write(typed, window=window)
             self._write_mask(valid, window)
@@ -101,19 +101,6 @@ class PartFile:
                 self._dataset.write_mask(True)
                 self._masked = True
             self._dataset.write_mask(valid, window=window)
-
-    def _typed(self, data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[Any]:
-        dtype, marker = self.output.dtype, self.output.marker
-        # Converted NaNs of invalid pixels are overwritten.
-        with np.errstate(invalid="ignore"):
-            typed = np.stack([to_dtype(band, dtype) for band in data])
-        if marker is not None:
-            typed = avoid_value(typed, marker)
-        else:
-            marker = np.nan if np.issubdtype(dtype, np.floating) else 0
-        if not valid.all():
-            np.copyto(typed, typed.dtype.type(marker), where=~valid)
-        return typed
 
     def describe(self, values: dict[str, str]) -> None:
         """Write tags into the part, for `read_tags`."""
@@ -158,6 +145,29 @@ class PartFile:
             self.close()
         else:
             self.discard()
+
+
+def stored(
+    output: OutputProfile, data: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Return values `(bands, rows, cols)` as they are stored in an output.
+
+    Args:
+        output: Profile of the output.
+        data: Values in the output's units, finite where valid.
+        valid: Validity `(rows, cols)`; invalid pixels all get the same value.
+    """
+    dtype, marker = output.dtype, output.marker
+    # Converted NaNs of invalid pixels are overwritten.
+    with np.errstate(invalid="ignore"):
+        typed = np.stack([to_dtype(band, dtype) for band in data])
+    if marker is not None:
+        typed = avoid_value(typed, marker)
+    else:
+        marker = np.nan if np.issubdtype(dtype, np.floating) else 0
+    if not valid.all():
+        np.copyto(typed, typed.dtype.type(marker), where=~valid)
+    return typed
 
 
 def part_path(folder: Path, part: int) -> Path:

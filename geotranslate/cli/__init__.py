@@ -11,11 +11,8 @@ from geotranslate.cli.commands.evaluate_raster_command import evaluate_raster
 from geotranslate.cli.commands.export_command import export_chips
 from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
-<<<<<<< HEAD
-from geotranslate.cli.commands.report_command import report
-=======
 from geotranslate.cli.commands.qgis_plugin_command import qgis_plugin
->>>>>>> main
+from geotranslate.cli.commands.report_command import report
 from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
 
@@ -41,9 +38,6 @@ def main() -> None:
     """  # noqa: D301  # click knows the escaped character, which keeps the lines of a paragraph
 
 
-<<<<<<< HEAD
-for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, report, demo):
-=======
 for command in (
     export_chips,
     inspect,
@@ -51,8 +45,8 @@ for command in (
     evaluate,
     predict,
     evaluate_raster,
+    report,
     demo,
     qgis_plugin,
 ):
->>>>>>> main
     main.add_command(command)

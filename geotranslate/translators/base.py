@@ -105,12 +105,9 @@ class Translator:
 
     fit = fit
     evaluate = evaluate
-<<<<<<< HEAD
     report = report
-=======
     export = export
     to_stac = to_stac
->>>>>>> main
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)

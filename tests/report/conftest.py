@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from geotranslate import Pix2Pix, prepare_data
+from geotranslate.report import pyramid, sceneview
 from tests.conftest import NORTH_UP, WriteRaster, raster_writer
 from tests.translators.conftest import fresh_model, write_maps
 
 __all__ = ["fresh_model", "write_maps"]
 
-HEIGHT, WIDTH = 1100, 1400
-"""Larger than the coarsest level, so that there are tiles."""
+HEIGHT, WIDTH = 200, 260
+TILE, TOP = 32, 64
+"""Smaller tiles than those of true reports, so that small scenes have some."""
 
 
 def waves(bands: int, height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -48,6 +50,14 @@ def small_model(folder: Path, write: WriteRaster, **options: Any) -> Pix2Pix:
     return model
 
 
+def small_tiles(patch: pytest.MonkeyPatch) -> None:
+    """Make tiles and the coarsest level small."""
+    patch.setattr(pyramid, "TILE", TILE)
+    patch.setattr(sceneview, "TILE", TILE)
+    patch.setattr(pyramid, "TOP", TOP)
+    patch.setattr(pyramid, "SMALLEST", 8)
+
+
 @dataclass
 class Made:
     """A report, and what it was made of."""
@@ -67,22 +77,25 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """Return the report of a scene with nodata, and of one without a reference."""
     folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        small_tiles(patch)
+        yield _made(folder)
+
+
+def _made(folder: Path) -> Made:
     write = raster_writer(folder)
     model = small_model(folder, write)
     pixels = waves(3, HEIGHT, WIDTH, 9)
     valid = np.ones((HEIGHT, WIDTH), bool)
-    valid[40:90, 60:200] = False
+    valid[20:60, 60:120] = False
     scene = write("scene.tif", pixels, valid=valid, tiled=True)
     truth = write("truth.tif", pixels[:2] // 2 + 41, tiled=True)
     alone = write("alone.tif", pixels[:, :90, :70])
     page = model.report(folder / "report.html", [(scene, truth), alone], progress=False)
-    yield Made(page, model, scene, truth)
+    return Made(page, model, scene, truth)
 
 
 @pytest.fixture
 def model(tmp_path: Path, write_raster: WriteRaster) -> Pix2Pix:
     """Return an untrained model with its data."""
     return small_model(tmp_path, write_raster)
-
-
-Write = Callable[..., Path]

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from geotranslate.chips.split import Split
-from geotranslate.report.charts import HEIGHT, WIDTH, curves_of, ground_by_part, nice_ticks, split_map
+from geotranslate.report.charts import (
+    HEIGHT,
+    WIDTH,
+    curves_of,
+    ground_by_part,
+    nice_ticks,
+    split_map,
+)
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))

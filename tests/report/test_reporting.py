@@ -5,6 +5,8 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from shapely.geometry import box
 from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from tests.conftest import NORTH_UP, WriteRaster
-from tests.report.conftest import HEIGHT, WIDTH, Made, waves
+from tests.report.conftest import HEIGHT, WIDTH, Made, small_tiles, waves
 
 
 class Parser(html.parser.HTMLParser):
@@ -77,7 +79,7 @@ def test_all_parts_are_there(made: Made) -> None:
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert all(image["alt"] for image in images)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in pairwise(levels))
 
 
 def test_equal_inputs_make_equal_pages(model: Pix2Pix, tmp_path: Path) -> None:
@@ -92,8 +94,11 @@ def _folders(place: Path) -> list[str]:
     return ["1", "2"]
 
 
-@pytest.mark.parametrize("size", [0.3, 1.0])
-def test_the_size_is_kept(made: Made, tmp_path: Path, size: float) -> None:
+@pytest.mark.parametrize("size", [0.15])
+def test_the_size_is_kept(
+    made: Made, tmp_path: Path, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_tiles(monkeypatch)
     page = made.model.report(
         tmp_path / "a.html", [(made.scene, made.truth)], max_size=size, progress=False
     )
@@ -102,8 +107,6 @@ def test_the_size_is_kept(made: Made, tmp_path: Path, size: float) -> None:
     assert found is not None
     facts = json.loads(found[1])
     assert facts["sizes"][0] == [HEIGHT, WIDTH] and facts["step"] > 1
-    words = f"every {facts['step']}th row and column"
-    assert words in page.read_text("utf-8") or facts["step"] == 2
     with pytest.raises(InvalidInputError, match=r"max_size is 0.01 MB but the report needs 0\.\d+"):
         made.model.report(tmp_path / "b.html", [made.scene], max_size=0.01, progress=False)
     assert not (tmp_path / "b.html").exists()
@@ -113,9 +116,9 @@ def test_names_of_strangers_are_text(write_raster: WriteRaster, tmp_path: Path) 
     evil = "<img src=x onerror=alert(1)>"
     script = "</script><script>alert(1)</script>"
     for chip in range(4):
-        place = {"transform": NORTH_UP @ Affine.translation(32 * chip, 0)}
+        place = {"transform": NORTH_UP @ Affine.translation(64 * chip, 0)}
         for side in ("images", "images2"):
-            write_raster(f"c/{side}/{chip}.tif", waves(1, 32, 32, chip), names=(evil,), **place)
+            write_raster(f"c/{side}/{chip}.tif", waves(1, 64, 64, chip), names=(evil,), **place)
     model = Pix2Pix(prepare_data(tmp_path / "c"), recipe="seamless", ngf=4, ndf=4)
     model.history.append({script: 1.0, evil: 2.0})
     scene = write_raster("<b>&'\".tif", waves(1, 40, 40), names=(evil,))
@@ -139,7 +142,7 @@ def test_a_page_is_written_whole_or_not_at_all(
     before = page.read_bytes()
     with pytest.raises(OutputExistsError, match=r"a.html exists; give another name or pass over"):
         model.report(page)
-    with pytest.raises(RasterFileError, match="missing.tif cannot be opened"):
+    with pytest.raises(RasterFileError, match=r"missing.tif cannot be opened"):
         model.report(page, ["missing.tif"], overwrite=True)
 
     def full(*_: Any, **__: Any) -> None:
@@ -178,8 +181,8 @@ def test_wrong_values_end_in_sentences(
 
 def test_other_grids_and_16_bit(write_raster: WriteRaster, tmp_path: Path) -> None:
     for chip in range(4):
-        place = {"transform": NORTH_UP @ Affine.translation(32 * chip, 0)}
-        deep = waves(2, 32, 32, chip).astype("uint16") * 90
+        place = {"transform": NORTH_UP @ Affine.translation(64 * chip, 0)}
+        deep = waves(2, 64, 64, chip).astype("uint16") * 90
         write_raster(f"c/images/{chip}.tif", deep, nodata=0, **place)
         write_raster(f"c/images2/{chip}.tif", deep[:1] + 7, **place)
     model = Pix2Pix(prepare_data(tmp_path / "c"), recipe="seamless", ngf=4, ndf=4)
@@ -214,12 +217,15 @@ def test_classes_and_palettes(write_raster: WriteRaster, tmp_path: Path, colored
         return chance.integers(0, 3, (side // 8, side // 8)).repeat(8, 0).repeat(8, 1)
 
     for chip in range(4):
-        place = {"transform": NORTH_UP @ Affine.translation(32 * chip, 0)}
-        found = labels(32)
+        place = {"transform": NORTH_UP @ Affine.translation(64 * chip, 0)}
+        found = labels(64)
         target = colors[found].transpose(2, 0, 1) if colored else found[None].astype("uint8")
-        write_raster(f"c/images/{chip}.tif", waves(3, 32, 32, chip), **place)
+        write_raster(f"c/images/{chip}.tif", waves(3, 64, 64, chip), **place)
         write_raster(f"c/images2/{chip}.tif", target, **place)
-    model = Pix2Pix(prepare_data(tmp_path / "c"), recipe="seamless", ngf=4, ndf=4)
+    expected = nullcontext() if colored else pytest.warns(match="taken for 3 classes")
+    with expected:
+        data = prepare_data(tmp_path / "c")
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
     found = labels(64)
     truth = colors[found].transpose(2, 0, 1) if colored else found[None].astype("uint8")
     scenes = [(write_raster("s.tif", waves(3, 64, 64)), write_raster("t.tif", truth))]

@@ -15,6 +15,7 @@ from geotranslate.chips.split import ground_of
 from geotranslate.data import PairDataset
 from geotranslate.data.loaders import PairLoaders
 from geotranslate.networks.onehot import TwoWay, unwrapped
+from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.raster.grid import Grid
 from geotranslate.report.charts import SplitMap, ground_by_part, split_map
@@ -41,7 +42,7 @@ def model_table(name: str, predictor: Predictor, epochs: int) -> Table:
         ("Model", name),
         ("Source", side_text(card.source)),
         ("Target", side_text(card.target)),
-        ("Generator", _network(predictor.inference.generator)),
+        ("Generator", _network(torch_inference(predictor.inference).generator)),
         ("Training", _pairs(card, epochs)),
         ("Chips", f"{card.chip_size} x {card.chip_size} px{_ground(card)}"),
     ]
@@ -152,7 +153,8 @@ def _samples(
     rows, names = [], []
     for place in places:
         source, target = items[place]
-        translated = predictor.inference.scaled(source.as_subclass(Tensor)[None])[0]
+        inference = torch_inference(predictor.inference)
+        translated = inference.scaled(source.as_subclass(Tensor)[None])[0]
         sides = (card.source, source), (card.target, translated), (card.target, target)
         rows.append([_unscaled(side, tensor.numpy()) for side, tensor in sides])
         names.append(items.pairs[place].name)

@@ -13,6 +13,7 @@ from geotranslate.chips.bands import DataCard, Side
 from geotranslate.errors import InvalidInputError
 from geotranslate.interop.stacscaling import inverse, value_scaling
 from geotranslate.migration import checks_arguments
+from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.raster.degrees import geojson_of, outline_of
 from geotranslate.raster.pipeline import EXTENSIONS, band_entry, moment
@@ -131,7 +132,7 @@ def _time(time: str | None) -> Json:
 
 def _properties(model: Describable, name: str, names: tuple[list[str], list[str]]) -> Json:
     card, options = model.card, asdict(model.config)
-    network = model.predictor.inference.generator
+    network = torch_inference(model.predictor.inference).generator
     kinds = ["regression" if options.get("lambda_gan") == 0 else "generative"]
     kinds += ["super-resolution"] if card.factor > 1 else []
     kinds += ["semantic-segmentation"] if card.target.classes is not None else []

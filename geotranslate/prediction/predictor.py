@@ -11,19 +11,17 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import AreaLike
-from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
-from geotranslate.prediction.inference import Inference, Precision
+from geotranslate.prediction.imageinference import ImageInference, Precision
 from geotranslate.prediction.itemscenes import with_items
-from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
+from geotranslate.prediction.normstats import NormStats, checked_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.resampling import Resolution
@@ -62,7 +60,7 @@ class Predictor:
 
     def __init__(
         self,
-        inference: Inference,
+        inference: ImageInference,
         model: StoredModel,
         *,
         direction: Direction = "AtoB",
@@ -90,11 +88,6 @@ class Predictor:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model with all its directions in a folder and return the folder."""
         return self.model.save(path)
-
-    def renew(self, generator: nn.Module, card: DataCard) -> None:
-        """Replace the generator by another one of the same kind, and the card of its data."""
-        now = self.inference
-        self.inference = Inference(generator, card, now.stride, now.radius)
 
     @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
@@ -312,7 +305,7 @@ class Predictor:
 
     def inference_for(
         self, options: PredictOptions, precision: Precision, norm_stats: NormStats, tta: Tta
-    ) -> Inference:
+    ) -> ImageInference:
         """Return the inference of scenes, after checking arguments against the model.
 
         Raises:
@@ -323,14 +316,14 @@ class Predictor:
         check_tta(tta, self.card.target)
         checked = checked_norm_stats(norm_stats)
         own = self.norm_stats if checked == "auto" else checked
-        resolved = resolve_norm_stats(own, self.inference.generator, tta)
+        resolved = self.inference.resolved(own, tta)
         return self.inference.at(precision, resolved)
 
     def _translate(
         self,
         path: ScenesLike,
         output: str | os.PathLike[str] | None,
-        inference: Inference,
+        inference: ImageInference,
         tta: Tta,
         options: PredictOptions,
     ) -> Any:
@@ -349,7 +342,7 @@ class Predictor:
 
     @contextmanager
     def translation(
-        self, inference: Inference, tta: Tta, options: PredictOptions, beside: Path
+        self, inference: ImageInference, tta: Tta, options: PredictOptions, beside: Path
     ) -> Iterator[Translation]:
         """Yield the translation of scenes by an inference; a model for workers lies beside a file.
 
@@ -375,6 +368,9 @@ def _draw(
     card: DataCard, image: NDArray[Any], translated: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Draw an image and its translation `(bands, rows, cols)` in their units."""
+    # It needs torch, which a predictor may do without.
+    from geotranslate.data.plotting import draw_table
+
     sides = (card.source, image, valid), (card.target, translated, valid_at(valid, card.factor))
     pair = [
         side.scaling.scale(np.where(seen, pixels, np.nan).astype(np.float32)[None])[0]

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from math import ceil, isqrt
 from typing import Any, Literal, TypeAlias, get_args
 
-import psutil
-import torch
-from torch import nn
-
 from geotranslate.checks import choice, flag, shown, whole_number
-from geotranslate.chips.bands import DataCard
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.resampling import Resolution, checked_resolution
@@ -162,37 +157,17 @@ def fitting_tile(
     return next((side for side in blended if side <= most), blended[-1])
 
 
-def largest_tile(network: nn.Module, card: DataCard, workers: int) -> int:
-    """Return the side of the largest tile that fits in a quarter of the machine's memory, px.
-
-    The total memory counts, not the free memory, so that a resumed run has the same tiles.
+def side_in_memory(memory: int, workers: int, chip_size: int, largest: int) -> int:
+    """Return the side of the largest tile that fits in a quarter of a memory, px.
 
     Args:
-        network: A generator in eval mode; its largest layer is found by translating a chip.
-        card: Card of the training data.
+        memory: The memory, bytes. It is the total one, not the free one, so that a resumed run has
+            the same tiles.
         workers: Number of processes or threads that share the memory.
+        chip_size: Side of the training chips, px.
+        largest: Largest output of a layer for a chip, bytes.
     """
-    first = next(network.parameters())
-    largest = 0
-
-    def look(module: nn.Module, given: object, found: object) -> None:
-        nonlocal largest
-        if isinstance(found, torch.Tensor):
-            largest = max(largest, found.numel() * found.element_size())
-
-    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
-    chip = torch.zeros(1, card.source.bands, card.chip_size, card.chip_size)
-    try:
-        with torch.inference_mode():
-            network(chip.to(first.device, first.dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if first.device.type == "cuda":
-        memory = torch.cuda.get_device_properties(first.device).total_memory
-    else:
-        memory = psutil.virtual_memory().total
-    return isqrt(memory // (4 * workers) * card.chip_size**2 // (COPIES * largest))
+    return isqrt(memory // (4 * workers) * chip_size**2 // (COPIES * largest))
 
 
 def _whole(length: int, stride: int) -> int:

@@ -18,17 +18,15 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError, warn
-from geotranslate.metrics import Scores
-from geotranslate.networks.normalization import lacking, normalizes
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.imageinference import ForScene, ImageInference
 from geotranslate.prediction.itemscenes import ItemScene
+from geotranslate.prediction.normstats import MOST_SAMPLED
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
 from geotranslate.prediction.scenes.drift import warn_if_unlike
 from geotranslate.prediction.scenes.likeness import drift_of, scene_features
 from geotranslate.prediction.scenes.matching import map_to_training, matched
-from geotranslate.prediction.scenes.scenestatistics import MOST_SAMPLED, ForScene
-from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
+from geotranslate.prediction.tilesize import PredictOptions, fitting_tile
 from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
@@ -58,7 +56,7 @@ class Provenance:
     """Name of its class."""
     digest: str
     """SHA-256 of its weights."""
-    inference: Inference
+    inference: ImageInference
     tta: Tta
     options: PredictOptions
     direction: Direction = "AtoB"
@@ -124,13 +122,13 @@ class _Order:
 class Translation:
     """A model and a set of options by which scenes are translated."""
 
-    inference: Inference
+    inference: ImageInference
     """Inference of the model."""
     apply: ForScene
     """Function that returns the function of tiles, in this process or in workers."""
     provenance: Provenance
     options: PredictOptions
-    scenes: Mapping[str, Scores]
+    scenes: Mapping[str, Mapping[str, float]]
     """Distances and errors of validation scenes, by name."""
     model_item: str | None = None
     """Path of the STAC Item of the model, if it is known."""
@@ -240,15 +238,14 @@ class Translation:
         return Quantiles.of(sample_scene(source))
 
     def _drift(
-        self, source: RasterReader, quantiles: Quantiles | None, inference: Inference
+        self, source: RasterReader, quantiles: Quantiles | None, inference: ImageInference
     ) -> Drift | None:
-        network = inference.original
         return drift_of(
             source.short_name,
             quantiles,
             self.inference.card.source,
             self.scenes,
-            normalizes=normalizes(network) and not lacking(network),
+            normalizes=inference.mixes_statistics,
             features=None if quantiles is None else scene_features(source, inference),
         )
 
@@ -272,7 +269,7 @@ class Translation:
             return apply, side.fill
         return matched(apply, values), values.inverse(side.fill)
 
-    def _tile_size(self, source: RasterReader, inference: Inference) -> int:
+    def _tile_size(self, source: RasterReader, inference: ImageInference) -> int:
         options = self.options
         if not isinstance(options.tile_size, str):
             return options.tile_size
@@ -285,8 +282,7 @@ class Translation:
         chip = math.ceil(chip / ratio)
         most = 0
         if radius is not None:
-            most = largest_tile(inference.generator, inference.card, options.workers)
-            most = int(most / ratio)
+            most = int(inference.largest_tile(options.workers) / ratio)
         if inference.needs_prescan and not alone:
             most = min(most, int(MOST_SAMPLED / ratio))
         crop = options.blend != "hann" and options.overlap is None and options.padding is None

@@ -24,9 +24,10 @@ from geotranslate.metrics import Metrics, Palette
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
 from geotranslate.networks.weightless import is_weightless
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
+from geotranslate.report import report
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
@@ -105,6 +106,7 @@ class Translator:
 
     fit = fit
     evaluate = evaluate
+    report = report
     export = export
     to_stac = to_stac
     save_pretrained = save_pretrained
@@ -300,7 +302,7 @@ class Translator:
             raise ModelFileError(
                 f"The model {folder} was renewed while a scene was translated with it; start again."
             )
-        return model.towards(direction).inference
+        return torch_inference(model.towards(direction).inference)
 
     def saved_card(self) -> Card:
         """Return the card that is saved with the weights."""
@@ -375,12 +377,13 @@ class Translator:
         """Translate with an average of the generator's weights from now on; without one if None."""
         self.pair.average_with(decay)
         if not is_weightless(self.pair):
-            self.pair.to(self.predictor.inference.device)
+            self.pair.to(torch_inference(self.predictor.inference).device)
         self._renew()
 
     def _renew(self) -> None:
         """Give the predictors the network that translates."""
-        self.predictor.renew(self._network(), self.card)
+        now = torch_inference(self.predictor.inference)
+        self.predictor.inference = now.renewed(self._network(), self.card)
 
     def _network(self) -> nn.Module:
         """Return the network that translates from source to target outside of training."""

@@ -19,7 +19,7 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.resnet import LocalEnhancer
-from geotranslate.prediction import translation
+from geotranslate.prediction.inference import Inference
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, WriteRaster, values
 from tests.training.callbacks.test_gan import Watch
@@ -461,7 +461,7 @@ def test_tiles_cropped_are_the_whole_scene(
     written = []
     # As much as memory allows.
     for most in (5 * halo, 10 * size):
-        monkeypatch.setattr(translation, "largest_tile", lambda *_, most=most: most)
+        monkeypatch.setattr(Inference, "largest_tile", lambda *_, most=most: most)
         result = model.predict_raster(path, f"{most}.tif", tile_size="auto", **options)
         with rasterio.open(result) as dataset:
             written.append(dataset.read())

@@ -9,8 +9,8 @@ from typing import Any
 from geotranslate.errors import InvalidInputError
 from geotranslate.interop.onnx.graph import GraphOptions, write_graph
 from geotranslate.networks.normalization import lacking
-from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.normstats import NormStats, resolve_norm_stats
+from geotranslate.prediction.inference import Inference, torch_inference
+from geotranslate.prediction.normstats import NormStats
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import finite
 
@@ -42,22 +42,22 @@ def exported_inference(predictor: Predictor, norm_stats: NormStats = "auto") -> 
     Raises:
         InvalidInputError: The statistics are measured on a scene.
     """
-    network = predictor.inference.generator
+    inference = torch_inference(predictor.inference)
     given = predictor.norm_stats if norm_stats == "auto" else norm_stats
-    without = " and ".join(lacking(network))
+    without = " and ".join(lacking(inference.generator))
     if given == "auto" and without:
         raise InvalidInputError(
             f"The model normalizes by {without}, which learns no statistics in training, and "
             "statistics of a scene cannot be exported; give norm_stats='tile' for those of every "
             "tile, or train a model with norm='batch'."
         )
-    resolved = resolve_norm_stats(given, network, tta=False)
+    resolved = inference.resolved(given, tta=False)
     if resolved not in ("running", "tile"):
         raise InvalidInputError(
             f"norm_stats is {resolved!r}, whose statistics are measured on a scene and cannot be "
             "exported; give 'running' for those of training, or 'tile' for those of every tile."
         )
-    return predictor.inference.at("float32", resolved)
+    return inference.at("float32", resolved)
 
 
 def model_entry(predictor: Predictor, card: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
-from geotranslate.chips.bands import Quantiles
+from geotranslate.chips.bands import Quantiles, Side
 from geotranslate.chips.cardmaker import quantiles_of
 from geotranslate.chips.scenes import scenes_of
 from geotranslate.errors import GeotranslateError, warn
 from geotranslate.metrics import Measures, Scores
 from geotranslate.networks.features import feature_distance
+from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 
 MOST_SCENES, MOST_PAIRS = 32, 16
@@ -54,20 +55,20 @@ def errors_by_scene(predictor: Predictor, loaders: DataLoaders) -> dict[str, Sco
         if quantiles is not None:
             measured = _measured(predictor, dataset, pairs)
             found[os.path.basename(scene)] = {
-                "distance": _mean_distance(known, quantiles),
+                "distance": _mean_distance(predictor.card.source, quantiles),
                 **measured,
             }
     return found
 
 
-def _mean_distance(known: Quantiles, other: Quantiles) -> float:
-    distances = known.distances(other)
+def _mean_distance(known: Side, other: Quantiles) -> float:
+    distances = known.distances(other) or (0.0,)
     return sum(distances) / len(distances)
 
 
 def _measured(predictor: Predictor, dataset: Any, pairs: list[int]) -> Scores:
     """Return the error of some pairs, and the distance of their first features if it is known."""
-    inference = predictor.inference
+    inference = torch_inference(predictor.inference)
     measures = Measures(predictor.card.target, ("mae",))
     count = min(len(pairs), MOST_PAIRS)
     sources = []

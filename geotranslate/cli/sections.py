@@ -49,4 +49,11 @@ EXPORT = Section(
     without=("source", "target", "folder"),
 )
 
+SERVE = Section(
+    "serve",
+    "Map and translation (serve)",
+    (("serve", "geotranslate.livemap.server:serve"),),
+    without=("model", "scene", "truth", "ready"),
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

@@ -1,5 +1,5 @@
 from .chips.export import export_chips
-from .chips.stacking import stack
+from .chips.stacking import stack, stack_dates, stacks
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .evaluation import Evaluation, evaluate_raster
@@ -36,5 +36,7 @@ __all__ = [
     "mosaic",
     "prepare_data",
     "stack",
+    "stack_dates",
+    "stacks",
     "translate_raster",
 ]

@@ -7,6 +7,7 @@ A check takes the name of a value and the value, and returns it plain or raises 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -173,6 +174,15 @@ def parse_json(content: bytes | str) -> Any:
         raise InvalidInputError(f"The text is no JSON: {said(error)}.") from error
     except RecursionError:
         raise InvalidInputError("The text is nested too deeply.") from None
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value in which infinity and NaN, which JSON lacks, are strings."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(key: str) -> str:

@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,16 @@ def raster_writer(folder: Path) -> WriteRaster:
     return write
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest tests, so that at the end no process is left alone with one."""
+    """Mark the slow cases, and begin with the slowest, so that none runs alone at the end."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if several := item.get_closest_marker("slow_after"):
+            name = item.nodeid.split("[")[0]
+            cases[name] += 1
+            if cases[name] > several.args[0]:
+                item.add_marker(pytest.mark.slow)
     slow = {item: item.get_closest_marker("slow") for item in items}
     items.sort(key=lambda item: -(mark.kwargs.get("minutes", 0) if (mark := slow[item]) else 0))
 

@@ -43,6 +43,7 @@ def export(rasters: tuple[Path, Path], folder: Path, **options: Any) -> Path:
     return folder / "chips"
 
 
+@pytest.mark.slow
 @needs_limits
 @pytest.mark.parametrize("how", ["new", "overwrite", "append", "png"])
 def test_chips(rasters: tuple[Path, Path], tmp_path: Path, how: str) -> None:
@@ -55,6 +56,7 @@ def test_chips(rasters: tuple[Path, Path], tmp_path: Path, how: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["append", slow("new"), slow("overwrite")])
 def test_chips_on_a_small_disk(rasters: tuple[Path, Path], tmp_path: Path, how: str) -> None:
     options = {} if how == "new" else {how: True, "stride": 24}
@@ -72,6 +74,7 @@ def test_chips_on_a_small_disk(rasters: tuple[Path, Path], tmp_path: Path, how: 
         assert not outcome(lambda: export(rasters, disk, **options))
 
 
+@pytest.mark.slow
 def test_chips_where_room_comes_back(
     write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +191,7 @@ def test_saved_model(tmp_path: Path, model: Pix2Pix, old: bool) -> None:
     check_limits(tmp_path / "out", write if old else None, write)
 
 
+@pytest.mark.slow
 @needs_limits
 @pytest.mark.parametrize("limit", [300, 200_000, slow(0), slow(20_000), slow(500_000)])
 def test_training(tmp_path: Path, model: Pix2Pix, limit: int) -> None:

@@ -25,3 +25,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_rasters_and_chips_need_no_torch(name: str) -> None:
     code = f"import sys, geotranslate; geotranslate.{name}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", ["prediction.predictor", "prediction.blocks"])
+def test_predictors_need_torch_only_for_networks_in_torch(module: str) -> None:
+    code = f"import sys, geotranslate.{module}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

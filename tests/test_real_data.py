@@ -70,6 +70,7 @@ def test_drone_image_to_map(shared_data: Path, tmp_path: Path) -> None:
     assert train(data).compute_metrics()["count"] == 2 * 3 * 256**2
 
 
+@pytest.mark.slow
 def test_colours_to_near_infrared_of_another_year(shared_data: Path, tmp_path: Path) -> None:
     years = ("20090818", "20190904")
     old, new = (shared_data / "naip" / f"m_4709963_se_14_1_{year}.tif" for year in years)
@@ -99,6 +100,7 @@ def test_colours_to_near_infrared_of_another_year(shared_data: Path, tmp_path: P
     assert pixels[0] == pixels[1]
 
 
+@pytest.mark.slow
 def test_radar_to_twelve_bands_of_five_places(shared_data: Path, tmp_path: Path) -> None:
     export = export_chips(
         patches(shared_data, "S1RTC"),
@@ -153,6 +155,7 @@ def test_optical_to_land_cover_with_a_place_of_one_class(shared_data: Path, tmp_
     train(data)
 
 
+@pytest.mark.slow
 def test_land_cover_and_buildings_to_images(shared_data: Path, tmp_path: Path) -> None:
     cover = patches(shared_data, "LULC"), patches(shared_data, "S2RGB")
     export = export_chips(*cover, tmp_path / "cover", tile_size=112, progress=False)
@@ -216,6 +219,7 @@ def test_heights_to_optical_with_flat_ground(shared_data: Path, tmp_path: Path) 
     train(data)
 
 
+@pytest.mark.slow
 def test_pictures_side_by_side(shared_data: Path, tmp_path: Path) -> None:
     # Linked and not read in place, where the facts of the chips would be written beside them.
     for part, count in (("train", 6), ("val", 2)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from statistics import median
 
@@ -20,6 +21,7 @@ from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import FoundChips
 from geotranslate.chips.split import Split
 from geotranslate.errors import warn
+from geotranslate.raster.degrees import box_of
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import ground_of
 
@@ -87,6 +89,7 @@ def make_card(
         target_ground_size=target_ground,
         target_resize_ratio=target_ratio,
         factor=chips.factor,
+        footprint=box_of(itertools.chain(*sides)),
     )
 
 

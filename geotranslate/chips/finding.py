@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 
@@ -33,10 +33,12 @@ from geotranslate.chips.stacking import as_raster, layer_names, stack
 from geotranslate.chips.vectors import BurnedLayer, is_layer, layer_name
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.memory import collector_paused
+from geotranslate.raster.factor import TargetResolution, checked_target_resolution
 from geotranslate.raster.opening import open_raster
 from geotranslate.raster.reader import RasterReader, band_choice
 
 PathLike = str | os.PathLike[str]
+PartLike: TypeAlias = "PathLike | Sequence[PathLike] | tuple[Mapping[str, PathLike], PathLike]"
 WINDOW = 256
 """Default side of the windows of two rasters, px."""
 MOST_PIXELS = 2**31 - 1
@@ -56,9 +58,11 @@ class ChipOptions:
         target_bands: Bands of the target.
         target_classes: Whether the target is resampled as classes; None to find out.
         direction: "AtoB", or "BtoA" to translate from target to source.
-        valid_path: Chip folder for validation, or several; None for none of its own.
-        test_path: Chip folder for tests, or several.
+        valid_path: Chip folder for validation, or several; None for none of its own. For folders
+            of layers, a folder with folders of the same names, or its layers and its target.
+        test_path: The same for tests.
         burn: Column of a vector layer whose numbers are burned; None for the value 1.
+        target_resolution: Pixel size of the target's windows of two rasters, see `prepare_data`.
 
     Raises:
         InvalidInputError: An option is invalid.
@@ -71,11 +75,14 @@ class ChipOptions:
     target_bands: Bands | None = None
     target_classes: bool | None = None
     direction: str = "AtoB"
-    valid_path: PathLike | Sequence[PathLike] | None = None
-    test_path: PathLike | Sequence[PathLike] | None = None
+    valid_path: PartLike | None = None
+    test_path: PartLike | None = None
     burn: str | None = None
+    target_resolution: TargetResolution = "source"
 
     def __post_init__(self) -> None:
+        pixels = checked_target_resolution(self.target_resolution)
+        object.__setattr__(self, "target_resolution", pixels)
         choice("direction", self.direction, ("AtoB", "BtoA"))
         if not (self.paired is None or isinstance(self.paired, bool)):
             raise InvalidInputError(
@@ -86,6 +93,15 @@ class ChipOptions:
             whole_number("chip_size", self.chip_size, 1, MOST_PIXELS)
         if self.stride is not None:
             whole_number("stride", self.stride, 1, MOST_PIXELS)
+
+    @property
+    def parts(self) -> dict[str, tuple[str, Any]]:
+        """Names and values of the arguments with chips for validation and tests, by label."""
+        given = {
+            VALIDATION: ("valid_path", self.valid_path),
+            TEST: ("test_path", self.test_path),
+        }
+        return {label: part for label, part in given.items() if part[1] is not None}
 
     @property
     def swapped(self) -> bool:
@@ -148,17 +164,47 @@ def _of_layers(
         )
     if not all(_is_folder(path) for path in layers.values()):
         return find_chips(stack(*layers.values(), names=list(layers)), target, options)
-    for name in ("stride", "valid_path", "test_path"):
-        if getattr(options, name) is not None:
-            raise InvalidInputError(
-                f"{name} is {shown(getattr(options, name))}, but folders of layers take none; "
-                "leave it out, or divide each folder into train, val and test."
-            )
+    if options.stride is not None:
+        raise InvalidInputError(
+            f"stride is {options.stride}, but folders of layers hold chips that are cut already; "
+            "leave it out, or give rasters as layers."
+        )
+    _check_windows(options)
     layer_names(list(layers), [os.fspath(one) for one in layers.values()])
-    folders = {name: folder_path(f"path[{name!r}]", one) for name, one in layers.items()}
+    folders, goal = _layers_of("path", layers), folder_path("target", target)
     paired = options.paired is not False
-    listing = list_layers(folders, folder_path("target", target), paired=paired)
+    listing = list_layers(folders, goal, paired=paired)
+    parts = {
+        label: list_layers(*_layers_of_part(name, given, folders, goal), paired=paired)
+        for label, (name, given) in options.parts.items()
+    }
+    listing = with_parts(listing, parts) if parts else listing
     return _found(listing.swapped() if options.swapped else listing, options)
+
+
+def _layers_of(name: str, layers: Mapping[str, PathLike]) -> dict[str, Path]:
+    return {key: folder_path(f"{name}[{key!r}]", one) for key, one in layers.items()}
+
+
+def _layers_of_part(
+    name: str, given: Any, layers: Mapping[str, Path], target: Path
+) -> tuple[dict[str, Path], Path]:
+    """Return the folders of the layers and the target of chips for validation or tests."""
+    if isinstance(given, str | os.PathLike):
+        folder = folder_path(name, given)
+        folders = [*layers.values(), target]
+        if len({one.name for one in folders}) == len(folders):
+            return {key: folder / one.name for key, one in layers.items()}, folder / target.name
+    elif isinstance(given, list | tuple) and len(given) == 2 and isinstance(given[0], Mapping):
+        if given[0].keys() == layers.keys():
+            # In the order of the training, which is the order of the bands.
+            own = {key: given[0][key] for key in layers}
+            return _layers_of(name, own), folder_path(name, given[1])
+    raise InvalidInputError(
+        f"{name} is {shown(given)}, but path has the layers {', '.join(layers)}; give their "
+        'folders and the folder of targets, as ({"' + next(iter(layers)) + '": ..., ...}, '
+        '"val/targets"), or a folder with folders of the names of path and target.'
+    )
 
 
 @collector_paused()
@@ -211,6 +257,7 @@ def _listed_on_raster(path: object, raster: PathLike, options: ChipOptions) -> L
                 f"{name} is {shown(getattr(options, name))}, but chips on a raster take none; "
                 "leave it out, or write both sides with export_chips."
             )
+    _check_windows(options)
     if options.paired is False:
         raise InvalidInputError(
             "paired is False, but the raster is cut under each chip, so the two are pairs; leave "
@@ -245,24 +292,28 @@ def _listed_folders(
             f"stride is {options.stride}, but a chip folder's chips are cut already; leave it "
             "out, or give two rasters."
         )
+    _check_windows(options)
     if target is None:
         listing = _listed("path", path)
     else:
         sides = folder_path("path", path), folder_path("target", target)
         listing = list_two_folders(*sides, paired=options.paired is not False)
-    parts = {
-        label: _listed(name, given)
-        for label, name, given in (
-            (VALIDATION, "valid_path", options.valid_path),
-            (TEST, "test_path", options.test_path),
-        )
-        if given is not None
-    }
+    parts = {label: _listed(name, given) for label, (name, given) in options.parts.items()}
     if parts:
         listing = with_parts(listing, parts)
     if options.paired and listing.sides is not None:
         listing = in_pairs(listing)
     return listing.swapped() if options.swapped else listing
+
+
+def _check_windows(options: ChipOptions) -> None:
+    """Refuse an option of two rasters for chips that are cut already."""
+    if options.target_resolution != "source":
+        raise InvalidInputError(
+            f"target_resolution is {options.target_resolution!r}, but the chips of a folder are "
+            "cut already; leave it out, or give two rasters, or write chips with "
+            "export_chips(target_resolution=...)."
+        )
 
 
 def _listed(name: str, path: object) -> Listing:
@@ -278,6 +329,11 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
                 f"{name} is {shown(getattr(options, name))}, but two rasters are divided by split; "
                 "leave it out, or cut chip folders with export_chips."
             )
+    if options.paired is False and options.target_resolution != "source":
+        raise InvalidInputError(
+            f"target_resolution is {options.target_resolution!r}, but paired is False, and "
+            "rasters that are no pairs keep their own grids; leave one of the two out."
+        )
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError("With target, path has to be one raster; give two rasters.")
     if not isinstance(target, str | os.PathLike):
@@ -292,6 +348,7 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
         paired=options.paired is not False,
         target_bands=_chosen(options.target_bands),
         target_classes=options.target_classes,
+        target_resolution=options.target_resolution,
     )
     # The source gives the grid.
     return rasters.read(target, path) if options.swapped else rasters.read(path, target)

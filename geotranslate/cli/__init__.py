@@ -11,6 +11,7 @@ from geotranslate.cli.commands.evaluate_raster_command import evaluate_raster
 from geotranslate.cli.commands.export_command import export_chips
 from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
+from geotranslate.cli.commands.qgis_plugin_command import qgis_plugin
 from geotranslate.cli.commands.serve_command import serve
 from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
@@ -36,5 +37,15 @@ def main() -> None:
     """  # noqa: D301  # click knows the escaped character, which keeps the lines of a paragraph
 
 
-for command in (export_chips, inspect, train, evaluate, predict, evaluate_raster, serve, demo):
+for command in (
+    export_chips,
+    inspect,
+    train,
+    evaluate,
+    predict,
+    evaluate_raster,
+    serve,
+    demo,
+    qgis_plugin,
+):
     main.add_command(command)

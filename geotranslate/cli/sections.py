@@ -48,6 +48,12 @@ EXPORT = Section(
     (("export_chips", "geotranslate.chips.export.exporter:export_chips"),),
     without=("source", "target", "folder"),
 )
+PLUGIN = Section(
+    "qgis_plugin",
+    "Plugin (write_plugin)",
+    (("write_plugin", "geotranslate.interop.qgis.plugin_zip:write_plugin"),),
+    without=("path",),
+)
 
 SERVE = Section(
     "serve",

@@ -13,7 +13,7 @@ from geotranslate.checks import shown
 from geotranslate.chips.bands import ScalingKind
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
-from geotranslate.chips.finding import ChipOptions, find_chips, side_of_tensors
+from geotranslate.chips.finding import ChipOptions, PartLike, find_chips, side_of_tensors
 from geotranslate.chips.split import SplitMethod, SplitOptions, chosen_fold, divide
 from geotranslate.data.dataoptions import DataOptions, PairTransform, Turns
 from geotranslate.data.loaders import PairLoaders
@@ -32,11 +32,12 @@ def prepare_data(
     paired: bool | None = None,
     chip_size: int | None = None,
     stride: int | None = None,
+    target_resolution: Literal["own", "source"] | float = "source",
     burn: str | None = None,
     batch_size: int | Literal["auto"] = 4,
     val_split_pct: float = 0.1,
-    valid_path: PathLike | Sequence[PathLike] | None = None,
-    test_path: PathLike | Sequence[PathLike] | None = None,
+    valid_path: PartLike | None = None,
+    test_path: PartLike | None = None,
     seed: int = 42,
     split: SplitMethod | PathLike | gpd.GeoDataFrame = "auto",
     split_column: str = "split",
@@ -69,8 +70,8 @@ def prepare_data(
     describes the data, `plot_split()` draws the split, `show_batch()` draws pairs.
 
     The target chips of a folder may have 2 to 8 times as many rows and columns as their source
-    chips, or 1/2 to 1/8 of them; sizes in arguments are those of the source. Two rasters are always
-    brought to the source's pixels; `export_chips(target_resolution="own")` keeps the target's.
+    chips, or 1/2 to 1/8 of them; sizes in arguments are those of the source. Two rasters are
+    brought to the source's pixels unless `target_resolution` asks for others.
 
     Unpaired sides are checked, split and scaled separately. An epoch is as long as the larger side;
     if there are fewer sources, they repeat. In training, each source gets a random target, and the
@@ -99,6 +100,11 @@ def prepare_data(
             size. For two rasters, the side of the windows, 256 by default.
         stride: Step from window to window of two rasters, px; `chip_size` by default. Not for
             chip folders.
+        target_resolution: Pixel size of the target's windows of two rasters, as in `export_chips`.
+            "source" for the source's; "own" for the target's, if it is a half to an eighth of the
+            source's or 2 to 8 times as large, up to 5%, or equal; or a number of meters, also for
+            a vector layer. `chip_size` and `stride` have to be whole pixels of the target. Not for
+            chip folders.
         burn: Column of the vector layer whose numbers are burned into the raster's grid; by default
             1 for every shape. Only for a raster and a vector layer.
         batch_size: Pairs per batch, for each process if a launcher starts several. With "auto", the
@@ -106,7 +112,9 @@ def prepare_data(
             of what fits, at most 64 and few enough for 8 steps of an epoch; on a CPU it is 4.
         val_split_pct: Share of the pairs, or of the chips of each side, to validate on. With 0, all
             are for training; with 1, none, and the data can only be measured.
-        valid_path: Chip folder to validate on, or several, of the same kind as `path`.
+        valid_path: Chip folder to validate on, or several, of the same kind as `path`. If `path`
+            has folders of layers, a folder with folders of the same names, or the folders of the
+            layers and of the targets, such as `({"s1": "val/s1", "dem": "val/dem"}, "val/s2")`.
         test_path: Chip folder for tests, or several. It becomes `data.test`, as the part `test` of
             a folder does, and is used for neither training nor validation. A warning says which
             share of the training ground it shows too.
@@ -191,6 +199,7 @@ def prepare_data(
             valid_path=valid_path,
             test_path=test_path,
             burn=burn,
+            target_resolution=target_resolution,
         ),
         split=SplitOptions(
             split, split_column, val_split_pct, seed, buffer, chosen_fold(folds, fold)

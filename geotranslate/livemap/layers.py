@@ -24,6 +24,9 @@ from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.writing import Color
 
 MERCATOR = CRS.from_epsg(3857)
+WORLD = 20_040_000
+"""Largest coordinate in it, meters, with some slack; NaN is not within it."""
+
 MOST_READ = 2**26
 """Most pixels of a file without overviews that are read for a map tile."""
 
@@ -184,7 +187,7 @@ def refuse_unplaced(reader: RasterReader) -> None:
         )
     try:
         outline = grid.footprint_in(MERCATOR)
-        placed = bool(np.isfinite(outline.bounds).all()) and not outline.is_empty
+        placed = not outline.is_empty and max(map(abs, outline.bounds)) <= WORLD
     except (RasterioError, ValueError):
         placed = False
     if not placed:

@@ -24,7 +24,7 @@ from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError, MissingPackageError, said
 from geotranslate.migration import checks_arguments
 from geotranslate.prediction.blocks import open_blocks
-from geotranslate.prediction.inference import Precision
+from geotranslate.prediction.imageinference import Precision
 from geotranslate.prediction.normstats import NormStats
 from geotranslate.prediction.predictor import HasPredictor, Predictor
 from geotranslate.prediction.resampling import Resolution

@@ -57,11 +57,27 @@ class ResizeConv2d(nn.Conv2d):
         rows, cols = image.shape[-2:]
         if len(image) * rows * cols < FEW_PIXELS:
             return super().forward(F.interpolate(image, scale_factor=2))
-        kernel = _summed(_summed(self.weight, 2), 3).transpose(0, 1)
+        kernel = self._kernel()
         if self.padding_mode == "zeros":
             return F.conv_transpose2d(image, kernel, self.bias, 2, 1)
         # The reflection of a repeated pixel at the edge is the pixel itself.
         return F.conv_transpose2d(_repeated(image), kernel, self.bias, 2, 3)
+
+    def as_transposed(self) -> nn.Module:
+        """Return the transposed convolution, which computes the same for images of any size."""
+        kernel = self._kernel().detach()
+        extended = self.padding_mode != "zeros"
+        padding = 3 if extended else 1
+        bias = self.bias is not None
+        bands_in, bands_out = kernel.shape[:2]
+        layer = nn.ConvTranspose2d(bands_in, bands_out, 4, 2, padding, bias=bias)
+        layer.weight.data = kernel.clone(memory_format=torch.contiguous_format)
+        if bias:
+            layer.bias = self.bias
+        return nn.Sequential(Extend("replicate"), layer) if extended else layer
+
+    def _kernel(self) -> Tensor:
+        return _summed(_summed(self.weight, 2), 3).transpose(0, 1)
 
 
 def _repeated(image: Tensor) -> Tensor:

@@ -91,6 +91,8 @@ class PixelNetwork(nn.Module):
     """
 
     stride = Pyramid.stride
+    chunk = CHUNK
+    """Pixels translated at a time; 0 for all."""
 
     def __init__(self, bands_in: int, bands_out: int, hidden: int = HIDDEN) -> None:
         super().__init__()
@@ -115,9 +117,11 @@ class PixelNetwork(nn.Module):
         """Translate `(n, bands, rows, cols)` of any size, in float32."""
         features = self.neighborhoods(source).movedim(1, -1)
         with torch.autocast(source.device.type, enabled=False):
+            if not self.chunk:
+                return self.layers(features).movedim(-1, 1)
             # Image by image, in parts of one size: the result does not depend on the batch.
             images = [
-                torch.cat([self.layers(part) for part in image.flatten(0, 1).split(CHUNK)])
+                torch.cat([self.layers(part) for part in image.flatten(0, 1).split(self.chunk)])
                 for image in features
             ]
         return torch.stack(images).reshape(*features.shape[:-1], -1).movedim(-1, 1)

@@ -50,8 +50,8 @@ class Rescaled(nn.Module):
 
     A generator makes features at the source's pixel size. To enlarge them, pixels are repeated and
     convolved once for each prime factor, as in a decoder; to reduce them, one convolution gathers
-    the pixels under each pixel of the target. Source images are extended by reflection to whole
-    pixels of the target.
+    the pixels under each pixel of the target. Source images are extended by reflection, in eval
+    mode to multiples of `stride`, so that tiles of a scene, cropped, are the whole image.
 
     Args:
         network: Generator of `width` features, not bounded.
@@ -97,10 +97,21 @@ class Rescaled(nn.Module):
         """Translate; rows and columns of the translation are rounded up."""
         grown, shrunk = self.factor.numerator, self.factor.denominator
         rows, cols = (-(-side * grown // shrunk) for side in source.shape[-2:])
-        # Extended as a tile at the edge would be, unless that takes many more pixels.
-        whole = self.stride if self.stride == self.network.stride else shrunk
-        hidden = self.stages(self.network(pad_to_multiple(source, whole)))
+        hidden = self.stages(self.network(self._extended(source)))
         return in_own_dtype(self.head, hidden)[..., :rows, :cols]
+
+    def _extended(self, source: Tensor) -> Tensor:
+        """Extend an image below and to the right, so that the network and the head can shrink it.
+
+        A tile at the edge of a scene is extended to a multiple of the stride, so the whole image
+        is, too. Small images, and all in training, are only extended to whole target pixels: the
+        network extends them further where it has to, and with a factor of 1/7 the stride may be
+        longer than a chip.
+        """
+        small = min(source.shape[-2:]) < self.stride
+        if self.stride > self.network.stride and (self.training or small):
+            return pad_to_multiple(source, self.factor.denominator)
+        return pad_to_multiple(source, self.stride)
 
     @property
     def radius(self) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from geotranslate.chips.bands import Direction
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.stacking import as_raster
-from geotranslate.prediction.inference import Precision
+from geotranslate.prediction.imageinference import Precision
 from geotranslate.prediction.normstats import NormStats
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.prediction.resampling import Resolution

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,15 +11,16 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geotranslate.checks import choice, whole_number
 from geotranslate.chips.bands import DataCard
-from geotranslate.chips.scenes import matching_bands
-from geotranslate.errors import GeotranslateError, InvalidInputError
+from geotranslate.errors import GeotranslateError
 from geotranslate.networks.bicubic import OverBicubic
+from geotranslate.networks.features import feature_distance
 from geotranslate.networks.layers import multiplies_bfloat16
 from geotranslate.networks.normalization import (
     Around,
@@ -27,16 +29,14 @@ from geotranslate.networks.normalization import (
     between_tiles,
     by_tile,
     fixed,
+    lacking,
+    normalizes,
 )
 from geotranslate.networks.onehot import OneHot
-from geotranslate.prediction.normstats import NormStats, SceneStatistics
-from geotranslate.prediction.resampling import Resampling
-from geotranslate.raster.bandfacts import fits, to_dtype
-from geotranslate.raster.factor import size_at, valid_at
-from geotranslate.raster.reader import RasterReader, fill_gaps, reflected
+from geotranslate.prediction.imageinference import ImageInference, Precision
+from geotranslate.prediction.normstats import NormStats, SceneStatistics, resolve_norm_stats
+from geotranslate.prediction.tilesize import side_in_memory
 from geotranslate.raster.tiling import Place
-
-Precision = Literal["float32", "bfloat16", "auto"]
 
 CPU_BATCH = 8
 GPU_BATCH = 64
@@ -46,13 +46,11 @@ GPU_BATCH = 64
 _EVAL_MODE = threading.RLock()
 
 
-class Inference:
+class Inference(ImageInference):
     """A generator with its scalings: translates float32 batches in source units to target units.
 
-    Translations have `card.factor` times as many pixels along an axis.
-
-    It is the `apply` of `translate_raster`, and several threads may call it. Dropout is off, and
-    with all statistics, a tile's translation does not depend on the other tiles of its batch.
+    Dropout is off, and with all statistics, a tile's translation does not depend on the other tiles
+    of its batch.
 
     Args:
         generator: The network.
@@ -61,18 +59,11 @@ class Inference:
         radius: Radius of its receptive field, px; None for the whole image.
     """
 
-    any_shape = True
-    """Tiles need not be square."""
-
     def __init__(
         self, generator: nn.Module, card: DataCard, stride: int, radius: int | None
     ) -> None:
-        self.generator, self.card = generator, card
-        self.stride, self.radius = stride, radius
-        self.precision: Precision = "float32"
-        self.norm_stats: NormStats = "running"
-        self.resampling: Resampling | None = None
-        """The way to the pixel size of the training; None for images that have it."""
+        super().__init__(card, stride, radius)
+        self.generator = generator
         self.original = generator
         """The network in float32, as it was trained."""
         self._statistics: tuple[SceneStatistics, NDArray[np.float32]] | None = None
@@ -86,7 +77,7 @@ class Inference:
 
         Args:
             precision: "float32", "bfloat16" or "auto", see `resolve_precision`.
-            norm_stats: Result of `resolve_norm_stats`; "scene", "smooth" and shares need `knowing`.
+            norm_stats: Result of `resolved`; "scene", "smooth" and shares need `knowing`.
 
         Raises:
             InvalidInputError: There is no such precision.
@@ -105,40 +96,21 @@ class Inference:
         other._run(frozen(network, other.precision))
         return other
 
+    def renewed(self, generator: nn.Module, card: DataCard) -> Inference:
+        """Return an inference of another generator of the same kind, and the card of its data."""
+        return Inference(generator, card, self.stride, self.radius)
+
     def _run(self, generator: nn.Module) -> None:
         self.generator, self._frozen = generator, True
 
-    def resampled(self, resampling: Resampling | None) -> Inference:
-        """Return a copy for images of another pixel size than in training; itself if it is None.
+    def resolved(self, norm_stats: NormStats, tta: bool | str) -> NormStats:
+        """Return the statistics of normalization layers to use, see `resolve_norm_stats`.
 
-        It resamples images before they enter the network, and translations back. Its stride and
-        radius are in pixels of the images.
+        Raises:
+            InvalidInputError: `norm_stats` is unknown, or does not suit the generator or `tta`.
         """
-        if resampling is None:
-            return self
-        other = copy.copy(self)
-        other.resampling = resampling
-        other.stride, other.radius = resampling.step, resampling.radius(self.radius)
-        return other
-
-    @property
-    def transposed(self) -> Inference:
-        """The inference of images whose rows and columns are swapped."""
-        if self.resampling is None or self.resampling.rows == self.resampling.cols:
-            return self
-        other = copy.copy(self)
-        other.resampling = self.resampling.transposed
-        return other
-
-    @property
-    def needs_prescan(self) -> bool:
-        """Whether statistics of the scene are needed."""
-        return self.norm_stats not in ("running", "tile")
-
-    @property
-    def needs_places(self) -> bool:
-        """Whether it needs the places of tiles."""
-        return self.norm_stats == "smooth"
+        without = lacking(self.generator) if normalizes(self.generator) else None
+        return resolve_norm_stats(norm_stats, without, tta)
 
     def knowing(self, statistics: SceneStatistics | None) -> Inference:
         """Return a copy that normalizes by the statistics of a scene; itself if it is None.
@@ -199,22 +171,46 @@ class Inference:
         Raises:
             GeotranslateError: The GPU's memory does not hold a single tile.
         """
-        translated = self.scaled(self.network_input(batch), places).numpy()
-        found = self.card.target.scaling.unscale(translated)
-        if self.resampling is None:
-            return found
-        rows, cols = batch.shape[-2:]
-        size = size_at((rows, cols), self.card.factor)
-        nearest = self.card.target.classes is not None
-        return self.resampling.back(torch.from_numpy(found), size, nearest=nearest).numpy()
+        scaled = torch.from_numpy(self.network_input(batch))
+        found = self.card.target.scaling.unscale(self.scaled(scaled, places).numpy())
+        return self._back(found, batch)
 
-    def network_input(self, batch: NDArray[Any]) -> Tensor:
-        """Return images in the source's units scaled, and resampled as in training."""
-        source = self.card.source
-        scaled = torch.from_numpy(source.scaling.scale(batch))
-        if self.resampling is None:
-            return scaled
-        return self.resampling.forth(scaled, nearest=source.classes is not None)
+    def largest_tile(self, workers: int) -> int:
+        """Return the side of the largest tile that fits in a quarter of the machine's memory, px.
+
+        Args:
+            workers: Number of processes or threads that share the memory.
+        """
+        largest = largest_layer(self.generator, self.card)
+        if self.device.type == "cuda":
+            memory = torch.cuda.get_device_properties(self.device).total_memory
+        else:
+            memory = psutil.virtual_memory().total
+        return side_in_memory(memory, workers, self.card.chip_size, largest)
+
+    @property
+    def mixes_statistics(self) -> bool:
+        """Whether statistics of a scene can be mixed with those of training."""
+        return normalizes(self.original) and not lacking(self.original)
+
+    def resampled_mask(self, valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the mask `(n, 1, rows, cols)` of `network_input`, for valid `(n, rows, cols)`."""
+        mask = valid[:, None].astype(np.float32)
+        return mask if self.resampling is None else self.resampling.forth(mask, nearest=True)
+
+    def features(self, images: NDArray[Any], valid: NDArray[np.bool_]) -> float | None:
+        """Return the distance of the first features of images from those of training.
+
+        Args:
+            images: `(n, bands, rows, cols)` in the source's units, filled where invalid.
+            valid: Valid pixels `(n, rows, cols)`.
+
+        Returns:
+            The distance, see `feature_distance`; None for a network without running statistics.
+        """
+        both = self.network_input(images), self.resampled_mask(valid)
+        values, mask = (torch.from_numpy(each).to(self.device) for each in both)
+        return feature_distance(self.original, values, mask)
 
     def scaled(self, batch: Tensor, places: Sequence[Place] | None = None) -> Tensor:
         """Translate a batch in -1..1 and return the translations in -1..1 on the CPU."""
@@ -248,7 +244,7 @@ class Inference:
         if self._statistics is None or places is None:
             return None
         statistics, values = self._statistics
-        return statistics.around(values, places, self.device)
+        return _around(statistics, values, places, self.device)
 
     def _forward(self, part: Tensor) -> Tensor:
         first = next(self.generator.parameters())
@@ -280,70 +276,11 @@ class Inference:
         self._fitting = 1 << ((len(part) - 1).bit_length() - 1)
         torch.cuda.empty_cache()
 
-    def image(self, data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-        """Translate one image `(bands, rows, cols)` in a single pass, to the target's dtype.
 
-        Invalid pixels get the target's nodata value, if it has one; NaN for floats. The result has
-        `card.factor` times as many rows and columns, rounded up.
-
-        Raises:
-            InvalidInputError: The image has another number of bands than the source side.
-        """
-        self.check_bands("The image", len(data))
-        rows, cols = data.shape[1:]
-        filled = fill_gaps(data.astype(np.float32), valid, self.card.source.fill)
-        # An image smaller than the stride is extended by reflection, because networks reject it.
-        at = (
-            reflected(0, max(rows, self.stride), rows),
-            reflected(0, max(cols, self.stride), cols),
-        )
-        factor = self.card.factor
-        down, across = size_at((rows, cols), factor)
-        translated = self(filled[:, at[0][:, None], at[1]][None])[0, :, :down, :across]
-        valid = valid_at(valid, factor)
-        side = self.card.target
-        typed = to_dtype(translated, side.dtype)
-        nodata = np.nan if np.issubdtype(typed.dtype, np.floating) else side.nodata
-        if nodata is not None and not fits(nodata, side.dtype):
-            # Files may declare a nodata value outside of their dtype, which no pixel can have.
-            nodata = None
-        return typed if nodata is None else np.where(valid, typed, typed.dtype.type(nodata))
-
-    def check_bands(self, name: str, bands: int, *, has_alpha: bool = False) -> None:
-        """Raise an error if an image has another number of bands than the generator takes."""
-        side = self.card.source
-        if bands != side.bands:
-            names = ", ".join(name for name in side.band_names if name)
-            raise InvalidInputError(
-                f"{name} has {bands} band{'s' if bands != 1 else ''}"
-                f"{' and alpha, which is its mask,' if has_alpha else ''} but the model translates "
-                f"{side.bands}{f' ({names})' if names else ''}. Give a raster with the bands that "
-                "it was trained on, in their order, or name them with bands."
-            )
-
-    def bands_of(
-        self, source: RasterReader, chosen: Sequence[int | str] | None = None
-    ) -> tuple[int, ...]:
-        """Return the numbers of the bands of a raster that the generator takes.
-
-        Bands are matched by name, in any order, if all have names; else by number, if the raster
-        has as many bands as the training files; else all are taken.
-
-        Args:
-            source: The raster.
-            chosen: Numbers from 1 or names of bands, which are taken in place of these.
-
-        Raises:
-            InvalidInputError: The raster has other bands.
-        """
-        if chosen is not None:
-            bands = RasterReader(source.dataset, chosen).indexes
-            self.check_bands(f"The choice of bands of {source.name}", len(bands))
-            return bands
-        found = matching_bands(self.card.source, source)
-        if found is None:
-            self.check_bands(source.name, source.bands, has_alpha=source.has_alpha)
-        return source.indexes if found is None else found
+def torch_inference(inference: ImageInference) -> Inference:
+    """Return the inference of a model in torch, as all but those of exported files are."""
+    assert isinstance(inference, Inference)
+    return inference
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
@@ -378,3 +315,61 @@ def frozen(network: nn.Module, precision: Precision) -> nn.Module:
             if isinstance(module, nn.GroupNorm | ChannelNorm):
                 module.to(torch.bfloat16)
     return copied
+
+
+def _around(
+    statistics: SceneStatistics,
+    values: NDArray[np.float32],
+    places: Sequence[Place],
+    device: torch.device,
+) -> Around:
+    """Return the statistics around a batch of tiles and their interpolation weights.
+
+    Args:
+        statistics: Statistics of a scene.
+        values: Result of its `read`.
+        places: Row and column of each tile.
+        device: Device of the network.
+    """
+    rows = np.stack([statistics.rows.neighbors(row) for row, _ in places]) - statistics.first[0]
+    cols = np.stack([statistics.cols.neighbors(col) for _, col in places]) - statistics.first[1]
+    near = np.ascontiguousarray(values[rows[:, :, None], cols[:, None, :]])
+
+    # Layers of the same size share the weights.
+    @functools.cache
+    def weights(axis: Literal[0, 1], size: int) -> torch.Tensor:
+        grid = (statistics.rows, statistics.cols)[axis]
+        each = [grid.weights(place[axis], size) for place in places]
+        return torch.from_numpy(np.stack(each)).to(device)
+
+    return Around(
+        torch.from_numpy(near).to(device),
+        lambda size: weights(0, size),
+        lambda size: weights(1, size),
+    )
+
+
+def largest_layer(network: nn.Module, card: DataCard) -> int:
+    """Return the size of the largest output of a layer for a chip, bytes.
+
+    Args:
+        network: A generator in eval mode; it translates a chip.
+        card: Card of the training data.
+    """
+    first = next(network.parameters())
+    largest = 0
+
+    def look(module: nn.Module, given: object, found: object) -> None:
+        nonlocal largest
+        if isinstance(found, torch.Tensor):
+            largest = max(largest, found.numel() * found.element_size())
+
+    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
+    chip = torch.zeros(1, card.source.bands, card.chip_size, card.chip_size)
+    try:
+        with torch.inference_mode():
+            network(chip.to(first.device, first.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return largest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from geotranslate.checks import shown
 from geotranslate.errors import InvalidInputError, RasterFileError
 from geotranslate.files import sha256_of
-from geotranslate.networks.normalization import Around, lacking, normalizes
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
 NormStatsKind = Literal["auto", "running", "tile", "scene", "smooth"]
 NormStats: TypeAlias = "NormStatsKind | float"
 """A kind, or the share of the scene's statistics in a mixture with the running ones."""
+MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
+"""Most and fewest sampled tiles, and their total number of pixels. All their activations are in
+memory at once, about 600 bytes per pixel in a U-Net with `ngf=64`."""
+MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
+"""Side of the largest tiles of which at least `LEAST_TILES` fit `SAMPLE_PIXELS`, px."""
 LARGEST_READ = 2**28
 """Size up to which a file of statistics is read as a whole, bytes."""
 
@@ -50,23 +52,25 @@ def share_of(norm_stats: NormStats) -> float:
     return 1.0 if isinstance(norm_stats, str) else norm_stats
 
 
-def resolve_norm_stats(norm_stats: NormStats, network: nn.Module, tta: bool | str) -> NormStats:
+def resolve_norm_stats(
+    norm_stats: NormStats, without: Sequence[str] | None, tta: bool | str
+) -> NormStats:
     """Return the kind of statistics to use; "auto" is independent of the tile that is normalized.
 
     For a network without normalization it is always "running".
 
     Args:
         norm_stats: Argument of `predict_raster`.
-        network: The generator.
+        without: Class names of the generator's normalizations that learn no statistics in training;
+            None for a generator without normalization.
         tta: The test-time augmentation.
 
     Raises:
         InvalidInputError: `norm_stats` is unknown, or does not suit the network or `tta`.
     """
     norm_stats = checked_norm_stats(norm_stats)
-    if not normalizes(network):
+    if without is None:
         return "running"
-    without = lacking(network)
     if norm_stats == "auto":
         return "scene" if without else "running"
     if norm_stats == "running" and without:
@@ -126,30 +130,3 @@ class SceneStatistics:
                 f"{self.path}, the statistics of the scene, is damaged; remove the folder and "
                 "start anew."
             ) from error
-
-    def around(
-        self, values: NDArray[np.float32], places: Sequence[Place], device: torch.device
-    ) -> Around:
-        """Return the statistics around a batch of tiles and their interpolation weights.
-
-        Args:
-            values: Result of `read`.
-            places: Row and column of each tile.
-            device: Device of the network.
-        """
-        rows = np.stack([self.rows.neighbors(row) for row, _ in places]) - self.first[0]
-        cols = np.stack([self.cols.neighbors(col) for _, col in places]) - self.first[1]
-        near = np.ascontiguousarray(values[rows[:, :, None], cols[:, None, :]])
-
-        # Layers of the same size share the weights.
-        @functools.cache
-        def weights(axis: Literal[0, 1], size: int) -> torch.Tensor:
-            grid = (self.rows, self.cols)[axis]
-            each = [grid.weights(place[axis], size) for place in places]
-            return torch.from_numpy(np.stack(each)).to(device)
-
-        return Around(
-            torch.from_numpy(near).to(device),
-            lambda size: weights(0, size),
-            lambda size: weights(1, size),
-        )

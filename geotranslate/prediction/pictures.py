@@ -17,7 +17,7 @@ from geotranslate.chips.bands import Side
 from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError, said
 from geotranslate.files import replaced_when_whole
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.imageinference import ImageInference
 from geotranslate.prediction.scenefiles import like_training
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
@@ -32,7 +32,7 @@ DTYPES = {"PNG": ("uint8", "uint16"), "JPEG": ("uint8",)}
 BANDS = {"PNG": (1, 2, 3, 4), "JPEG": (1, 3)}
 
 
-def pixels_of(image: ImageLike, inference: Inference) -> Pixels:
+def pixels_of(image: ImageLike, inference: ImageInference) -> Pixels:
     """Return the bands `(bands, rows, cols)` that a model takes, the valid pixels and the grid.
 
     The grid is None for arrays and PIL images.

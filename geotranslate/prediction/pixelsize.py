@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.imageinference import ImageInference
 from geotranslate.prediction.resampling import Resampling, Resolution, checked_resolution
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import ground_of
@@ -21,7 +21,7 @@ def find_resampling(
     name: str,
     grid: Grid | None,
     size: tuple[int, int],
-    inference: Inference,
+    inference: ImageInference,
     resolution: Resolution,
 ) -> Resampling | None:
     """Return the resampling of an image to the pixel size at which it is translated.

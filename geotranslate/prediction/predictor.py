@@ -11,18 +11,17 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from geotranslate.checks import choice, file_path, flag, folder_path
 from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import AreaLike
-from geotranslate.data import draw_table
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
-from geotranslate.prediction.inference import Inference, Precision
-from geotranslate.prediction.normstats import NormStats, checked_norm_stats, resolve_norm_stats
+from geotranslate.prediction.imageinference import ImageInference, Precision
+from geotranslate.prediction.itemscenes import with_items
+from geotranslate.prediction.normstats import NormStats, checked_norm_stats
 from geotranslate.prediction.pictures import ImageLike, picture_path, pixels_of, write_picture
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.resampling import Resolution
@@ -41,6 +40,7 @@ from geotranslate.prediction.tta import Tta, check_tta
 from geotranslate.prediction.workers import StoredModel, shared
 from geotranslate.raster.bandfacts import dtype_name
 from geotranslate.raster.factor import valid_at
+from geotranslate.raster.pipeline import MODEL_ITEM
 from geotranslate.raster.tiling import Blend
 from geotranslate.raster.writing import Driver, checked_nodata, default_output
 
@@ -60,7 +60,7 @@ class Predictor:
 
     def __init__(
         self,
-        inference: Inference,
+        inference: ImageInference,
         model: StoredModel,
         *,
         direction: Direction = "AtoB",
@@ -88,11 +88,6 @@ class Predictor:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Save the model with all its directions in a folder and return the folder."""
         return self.model.save(path)
-
-    def renew(self, generator: nn.Module, card: DataCard) -> None:
-        """Replace the generator by another one of the same kind, and the card of its data."""
-        now = self.inference
-        self.inference = Inference(generator, card, now.stride, now.radius)
 
     @checks_arguments
     def towards(self, direction: Direction) -> Predictor:
@@ -191,6 +186,8 @@ class Predictor:
         tta: Tta = False,
         resolution: Resolution = "auto",
         bands: Bands | None = None,
+        asset: str | None = None,
+        stac: bool = False,
     ) -> Any:
         """Translate rasters of any size into GeoTIFFs on the same grids.
 
@@ -207,7 +204,8 @@ class Predictor:
             path: Raster to translate: path, URL, GDAL name or open dataset. For several scenes: a
                 folder, a glob pattern, a list, or a GeoDataFrame with a column `path` or
                 `location`. In folders and patterns, files named as translations of other files are
-                skipped.
+                skipped. A STAC Item, as `pystac.Item`, dict or JSON file, is the raster of one of
+                its assets, and a `pystac.ItemCollection` a list.
             output: GeoTIFF to write; by default `<stem>_translated.tif` beside the source, or in
                 the working directory for a remote one. For several scenes, the folder for these
                 files.
@@ -265,6 +263,9 @@ class Predictor:
             bands: Bands of the raster to translate, by number from 1 or by name, in the order of
                 the training, for example (1, 2, 3) of a scene with infrared for a model of colors.
                 By default they are matched by name, or else by number.
+            asset: Name of the asset to translate if scenes are STAC Items; by default the only one
+                that holds data.
+            stac: Whether to write a STAC Item beside each output, `<name>.stac.json`.
 
         Returns:
             The written raster, a `TranslatedRaster` that can be used as a path; a list of them for
@@ -274,7 +275,7 @@ class Predictor:
             RasterFileError: A raster cannot be read or an output cannot be written.
             OutputExistsError: An output exists and `overwrite` is false.
             InvalidInputError: A raster has another number of bands than the model translates, the
-                aoi is empty or elsewhere, or an argument is invalid.
+                aoi is empty or elsewhere, a STAC Item has no such asset, or an argument is invalid.
         """
         way = self.towards(self.direction if direction is None else direction)
         target = way.card.target
@@ -299,13 +300,14 @@ class Predictor:
             match=match,
             resolution=resolution,
             bands=bands,
+            stac=stac,
         )
         inference = way.inference_for(options, precision, norm_stats, tta)
-        return way._translate(as_raster(path), output, inference, tta, options)
+        return way._translate(as_raster(with_items(path, asset)), output, inference, tta, options)
 
     def inference_for(
         self, options: PredictOptions, precision: Precision, norm_stats: NormStats, tta: Tta
-    ) -> Inference:
+    ) -> ImageInference:
         """Return the inference of scenes, after checking arguments against the model.
 
         Raises:
@@ -316,14 +318,14 @@ class Predictor:
         check_tta(tta, self.card.target)
         checked = checked_norm_stats(norm_stats)
         own = self.norm_stats if checked == "auto" else checked
-        resolved = resolve_norm_stats(own, self.inference.generator, tta)
+        resolved = self.inference.resolved(own, tta)
         return self.inference.at(precision, resolved)
 
     def _translate(
         self,
         path: ScenesLike,
         output: str | os.PathLike[str] | None,
-        inference: Inference,
+        inference: ImageInference,
         tta: Tta,
         options: PredictOptions,
     ) -> Any:
@@ -342,7 +344,7 @@ class Predictor:
 
     @contextmanager
     def translation(
-        self, inference: Inference, tta: Tta, options: PredictOptions, beside: Path
+        self, inference: ImageInference, tta: Tta, options: PredictOptions, beside: Path
     ) -> Iterator[Translation]:
         """Yield the translation of scenes by an inference; a model for workers lies beside a file.
 
@@ -354,13 +356,23 @@ class Predictor:
         with shared(self.model, self.direction, tta, options.executor, digest, beside) as apply:
             # The distances are those of sources, which the other direction does not translate.
             scenes = self.model.metrics.per_scene if self.direction == "AtoB" else {}
-            yield Translation(inference, apply, provenance, options, scenes)
+            item = self._item(digest) if options.stac else None
+            yield Translation(inference, apply, provenance, options, scenes, item)
+
+    def _item(self, digest: str) -> str | None:
+        """Return the path of the model's STAC Item, if its folder holds one."""
+        folder = self.model.saved_folder(digest)
+        item = None if folder is None else folder / MODEL_ITEM
+        return str(item) if item is not None and item.is_file() else None
 
 
 def _draw(
     card: DataCard, image: NDArray[Any], translated: NDArray[Any], valid: NDArray[np.bool_]
 ) -> None:
     """Draw an image and its translation `(bands, rows, cols)` in their units."""
+    # It needs torch, which a predictor may do without.
+    from geotranslate.data.plotting import draw_table
+
     sides = (card.source, image, valid), (card.target, translated, valid_at(valid, card.factor))
     pair = [
         side.scaling.scale(np.where(seen, pixels, np.nan).astype(np.float32)[None])[0]

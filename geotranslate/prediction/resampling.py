@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from geotranslate.checks import number, shown
 from geotranslate.errors import InvalidInputError
@@ -96,29 +94,30 @@ class Resampling:
         """Return the longer side in training of a tile of the scene, px."""
         return -(-tile // self.step) * max(self.rows, self.cols)
 
-    def forth(self, image: Tensor, *, nearest: bool) -> Tensor:
+    def forth(self, image: NDArray[Any], *, nearest: bool) -> NDArray[Any]:
         """Return `(n, bands, rows, cols)` in the pixel size of the training.
 
         The image is extended by reflection to whole steps first.
         """
         rows, cols = (
-            torch.from_numpy(reflected(0, -(-size // self.step) * self.step, size))
-            for size in image.shape[-2:]
+            reflected(0, -(-size // self.step) * self.step, size) for size in image.shape[-2:]
         )
         whole = image
-        if (len(rows), len(cols)) != tuple(image.shape[-2:]):
-            whole = image.index_select(-2, rows).index_select(-1, cols)
+        if (len(rows), len(cols)) != image.shape[-2:]:
+            whole = image[..., rows[:, None], cols]
         down = resampled(whole, -2, self.step, self.rows, nearest=nearest)
         return resampled(down, -1, self.step, self.cols, nearest=nearest)
 
-    def back(self, image: Tensor, size: tuple[int, int], *, nearest: bool) -> Tensor:
+    def back(self, image: NDArray[Any], size: tuple[int, int], *, nearest: bool) -> NDArray[Any]:
         """Return an image in the pixel size of the scene, cut to rows and columns."""
         down = resampled(image, -2, self.rows, self.step, nearest=nearest)
         both = resampled(down, -1, self.cols, self.step, nearest=nearest)
         return both[..., : size[0], : size[1]]
 
 
-def resampled(image: Tensor, axis: int, before: int, after: int, *, nearest: bool) -> Tensor:
+def resampled(
+    image: NDArray[Any], axis: int, before: int, after: int, *, nearest: bool
+) -> NDArray[Any]:
     """Return an image with `after` pixels for every `before` pixels along an axis.
 
     The result is the one of `torch.nn.functional.interpolate` with `mode="bilinear"` and
@@ -139,16 +138,17 @@ def resampled(image: Tensor, axis: int, before: int, after: int, *, nearest: boo
     before, after = before // common, after // common
     if nearest:
         centers = np.arange(size // before * after)
-        places = (2 * centers + 1) * before // (2 * after)
-        return image.index_select(axis, torch.from_numpy(places).to(image.device))
+        return image.take((2 * centers + 1) * before // (2 * after), axis)
     places, weights = _taps(size, before, after)
     shape = (-1, 1) if axis == -2 else (-1,)
-    total: Tensor | None = None
+    total: NDArray[Any] | None = None
     for place, weight in zip(places, weights, strict=True):
-        at = torch.from_numpy(place).to(image.device)
-        share = image.index_select(axis, at)
-        share *= torch.from_numpy(weight).to(image.device).reshape(shape)
-        total = share if total is None else total.add_(share)
+        share = image.take(place, axis)
+        share *= weight.reshape(shape)
+        if total is None:
+            total = share
+        else:
+            total += share
     assert total is not None
     return total
 

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from math import ceil, isqrt
 from typing import Any, Literal, TypeAlias, get_args
 
-import psutil
-import torch
-from torch import nn
-
-from geotranslate.checks import choice, flag, whole_number
-from geotranslate.chips.bands import DataCard
+from geotranslate.checks import choice, flag, shown, whole_number
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.prediction.resampling import Resolution, checked_resolution
@@ -70,6 +65,7 @@ class PredictOptions:
     resolution: Resolution = "auto"
     match: Match | None = None
     bands: Sequence[int | str] | None = None
+    stac: bool = False
 
     def __post_init__(self) -> None:
         choice("blend", self.blend, get_args(Blend))
@@ -81,12 +77,17 @@ class PredictOptions:
             self._whole(name, 0)
         self._whole("batch_size", 1, LARGEST_BATCH)
         self._whole("max_memory", 1)
-        for name in ("overwrite", "resume", "progress"):
+        for name in ("overwrite", "resume", "progress", "stac"):
             self._set(name, flag(name, getattr(self, name)))
         if self.bands is not None:
             self._set("bands", band_choice(self.bands))
         self._set("driver", driver_named(self.driver))
         self._set("resolution", checked_resolution(self.resolution))
+        if self.stac and self.part is not None:
+            raise InvalidInputError(
+                f"stac is true, but part is {shown(self.part)}, and a part of an output has no "
+                "STAC Item; leave stac out."
+            )
 
     def check_stride(self, stride: int) -> None:
         """Check the tile size against the stride of a generator.
@@ -96,8 +97,9 @@ class PredictOptions:
         """
         if isinstance(self.tile_size, str) and self.tile_size in ("auto", "chip"):
             return
-        self._set("tile_size", whole_number("tile_size", self.tile_size, 0))
-        if self.tile_size < stride:
+        side = whole_number("tile_size", self.tile_size, 0)
+        self._set("tile_size", side)
+        if side < stride:
             raise InvalidInputError(
                 f"tile_size is {self.tile_size} but the generator shrinks tiles by {stride}; give "
                 f"at least {stride}, best a multiple of it."
@@ -156,37 +158,17 @@ def fitting_tile(
     return next((side for side in blended if side <= most), blended[-1])
 
 
-def largest_tile(network: nn.Module, card: DataCard, workers: int) -> int:
-    """Return the side of the largest tile that fits in a quarter of the machine's memory, px.
-
-    The total memory counts, not the free memory, so that a resumed run has the same tiles.
+def side_in_memory(memory: int, workers: int, chip_size: int, largest: int) -> int:
+    """Return the side of the largest tile that fits in a quarter of a memory, px.
 
     Args:
-        network: A generator in eval mode; its largest layer is found by translating a chip.
-        card: Card of the training data.
+        memory: The memory, bytes. It is the total one, not the free one, so that a resumed run has
+            the same tiles.
         workers: Number of processes or threads that share the memory.
+        chip_size: Side of the training chips, px.
+        largest: Largest output of a layer for a chip, bytes.
     """
-    first = next(network.parameters())
-    largest = 0
-
-    def look(module: nn.Module, given: object, found: object) -> None:
-        nonlocal largest
-        if isinstance(found, torch.Tensor):
-            largest = max(largest, found.numel() * found.element_size())
-
-    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
-    chip = torch.zeros(1, card.source.bands, card.chip_size, card.chip_size)
-    try:
-        with torch.inference_mode():
-            network(chip.to(first.device, first.dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if first.device.type == "cuda":
-        memory = torch.cuda.get_device_properties(first.device).total_memory
-    else:
-        memory = psutil.virtual_memory().total
-    return isqrt(memory // (4 * workers) * card.chip_size**2 // (COPIES * largest))
+    return isqrt(memory // (4 * workers) * chip_size**2 // (COPIES * largest))
 
 
 def _whole(length: int, stride: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,33 +18,34 @@ from shapely.geometry.base import BaseGeometry
 from geotranslate.chips.bands import Direction, Quantiles, Side, sample_scene
 from geotranslate.chips.vectors import area_on
 from geotranslate.errors import InvalidInputError, warn
-from geotranslate.metrics import Scores
-from geotranslate.networks.normalization import lacking, normalizes
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.imageinference import ForScene, ImageInference
+from geotranslate.prediction.itemscenes import ItemScene
+from geotranslate.prediction.normstats import MOST_SAMPLED
 from geotranslate.prediction.pixelsize import find_resampling
 from geotranslate.prediction.scenefiles import like_training
 from geotranslate.prediction.scenes.drift import warn_if_unlike
 from geotranslate.prediction.scenes.likeness import drift_of, scene_features
 from geotranslate.prediction.scenes.matching import map_to_training, matched
-from geotranslate.prediction.scenes.scenestatistics import MOST_SAMPLED, ForScene
-from geotranslate.prediction.tilesize import PredictOptions, fitting_tile, largest_tile
+from geotranslate.prediction.tilesize import PredictOptions, fitting_tile
 from geotranslate.prediction.tta import Tta
 from geotranslate.raster.bandfacts import fits
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import (
+    PREFIX,
     Drift,
     ReadOptions,
     RunOptions,
     SceneBlocks,
     TranslatedRaster,
     TranslateOptions,
+    moment_in,
+    refuse_item,
     translate,
+    write_item,
 )
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import TilingOptions
 from geotranslate.raster.writing import Color, OutputOptions
-
-PREFIX = "GEOTRANSLATE_"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Provenance:
     """Name of its class."""
     digest: str
     """SHA-256 of its weights."""
-    inference: Inference
+    inference: ImageInference
     tta: Tta
     options: PredictOptions
     direction: Direction = "AtoB"
@@ -120,14 +122,16 @@ class _Order:
 class Translation:
     """A model and a set of options by which scenes are translated."""
 
-    inference: Inference
+    inference: ImageInference
     """Inference of the model."""
     apply: ForScene
     """Function that returns the function of tiles, in this process or in workers."""
     provenance: Provenance
     options: PredictOptions
-    scenes: Mapping[str, Scores]
+    scenes: Mapping[str, Mapping[str, float]]
     """Distances and errors of validation scenes, by name."""
+    model_item: str | None = None
+    """Path of the STAC Item of the model, if it is known."""
 
     def write(self, scene: RasterLike, output: Path) -> TranslatedRaster:
         """Translate a scene; warn if it differs from the training chips.
@@ -135,11 +139,28 @@ class Translation:
         Raises:
             GeotranslateError: As `Predictor.predict_raster`.
         """
+        options = self.options
+        if options.stac:
+            refuse_item(output, replaced=options.overwrite or options.resume)
         scene = like_training(scene, self.inference.card.source)
         with RasterReader(scene) as source:
             order = self._order(source)
             written = translate(scene, output, order.apply, order.options)
+            if options.stac:
+                self._write_item(scene, source, written)
             return replace(written.with_warnings(order.warnings), drift=order.drift)
+
+    def _write_item(
+        self, scene: RasterLike, source: RasterReader, written: TranslatedRaster
+    ) -> None:
+        """Write the STAC Item of a translation, with links to the Items of model and scene."""
+        if isinstance(scene, ItemScene):
+            link, time = scene.item or scene.path, scene.time
+        else:
+            link, time = source.name, source.dataset.tags().get("TIFFTAG_DATETIME")
+        # Addresses of private rasters have passwords and signatures, which the Item must not tell.
+        known = "" if link.startswith("/vsimem/") else re.sub(r"(://)[^/@]*@|\?.*", r"\1", link)
+        write_item(written.path, model=self.model_item, source=known, time=moment_in(time))
 
     @contextmanager
     def blocks(self, scene: RasterLike) -> Iterator[SceneBlocks]:
@@ -217,15 +238,14 @@ class Translation:
         return Quantiles.of(sample_scene(source))
 
     def _drift(
-        self, source: RasterReader, quantiles: Quantiles | None, inference: Inference
+        self, source: RasterReader, quantiles: Quantiles | None, inference: ImageInference
     ) -> Drift | None:
-        network = inference.original
         return drift_of(
             source.short_name,
             quantiles,
             self.inference.card.source,
             self.scenes,
-            normalizes=normalizes(network) and not lacking(network),
+            normalizes=inference.mixes_statistics,
             features=None if quantiles is None else scene_features(source, inference),
         )
 
@@ -249,7 +269,7 @@ class Translation:
             return apply, side.fill
         return matched(apply, values), values.inverse(side.fill)
 
-    def _tile_size(self, source: RasterReader, inference: Inference) -> int:
+    def _tile_size(self, source: RasterReader, inference: ImageInference) -> int:
         options = self.options
         if not isinstance(options.tile_size, str):
             return options.tile_size
@@ -265,8 +285,7 @@ class Translation:
         chip = math.ceil(chip / ratio)
         most = 0
         if radius is not None:
-            most = largest_tile(inference.generator, inference.card, options.workers)
-            most = int(most / ratio)
+            most = int(inference.largest_tile(options.workers) / ratio)
         if inference.needs_prescan and not alone:
             most = min(most, int(MOST_SAMPLED / ratio))
         crop = options.blend != "hann" and options.overlap is None and options.padding is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geotranslate.checks import shown
 from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.pipeline import SceneTiles
 
 Tta: TypeAlias = "bool | Literal['std']"
 
@@ -27,6 +28,22 @@ class TileFunction(Protocol):
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Translate `(n, bands, rows, cols)`."""
+
+
+@runtime_checkable
+class TilePrescan(Protocol):
+    """A function of tiles that measures the scene first; see `NeedsPrescan`."""
+
+    @property
+    def stride(self) -> int:
+        """Factor by which tiles shrink inside the network, px."""
+
+    @property
+    def radius(self) -> int | None:
+        """Radius of the receptive field, px; None for the whole tile."""
+
+    def prescan(self, scene: SceneTiles) -> TileFunction:
+        """Measure the scene, and return the function of its tiles."""
 
 
 class Symmetric:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import RasterFileError
-from geotranslate.metrics import Metrics
-from geotranslate.prediction.inference import Inference, Precision
+from geotranslate.prediction.imageinference import ForScene, ImageInference, Precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics
 from geotranslate.prediction.resampling import Resampling
-from geotranslate.prediction.scenes.scenestatistics import ForScene, Prescan
-from geotranslate.prediction.tta import Symmetric, TileFunction
+from geotranslate.prediction.tta import Symmetric, TileFunction, TilePrescan
 from geotranslate.raster.tiling import Place
 
-Loader: TypeAlias = Callable[[Path, str, Direction], Inference]
+Loader: TypeAlias = Callable[[Path, str, Direction], ImageInference]
 """Function that loads a model from a folder, checks its digest and returns the inference of a
 direction."""
 
@@ -33,7 +31,7 @@ _LOADING = threading.Lock()
 _loaded: tuple[SavedModel, Any] | None = None
 
 
-def augmented(inference: Inference, tta: bool | str) -> TileFunction:
+def augmented(inference: ImageInference, tta: bool | str) -> TileFunction:
     """Return an inference with test-time augmentation, if any."""
     if not tta:
         return inference
@@ -68,7 +66,7 @@ class SavedModel:
         load: Loader,
         folder: Path,
         digest: str,
-        inference: Inference,
+        inference: ImageInference,
         tta: bool | str,
         direction: Direction = "AtoB",
     ) -> SavedModel:
@@ -123,6 +121,14 @@ def works_elsewhere(executor: object) -> bool:
     return executor is not None and not isinstance(executor, ThreadPoolExecutor)
 
 
+class ScenesMeasured(Protocol):
+    """Measures of a model."""
+
+    @property
+    def per_scene(self) -> Mapping[str, Mapping[str, float]]:
+        """Distances and errors of validation scenes, by name."""
+
+
 class StoredModel(Protocol):
     """A model with a name, which can be saved in a folder for workers."""
 
@@ -135,7 +141,7 @@ class StoredModel(Protocol):
         """Function that loads the model; it can be sent to workers."""
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> ScenesMeasured:
         """Last measures of the model."""
 
     def digest(self) -> str:
@@ -175,7 +181,7 @@ def shared(
         return
 
     def loading(folder: Path) -> ForScene:
-        def of_scene(found: Inference) -> TileFunction | Prescan:
+        def of_scene(found: ImageInference) -> TileFunction | TilePrescan:
             saved = SavedModel.of(model.loader, folder, digest, found, tta, direction)
             return _with_prescan(found, lambda known: replace(saved, statistics=known))
 
@@ -195,7 +201,13 @@ def shared(
 
 
 def _with_prescan(
-    inference: Inference, finish: Callable[[SceneStatistics | None], TileFunction]
-) -> TileFunction | Prescan:
+    inference: ImageInference, finish: Callable[[SceneStatistics | None], TileFunction]
+) -> TileFunction | TilePrescan:
     """Return a function of tiles, with a prescan if it needs statistics of the scene."""
-    return Prescan(inference, finish) if inference.needs_prescan else finish(None)
+    if not inference.needs_prescan:
+        return finish(None)
+    # A predictor without torch, such as one of an ONNX file, needs none.
+    from geotranslate.prediction.inference import torch_inference
+    from geotranslate.prediction.scenes.scenestatistics import Prescan
+
+    return Prescan(torch_inference(inference), finish)

@@ -24,6 +24,8 @@ class OpenComposite(ABC):
     grid: Any
     """Its `Grid`, whose module imports this one."""
     closed, mode = False, "r"
+    rules: tuple[Any, ...] = ()
+    """Facts that its pixels depend on besides files and grid, as JSON values."""
 
     @property
     @abstractmethod

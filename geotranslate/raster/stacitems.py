@@ -12,7 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from geotranslate.checks import shown
-from geotranslate.errors import InvalidInputError, RasterFileError, said
+from geotranslate.errors import InvalidInputError, MissingPackageError, RasterFileError, said
 from geotranslate.raster.opening import readable_name, refuse_special
 from geotranslate.schema import MOST_BYTES, parse_json
 
@@ -22,6 +22,8 @@ NAMED = 12
 """Largest number of assets that a message lists."""
 ELSEWHERE = re.compile(r"[A-Za-z][\w+.-]*://|/|\\\\|[A-Za-z]:[\\/]")
 """Beginning of an href that is no path relative to its Item."""
+RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
+"""Beginnings of the media types of rasters."""
 TIMES = ("datetime", "start_datetime")
 """Properties with the time of an Item, the second one for Items of a span of time."""
 
@@ -37,6 +39,8 @@ class StacItem:
     """Path or URL of its own file, from which relative hrefs lead; empty if it is not known."""
     time: str = ""
     """Its time as ISO 8601 text; empty if it has none."""
+    data: tuple[str, ...] = ()
+    """Names of the assets that hold its data."""
 
     @classmethod
     def of(cls, item: Any) -> StacItem:
@@ -59,7 +63,26 @@ class StacItem:
         time: Any = getattr(item, "datetime", None) or getattr(item, "properties", {}).get(TIMES[1])
         written = time.isoformat() if hasattr(time, "isoformat") else str(time or "")
         own = item.get_self_href() if hasattr(item, "get_self_href") else None
-        return cls(str(item.id), assets, _local(own or ""), written)
+        data = _data_assets(
+            {name: (item.assets[name].roles, item.assets[name].media_type) for name in assets}
+        )
+        return cls(str(item.id), assets, _local(own or ""), written, data)
+
+    @property
+    def data_asset(self) -> str:
+        """Name of the only asset that holds data.
+
+        Raises:
+            InvalidInputError: There are several, or none.
+        """
+        if len(self.data) == 1:
+            return self.data[0]
+        names = ", ".join(self.data[:NAMED]) or "none"
+        more = len(self.data) - NAMED
+        raise InvalidInputError(
+            f"The STAC Item {self.id} has {len(self.data)} assets of data: {names}"
+            f"{f' and {more} more' if more > 0 else ''}; give the name of one of its assets."
+        )
 
     def path(self, name: str) -> str:
         """Return the path or URL of an asset.
@@ -137,7 +160,47 @@ def _of_dict(item: Any, file: str, words: str) -> StacItem:
     facts = item.get("properties")
     times = [facts.get(name) for name in TIMES] if isinstance(facts, Mapping) else []
     time = next((one for one in times if isinstance(one, str)), "")
-    return StacItem(str(item.get("id", "without id")), hrefs, file, time)
+    kinds = {
+        str(name): (asset.get("roles"), asset.get("type"))
+        for name, asset in assets.items()
+        if str(name) in hrefs
+    }
+    return StacItem(str(item.get("id", "without id")), hrefs, file, time, _data_assets(kinds))
+
+
+def _data_assets(kinds: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:
+    """Return the names of the assets that hold data: by their role, else by their media type.
+
+    Args:
+        kinds: Roles and media type of each asset, by name.
+    """
+    by_role = [name for name, (roles, _) in kinds.items() if isinstance(roles, list | tuple)]
+    by_role = [name for name in by_role if "data" in kinds[name][0]]
+    by_type = [name for name, (_, kind) in kinds.items() if str(kind).startswith(RASTERS)]
+    return tuple(by_role or by_type or kinds)
+
+
+def to_pystac(values: Mapping[str, Any], file: str | os.PathLike[str] | None = None) -> Any:
+    """Return the `pystac.Item` of a dict.
+
+    Args:
+        values: The Item as a dict.
+        file: Place of its file, from which relative hrefs lead.
+
+    Raises:
+        MissingPackageError: pystac is not installed.
+    """
+    try:
+        import pystac
+    except ImportError as error:
+        raise MissingPackageError(
+            f"A STAC Item needs pystac, which cannot be imported ({said(error)}); install it by: "
+            "pip install 'geotranslate[stac]'."
+        ) from error
+    item = pystac.Item.from_dict(dict(values))
+    if file is not None:
+        item.set_self_href(os.path.abspath(file))
+    return item
 
 
 def _in_file(path: str | os.PathLike[str]) -> Any:

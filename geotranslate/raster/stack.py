@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.windows import Window
 
 from geotranslate.raster.composite import Composite, OpenComposite
+from geotranslate.raster.coverage import LayerCoverage, StackSummary
 from geotranslate.raster.grid import Grid, align, warp
 from geotranslate.raster.reader import RasterReader
 
@@ -93,6 +94,30 @@ class Stack(Composite):
             for layer, own in zip(self.layers, names, strict=True)
         )
         return self if self.missing == "any" else replace(self, layers=tuple(layers))
+
+    def summary(self) -> StackSummary:
+        """Return the layers with their CRS, pixel size and ground; no pixels are read.
+
+        The result prints as a table, and `to_geojson()` gives the outline of each layer in
+        EPSG:4326.
+
+        Raises:
+            RasterFileError: A layer cannot be opened.
+            GridMismatchError: A layer does not overlap the grid.
+        """
+        with self.opened() as dataset:
+            return StackSummary(
+                tuple(
+                    LayerCoverage.of(
+                        each.layer.name,
+                        each.layer.path,
+                        each.file.bands,
+                        each.file.grid,
+                        dataset.grid,
+                    )
+                    for each in dataset.layers
+                )
+            )
 
     @contextmanager
     def opened(self) -> Iterator[StackedDataset]:
@@ -196,6 +221,8 @@ class StackedDataset(OpenComposite):
         )
         self.dtype = np.result_type(*(layer.file.dtype for layer in layers)).name
         self._whole = np.issubdtype(self.dtype, np.integer)
+        if stack.missing != "any":
+            self.rules = (stack.missing, [layer.layer.fill for layer in layers])
 
     @property
     def short_name(self) -> str:

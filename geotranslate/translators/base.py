@@ -17,11 +17,13 @@ from geotranslate.chips.bands import DataCard, Direction
 from geotranslate.data.loaders import Part, data_card, launched, own_device, validates_pairs
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
+from geotranslate.interop.export import export
+from geotranslate.interop.stacmodel import to_stac
 from geotranslate.metrics import Metrics, Palette
 from geotranslate.migration import checks_arguments
 from geotranslate.networks.onehot import encoders
 from geotranslate.networks.weightless import is_weightless
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
 from geotranslate.training.callbacks.gan import GANCallback
@@ -102,6 +104,8 @@ class Translator:
 
     fit = fit
     evaluate = evaluate
+    export = export
+    to_stac = to_stac
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)
@@ -292,7 +296,7 @@ class Translator:
             raise ModelFileError(
                 f"The model {folder} was renewed while a scene was translated with it; start again."
             )
-        return model.towards(direction).inference
+        return torch_inference(model.towards(direction).inference)
 
     def saved_card(self) -> Card:
         """Return the card that is saved with the weights."""
@@ -367,12 +371,13 @@ class Translator:
         """Translate with an average of the generator's weights from now on; without one if None."""
         self.pair.average_with(decay)
         if not is_weightless(self.pair):
-            self.pair.to(self.predictor.inference.device)
+            self.pair.to(torch_inference(self.predictor.inference).device)
         self._renew()
 
     def _renew(self) -> None:
         """Give the predictors the network that translates."""
-        self.predictor.renew(self._network(), self.card)
+        now = torch_inference(self.predictor.inference)
+        self.predictor.inference = now.renewed(self._network(), self.card)
 
     def _network(self) -> nn.Module:
         """Return the network that translates from source to target outside of training."""

@@ -21,7 +21,7 @@ from geotranslate.networks.normalization import Norm
 from geotranslate.networks.onehot import TwoWay
 from geotranslate.networks.patchgan import PatchGAN, check_chip_size
 from geotranslate.networks.resnet import ResNet
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.schema import real, whole
 from geotranslate.training.callbacks import CycleValidation
@@ -270,7 +270,7 @@ class CycleGAN(Translator):
 
     def _drawn(self, pairs: Any, rows: int | None, rgb_bands: RgbBands | None = None) -> Any:
         shown = [pairs[i] for i in range(rows_of(rows, len(pairs)))]
-        there, back = self.predictor.inference, self._back.inference
+        there, back = (torch_inference(way.inference) for way in (self.predictor, self._back))
         table = cycle_rows(there, back, shown)
         source, target = self.card.source, self.card.target
         return draw_table(
@@ -333,7 +333,8 @@ class CycleGAN(Translator):
 
     def _renew(self) -> None:
         super()._renew()
-        self._back.renew(self._ways().back, self.card.reversed())
+        now = torch_inference(self._back.inference)
+        self._back.inference = now.renewed(self._ways().back, self.card.reversed())
 
 
 def _same_bands(source: Side, target: Side) -> bool:

@@ -14,6 +14,7 @@ from geotranslate.chips.bands import Side
 from geotranslate.data.plotting import RgbBands, draw_table
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.networks.onehot import TwoWay, unwrapped
+from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.tables import Summary
 from geotranslate.training.learner import AdversarialPair
@@ -124,7 +125,7 @@ def draw_pairs(
         InvalidInputError: `rows` is not a number of pairs, or no side has the bands.
     """
     shown = [pairs[i] for i in range(rows_of(rows, len(pairs)))]
-    translate, card = predictor.inference.scaled, predictor.card
+    translate, card = torch_inference(predictor.inference).scaled, predictor.card
     table = [(source, translate(source[None])[0], target) for source, target in shown]
     titles = ("source", "translation", "target")
     sides = (card.source, card.target, card.target)

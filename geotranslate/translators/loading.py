@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ def load_saved(
     model.history.extend(card.history)
     model.metrics, model.baselines = card.metrics, dict(card.baselines)
     model._folder = Path(path).absolute()
-    if model.card.to_json() != card.data.to_json():
+    # Cards of earlier versions have no footprint.
+    if replace(model.card, footprint=card.data.footprint).to_json() != card.data.to_json():
         # The saved card describes the model until it is trained on the new data.
         model._next = model.card
         model._describe(card.data)

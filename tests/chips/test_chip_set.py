@@ -115,6 +115,7 @@ def test_facts_of_both_sides_are_remembered(
     assert [chip.digest for chip in again.targets] == [chip.digest for chip in first.targets]
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize("split", ["auto", "random", "block"])
 @pytest.mark.parametrize("step", [1, 0.5])
 @pytest.mark.parametrize("buffer", [0, 40])

@@ -153,6 +153,7 @@ def test_pipes_are_refused_at_every_door(
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["a.tif", "odd.tif"]
 
 
+@pytest.mark.slow_after(10)
 @pytest.mark.parametrize("bands", [4097, 65_535])
 @pytest.mark.parametrize("size", ["small", "large"])
 @pytest.mark.parametrize("door", [door for door in doors(Path(), Path()) if "folder" not in door])

@@ -109,6 +109,7 @@ def scene(write_raster: WriteRaster) -> tuple[Path, Path]:
     return source, target
 
 
+@pytest.mark.slow
 def test_shift_is_found_in_chips_and_said_in_the_summary(
     scene: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_shift_is_found_in_chips_and_said_in_the_summary(
     assert reverse.check_registration().whole == (-3, 2)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("shift", ["auto", (3, -2), [3.0, -2]])
 def test_shift_is_undone(scene: tuple[Path, Path], tmp_path: Path, shift: Any) -> None:
     done = export_chips(*scene, tmp_path / "chips", tile_size=64, shift=shift, progress=False)
@@ -137,6 +139,7 @@ def test_shift_is_undone(scene: tuple[Path, Path], tmp_path: Path, shift: Any) -
     assert "registration" not in str(prepare_data(tmp_path / "chips").summary())
 
 
+@pytest.mark.slow
 def test_shift_is_undone_in_turned_chips(scene: tuple[Path, Path], tmp_path: Path) -> None:
     options: dict[str, Any] = {"tile_size": 64, "rotation_angle": 90, "progress": False}
     export_chips(*scene, tmp_path / "chips", shift=(3, -2), **options)

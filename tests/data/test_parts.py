@@ -104,6 +104,7 @@ def test_tests_of_one_side_alone_are_no_part(write_cyclegan_folder: WriteFolder)
         data.part("test")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("split", ["auto", "random", "block"])
 @pytest.mark.parametrize("share", [0, 0.1])
 def test_no_target_pixel_of_test_ground_is_learned_from(
@@ -206,6 +207,7 @@ def test_unpaired_chips_are_measured_by_parts(write_folder: WriteFolder) -> None
     assert model.show_results(which="train")
 
 
+@pytest.mark.slow
 def test_training_without_validation_keeps_its_last_model(
     write_folder: WriteFolder, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def two_dates(write_raster: WriteRaster, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("options", "chosen"),
     [

@@ -7,19 +7,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import torch
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shapely.geometry import box
 
-from geotranslate import CycleGAN, prepare_data
+from geotranslate import CycleGAN, export_chips, prepare_data
 from geotranslate.chips.bands import DataCard
+from geotranslate.chips.finding import ChipOptions, find_chips
 from geotranslate.data.dataoptions import turn
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.factor import FACTORS, factor_between, valid_at
-from tests.conftest import NORTH_UP, WriteRaster
+from tests.conftest import NORTH_UP, WriteRaster, read_pairs, values
 
 WritePairs = Callable[..., Path]
 OTHERS = [factor for factor in FACTORS if factor != 1]
@@ -220,3 +224,116 @@ def test_factors_are_found_from_sizes() -> None:
     assert factor_between((40, 80), (10, 20)) == Fraction(1, 4)
     for wrong in ((40, 60), (90, 180), (25, 50), (11, 20)):
         assert factor_between((10, 20), wrong) is None
+
+
+# Two rasters
+
+
+@pytest.fixture
+def rasters(write_raster: WriteRaster) -> Callable[..., tuple[Path, Path]]:
+    """Return a function that writes a source of 2 m and a target of other pixels of its ground."""
+
+    def write(factor: Fraction, moved: float = 0) -> tuple[Path, Path]:
+        source = write_raster("source.tif", values((2, 99, 131), "uint8"))
+        shape = (1, int(100 * factor), int(140 * factor))
+        target = values(shape, "uint16", seed=1) % 5000 + 1
+        target[0, :3, :3] = 0
+        place = NORTH_UP @ Affine.translation(moved, moved) @ Affine.scale(1 / float(factor))
+        return source, write_raster("target.tif", target, transform=place, nodata=0)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("factor", "wanted", "moved"),
+    [
+        (Fraction(4), "own", 0),
+        (Fraction(4), "source", 0),
+        (Fraction(1, 3), "own", 0),
+        (Fraction(1, 3), "meters", 0.4),
+    ],
+    ids=str,
+)
+def test_windows_of_two_rasters_are_the_chips_of_an_export(
+    rasters: Any, tmp_path: Path, factor: Fraction, wanted: str, moved: float
+) -> None:
+    source, target = rasters(factor, moved)
+    resolution: Any = 2 / float(factor) if wanted == "meters" else wanted
+    exported = read_pairs(
+        export_chips(
+            source,
+            target,
+            tmp_path / "chips",
+            tile_size=36,
+            stride=24,
+            target_resolution=resolution,
+            progress=False,
+        )
+    )
+    options = ChipOptions(chip_size=36, stride=24, target_resolution=resolution)
+    found = find_chips(source, target, options)
+    assert found.factor == exported.factor == (1 if wanted == "source" else factor)
+    assert len(found.pairs) == len(exported.pairs) > 8
+    for pair, chip in zip(found.pairs, exported.pairs, strict=True):
+        for one, other in zip(pair.chips, chip.chips, strict=True):
+            assert one.grid.matches(other.grid, 1e-6)
+            for pixels, written in zip(one.read(), other.read(), strict=True):
+                np.testing.assert_array_equal(pixels, written)
+    data = prepare_data(source, target, chip_size=36, stride=24, target_resolution=resolution)
+    batch = data.train.one_batch()
+    assert batch[1].shape[-1] == batch[0].shape[-1] * found.factor
+
+
+def test_shapes_are_burned_into_pixels_of_a_size(rasters: Any) -> None:
+    source, _ = rasters(Fraction(4))
+    left, top = NORTH_UP @ (0, 0)
+    shape = box(left + 10.5, top - 60.5, left + 70.5, top - 5.5)
+    layer = gpd.GeoDataFrame({"kind": [7]}, geometry=[shape], crs="EPSG:32633")
+    options = ChipOptions(chip_size=32, burn="kind", target_resolution=0.5)
+    found = find_chips(source, layer, options)
+    assert found.factor == 4
+    burned = sum(int((chip.read()[0] == 7).sum()) for chip in found.targets)
+    assert burned == 120 * 110
+
+
+def test_the_other_way_the_target_is_the_first_raster(rasters: Any) -> None:
+    source, target = rasters(Fraction(1, 3))
+    options = ChipOptions(chip_size=16, direction="BtoA", target_resolution="own")
+    assert find_chips(source, target, options).factor == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target_resolution": "finest"}, "target_resolution is 'finest'; give 'source'"),
+        ({"target_resolution": -1}, "target_resolution is -1"),
+        ({"target_resolution": [2]}, r"target_resolution is \[2\]"),
+        ({"target_resolution": 0.9}, r"target's pixels 0\.9 x 0\.9 m beside 2 x 2 m of .*source"),
+        ({"chip_size": 32}, "chip_size is 32, but a pixel of the target covers 3 x 3 .* multiple"),
+        ({"stride": 10}, "stride is 10, but a pixel of the target covers 3 x 3"),
+        ({"paired": False}, "target_resolution is 'own', but paired is False, and"),
+    ],
+)
+def test_what_two_rasters_cannot_have_is_said(
+    rasters: Any, options: dict[str, Any], sentence: str
+) -> None:
+    source, target = rasters(Fraction(1, 3))
+    asked = {"chip_size": 36, "target_resolution": "own", **options}
+    with pytest.raises(InvalidInputError, match=sentence):
+        prepare_data(source, target, **asked)
+
+
+def test_chips_that_are_cut_already_have_their_pixels(
+    write_pairs: WritePairs, rasters: Any
+) -> None:
+    folder, (source, target) = write_pairs(Fraction(2)), rasters(Fraction(1, 3))
+    sides = folder / "images", folder / "images2"
+    layers = {"one": sides[0], "two": sides[0]}
+    for places in ((folder,), sides, (sides[0], target), (layers, sides[1])):
+        with pytest.raises(InvalidInputError, match="is 'own', but the chips of a folder are cut"):
+            prepare_data(*places, target_resolution="own")
+    layer = gpd.GeoDataFrame(geometry=[box(*rasterio.open(source).bounds)], crs="EPSG:32633")
+    with pytest.raises(InvalidInputError, match="the vector layer holds shapes, which have no"):
+        prepare_data(source, layer, chip_size=36, target_resolution="own")
+    with pytest.raises(InvalidInputError, match="the vector layer holds shapes, which get the"):
+        prepare_data(layer, source, chip_size=36, target_resolution=1)

@@ -51,6 +51,7 @@ def test_batches_are_typed_and_scaled_whatever_the_sides_are(write_sides: WriteC
         assert tensor.max() <= 1
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("counts", [(5, 8), (8, 5), (6, 6), (2, 9)])
 @pytest.mark.parametrize("sides", [("A", "B"), ("trainA", "trainB")])
 def test_an_epoch_takes_every_source_and_in_time_every_target(

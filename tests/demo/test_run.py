@@ -27,6 +27,7 @@ def check(folder: Path, size: int) -> None:
     assert (folder / "comparison.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     lines: list[str] = []
     numbers = run_demo(tmp_path, size=512, epochs=1, say=lines.append)

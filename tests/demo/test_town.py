@@ -67,6 +67,7 @@ def test_seed_decides_the_town() -> None:
     assert (first.aerial != other.aerial).any(axis=0).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_map_has_only_its_flat_colors(town: Town) -> None:
     colors = {tuple(color) for color in np.unique(town.map.reshape(3, -1), axis=1).T.tolist()}
     assert colors <= set(layout.MAP_COLORS.values())

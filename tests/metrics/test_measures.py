@@ -95,6 +95,7 @@ def test_identity_is_perfect(name: str, size: tuple[int, int], share: float, see
         assert found.confusion.trace() == found.confusion.sum() == found["count"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(name=sides, size=sizes, share=gaps, seed=st.integers(0, 99), data=st.data())
 def test_order_and_batches_change_nothing(

@@ -110,6 +110,7 @@ def test_fid_is_that_of_torchmetrics() -> None:
     assert measures.results()["fid"] == pytest.approx(float(expected.compute()), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alexnet", "small_fid")
 def test_invalid_pixels_are_the_same_in_both() -> None:
     prediction, target = pair((20, 3, 40, 40), gaps=0.2)

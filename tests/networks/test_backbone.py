@@ -49,6 +49,7 @@ def test_backbones_are_listed() -> None:
     assert {"resnet18", "resnet152", "efficientnet-b0", "mit_b0"} <= set(supported_backbones())
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("backbone", "bands_in", "size"),
@@ -139,6 +140,7 @@ def test_unknown_backbones_are_said() -> None:
             small(name)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("backbone", "bands"),

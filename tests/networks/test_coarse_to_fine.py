@@ -121,6 +121,7 @@ def test_a_resnet_of_as_many_halvings_is_a_global_generator() -> None:
     assert other.state_dict().keys() == coarse().state_dict().keys()
 
 
+@pytest.mark.slow_after(24)
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])

@@ -65,6 +65,7 @@ def apart(
     return float(np.abs(tiled - whole).max() / np.ptp(whole))
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("norm", FREE)
 @pytest.mark.parametrize(("upsample", "padding"), ENDS)
 @pytest.mark.parametrize(("depth", "tile"), [(3, 80), (4, 160), (5, 320)])
@@ -76,6 +77,7 @@ def test_tiles_of_a_shallow_unet_are_the_whole_image(
     assert apart(tmp_path, network, 2 * tile + network.stride, tile_size=tile) < 1e-5
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("norm", FREE)
 @pytest.mark.parametrize(("upsample", "padding"), ENDS)
 def test_tiles_of_a_resnet_are_the_whole_image(
@@ -96,6 +98,7 @@ def test_tiles_of_a_residual_unet_are_the_whole_image(
     assert apart(tmp_path, network, 2 * tile + 27, tile_size=tile) < 1e-5
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("depth", "tile", "more"), [(1, 320, 27), (3, 480, 32), (3, 480, 27)])
 def test_tiles_of_a_generator_with_a_start_are_the_whole_image(
     tmp_path: Path, depth: int, tile: int, more: int
@@ -126,6 +129,7 @@ def test_a_unet_needs_a_halo_of_twice_its_stride(
     assert (apart(tmp_path, network, 640, halo, tile_size=384) < 1e-5) == exact
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("halo", "exact"), [(0, False), (32, False), (64, False), (84, True), (88, True), (89, False)]
 )

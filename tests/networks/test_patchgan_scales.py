@@ -28,6 +28,7 @@ def test_parameters_are_those_of_so_many_discriminators(scales: int) -> None:
     assert found / scales / 1e6 == pytest.approx(5.6 / 2, abs=0.025)
 
 
+@pytest.mark.slow_after(30)
 @pytest.mark.parametrize("scales", [1, 2, 3])
 @pytest.mark.parametrize("n_layers", [0, 1, 3])
 @pytest.mark.parametrize("norm", NORMS)

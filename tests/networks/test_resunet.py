@@ -41,6 +41,7 @@ def test_parameters_follow_from_levels_filters_and_bands(
     assert count(network) == expected_count(bands_in, bands_out, depth, ngf)
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("padding", ["zeros", "reflect", "replicate"])
 @pytest.mark.parametrize("depth", [1, 3])

@@ -30,6 +30,7 @@ def test_chips_below_64_px_are_refused() -> None:
         depth_for(63)
 
 
+@pytest.mark.slow_after(24)
 @pytest.mark.parametrize("size", [64, 90, 150])
 @pytest.mark.parametrize(("bands_in", "bands_out"), [(1, 1), (2, 12)])
 @pytest.mark.parametrize("norm", ["batch", "renorm", "instance", "group", "channel", "none"])

@@ -106,6 +106,7 @@ MEASUREMENT = pytest.param(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [pytest.param({}, id="picture"), MEASUREMENT])
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_pieces_and_workers_make_the_same_bytes(
@@ -146,6 +147,7 @@ def test_processes_make_the_same_bytes(
     assert result.path.read_bytes() == whole.path.read_bytes()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm_stats", FIRST)
 def test_resumed_run_reads_what_the_first_one_measured(
     model: Pix2Pix,
@@ -207,6 +209,7 @@ def test_statistics_that_were_changed_are_refused(
         known.read()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm_stats", FIRST)
 @pytest.mark.parametrize("nodata", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_area_gives_the_cut_of_the_whole(
@@ -226,6 +229,7 @@ def test_area_gives_the_cut_of_the_whole(
 # What is computed
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm_stats", [*FIRST, "auto"])
 def test_invalid_pixels_change_nothing(
     model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path, norm_stats: Any
@@ -241,6 +245,7 @@ def test_invalid_pixels_change_nothing(
     assert found.path.read_bytes() == expected.path.read_bytes()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm", ["batch", "instance", "group"])
 def test_identical_tiles_need_no_interpolation(
     make: Callable[..., Pix2Pix], write_raster: WriteRaster, tmp_path: Path, norm: str
@@ -321,6 +326,7 @@ def test_tile_is_training_mode_one_by_one(make: Callable[..., Pix2Pix]) -> None:
     np.testing.assert_allclose(found, card.target.scaling.unscale(expected), atol=1e-3)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("norm_stats", FIRST)
 @pytest.mark.parametrize("shape", [(50, 40), (64, 64), (300, 50), (65, 300)])
 def test_scenes_of_one_tile_row_or_column(
@@ -339,6 +345,7 @@ def test_scenes_of_one_tile_row_or_column(
         np.testing.assert_allclose(read(result), read(alone), rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm_stats", ["tile", *FIRST])
 def test_bfloat16_is_near(model: Pix2Pix, scene: Path, tmp_path: Path, norm_stats: Any) -> None:
     options = {**OPTIONS, "norm_stats": norm_stats}
@@ -372,6 +379,7 @@ def test_every_scene_has_statistics_of_its_own(
 # What is asked for
 
 
+@pytest.mark.slow
 def test_auto_is_what_does_not_see_the_tile(
     make: Callable[..., Pix2Pix], scene: Path, tmp_path: Path
 ) -> None:
@@ -398,6 +406,7 @@ def test_without_normalisation_all_come_out_alike(
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_turned_tiles_take_the_statistics_of_the_scene(
     model: Pix2Pix, scene: Path, tmp_path: Path
 ) -> None:

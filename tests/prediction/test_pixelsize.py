@@ -209,6 +209,7 @@ def write_stripes(write_raster: WriteRaster, tmp_path: Path) -> WriteStripes:
     return write
 
 
+@pytest.mark.slow
 def test_full_size_pictures_are_translated_as_well_as_the_validation_chips(
     write_stripes: WriteStripes, tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ def test_full_size_pictures_are_translated_as_well_as_the_validation_chips(
     assert np.mean(errors["source"]) > 1.5 * expected
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("norm_stats", ["running", "scene", "smooth"])
 def test_rasters_and_arrays_of_another_pixel_size_agree(
     write_stripes: WriteStripes, write_raster: WriteRaster, tmp_path: Path, norm_stats: Any

@@ -101,6 +101,7 @@ def test_bbox_gives_the_cut_of_the_whole(
     assert valid.all() and at == transform
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("crs", "dtype"),
     [
@@ -431,6 +432,7 @@ def test_many_scenes_are_what_each_would_be_and_go_on(
 # What is in the output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [pytest.param("uint8", marks=pytest.mark.slow), "float32"])
 def test_deviation_is_a_band_beside_the_mean(
     fresh_model: Pix2Pix, scene: Path, tmp_path: Path, dtype: str
@@ -492,6 +494,7 @@ def test_blending_is_refused_for_classes(write_raster: WriteRaster, tmp_path: Pa
         model.predict_raster(source, tmp_path / "o.tif", blend="hann", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_large_tiles_of_a_shallow_network_are_cropped_to_the_whole(
     write_raster: WriteRaster,
     write_chips: Callable[..., Path],

@@ -1,20 +1,29 @@
 from __future__ import annotations
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from click.testing import CliRunner
 
-from geotranslate import Pix2Pix, prepare_data, stack
+from geotranslate import Pix2Pix, load_model, prepare_data, stack, stack_dates, stacks
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, RasterFileError
+from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.scenefiles import like_training
 from geotranslate.raster.reader import RasterReader
+from geotranslate.raster.stack import Stack
+from tests.children import Child
 from tests.conftest import NORTH_UP, WriteRaster, values
+from tests.raster.pipeline.test_resume import parts_of
 
 DATA: dict[str, Any] = {"num_workers": 0, "device": "cpu", "chip_size": 64}
 TRANSLATE: dict[str, Any] = {"progress": False, "precision": "float32", "overwrite": True}
@@ -110,3 +119,106 @@ def test_a_stack_of_another_light_is_told_by_its_bands(place: Path, tmp_path: Pa
         model.predict_raster(
             stack(place / "s1.tif", place / "dem.tif"), tmp_path / "o.tif", **TRANSLATE
         )
+
+
+@pytest.mark.parametrize("missing", ["any", "ignore"])
+def test_bytes_depend_on_neither_batches_nor_workers(
+    place: Path, tmp_path: Path, missing: Any
+) -> None:
+    model = model_of(place, missing)
+    made = stack(place / "s1.tif", place / "dem.tif", missing=missing)
+    options = {**TRANSLATE, "tile_size": 64, "overlap": 16}
+    found = {
+        Path(
+            model.predict_raster(made, tmp_path / "o.tif", batch_size=size, **options)
+        ).read_bytes()
+        for size in (1, 3)
+    }
+    with ThreadPoolExecutor(2) as executor:
+        output = model.predict_raster(made, tmp_path / "o.tif", executor=executor, **options)
+    assert found == {Path(output).read_bytes()}
+
+
+def test_items_of_another_year_are_translated(place: Path, tmp_path: Path) -> None:
+    def items(year: int) -> list[dict[str, Any]]:
+        assets = {name: {"href": str(place / f"{name}.tif")} for name in ("s1", "map")}
+        return [
+            {
+                "id": str(month),
+                "assets": assets,
+                "properties": {"datetime": f"{year}-{month:02}-01"},
+            }
+            for month in (6, 5)
+        ]
+
+    # The rasters of both dates are the same here, but not their paths.
+    for name in ("s1", "map"):
+        (place / f"{name}_5.tif").write_bytes((place / f"{name}.tif").read_bytes())
+    old, new = items(2025), items(2026)
+    for each in (old[1], new[1]):
+        each["assets"] = {"s1": {"href": str(place / "s1_5.tif")}}
+    data = prepare_data(stack_dates(old, "s1"), place / "map.tif", **DATA)
+    assert data.card.source.band_names[::2] == ("s1_2025-05-01:1", "s1_2025-06-01:1")
+    model = Pix2Pix(data, ngf=4, ndf=4)
+    one = model.predict_raster(stack_dates(old, "s1"), tmp_path / "one.tif", **TRANSLATE)
+    other = model.predict_raster(stack_dates(new, "s1"), tmp_path / "two.tif", **TRANSLATE)
+    with RasterReader(one) as first, RasterReader(other) as second:
+        np.testing.assert_array_equal(first.read()[0], second.read()[0])
+
+
+def test_a_table_of_layers_is_translated(place: Path, tmp_path: Path) -> None:
+    frame = gpd.GeoDataFrame(
+        {"s1": [str(place / "s1.tif")], "dem": [str(place / "dem.tif")]},
+        geometry=[shapely.Point(0, 0)],
+    )
+    model = model_of(place, "any")
+    (output,) = model.predict_raster(stacks(frame, ["s1", "dem"]), tmp_path / "out", **TRANSLATE)
+    alone = model.predict_raster(
+        stack(place / "s1.tif", place / "dem.tif"), tmp_path / "o.tif", **TRANSLATE
+    )
+    assert Path(output).name == "s1_translated.tif"
+    assert Path(output).read_bytes() == Path(alone).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_killed_prediction_of_a_stack_goes_on_to_the_same_bytes(
+    place: Path, write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
+    model = model_of(place, "ignore")
+    saved = model.save(place / "model")
+    radar = np.random.default_rng(1).normal(-12, 4, (2, 600, 90)).astype("float32")
+    radar[:, 200:300, 20:40] = np.nan
+    heights = np.random.default_rng(2).integers(200, 900, (1, 400, 60), "int16")
+    grid = NORTH_UP @ Affine.translation(-3, 2) @ Affine.scale(1.7)
+    layers = [write_raster("s1_b.tif", radar), write_raster("dem_b.tif", heights, transform=grid)]
+    made = stack(*layers, names=["s1", "dem"], missing="ignore")
+    options = {**TRANSLATE, "tile_size": 64, "overlap": 16}
+    whole = model.predict_raster(made, tmp_path / "whole.tif", **options)
+    output = tmp_path / "o.tif"
+    with Child(tmp_path / "printed.txt", predict_until, saved, made, output, 3) as process:
+        process.wait_for(lambda: "stopped\n" in process.log.read_text())
+        process.wait_for(lambda: parts_of(output))
+    assert not output.exists()
+    model.predict_raster(made, output, **{**options, "resume": True, "overwrite": False})
+    assert output.read_bytes() == Path(whole).read_bytes()
+
+
+def predict_until(saved: Path, made: Stack, output: Path, batches: int) -> None:
+    """Translate a stack with a saved model, and stop for a long time at a batch."""
+    translate, left = Inference.__call__, batches
+
+    def stopping(self: Inference, *args: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            print("stopped", flush=True)  # noqa: T201
+            time.sleep(3600)
+        return translate(self, *args)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("geotranslate.raster.pipeline.planning.part_height", lambda *_: 256)
+        patched.setattr(Inference, "__call__", stopping)
+        options = {**TRANSLATE, "tile_size": 64, "overlap": 16, "batch_size": 8}
+        load_model(saved).predict_raster(made, output, **options)

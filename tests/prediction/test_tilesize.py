@@ -13,7 +13,7 @@ from geotranslate.chips.bands.classes import Classes
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
 from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.tilesize import fitting_tile, largest_tile
+from geotranslate.prediction.tilesize import fitting_tile
 from geotranslate.prediction.translation import Translation
 from geotranslate.raster.tiling.overlap import ReceptiveField, TilingOptions, choose_tiling
 from geotranslate.translators.encoding import encoded, source_channels
@@ -66,7 +66,8 @@ def test_tiles_that_are_blended_are_four_chips_and_those_seen_whole_are_one() ->
 
 @pytest.mark.parametrize("network", [UNet(1, 1, depth=6, ngf=8), ResNet(1, 1, ngf=8)])
 def test_memory_is_shared_by_workers(network: torch.nn.Module) -> None:
-    alone, shared = (largest_tile(network.eval(), make_card(), workers) for workers in (1, 4))
+    inference = Inference(network.eval(), make_card(), 8, None)
+    alone, shared = (inference.largest_tile(workers) for workers in (1, 4))
     assert alone == pytest.approx(2 * shared, abs=2)
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -104,6 +105,7 @@ def test_bands_of_many_classes_take_memory() -> None:
         card = make_card()
         card = replace(card, source=replace(card.source, classes=Classes(numbers, None)))
         network = UNet(source_channels(card.source), 1, depth=2, ngf=4).eval()
-        sides.append(largest_tile(encoded(network, card.source), card, 1))
+        inference = Inference(encoded(network, card.source), card, 4, None)
+        sides.append(inference.largest_tile(1))
     # The widest place of the network itself has 4 channels at half the size.
     assert sides[1] < 0.2 * sides[0]

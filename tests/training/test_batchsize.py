@@ -54,6 +54,7 @@ def fill_memory(generator: nn.Module, most: int) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "trained"), [(Pix2Pix, False), (CycleGAN, True)])
 def test_half_of_what_fits_is_found_without_a_trace(
     write_chips: WriteChips, kind: Any, trained: bool

@@ -138,6 +138,7 @@ def _losses(options: dict[str, Any]) -> dict[str, Callable[..., Tensor]]:
     return LSGAN if options.get("lsgan", True) else VANILLA
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("options", "max_norm", "steps"),
     [
@@ -221,6 +222,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_interrupted_training_ends_with_the_same_weights_and_pools(
     write_chips: WriteChips, tmp_path: Path, paired: bool
@@ -305,6 +307,7 @@ def test_checkpoint_of_another_game_is_refused(write_chips: WriteChips, tmp_path
             model.fit(2, **FIT, folder=tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_lr_find")
 def test_search_for_a_rate_leaves_no_image_in_the_pools(write_chips: WriteChips) -> None:
     data = prepare_data(write_chips(count=9, size=32), batch_size=2)
@@ -328,6 +331,7 @@ def test_model_can_be_copied_after_a_training(write_chips: WriteChips) -> None:
     assert other.state().keys() == losses.state().keys()
 
 
+@pytest.mark.slow
 def test_targets_of_one_color_are_trained_on(write_chips: WriteChips, write_raster: Any) -> None:
     folder = write_chips(count=5)
     import rasterio

@@ -72,6 +72,7 @@ class Rates(Callback):
         assert {group["betas"] for group in groups} == {(0.5, 0.999)}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("schedule", ["constant", "linear_decay", "one_cycle"])
 def test_rates_follow_the_schedule_and_betas_stay(model: Pix2Pix, schedule: Any) -> None:
     rates = Rates()
@@ -263,6 +264,7 @@ def test_an_average_moved_for_several_steps_at_once_is_nearly_that_of_every_step
     assert apart < 0.1 * (network.weight - start).std()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("lambda_gan", [0.0, 1.0])
 def test_bfloat16_trains_on_a_cpu_like_float32(write_chips: WriteChips, lambda_gan: float) -> None:
     rows = {}

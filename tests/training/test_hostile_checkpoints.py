@@ -97,6 +97,7 @@ def outcome(folder: Path, data: DataLoaders, content: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "count"), [(0, 12), pytest.param(1000, 200, marks=pytest.mark.slow(minutes=1))]
 )

@@ -148,6 +148,7 @@ def test_average_is_resumed_as_it_was_begun(chips: Path, whole: Whole, begun: Be
     assert_same(train(chips, begun(2), 3, resume=True, ema=None), whole(3))
 
 
+@pytest.mark.slow
 def test_average_may_begin_or_end_where_a_training_is_resumed(chips: Path, tmp_path: Path) -> None:
     whole = train(chips, tmp_path / "whole", 3, ema=0)
     train(chips, tmp_path / "half", 2, ema=0)
@@ -273,6 +274,7 @@ def test_scaler_of_float16_goes_on_too(chips: Path, tmp_path: Path) -> None:
     assert set(scale.seen) == {256.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_what_is_frozen_stays_so(chips: Path, tmp_path: Path, frozen: bool) -> None:
     data = prepare_data(chips, batch_size=2)
@@ -289,6 +291,7 @@ def test_what_is_frozen_stays_so(chips: Path, tmp_path: Path, frozen: bool) -> N
     assert torch.equal(first, next(iter(other.pair.generator.parameters()))) == frozen
 
 
+@pytest.mark.slow
 def test_second_fit_that_ends_in_its_first_epoch_can_be_resumed(
     chips: Path, tmp_path: Path
 ) -> None:

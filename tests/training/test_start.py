@@ -53,6 +53,7 @@ def model_of(folder: Path, **options: Any) -> Pix2Pix:
     return Pix2Pix(prepare_data(folder, batch_size=2), ngf=4, **options)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("dtype", "scale"), [("float32", 1e-3), ("uint16", 30_000), ("int32", 1e7)]
 )
@@ -95,6 +96,7 @@ def test_a_start_is_fitted_once_and_no_step_changes_it(
     assert all(map(torch.equal, fitted, start.parameters()))
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_keeps_its_start(
     write_pairs: WritePairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ def test_the_table_begins_with_the_error_of_the_start(
     assert f"{model.baselines[START]:.6f}" in row
 
 
+@pytest.mark.slow
 def test_classes_of_a_source_have_a_start_too(
     write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

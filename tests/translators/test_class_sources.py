@@ -111,6 +111,7 @@ def test_as_quantities_they_are_one_band(write_maps: WriteMaps) -> None:
     assert model.pair.generator.encoder[0][1].in_channels == 1
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.filterwarnings("ignore:The target's values")
 @pytest.mark.parametrize(
     "kind",

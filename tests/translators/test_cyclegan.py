@@ -150,6 +150,7 @@ def test_both_ways_and_both_judges_learn_and_the_weights_follow_from_the_seed(
     assert all(torch.equal(value, again[n]) for n, value in drawn.pair.state_dict().items())
 
 
+@pytest.mark.slow
 def test_fit_takes_all_that_other_models_take(alike: CycleGAN, tmp_path: Path) -> None:
     rates: list[float] = []
 
@@ -254,6 +255,7 @@ def test_training_starts_from_what_a_saved_model_translates_with(
         CycleGAN(alike.data, pretrained_path=tmp_path / "encoder.pth", **SMALL)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.filterwarnings("ignore:.*is enlarged 1.5 times")
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
@@ -309,6 +311,7 @@ def test_a_scene_by_the_statistics_of_tiles_is_that_of_predict(
         assert np.abs(found[:2] - plain).mean() < (20 if tta else 0.01)
 
 
+@pytest.mark.slow
 def test_directions_are_told_apart_by_tags_parts_and_resumed_runs(
     alike: CycleGAN,
     write_raster: WriteRaster,

@@ -176,6 +176,7 @@ def test_likeness_is_that_of_translations_to_chips_of_the_other_side(
         seen.clear()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("ema", [0, 0.9])
 def test_an_epoch_is_judged_by_the_way_there_and_back(
     folder: Path, tmp_path: Path, ema: float

@@ -20,6 +20,7 @@ SMALL: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("translator", "options"), SMALL)
 def test_training_uses_the_scaled_loss_and_the_card_keeps_it(
     write_chips: Callable[..., Path],

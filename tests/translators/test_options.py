@@ -40,6 +40,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.filterwarnings("ignore:scene.tif has")
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_kind_trains_and_comes_back_from_its_folder(

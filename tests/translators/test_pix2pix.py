@@ -82,6 +82,7 @@ def test_without_adversarial_weight_there_is_no_discriminator(write_chips: Write
     assert "g_gan" not in model.history[0]
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
 @pytest.mark.parametrize(
     ("source", "target"),

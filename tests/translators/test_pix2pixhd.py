@@ -19,7 +19,7 @@ from geotranslate import Pix2Pix, Pix2PixHD, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.networks.onehot import unwrapped
 from geotranslate.networks.resnet import LocalEnhancer
-from geotranslate.prediction import translation
+from geotranslate.prediction.inference import Inference
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, WriteRaster, values
 from tests.training.callbacks.test_gan import Watch
@@ -132,6 +132,7 @@ def train_by_hand(
         of_generator.step()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("network", "options"),
     [
@@ -178,6 +179,7 @@ def test_every_epoch_leaves_a_row_of_losses(chips: Path, feat_loss: bool) -> Non
     assert np.isfinite(list(model.history[0].values())).all()
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error(write_chips: WriteChips) -> None:
     model = make(write_chips(), "local", feat_loss=False, n_dscr=1)
     before = model.compute_metrics()["mae"]
@@ -185,6 +187,7 @@ def test_training_lowers_the_error(write_chips: WriteChips) -> None:
     assert model.compute_metrics()["mae"] < 0.6 * before
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("network", "options"),
     [
@@ -216,6 +219,7 @@ def test_options_of_fit_serve_it(
         assert list((folder / "samples").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "way"),
     [
@@ -250,6 +254,7 @@ def test_interrupted_training_ends_with_the_same_weights(
 # From the global network to the local one
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_lr_find")
 def test_the_global_network_is_kept_inside_the_local_one_until_unfreeze(
     chips: Path, stage: Path, tmp_path: Path
@@ -291,6 +296,7 @@ def test_the_global_network_is_kept_inside_the_local_one_until_unfreeze(
         assert not any(torch.equal(v, coarse[f"layers.{name}"]) for name, v in thawed.items())
 
 
+@pytest.mark.slow
 def test_what_was_thawed_stays_so_when_it_is_resumed(
     chips: Path, stage: Path, tmp_path: Path
 ) -> None:
@@ -363,6 +369,7 @@ def test_predict_takes_any_size(chips: Path, network: str, shape: tuple[int, int
         assert (found.shape, found.dtype) == ((1, *shape), np.uint8)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     ("size", "source", "target"),
@@ -383,6 +390,7 @@ def test_any_bands_dtypes_and_chip_sizes_train_and_predict(
         assert np.isfinite(list(model.history[0].values())).all()
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("shape", [(3, 90), (8, 8), (120, 5)])
@@ -396,6 +404,7 @@ def test_narrow_scenes_are_translated(
         assert dataset.dataset_mask().all()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.filterwarnings("ignore:scene.tif is enlarged 1.5 times")
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("network", NETWORKS)
@@ -431,6 +440,7 @@ def with_large_weights(model: Pix2PixHD) -> Pix2PixHD:
     return model
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("norm", ["batch", "renorm"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_tiles_cropped_are_the_whole_scene(
@@ -451,7 +461,7 @@ def test_tiles_cropped_are_the_whole_scene(
     written = []
     # As much as memory allows.
     for most in (5 * halo, 10 * size):
-        monkeypatch.setattr(translation, "largest_tile", lambda *_, most=most: most)
+        monkeypatch.setattr(Inference, "largest_tile", lambda *_, most=most: most)
         result = model.predict_raster(path, f"{most}.tif", tile_size="auto", **options)
         with rasterio.open(result) as dataset:
             written.append(dataset.read())
@@ -461,6 +471,7 @@ def test_tiles_cropped_are_the_whole_scene(
     assert np.abs(tiled - whole).max() < 1e-4 * np.ptp(whole)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("network", "norm"), [("global", "instance"), ("local", "batch")])
 def test_classes_are_translated(
     write_maps: WriteMaps, write_raster: WriteRaster, tmp_path: Path, network: str, norm: str

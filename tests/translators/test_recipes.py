@@ -82,6 +82,7 @@ def test_the_target_decides_on_the_recipe(
     assert (model.pair.discriminator is None) == (recipe == "measurement")
 
 
+@pytest.mark.slow
 def test_tiles_of_a_scene_are_the_whole(
     model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def test_tiles_of_a_scene_are_the_whole(
     assert apart(read(done), whole) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way",
     [{"blend": "hann"}, pytest.param({"blend": "crop", "padding": 32}, marks=pytest.mark.slow)],
@@ -153,6 +155,7 @@ def test_bfloat16_is_near_float32_and_the_start_the_same(
     np.testing.assert_array_equal(coarse, exact)
 
 
+@pytest.mark.slow
 def test_tiles_of_a_scene_of_classes_are_the_whole(
     classes_model: Pix2Pix, write_raster: WriteRaster, tmp_path: Path
 ) -> None:

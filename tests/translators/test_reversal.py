@@ -66,6 +66,7 @@ def test_saving_the_way_back_saves_the_model(model: CycleGAN, tmp_path: Path) ->
     assert again.saved_folder("another") is None
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("tta", [False, True, "std"])
 def test_workers_load_the_direction_that_is_asked_for(
     model: CycleGAN, tmp_path: Path, tta: bool | str

@@ -70,6 +70,7 @@ def test_untrained_it_is_the_bicubic_enlargement(
     assert model.compute_metrics()["mae"] < 10
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("lambda_gan", [0, 1])
 def test_training_lowers_the_error_and_goes_on_after_an_interruption(
     write_pairs: WritePairs, tmp_path: Path, lambda_gan: float

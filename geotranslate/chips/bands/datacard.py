@@ -50,7 +50,7 @@ MOST_BANDS = 65_535
 MOST_PIXELS = 2**14
 """Longest side of a chip."""
 PIXEL_SIZES = ("ground_size", "resize_ratio", "target_ground_size", "target_resize_ratio")
-"""Entries of a data card that are written only if they are known."""
+"""Sizes in a data card that are written only if they are known."""
 CRS_TEXT = re.compile(r"|[A-Za-z]{2,20}:[A-Za-z0-9_.-]{1,40}|[A-Z_]+\[.*", re.DOTALL)
 """Empty, the code of an authority, or WKT: GDAL would open other text as a file or URL."""
 
@@ -270,6 +270,9 @@ class DataCard:
     """The same for the target chips without pairs."""
     factor: Fraction = Fraction(1)
     """Target pixels per source pixel along an axis: a whole number, or 1 divided by one."""
+    footprint: tuple[float, float, float, float] | None = None
+    """West, south, east and north of the training chips, degrees, west larger than east across the
+    180th meridian; None for chips without georeference, and in cards of earlier versions."""
 
     @property
     def target_size(self) -> int:
@@ -315,7 +318,7 @@ class DataCard:
         return {
             name: value
             for name, value in values.items()
-            if value is not None or name not in (*PIXEL_SIZES, "factor")
+            if value is not None or name not in (*PIXEL_SIZES, "factor", "footprint")
         }
 
     @classmethod
@@ -331,6 +334,16 @@ class DataCard:
                 each other.
         """
         return cls(**record(DATA_CARD)(name, values))
+
+
+def _footprint(name: str, value: Any) -> tuple[float, ...]:
+    found = several(real(), 4, 4)(name, value)
+    west, south, east, north = found
+    if not (-180 <= min(west, east) <= max(west, east) <= 180 and -90 <= south <= north <= 90):
+        raise InvalidInputError(
+            f"{name} is {shown(list(found))}; give west, south, east and north in degrees."
+        )
+    return found
 
 
 _side: Any = lambda name, value: Side.from_json(value, name)  # noqa: E731
@@ -351,6 +364,7 @@ DATA_CARD: Fields = {
     "target_resolution": Later(_lengths, None),
     **{name: Later(_lengths, None) for name in PIXEL_SIZES},
     "factor": Later(parsed_factor, Fraction(1)),
+    "footprint": Later(optional(_footprint), None),
 }
 """Fields of a data card in JSON."""
 

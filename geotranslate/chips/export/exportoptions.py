@@ -15,6 +15,7 @@ from geotranslate.chips.layouts import SOURCE_FOLDER, TARGET_FOLDER, UNPAIRED_FO
 from geotranslate.chips.registration import checked_shift
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.factor import TargetResolution, checked_target_resolution
 
 FORMATS = ("tiff", "png", "jpeg")
 LAYOUTS = {"pairs": (SOURCE_FOLDER, TARGET_FOLDER), "cyclegan": UNPAIRED_FOLDERS}
@@ -47,7 +48,7 @@ class ExportOptions:
     format: Literal["tiff", "png", "jpeg"] = "tiff"
     layout: Literal["pairs", "cyclegan"] = "pairs"
     blacken: bool = False
-    target_resolution: Literal["own", "source"] | float = "source"
+    target_resolution: TargetResolution = "source"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shift", checked_shift(self.shift))
@@ -72,7 +73,8 @@ class ExportOptions:
         number("min_cover", self.min_cover, least=0, most=1)
         if self.resolution is not None:
             object.__setattr__(self, "resolution", number("resolution", self.resolution, above=0))
-        object.__setattr__(self, "target_resolution", _pixels(self.target_resolution))
+        pixels = checked_target_resolution(self.target_resolution)
+        object.__setattr__(self, "target_resolution", pixels)
         if not (self.resampling is None or isinstance(self.resampling, Resampling)):
             choice("resampling", self.resampling, [one.name for one in SUPPORTED_RESAMPLING])
 
@@ -127,22 +129,6 @@ def _rows_and_cols(name: str, value: object) -> int | tuple[int, int]:
         )
     rows, cols = (whole_number(f"{name}[{i}]", value[i], 1) for i in (0, 1))
     return rows, cols
-
-
-def _pixels(value: object) -> str | float:
-    """Return the option `target_resolution` after checking it.
-
-    Raises:
-        InvalidInputError: It is neither "own" nor "source" nor a number above 0.
-    """
-    if isinstance(value, str):
-        if value in ("own", "source"):
-            return value
-        raise InvalidInputError(
-            f"target_resolution is {shown(value)}; give 'source' for the source's pixels, 'own' "
-            "for the target's, or a pixel size in meters."
-        )
-    return number("target_resolution", value, above=0)
 
 
 def _word(name: str, value: object, choices: Sequence[str]) -> str:

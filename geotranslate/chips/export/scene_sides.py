@@ -19,7 +19,6 @@ from rasterio.windows import Window
 from geotranslate.checks import shown
 from geotranslate.chips.bands import resampling_for
 from geotranslate.chips.export.exportoptions import ExportOptions
-from geotranslate.chips.export.targetsize import target_factor
 from geotranslate.chips.layouts import counted
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import (
@@ -31,6 +30,7 @@ from geotranslate.chips.vectors import (
 )
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.bandfacts import BandFacts
+from geotranslate.raster.factor import check_whole, target_factor
 from geotranslate.raster.grid import Grid, align, color_table, warp
 from geotranslate.raster.ground import at_resolution
 from geotranslate.raster.opening import RasterLike
@@ -329,15 +329,23 @@ def _factor_of(
     options: ExportOptions,
     names: tuple[str, str],
 ) -> Fraction:
-    """Return the factor of a scene, see `target_factor`."""
+    """Return the factor of a scene, see `target_factor`.
+
+    Raises:
+        InvalidInputError: There is none, or chips cannot be cut into whole pixels of the target.
+    """
     source, target = rasters
-    if source is None and options.target_resolution != "source":
+    wanted = options.target_resolution
+    if source is None and wanted != "source":
         raise InvalidInputError(
-            f"target_resolution is {options.target_resolution!r}, but {names[0]} holds shapes, "
+            f"target_resolution is {wanted!r}, but {names[0]} holds shapes, "
             "which get the target's pixels; leave it out, or give resolution, which brings both "
             "sides to pixels of a size."
         )
-    return target_factor(options, grid, None if target is None else target.grid, names)
+    factor = target_factor(wanted, grid, None if target is None else target.grid, names)
+    steps = options.tile_size if options.stride is None else options.stride
+    check_whole({"tile_size": options.tile_size, "stride": steps}, factor)
+    return factor
 
 
 def turned(grid: Grid, degrees: float) -> Grid:

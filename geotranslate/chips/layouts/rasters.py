@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from rasterio.enums import Resampling
 from rasterio.windows import Window
@@ -17,8 +18,10 @@ from geotranslate.chips.layouts.base import (
     Listing,
     RasterWindow,
 )
+from geotranslate.chips.vectors import BurnedLayer
 from geotranslate.errors import GridMismatchError, InvalidInputError
 from geotranslate.raster.composite import Composite
+from geotranslate.raster.factor import TargetResolution, check_whole, target_factor
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.tiling import tile_windows
@@ -41,6 +44,7 @@ class TwoRasters:
         paired: Whether the rasters show one place.
         target_bands: Bands of the target, by number from 1 or by name.
         target_classes: Whether the target is resampled as classes; None to find out.
+        target_resolution: Pixel size of the target's windows, see `prepare_data`.
     """
 
     tile_size: int
@@ -48,6 +52,7 @@ class TwoRasters:
     paired: bool = True
     target_bands: Sequence[int | str] | None = None
     target_classes: bool | None = None
+    target_resolution: TargetResolution = "source"
 
     def read(self, source: PathLike, target: PathLike) -> Listing:
         """List the windows of two rasters.
@@ -55,14 +60,21 @@ class TwoRasters:
         Raises:
             RasterFileError: A raster cannot be read.
             GridMismatchError: They are paired, but do not overlap or one of them has no CRS.
-            InvalidInputError: One is smaller than a window, or has too many.
+            InvalidInputError: One is smaller than a window, or has too many, or windows are no
+                whole pixels of the target.
         """
         return self._pairs(source, target) if self.paired else self._sides(source, target)
 
     def _pairs(self, source: PathLike, target: PathLike) -> Listing:
         with RasterReader(source) as left, RasterReader(target) as right:
             grid = left.grid
-            with align(right.dataset, grid) as aligned:
+            factor = self._factor(
+                (grid, None if isinstance(target, BurnedLayer) else right.grid),
+                (left.name, right.name),
+                of_shapes=isinstance(source, BurnedLayer),
+            )
+            there = grid if factor == 1 else grid.scaled(float(factor))
+            with align(right.dataset, there) as aligned:
                 warped = aligned is not right.dataset
         windows = self._windows(source, grid)
         method = resampling_for("target", self.target_classes, [target], self.target_bands)
@@ -70,14 +82,35 @@ class TwoRasters:
             ListedPair(
                 _name(window),
                 RasterWindow(_kept(source), window, grid, method),
-                RasterWindow(_kept(target), window, grid, method),
+                RasterWindow(_kept(target), _scaled(window, factor), there, method),
             )
             for window in windows
         )
         layout = "two rasters"
         if warped:
-            layout += f", the target laid onto the source's grid ({method.name} resampling)"
+            pixels = "" if factor == 1 else ", in pixels of another size"
+            layout += f", the target laid onto the source's grid{pixels} ({method.name} resampling)"
         return Listing(os.fspath(source), layout, pairs=tuple(pairs), min_valid=MIN_VALID)
+
+    def _factor(
+        self, grids: tuple[Grid, Grid | None], names: tuple[str, str], *, of_shapes: bool
+    ) -> Fraction:
+        """Return the target pixels per source pixel along an axis.
+
+        Args:
+            grids: Grids of source and target; None for a target of shapes.
+            names: Their names in messages.
+            of_shapes: Whether the source is a vector layer.
+        """
+        wanted = self.target_resolution
+        if wanted != "source" and of_shapes:
+            raise InvalidInputError(
+                f"target_resolution is {wanted!r}, but {names[0]} holds shapes, which get the "
+                "target's pixels; leave it out."
+            )
+        factor = target_factor(wanted, *grids, names)
+        check_whole({"chip_size": self.tile_size, "stride": self.stride}, factor)
+        return factor
 
     def _sides(self, source: PathLike, target: PathLike) -> Listing:
         return Listing(
@@ -119,6 +152,12 @@ class TwoRasters:
 def _kept(raster: PathLike) -> str | Composite:
     """Return a raster as windows keep it: as a text, or as the value that it is."""
     return raster if isinstance(raster, Composite) else os.fspath(raster)
+
+
+def _scaled(window: Window, factor: Fraction) -> Window:
+    """Return a window in pixels of the target."""
+    edges = (window.col_off, window.row_off, window.width, window.height)
+    return window if factor == 1 else Window(*(int(edge * factor) for edge in edges))
 
 
 def _name(window: Window) -> str:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.warp import transform
-from shapely import STRtree, box, intersection, union_all
+from shapely import STRtree, box, disjoint, equals_exact, intersection, polygons, union_all
 from shapely import transform as transform_points
 from shapely.affinity import affine_transform
 from shapely.geometry.base import BaseGeometry
 
 from geotranslate.checks import shown
-from geotranslate.chips.chip import Mask, covered
+from geotranslate.chips.chip import EDGE, Mask, covered
 from geotranslate.chips.split.methods import Split, grown
 from geotranslate.chips.vectors import Ground
 from geotranslate.errors import InvalidInputError
@@ -139,8 +139,10 @@ def hide_validation(
     # One pixel more, as outlines in another CRS are straight where the ground bends.
     reach = [_pixel(grids[i], shapes[i]) for i in split.train]
     found = STRtree(held).query(shapes[train], predicate="dwithin", distance=reach)
+    positions, places = train[found[0]], found[1]
+    apart = _only_touching(positions, np.array(held, object)[places], grids, shapes)
     near: dict[int, list[int]] = {}
-    for position, place in zip(train[found[0]].tolist(), found[1].tolist(), strict=True):
+    for position, place in zip(positions[~apart].tolist(), places[~apart].tolist(), strict=True):
         near.setdefault(position, []).append(place)
 
     def look(position: int) -> tuple[Mask | None, bool]:
@@ -153,11 +155,49 @@ def hide_validation(
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         looks = dict(zip(near, threads.map(look, near), strict=True))
-    apart = _without(split, [position for position, (_, enough) in looks.items() if not enough])
+    kept = _without(split, [position for position, (_, enough) in looks.items() if not enough])
     masks = {
         position: mask for position, (mask, enough) in looks.items() if enough and mask is not None
     }
-    return replace(apart, masks=masks, hidden=union_all(held))
+    return replace(kept, masks=masks, hidden=union_all(held))
+
+
+def _only_touching(
+    positions: NDArray[np.intp],
+    ground: NDArray[np.object_],
+    grids: Sequence[Grid],
+    shapes: NDArray[np.object_],
+) -> NDArray[np.bool_]:
+    """Tell which chips share no pixel with some ground, as neighbors that only touch it.
+
+    Outlines in another CRS than their grid are not told apart.
+
+    Args:
+        positions: Positions of the chips `(n,)`.
+        ground: A shape for each.
+        grids: Grids of all pairs.
+        shapes: Outlines of all pairs.
+    """
+    chips, back = np.unique(positions, return_inverse=True)
+    near = [grids[i] for i in chips]
+    plain = equals_exact(polygons(_corners(near, 0.0)), shapes[chips])
+    # Half of what a chip may be overlapped unnoticed: then no pixel is hidden in it.
+    inside = polygons(_corners(near, EDGE / 2))
+    found: NDArray[np.bool_] = plain[back] & disjoint(inside[back], ground)
+    return found
+
+
+def _corners(grids: Sequence[Grid], inset: float) -> NDArray[np.float64]:
+    """Return the corners `(n, 4, 2)` of grids on the ground, inset by a share of a pixel."""
+    places = np.array([grid.transform[:6] for grid in grids]).reshape(-1, 6, 1)
+    width, height = (
+        np.array([[getattr(grid, side)] for grid in grids], float).reshape(-1, 1)
+        for side in ("width", "height")
+    )
+    a, b, c, d, e, f = places.swapaxes(0, 1)
+    xs = np.where([False, True, True, False], width - inset, inset)
+    ys = np.where([False, False, True, True], height - inset, inset)
+    return np.stack([xs * a + ys * b + c, xs * d + ys * e + f], axis=-1)
 
 
 def _check_buffer(buffer: float) -> None:

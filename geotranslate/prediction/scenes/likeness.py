@@ -6,13 +6,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from rasterio.windows import Window
 
 from geotranslate.chips.bands import Quantiles, Side
-from geotranslate.metrics import Scores
-from geotranslate.networks.features import feature_distance
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.imageinference import ImageInference
 from geotranslate.raster.pipeline import Drift
 from geotranslate.raster.reader import RasterReader, fill_gaps
 
@@ -22,18 +19,18 @@ LEAST_VALID = 0.5
 """Smallest share of valid pixels of a window whose features are measured."""
 
 
-def scene_features(source: RasterReader, inference: Inference) -> float | None:
+def scene_features(source: RasterReader, inference: ImageInference) -> float | None:
     """Return the distance of a scene's first features from those of training.
 
     They are measured in nine windows of the size of a chip, always the same ones.
 
     Args:
         source: The scene, with the bands of the model.
-        inference: Inference of the model for this scene.
+        inference: ImageInference of the model for this scene.
 
     Returns:
-        The distance, see `feature_distance`; None for a network without running statistics, and for
-        a scene that is smaller than a chip or has few valid pixels.
+        The distance, see `ImageInference.features`; None for a network without running statistics,
+        and for a scene that is smaller than a chip or has few valid pixels.
     """
     resampling, stride = inference.resampling, inference.stride
     ratio = 1.0 if resampling is None else max(resampling.ratios)
@@ -47,19 +44,15 @@ def scene_features(source: RasterReader, inference: Inference) -> float | None:
     if not tiles:
         return None
     fill = inference.card.source.fill
-    values = inference.network_input(np.stack([fill_gaps(*tile, fill) for tile in tiles]))
-    valid = torch.from_numpy(np.stack([valid for _, valid in tiles])[:, None]).float()
-    if resampling is not None:
-        valid = resampling.forth(valid, nearest=True)
-    device = inference.device
-    return feature_distance(inference.original, values.to(device), valid.to(device))
+    filled = np.stack([fill_gaps(*tile, fill) for tile in tiles])
+    return inference.features(filled, np.stack([valid for _, valid in tiles]))
 
 
 def drift_of(
     name: str,
     found: Quantiles | None,
     source: Side,
-    scenes: Mapping[str, Scores],
+    scenes: Mapping[str, Mapping[str, float]],
     *,
     normalizes: bool,
     features: float | None = None,
@@ -88,7 +81,7 @@ def drift_of(
     return Drift(bands, " ".join(sentence for sentence in sentences if sentence), features)
 
 
-def _compared(distance: float, scenes: Mapping[str, Scores]) -> str:
+def _compared(distance: float, scenes: Mapping[str, Mapping[str, float]]) -> str:
     """Return the errors of validation scenes near and far from the training data."""
     known = sorted(
         (scores["distance"], scores["mae"], name)
@@ -107,7 +100,9 @@ def _compared(distance: float, scenes: Mapping[str, Scores]) -> str:
     return f"Mean absolute errors in validation: {shown}.{beyond}"
 
 
-def _of_features(features: float | None, scenes: Mapping[str, Scores], *, alike: bool) -> list[str]:
+def _of_features(
+    features: float | None, scenes: Mapping[str, Mapping[str, float]], *, alike: bool
+) -> list[str]:
     """Return the distance of first features in words, beside those of validation scenes."""
     if features is None:
         return []

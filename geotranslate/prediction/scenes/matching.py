@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from geotranslate.checks import choice, shown
 from geotranslate.chips.bands import QuantileMap, Quantiles, Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.prediction.scenes.scenestatistics import Prescan
 from geotranslate.prediction.tilesize import Match
-from geotranslate.prediction.tta import TileFunction
+from geotranslate.prediction.tta import TileFunction, TilePrescan
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import Place
 
@@ -56,7 +55,7 @@ def map_to_training(found: Quantiles | None, source: Side) -> QuantileMap | None
 class _Mapped:
     """Function of tiles, or its prescan, on mapped values; tiles keep their shapes."""
 
-    apply: TileFunction | Prescan
+    apply: TileFunction | TilePrescan
     values: QuantileMap
 
     any_shape = True
@@ -93,7 +92,7 @@ class Matched(_Mapped):
 class MatchedPrescan(_Mapped):
     """A prescan of a scene whose values are mapped first."""
 
-    apply: Prescan
+    apply: TilePrescan
 
     def prescan(self, scene: SceneTiles) -> Matched:
         """Measure the mapped scene, and return the function of its tiles."""
@@ -116,8 +115,8 @@ class _MappedTiles(SceneTiles):
             yield place, (self.values(data), valid)
 
 
-def matched(apply: TileFunction | Prescan, values: QuantileMap) -> Matched | MatchedPrescan:
+def matched(apply: TileFunction | TilePrescan, values: QuantileMap) -> Matched | MatchedPrescan:
     """Return a function of tiles, or a prescan, for a scene whose values are mapped first."""
-    if isinstance(apply, Prescan):
+    if isinstance(apply, TilePrescan):
         return MatchedPrescan(apply, values)
     return Matched(apply, values)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,21 +17,18 @@ from geotranslate.files import sha256_of
 from geotranslate.networks.layers import pad_to_multiple
 from geotranslate.networks.normalization import measure, measuring, size_of
 from geotranslate.prediction.inference import Inference
-from geotranslate.prediction.normstats import SceneStatistics, share_of
+from geotranslate.prediction.normstats import (
+    LEAST_TILES,
+    MOST_TILES,
+    SAMPLE_PIXELS,
+    SceneStatistics,
+    share_of,
+)
 from geotranslate.prediction.tta import TileFunction
 from geotranslate.raster.pipeline import SceneTiles, Tile
 from geotranslate.raster.tiling import InterpolationGrid, Place
 
-ForScene: TypeAlias = Callable[[Inference], "TileFunction | Prescan"]
-"""Function that returns the function of tiles, or its prescan, for the inference of a scene."""
 FILE = "statistics.npy"
-MOST_TILES, LEAST_TILES, SAMPLE_PIXELS = 32, 4, 32 * 256**2
-"""Most and fewest sampled tiles, and their total number of pixels. All their activations are in
-memory at once, about 600 bytes per pixel in a U-Net with `ngf=64`."""
-
-MOST_SAMPLED = math.isqrt(SAMPLE_PIXELS // LEAST_TILES)
-"""Side of the largest tiles of which at least `LEAST_TILES` fit `SAMPLE_PIXELS`, px."""
-
 TRIES = 8
 """Tiles read per sampled tile in search of mostly valid ones."""
 
@@ -116,12 +112,11 @@ class Prescan:
 
     def _measured(self, network: nn.Module, tiles: list[Tile]) -> NDArray[np.float32]:
         inference = self.inference
-        values = inference.network_input(np.stack([data for data, _ in tiles]))
-        valid = torch.from_numpy(np.stack([valid for _, valid in tiles])[:, None]).float()
+        values = torch.from_numpy(inference.network_input(np.stack([data for data, _ in tiles])))
+        seen = inference.resampled_mask(np.stack([valid for _, valid in tiles]))
+        valid = torch.from_numpy(seen)
         if inference.resampling is None:
             values, valid = (pad_to_multiple(each, self.stride) for each in (values, valid))
-        else:
-            valid = inference.resampling.forth(valid, nearest=True)
         images, shares = (each.to(inference.device) for each in (values, valid))
         try:
             return measure(network, images, shares).numpy()

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from geotranslate.raster.pipeline.parts import assemble_parts
 from geotranslate.raster.pipeline.prescan import SceneTiles, Tile
+from geotranslate.raster.pipeline.rasteritem import (
+    EXTENSIONS,
+    MODEL_ITEM,
+    PREFIX,
+    band_entry,
+    moment,
+    moment_in,
+    refuse_item,
+    write_item,
+)
 from geotranslate.raster.pipeline.result import Drift, Seconds, TranslatedRaster
 from geotranslate.raster.pipeline.sceneblocks import SceneBlocks
 from geotranslate.raster.pipeline.translate import translate, translate_raster
@@ -15,6 +25,9 @@ from geotranslate.raster.pipeline.translate_options import (
 )
 
 __all__ = [
+    "EXTENSIONS",
+    "MODEL_ITEM",
+    "PREFIX",
     "Drift",
     "ReadOptions",
     "RunOptions",
@@ -25,7 +38,12 @@ __all__ = [
     "TranslateOptions",
     "TranslatedRaster",
     "assemble_parts",
+    "band_entry",
     "check_executor",
+    "moment",
+    "moment_in",
+    "refuse_item",
     "translate",
     "translate_raster",
+    "write_item",
 ]

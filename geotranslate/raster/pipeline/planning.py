@@ -18,6 +18,7 @@ from rasterio.windows import Window
 
 from geotranslate.errors import InvalidInputError, warn
 from geotranslate.raster.bandfacts import DTYPES
+from geotranslate.raster.composite import OpenComposite
 from geotranslate.raster.opening import gcps_and_rpcs
 from geotranslate.raster.pipeline.translate_options import ReadOptions
 from geotranslate.raster.reader import RasterReader, fill_gaps
@@ -190,6 +191,9 @@ def fingerprint(source: RasterReader, window: Window) -> str:
     It is the same on every machine and for every format, and needs no file.
     """
     seen = hashlib.sha256(_plain_name(source.name).encode())
+    if isinstance(source.dataset, OpenComposite) and source.dataset.rules:
+        # Few pixels may depend on them, so that those below miss them.
+        seen.update(digest(source.dataset.rules).encode())
     tops, lefts = (
         np.unique(np.linspace(0, max(size - LOOK, 0), LOOKS).astype(int)).tolist()
         for size in (int(window.height), int(window.width))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -16,7 +17,9 @@ from rasterio.errors import RasterioError
 
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
+from geotranslate.raster.pipeline.rasteritem import item_path, raster_item
 from geotranslate.raster.seams import Seams, measure_seams
+from geotranslate.raster.stacitems import to_pystac
 from geotranslate.raster.tiling import Mismatch
 from geotranslate.schema import Fields, Json, anything, optional, real, record, table, whole
 from geotranslate.tables import as_html
@@ -180,6 +183,28 @@ class TranslatedRaster(os.PathLike[str]):
             target: True raster, on the same grid and with the same number of bands.
         """
         return measure_seams(self.path, target)
+
+    def to_stac(
+        self, *, model: str | None = None, source: str | None = None, time: str | None = None
+    ) -> Any:
+        """Return a `pystac.Item` of the raster, with the proj, raster and processing extensions.
+
+        The lineage is read from the tags of the file. The asset's href is relative to the file of
+        the item, `<name>.stac.json` beside the raster by default.
+
+        Args:
+            model: Path or URL of the item of the model, see `Translator.to_stac`.
+            source: Path or URL of the scene or of its item.
+            time: Time of the scene, ISO 8601; by default the time at which the file was written.
+
+        Raises:
+            MissingPackageError: pystac is not installed.
+            RasterFileError: The raster cannot be read, for example because its parts are not put
+                together yet.
+            InvalidInputError: `time` is no time.
+        """
+        found = raster_item(self.path, model=model, source=source, time=time)
+        return to_pystac(found, item_path(self.path))
 
     def _repr_html_(self) -> str:
         facts = {

@@ -15,6 +15,7 @@ from geotranslate.chips.scenes import scenes_of
 from geotranslate.errors import GeotranslateError, warn
 from geotranslate.metrics import Measures, Scores
 from geotranslate.networks.features import feature_distance
+from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 
 MOST_SCENES, MOST_PAIRS = 32, 16
@@ -67,7 +68,7 @@ def _mean_distance(known: Quantiles, other: Quantiles) -> float:
 
 def _measured(predictor: Predictor, dataset: Any, pairs: list[int]) -> Scores:
     """Return the error of some pairs, and the distance of their first features if it is known."""
-    inference = predictor.inference
+    inference = torch_inference(predictor.inference)
     measures = Measures(predictor.card.target, ("mae",))
     count = min(len(pairs), MOST_PAIRS)
     sources = []

@@ -17,7 +17,7 @@ from geotranslate.chips.bands import DataCard, Direction, Side
 from geotranslate.data.loaders import Part, data_card, validates_pairs
 from geotranslate.errors import InvalidInputError
 from geotranslate.metrics import Measures, Metrics, Palette, Scores, metric_names
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.training.objectives import filled
 from geotranslate.training.start import baseline_errors
@@ -52,7 +52,7 @@ def measure(
             "The data is unpaired: its validation chips have no targets to be compared with. "
             "Give loaders of pairs."
         )
-    inference, target = predictor.inference, predictor.card.target
+    inference, target = torch_inference(predictor.inference), predictor.card.target
     measures = Measures(target, metrics, palette)
     for source, truth in batches_of(predictor.card, loaders, predictor.direction, which):
         measures.add(inference.scaled(source), truth)
@@ -267,9 +267,10 @@ def measure_cycle(
     cycle = Measures(ours, own, palette)
     likeness = Measures(target, [FID]) if names is not None and FID in names else None
     fill = fill_of(there.card.source)
+    forth, again = torch_inference(there.inference), torch_inference(back.inference)
     for source, other in batches_of(there.card, loaders, there.direction, which):
-        translated = there.inference.scaled(filled(source, fill))
-        cycle.add(back.inference.scaled(translated), source)
+        translated = forth.scaled(filled(source, fill))
+        cycle.add(again.scaled(translated), source)
         if likeness is not None:
             likeness.add(translated, other)
     found = cycle.results()

@@ -84,12 +84,15 @@ class Card:
 
 
 def _decisive(data: DataCard) -> Json:
-    """Return what a training depends on: not the quantiles, which earlier checkpoints lack."""
+    """Return what a training depends on, without entries that earlier checkpoints lack.
+
+    These are the quantiles and the footprint.
+    """
     sides = {
         name: replace(getattr(data, name), quantiles=None).to_json()
         for name in ("source", "target")
     }
-    return data.to_json() | sides
+    return replace(data, footprint=None).to_json() | sides
 
 
 def card_in(facts: Json, folder: Path, translator: str, config: type[TranslatorConfig]) -> Card:

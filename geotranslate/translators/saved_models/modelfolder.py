@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -32,7 +31,7 @@ from geotranslate.networks.weightless import (
     without_weights,
 )
 from geotranslate.raster.writing import sole_holder
-from geotranslate.schema import MOST_BYTES, Json, parse_json, table, whole
+from geotranslate.schema import MOST_BYTES, Json, finite, parse_json, table, whole
 from geotranslate.training.run_folder import shapes_in
 from geotranslate.translators.saved_models.card import (
     FORMAT,
@@ -47,15 +46,6 @@ WEIGHTS_FILE = "model.safetensors"
 LOCK_FILE = ".geotranslate-saving.lock"
 PATIENCE = 10.0
 """Seconds to wait while another process saves a model in the same folder."""
-
-
-def _finite(value: Any) -> Any:
-    """Return a JSON value in which infinity and NaN, which JSON lacks, are strings."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
@@ -80,7 +70,7 @@ def save_model(folder: Path, card: Card, weights: dict[str, Tensor]) -> None:
         folder.mkdir(exist_ok=True)
         save_file(_plain(weights), new_weights)
         content = card.to_json() | {"weights_sha256": sha256_of(new_weights)}
-        written = json.dumps(_finite(content), indent=2, allow_nan=False)
+        written = json.dumps(finite(content), indent=2, allow_nan=False)
         Card.from_json(parse_json(written))
         new_card.write_text(written, encoding="utf-8")
         with _sole_saver(folder):

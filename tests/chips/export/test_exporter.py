@@ -269,6 +269,7 @@ def test_split_of_the_footprints_is_the_default_of_prepare_data(
     assert tuple(frame.index[frame["split"] == "val"]) == card.validation_pairs
 
 
+@pytest.mark.slow
 def test_split_of_the_footprints_knows_the_valid_pixels_as_prepare_data_does(
     write_raster: WriteRaster, tmp_path: Path
 ) -> None:

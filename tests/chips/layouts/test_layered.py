@@ -68,6 +68,34 @@ def test_parts_and_unpaired_folders(chips: Path, write_raster: WriteRaster) -> N
     assert (len(divided.train_ds), len(divided.valid_ds)) == (2, 1)
 
 
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_validation_and_tests_may_have_folders_of_layers(chips: Path, direction: Any) -> None:
+    names = ("s1", "dem", "s2")
+    for i, part in enumerate(("val", "test")):
+        for name in names:
+            (chips / part / name).mkdir(parents=True)
+            (chips / name / f"{i}.tif").rename(chips / part / name / f"{i}.tif")
+    folders = {"radar": chips / "s1", "dem": chips / "dem"}
+    listed = {key: chips / "val" / path.name for key, path in reversed(folders.items())}
+    for valid in (chips / "val", (listed, chips / "val/s2"), [listed, str(chips / "val/s2")]):
+        data = prepare_data(
+            folders,
+            chips / "s2",
+            valid_path=valid,
+            test_path=chips / "test",
+            direction=direction,
+            num_workers=0,
+            device="cpu",
+        )
+        assert (len(data.train_ds), len(data.valid_ds), len(data.test.dataset)) == (1, 1, 1)
+        pair = data.valid_ds.pairs[0]
+        found = (pair.source if direction == "AtoB" else pair.target).read()[0]
+        np.testing.assert_array_equal(found[:2], values((2, 32, 32), "int16", seed=0))
+        np.testing.assert_array_equal(
+            found[2, ::31, ::31], values((1, 16, 16), "uint8")[0, ::15, ::15]
+        )
+
+
 def test_layers_may_be_rasters(chips: Path) -> None:
     layers = {"a": chips / "s1/0.tif", "b": chips / "dem/0.tif"}
     data = prepare_data(layers, chips / "s2/0.tif", chip_size=16, **OPTIONS)
@@ -94,6 +122,17 @@ def test_of_numbered_folders_the_last_one_is_the_target(chips: Path) -> None:
         ({"a": "s1", "b": 3}, "s2", {}, "A layer is 3"),
         ({"a": "s1", "b": "odd"}, "s2", {}, "No chip is in all of "),
         ({"a": "s1", "b": "dem"}, "s2", {"stride": 4}, "stride is 4, but folders of layers"),
+        ({"a": "s1", "b": "dem"}, "s2", {"valid_path": 3}, "valid_path is 3, but .* layers a, b;"),
+        (
+            {"a": "s1", "b": "dem"},
+            "s2",
+            {"test_path": ({"a": "s1"}, "s2")},
+            r"test_path is \(\{.* has the layers a, b; give their folders",
+        ),
+        ({"a": "s1", "b": "dem"}, "s2", {"test_path": ["x", "y"]}, "test_path is .* layers a, b;"),
+        ({"a": "s1", "b": "x/s1"}, "s2", {"valid_path": "s1"}, "valid_path is 's1', but"),
+        ({"a": "s1", "b": "dem"}, "s2", {"valid_path": "odd"}, "odd/s1"),
+        ({"a": "s1", "b": "dem"}, "s2", {"valid_path": ({"a": 1, "b": 2}, "s2")}, "valid_path.'a'"),
     ],
 )
 def test_wrong_layers_end_in_a_sentence(
@@ -107,5 +146,6 @@ def test_wrong_layers_end_in_a_sentence(
 ) -> None:
     monkeypatch.chdir(chips)
     write_raster("odd/other.tif", values((1, 32, 32), "uint8"))
+    write_raster("x/s1/0.tif", values((1, 32, 32), "uint8"))
     with pytest.raises((InvalidInputError, RasterFileError), match=sentence):
         prepare_data(path, target, **options)

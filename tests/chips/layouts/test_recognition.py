@@ -139,6 +139,7 @@ def shuffled(path: str | Path, scandir: Any, chance: random.Random) -> Iterator[
     yield iter(found)
 
 
+@pytest.mark.slow_after(20)
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("sides", [*PAIRED, *UNPAIRED, ("train", "val")])
 def test_order_of_the_files_does_not_matter(

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from shapely import area, box, intersection, polygons, union_all
+from shapely.geometry.base import BaseGeometry
 
+from geotranslate.chips.chip import covered as covered_pixels
 from geotranslate.chips.split.apart import (
     LEAST_LEFT,
     GroundShares,
@@ -137,6 +139,32 @@ def test_pairs_that_keep_too_little_are_left_out_by_their_valid_pixels() -> None
             ends, outlines, grids, lambda i, v=valid: v if i == 2 else np.ones_like(v)
         )
         assert split.left_out == left_out
+
+
+@pytest.mark.parametrize("angle", [0, 33])
+def test_pixels_of_chips_that_only_touch_validation_ground_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, angle: float
+) -> None:
+    seen: list[float] = []
+
+    def covered(area: BaseGeometry, height: int, width: int) -> NDArray[np.bool_]:
+        seen.append(area.area)
+        return covered_pixels(area, height, width)
+
+    monkeypatch.setattr("geotranslate.chips.split.apart.covered", covered)
+    turned = Affine.rotation(angle) @ Affine.scale(0.15)
+    grids = [
+        Grid(UTM, Affine.translation(5e5, 5e6) @ turned @ Affine.translation(x, y), SIDE, SIDE)
+        for x in range(0, 5 * SIDE, SIDE)
+        for y in range(0, 5 * SIDE, SIDE)
+    ]
+    others = tuple(i for i in range(25) if i != 12)
+    assert hidden(Split(others, (12,)), grids).masks == {}
+    assert not seen
+    moved = Affine.translation(0.01, 0.01)
+    grids[12] = Grid(UTM, grids[12].transform @ moved, SIDE, SIDE)
+    # Only the three chips on this side of it are overlapped.
+    assert len(hidden(Split(others, (12,)), grids).masks) == len(seen) == 3
 
 
 def test_further_area_is_hidden_without_its_buffer() -> None:

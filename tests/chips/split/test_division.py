@@ -79,6 +79,7 @@ def learned(folder: PairSet, split: Split) -> list[BaseGeometry]:
     return found
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("kind", ["folder", "polygons", "random", "block"])
 @pytest.mark.parametrize("buffer", [1, 63, 65, 130])
 def test_buffer_keeps_training_away_whatever_the_split(

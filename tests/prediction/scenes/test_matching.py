@@ -72,6 +72,7 @@ def test_a_matched_scene_is_translated_as_in_the_light_of_training(
     np.testing.assert_array_equal(np.isfinite(on[0]), valid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_pieces_and_workers_make_the_same_bytes(
     model: Pix2Pix, scene: Path, tmp_path: Path, remedy: dict[str, Any]

@@ -69,6 +69,7 @@ def test_order_of_the_parts_does_not_matter(raster: Path, tmp_path: Path) -> Non
     assert result.path.read_bytes() == whole.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_workers_may_be_spawned(raster: Path, tmp_path: Path) -> None:
     """As on Windows and macOS: nothing is inherited, all is pickled."""
     whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)

@@ -173,6 +173,7 @@ def grow(factor: int) -> Any:
     return lambda batch: batch.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("factor", [2, 4, 0.5, Fraction(1, 4)])
 @pytest.mark.parametrize("size", [(1, 1), (100, 90), (257, 301)])

@@ -138,6 +138,7 @@ def by_one_band(write: WriteRaster, data: NDArray[Any], valid: NDArray[np.bool_]
     return write("a.tif", np.stack(marked).astype("uint16"), nodata=0)
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize("blend", ["hann", "crop"])
 @pytest.mark.parametrize("nodata", [None, 200])
 @pytest.mark.parametrize("mark", [by_value, by_nan, by_mask, by_file_beside, by_alpha, by_one_band])

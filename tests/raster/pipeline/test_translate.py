@@ -43,6 +43,7 @@ MODES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow_after(30)
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(map(str, mode.values())))
 def test_identity_returns_its_input_at_every_pixel(
@@ -58,6 +59,7 @@ def test_identity_returns_its_input_at_every_pixel(
     assert result.mismatch in (0, None)
 
 
+@pytest.mark.slow_after(16)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("driver", ["COG", "GTiff"])

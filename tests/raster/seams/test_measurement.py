@@ -345,6 +345,7 @@ def translate(source: Path, output: str, **options: Any) -> Any:
     return translate_raster(source, output, options.pop("apply", lambda tiles: tiles), **options)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("mode", MODES)
 def test_file_has_the_measures_of_the_array(write_raster: WriteRaster, mode: Any) -> None:
     source, data = scene(write_raster)
@@ -519,6 +520,7 @@ def test_raster_that_does_not_tell_its_tiles_is_refused(write_raster: WriteRaste
             measure_seams(result)
 
 
+@pytest.mark.slow
 def test_real_scene_and_itself(shared_data: Path) -> None:
     source = shared_data / "banepa" / "banepa_rgb.tif"
     with rasterio.open(source) as dataset:

@@ -32,6 +32,7 @@ def resized(factor: Fraction) -> Any:
     return apply
 
 
+@pytest.mark.slow_after(9)
 @pytest.mark.parametrize("factor", FACTORS)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_cut_is_the_whole_at_its_place_whatever_the_scale(

@@ -38,6 +38,7 @@ def read(path: Path, **options: Any) -> NDArray[Any]:
         return dataset.read()
 
 
+@pytest.mark.slow_after(16)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 1300), (1300, 1), (600, 513)], ids=str)
@@ -50,6 +51,7 @@ def test_every_pixel_is_what_was_written(
     assert names(out.parent) == ["a.tif"]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(("masked", "nodata"), [(False, None), (True, None), (True, 9)])
 def test_file_does_not_depend_on_how_it_was_cut(
@@ -95,6 +97,7 @@ def test_predictor_follows_the_dtype(out: Path, driver: Driver, dtype: str) -> N
         assert found in ((expected, "1") if categorical else (expected,))
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
 @pytest.mark.parametrize("nodata", [None, pytest.param(0, marks=pytest.mark.slow), 7])
@@ -279,6 +282,7 @@ for limit in limits:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
 def test_full_disk_is_said_and_the_old_file_stays(tmp_path: Path) -> None:
     _, *sizes = in_child(DISK_FULL, tmp_path, [10, 10**9])[1:]

@@ -158,6 +158,7 @@ def trained_both_ways(
             torch.testing.assert_close(theirs[key], value, atol=1e-9, rtol=0, msg=f"{name} {key}")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("gan_mode", "losses", "smoothing"),
     [
@@ -236,6 +237,7 @@ def train_in_parts(folder: Path, parts: int, epochs: int = 12, **options: Any) -
     return [parameter.detach().clone() for parameter in model.pair.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lambda_gan", "near"), [pytest.param(1, 0.02, marks=pytest.mark.slow), (0, 1e-9)]
 )
@@ -354,6 +356,7 @@ class WatchDraws(Watch):
             self.draws.append(torch.get_rng_state())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Pix2Pix, Pix2PixHD])
 def test_wasserstein_training_equals_a_hand_written_loop(
     write_chips: Callable[..., Path], kind: Any

@@ -187,6 +187,7 @@ def test_steps_are_logged_across_an_interruption(write_chips: WriteChips, tmp_pa
     assert train("parts", resume=True) == whole
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("options", "places"),
     [({}, [[0, 1]] * 2), ({"sample_pairs": [1]}, [[1]] * 2), ({"sample_random": True}, None)],

@@ -132,6 +132,7 @@ def test_files_that_are_no_weights_are_said(chips: Path, tmp_path: Path) -> None
             Pix2Pix(data, backbone="resnet18", pretrained_path=tmp_path / name, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [pytest.param("pth", marks=pytest.mark.slow), "safetensors"])
 def test_encoder_from_a_file_starts_frozen_until_unfreeze(
     chips: Path, tmp_path: Path, suffix: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,13 +19,11 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import at_resolution
-from geotranslate.raster.mosaic import mosaic, path_of
+from geotranslate.raster.mosaic import path_of
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Missing, Stack
 
 PathLike = str | os.PathLike[str]
-NAMED = re.compile(r"([^\W\d]\w*)=(.+)")
-"""A part of a text such as `s1=a.tif+dem=b.tif`."""
 
 
 @checks_arguments
@@ -87,38 +84,6 @@ def stack(
     if missing == "any":
         return made
     return replace(made, layers=tuple(replace(each, fill=_fill(each)) for each in layers))
-
-
-def as_raster(raster: Any) -> Any:
-    """Return the stack or mosaic that a text describes; other values as they are.
-
-    A text such as "a.tif+b.tif" is a stack and one such as "a.tif,b.tif" a mosaic, if it is no file
-    itself and at least one of its parts is.
-
-    Raises:
-        GeotranslateError: As for `stack` and `mosaic`.
-    """
-    if not isinstance(raster, str) or os.path.exists(raster):
-        return raster
-    if "+" not in raster:
-        return _mosaic_in(raster)
-    parts = [_part(text) for text in raster.split("+")]
-    if not any(os.path.exists(path) for _, path in parts):
-        return raster
-    names = [name or PurePath(path).stem for name, path in parts]
-    return stack(*(path for _, path in parts), names=names if any(n for n, _ in parts) else None)
-
-
-def _mosaic_in(text: str) -> Any:
-    """Return the mosaic that a text such as "a.tif,b.tif" describes; other texts as they are."""
-    paths = text.split(",")
-    return mosaic(paths) if len(paths) > 1 and any(map(os.path.exists, paths)) else text
-
-
-def _part(text: str) -> tuple[str | None, str]:
-    """Return the name and the path of a part of a text; None without a name."""
-    found = None if os.path.exists(text) else NAMED.fullmatch(text)
-    return (found[1], found[2]) if found else (None, text)
 
 
 def layer_names(names: object, paths: Sequence[str]) -> Sequence[str]:

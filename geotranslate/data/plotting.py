@@ -133,7 +133,7 @@ def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float
 
 
 def class_color(classes: Classes, value: int) -> tuple[float, ...]:
-    """Return the red, green, blue and alpha of a class, 0 to 1; black for other values."""
+    """Return the color of a class, 0 to 1: red, green, blue and opacity."""
     if classes.colors is not None:
         known = {row[0]: row[1:] for row in classes.colors}
         return tuple(part / 255 for part in known[value]) if value in known else BLACK

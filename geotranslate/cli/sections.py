@@ -42,6 +42,13 @@ EVALUATE = Section(
     (("evaluate_raster", "geotranslate.evaluation.evaluate:evaluate_raster"),),
     without=("prediction", "reference"),
 )
+REPORT = Section(
+    "report",
+    "Report",
+    (("report", "geotranslate.report.reporting:report"),),
+    # `direction` is an option of the data too.
+    without=("path", "direction"),
+)
 EXPORT = Section(
     "export",
     "Chips (export_chips)",

@@ -26,6 +26,7 @@ from geotranslate.networks.weightless import is_weightless
 from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor, by_predictor
 from geotranslate.prediction.workers import Loader
+from geotranslate.report import report
 from geotranslate.training.callbacks.gan import GANCallback
 from geotranslate.training.callbacks.history import NEITHER
 from geotranslate.training.callbacks.validation import ColumnsCallback, ValidationMetrics
@@ -104,6 +105,7 @@ class Translator:
 
     fit = fit
     evaluate = evaluate
+    report = report
     export = export
     to_stac = to_stac
     predict = by_predictor(Predictor.predict)

@@ -13,6 +13,7 @@ from .translators import (
     Pix2PixHD,
     SuperResolution,
     cross_validate,
+    from_pretrained,
     load_model,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "cross_validate",
     "evaluate_raster",
     "export_chips",
+    "from_pretrained",
     "is_main_process",
     "load_model",
     "load_onnx",

@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.windows import Window
 
 from geotranslate.raster.composite import Composite, OpenComposite
+from geotranslate.raster.coverage import LayerCoverage, StackSummary
 from geotranslate.raster.grid import Grid, align, warp
 from geotranslate.raster.reader import RasterReader
 
@@ -93,6 +94,30 @@ class Stack(Composite):
             for layer, own in zip(self.layers, names, strict=True)
         )
         return self if self.missing == "any" else replace(self, layers=tuple(layers))
+
+    def summary(self) -> StackSummary:
+        """Return the layers with their CRS, pixel size and ground; no pixels are read.
+
+        The result prints as a table, and `to_geojson()` gives the outline of each layer in
+        EPSG:4326.
+
+        Raises:
+            RasterFileError: A layer cannot be opened.
+            GridMismatchError: A layer does not overlap the grid.
+        """
+        with self.opened() as dataset:
+            return StackSummary(
+                tuple(
+                    LayerCoverage.of(
+                        each.layer.name,
+                        each.layer.path,
+                        each.file.bands,
+                        each.file.grid,
+                        dataset.grid,
+                    )
+                    for each in dataset.layers
+                )
+            )
 
     @contextmanager
     def opened(self) -> Iterator[StackedDataset]:

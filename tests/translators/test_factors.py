@@ -122,6 +122,12 @@ def test_cropped_tiles_are_the_whole_image(
         np.testing.assert_allclose(dataset.read(), model.predict(scene), atol=2e-3)
     assert done.mismatch is not None
     assert done.mismatch < 0.05
+    # A strip that is lower than the stride.
+    strip = scene[:, :13]
+    path = write_raster("strip.tif", strip)
+    done = model.predict_raster(path, tmp_path / "b.tif", tile_size=tile, **options)
+    with rasterio.open(done) as dataset:
+        np.testing.assert_allclose(dataset.read(), model.predict(strip), atol=2e-3)
 
 
 @pytest.mark.parametrize("factor", FACTORS, ids=str)

@@ -10,7 +10,9 @@ from geotranslate.chips.bands import Quantiles, Side, sample_scene
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.layouts.base import RasterWindow
 from geotranslate.chips.split import FOOTPRINTS_FILE, read_rows
+from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import InvalidInputError
+from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
 
 PathLike = str | os.PathLike[str]
@@ -58,6 +60,17 @@ def matching_bands(side: Side, source: RasterReader) -> tuple[int, ...] | None:
     if source.bands == side.file_bands != side.bands:
         return side.indexes
     return source.indexes if source.bands == side.bands else None
+
+
+def target_bands(reference: RasterLike, side: Side) -> tuple[int | str, ...] | None:
+    """Return the bands of a reference that are those of the training targets; None for all."""
+    with RasterReader(as_raster(reference)) as truth:
+        names = side.band_names
+        if all(names) and set(names) <= set(truth.band_names):
+            return names
+        if truth.bands > side.bands and truth.bands == side.file_bands:
+            return side.indexes
+    return None
 
 
 def quantiles_of_raster(raster: PathLike, side: Side) -> Quantiles:

@@ -12,6 +12,8 @@ from geotranslate.cli.commands.export_command import export_chips
 from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
 from geotranslate.cli.commands.qgis_plugin_command import qgis_plugin
+from geotranslate.cli.commands.report_command import report
+from geotranslate.cli.commands.serve_command import serve
 from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
 
@@ -30,6 +32,7 @@ def main() -> None:
       geotranslate evaluate model chips
       geotranslate predict model scene.tif
       geotranslate evaluate-raster scene_translated.tif truth.tif
+      geotranslate report model report.html --scene scene.tif=truth.tif
 
     Options have the names of the Python arguments. Progress goes to standard error, results to
     standard output. The exit code is 0, 1 after an error, 2 for wrong usage, 130 after Ctrl-C.
@@ -43,6 +46,8 @@ for command in (
     evaluate,
     predict,
     evaluate_raster,
+    report,
+    serve,
     demo,
     qgis_plugin,
 ):

@@ -8,8 +8,10 @@ import math
 import os
 import sys
 import warnings
+import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -113,6 +115,12 @@ def show(text: object, values: Any, *, as_json: bool) -> None:
         as_json: Whether to print the values.
     """
     click.echo(json.dumps(_plain(values), indent=2, default=str) if as_json else str(text))
+
+
+def open_page(path: Path) -> None:
+    """Open an HTML file in the browser; say where it is if there is no browser."""
+    if not webbrowser.open(path.absolute().as_uri()):
+        click.echo(f"There is no browser here; open {path} in one.", err=True)
 
 
 def _plain(values: Any) -> Any:

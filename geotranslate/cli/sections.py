@@ -42,6 +42,13 @@ EVALUATE = Section(
     (("evaluate_raster", "geotranslate.evaluation.evaluate:evaluate_raster"),),
     without=("prediction", "reference"),
 )
+REPORT = Section(
+    "report",
+    "Report",
+    (("report", "geotranslate.report.reporting:report"),),
+    # `direction` is an option of the data too.
+    without=("path", "direction"),
+)
 EXPORT = Section(
     "export",
     "Chips (export_chips)",
@@ -53,6 +60,13 @@ PLUGIN = Section(
     "Plugin (write_plugin)",
     (("write_plugin", "geotranslate.interop.qgis.plugin_zip:write_plugin"),),
     without=("path",),
+)
+
+SERVE = Section(
+    "serve",
+    "Map and translation (serve)",
+    (("serve", "geotranslate.livemap.server:serve"),),
+    without=("model", "scene", "truth", "ready"),
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

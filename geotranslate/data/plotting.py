@@ -127,12 +127,13 @@ class _View:
 def _painted(classes: Classes, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the RGBA colors `(rows, cols, 4)` of class numbers; NaN is transparent."""
     found, places = np.unique(np.nan_to_num(numbers), return_inverse=True)
-    table = np.array([_color(classes, int(value)) for value in found], np.float32)
+    table = np.array([class_color(classes, int(value)) for value in found], np.float32)
     colors = table[places.reshape(numbers.shape)]
     return np.where(np.isfinite(numbers)[..., None], colors, np.float32(0))
 
 
-def _color(classes: Classes, value: int) -> tuple[float, ...]:
+def class_color(classes: Classes, value: int) -> tuple[float, ...]:
+    """Return the color of a class, 0 to 1: red, green, blue and opacity."""
     if classes.colors is not None:
         known = {row[0]: row[1:] for row in classes.colors}
         return tuple(part / 255 for part in known[value]) if value in known else BLACK

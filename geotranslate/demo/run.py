@@ -33,6 +33,7 @@ CRS = rasterio.CRS.from_epsg(32632)
 TOP_LEFT = Affine.translation(500_000, 5_300_000)
 LOCK_FILE = ".geotranslate-demo.lock"
 TILE_SIZE = 128
+REPORT = "report.html"
 
 
 def run_demo(
@@ -44,7 +45,7 @@ def run_demo(
     overwrite: bool = False,
     say: Callable[[str], object] = print,
 ) -> dict[str, float]:
-    """Make a town, cut chips, train, translate, compare and draw, all in one folder.
+    """Make a town, cut chips, train, translate, compare and report, all in one folder.
 
     Args:
         folder: Folder for the results; created if it is missing.
@@ -73,7 +74,7 @@ def _run(
     place: Path, size: int, seed: int, epochs: int, overwrite: bool, say: Callable[[str], object]
 ) -> dict[str, float]:
     began = time.perf_counter()
-    say(f"1/5 Building a town of {size * PIXEL_METERS / 1000:.1f} km a side")
+    say(f"1/6 Building a town of {size * PIXEL_METERS / 1000:.1f} km a side")
     town = make_town(size, seed)
     grid = Grid(CRS, TOP_LEFT @ Affine.scale(PIXEL_METERS, -PIXEL_METERS), size, size)
     seen = Window(0, 0, size * 3 // 4, size)
@@ -82,7 +83,7 @@ def _run(
         _write(place / f"{name}.tif", picture, grid)
         _write(place / f"unseen_{name}.tif", _cut(picture, unseen), grid.crop(unseen))
     say("    aerial.tif and map.tif, EPSG:32632; unseen_*.tif is the eastern quarter")
-    say("2/5 Cutting the other three quarters into pairs of chips")
+    say("2/6 Cutting the other three quarters into pairs of chips")
     export = export_chips(
         place / "aerial.tif",
         place / "map.tif",
@@ -93,15 +94,15 @@ def _run(
         overwrite=overwrite,
     )
     say(f"    {export.pairs} pairs in chips/")
-    say(f"3/5 Training Pix2Pix for {epochs} epochs")
+    say(f"3/6 Training Pix2Pix for {epochs} epochs")
     data = prepare_data(export, seed=seed)
     model = Pix2Pix(data, ngf=16, ndf=16).fit(epochs, checkpoint=False)
     model.save(place / "model")
-    say("4/5 Translating the quarter that it never saw")
+    say("4/6 Translating the quarter that it never saw")
     translated = model.predict_raster(
         place / "unseen_aerial.tif", place / "unseen_translated.tif", overwrite=overwrite
     )
-    say("5/5 Comparing with the true map")
+    say("5/6 Comparing with the true map")
     with rasterio.open(translated) as dataset:
         result = dataset.read()
     truth = _cut(town.map, unseen)
@@ -114,7 +115,10 @@ def _run(
         f"{numbers['mae_mean_colour']:.1f}), PSNR {numbers['psnr']:.1f} dB, right map color on "
         f"{numbers['agreement']:.0%} of the ground"
     )
-    say(f"Done in {time.perf_counter() - began:.0f} s. Open {place / 'comparison.png'}, and")
+    say("6/6 Writing the report")
+    scenes = [(place / "unseen_aerial.tif", place / "unseen_map.tif")]
+    model.report(place / REPORT, scenes, overwrite=overwrite, progress=False)
+    say(f"Done in {time.perf_counter() - began:.0f} s. Open {place / REPORT} in a browser, and")
     say(f"{place / 'unseen_translated.tif'} over {place / 'aerial.tif'} in QGIS.")
     return numbers
 

@@ -17,6 +17,7 @@ from geotranslate.errors import UnknownMeasureError
 from geotranslate.evaluation.displays import EvaluationDisplay, JointHistogram
 from geotranslate.evaluation.quantities import Found
 from geotranslate.evaluation.similarity import Array
+from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.tables import as_html, as_text
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ class Evaluation(Mapping[str, float]):
     """Side of the blocks of ground, px."""
     error: Path | None = None
     """The error raster."""
+    translation: TranslatedRaster | None = None
+    """The translation that `evaluate` of a model has made, with its tile mismatch and drift; the
+    file is gone unless it was given a name."""
 
     def __getitem__(self, name: str) -> float:
         if name not in self.overall:

@@ -12,6 +12,7 @@ from geotranslate.checks import choice, file_path, flag
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
 from geotranslate.interop.deepness.deepnessfile import write_regressor, write_superresolution
+from geotranslate.interop.dlpk.package import write_dlpk
 from geotranslate.interop.onnx.onnxfile import write_onnx
 from geotranslate.migration import checks_arguments
 from geotranslate.prediction.normstats import NormStats
@@ -35,7 +36,7 @@ class ExportedModel(Protocol):
         """Return the card that is saved with the weights."""
 
 
-FORMATS: dict[str, Callable[..., None]] = {".onnx": write_onnx}
+FORMATS: dict[str, Callable[..., None]] = {".onnx": write_onnx, ".dlpk": write_dlpk}
 """Functions that write a file of a format, by its ending. They take the predictor, the path, the
 model's card as JSON, and by name the options of `export` that are for this format."""
 
@@ -65,6 +66,8 @@ def export(
     - `.onnx`: one ONNX file from the source's units to the target's, float32, for batches, rows and
       columns of any size, rows and columns in multiples of the stride. It has the card in its
       metadata, so `geotranslate.load_onnx` translates scenes with it, without torch.
+    - `.dlpk`: a deep learning package for ArcGIS Pro, with a raster function that translates whole
+      blocks by the statistics of the training. The model has targets of the source's pixel size.
 
     The file is compared with the model before it is written: random images have to be translated
     alike up to 1e-4 of the target's range.

@@ -17,15 +17,16 @@ from geotranslate.cli.sections import (
     METRICS,
     MODEL,
     PREDICT,
+    REPORT,
     TRANSLATORS,
 )
 from geotranslate.cli.signatures import arguments_of
 
-NO_TEXT = {"callbacks", "executor", "palette", "data", "self", "model"}
+NO_TEXT = {"callbacks", "executor", "palette", "data", "scenes", "self", "model"}
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
-    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT, EVALUATE)
+    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT, EVALUATE, REPORT)
     for _, place in section.places
 ]
 

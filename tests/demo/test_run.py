@@ -25,6 +25,7 @@ def check(folder: Path, size: int) -> None:
     ):
         assert translated.transform == source.transform
     assert (folder / "comparison.png").stat().st_size > 10_000
+    assert "unseen_aerial.tif" in (folder / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -33,8 +34,8 @@ def test_small_demo_goes_the_whole_way(tmp_path: Path) -> None:
     numbers = run_demo(tmp_path, size=512, epochs=1, say=lines.append)
     check(tmp_path, 512)
     assert json.loads((tmp_path / "numbers.json").read_text()) == numbers
-    assert [line[:3] for line in lines if line[1:3] == "/5"] == [f"{n}/5" for n in range(1, 6)]
-    assert "comparison.png" in lines[-2]
+    assert [line[:3] for line in lines if line[1:3] == "/6"] == [f"{n}/6" for n in range(1, 7)]
+    assert "report.html" in lines[-2]
 
 
 def test_second_demo_in_a_folder_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from geotranslate.cli.console import sentences, show
+from geotranslate.cli.console import open_page, sentences, show
 from geotranslate.cli.sections import as_json
 
 
@@ -24,8 +24,9 @@ from geotranslate.cli.sections import as_json
     help="Seed of the town and the training.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the demo in a folder that is not empty.")
+@click.option("--open", "opened", is_flag=True, help="Open the report in the browser.")
 @as_json
-def demo(folder: Path, seed: int, overwrite: bool, as_json: bool) -> None:
+def demo(folder: Path, seed: int, overwrite: bool, opened: bool, as_json: bool) -> None:
     """Train on an invented town and translate the part it never saw, into FOLDER.
 
     Takes about three minutes on two CPU cores and downloads nothing.
@@ -34,8 +35,10 @@ def demo(folder: Path, seed: int, overwrite: bool, as_json: bool) -> None:
     # torch takes seconds to import: say something first.
     say("Starting up")
     with sentences("The same command with --overwrite starts again."):
-        from geotranslate.demo.run import run_demo
+        from geotranslate.demo.run import REPORT, run_demo
 
         numbers = run_demo(folder, seed=seed, overwrite=overwrite, say=say)
+        if opened:
+            open_page(folder / REPORT)
     if as_json:
         show("", numbers, as_json=True)

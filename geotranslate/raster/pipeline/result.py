@@ -123,7 +123,7 @@ class Drift:
     """
 
     bands: tuple[float, ...]
-    """Distance of each band of the source."""
+    """Distance of each band of the source, but for those that tell where a layer is valid."""
     meaning: str
     """The distance in words, with errors of validation scenes if they are known, and remedies."""
     features: float | None = None

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from fastai.data.core import DataLoaders
 from torch import Tensor
 
 from geotranslate.chips.bands import DataCard, Direction
+from geotranslate.chips.scenes import target_bands
 from geotranslate.chips.stacking import as_raster
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.data import PairDataset
@@ -134,7 +136,7 @@ def evaluate(
             error=error,
             error_kind=error_kind,
             overwrite=overwrite,
-            reference_bands=reference_bands or _target_bands(reference, way.card),
+            reference_bands=reference_bands or target_bands(reference, target),
             data_range=_ranges(way.card) if quantities else None,
             block_size=block_size,
             seed=seed,
@@ -146,7 +148,8 @@ def evaluate(
         translated = way.predict_raster(
             scene, output, aoi=aoi, bands=bands, overwrite=overwrite, progress=progress
         )
-        return evaluate_rasters(translated, reference, options)
+        result = evaluate_rasters(translated, reference, options)
+        return replace(result, translation=translated)
 
 
 def linear_of_training(model: Evaluable) -> LinearMap | None:
@@ -171,17 +174,6 @@ def linear_of_training(model: Evaluable) -> LinearMap | None:
     found = np.concatenate(pixels, axis=1)
     bands = card.source.bands
     return LinearMap.fitted(found[:bands], found[bands:], "the training pairs")
-
-
-def _target_bands(reference: RasterLike, card: DataCard) -> tuple[int | str, ...] | None:
-    """Return the bands of a reference that are those of the training targets; None for all."""
-    with RasterReader(as_raster(reference)) as truth:
-        names = card.target.band_names
-        if all(names) and set(names) <= set(truth.band_names):
-            return names
-        if truth.bands > card.target.bands and truth.bands == card.target.file_bands:
-            return card.target.indexes
-    return None
 
 
 def _ranges(card: DataCard) -> list[float] | None:

@@ -18,6 +18,7 @@ from shapely.geometry import box
 
 from geotranslate import Pix2Pix, load_model, prepare_data
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.report.content import page_name
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.report.conftest import HEIGHT, WIDTH, Made, small_tiles, waves
 
@@ -68,7 +69,7 @@ def test_all_parts_are_there(made: Made) -> None:
         "its error is not known",
         "Skill over simple translations",
         "a linear map of the source",
-        "no training pixel has",
+        "of the training pixels",
         "A pixel of the training data is 2",
         "--scene scene.tif=truth.tif --scene alone.tif",
         made.model.digest(),
@@ -246,3 +247,11 @@ def test_scenes_of_training_ground_are_named(model: Pix2Pix, tmp_path: Path) -> 
     chip = tmp_path / "chips" / "images" / "0.tif"
     text = model.report(tmp_path / "a.html", [chip], progress=False).read_text("utf-8")
     assert "of the scene is ground that the model was trained on" in text
+
+
+def test_queries_of_urls_are_not_shown() -> None:
+    assert page_name("https://a.org/b/c.tif?token=secret") == "c.tif"
+    assert page_name("/vsicurl/https://a.org/c.tif?token=secret") == "c.tif"
+    both = "https://a.org/c.tif?token=1", "/vsicurl/https://b.org/d.tif?x=2"
+    assert page_name("+".join(both), "c.tif?token=1+d.tif?x=2") == "c.tif+d.tif"
+    assert page_name("/home/me/what?.tif") == "what?.tif"

@@ -11,11 +11,11 @@ import numpy as np
 from geotranslate.chips.bands import (
     DataCard,
     Quantiles,
-    ScalingKind,
+    ScalingLike,
     Side,
     Statistics,
     classes_of,
-    make_scaling,
+    scaling_of,
 )
 from geotranslate.chips.chip import Chip
 from geotranslate.chips.pair_set import FoundChips
@@ -38,7 +38,7 @@ def make_card(
     chips: FoundChips,
     splits: tuple[Split, Split],
     *,
-    scalings: tuple[ScalingKind, ScalingKind],
+    scalings: tuple[ScalingLike, ScalingLike],
     classes: tuple[bool | None, bool | None],
     chip_size: int,
     resize_to: int | None,
@@ -50,7 +50,7 @@ def make_card(
     Args:
         chips: The chips.
         splits: Split of the source chips and split of the target chips, equal for pairs.
-        scalings: Kinds of scaling of source and target.
+        scalings: Kinds of scaling of source and target, or kinds by layer.
         classes: Whether the values of source and target are classes; None to find out.
         chip_size: Side of the tensors, px.
         resize_to: Side that chips are resampled to first, px.
@@ -154,7 +154,7 @@ def describe(
     name: str,
     chips: Sequence[Chip],
     training: Sequence[int],
-    scaling: ScalingKind,
+    scaling: ScalingLike,
     classes: bool | None,
 ) -> Side:
     """Return the card of a side; warn where its nodata values or units differ.
@@ -163,7 +163,7 @@ def describe(
         name: "source" or "target".
         chips: All chips of the side, which decide whether its values are classes.
         training: Positions of the training chips, which alone decide means and scaling.
-        scaling: Kind of scaling.
+        scaling: Kind of scaling, or kinds by layer.
         classes: Whether the values are classes; None to find out.
 
     Raises:
@@ -183,8 +183,8 @@ def describe(
         file_bands=first.file_bands,
         classes=found,
         mean=tuple(map(float, total.mean)),
-        scaling=make_scaling(
-            scaling, total, first.dtype, classes=found is not None, target=name == "target"
+        scaling=scaling_of(
+            name, scaling, total, first.dtype, first.band_names, classes=found is not None
         ),
         extent=_extent(total),
         median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
@@ -245,12 +245,12 @@ def _warn_of_measures(name: str, chips: Sequence[Chip]) -> None:
         )
 
 
-def warn_of_target(target: Side, scaling: ScalingKind, training: Sequence[Chip]) -> None:
+def warn_of_target(target: Side, scaling: ScalingLike, training: Sequence[Chip]) -> None:
     """Warn of a target that a translator cannot reproduce.
 
     Args:
         target: The side.
-        scaling: Kind of its scaling.
+        scaling: Kind of its scaling, or kinds by layer.
         training: Its training chips.
     """
     # With two classes, a mixture cannot be mistaken for a third one.

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geotranslate.checks import choice, file_path, number, shown
-from geotranslate.chips.bands import ScalingKind
+from geotranslate.checks import file_path, number, shown
+from geotranslate.chips.bands import ScalingLike, check_scaling
 from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
 from geotranslate.chips.stacking import as_raster
@@ -157,7 +157,7 @@ class DataOptions:
 
     chips: ChipOptions
     split: SplitOptions
-    scalings: tuple[ScalingKind, ScalingKind]
+    scalings: tuple[ScalingLike, ScalingLike]
     """Kinds of scaling of source and target."""
     classes: tuple[bool | None, bool | None]
     """Whether the values of source and target are classes."""
@@ -191,7 +191,7 @@ class DataOptions:
                 f"split_column is {shown(split.column)}; give the name of a column of the polygons."
             )
         for name, kind in zip(("source_scaling", "target_scaling"), self.scalings, strict=True):
-            choice(name, kind, get_args(ScalingKind))
+            check_scaling(name, kind)
 
     @property
     def pairs_per_batch(self) -> int:

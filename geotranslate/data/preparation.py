@@ -10,7 +10,7 @@ import geopandas as gpd
 import torch
 
 from geotranslate.checks import shown
-from geotranslate.chips.bands import ScalingKind
+from geotranslate.chips.bands import ScalingLike
 from geotranslate.chips.cardmaker import make_card
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.finding import ChipOptions, PartLike, find_chips, side_of_tensors
@@ -44,8 +44,8 @@ def prepare_data(
     buffer: float = 0.0,
     folds: int | None = None,
     fold: int | None = None,
-    source_scaling: ScalingKind = "auto",
-    target_scaling: ScalingKind = "auto",
+    source_scaling: ScalingLike = "auto",
+    target_scaling: ScalingLike = "auto",
     source_bands: Bands | None = None,
     target_bands: Bands | None = None,
     source_classes: bool | None = None,
@@ -143,7 +143,8 @@ def prepare_data(
         source_scaling: "auto", "dtype", "minmax", "percentile", "robust", "asinh", "zscore", "db"
             or "none", see `make_scaling`; computed from the training chips only. "auto" uses the
             range of values for classes, 0..255 for other uint8, "asinh" for other sources and
-            "robust" for other targets; it clips nothing.
+            "robust" for other targets; it clips nothing. A dict gives each layer of a `stack` its
+            own, such as `{"s1": "db", "dem": "robust"}`; layers that are left out have "auto".
         target_scaling: The same for the target.
         source_bands: Bands to use, by number from 1 or by name; all by default.
         target_bands: The same for the target.

@@ -122,9 +122,9 @@ def _in_decibels(side: Side) -> tuple[float, ...]:
     """Return the share of the range that 1 dB takes for each band; 0 for bands in other units."""
     units = side.band_facts.units or ("",) * side.bands
     shares = []
-    for knots, unit in zip(side.scaling.knots, units, strict=True):
+    for knots, unit, floor in zip(side.scaling.knots, units, side.scaling.floors, strict=True):
         low, high = np.interp((-0.5, 0.5), side.scaling.levels, knots)
-        known = side.scaling.floor is not None or unit.strip().lower() == "db"
+        known = floor is not None or unit.strip().lower() == "db"
         shares.append(0.5 / (high - low) if known else 0.0)
     return tuple(map(float, shares))
 

@@ -14,12 +14,11 @@ def value_scaling(scaling: Scaling) -> list[Json]:
     A line to -1..1 is a z-score with half the range as its deviation. Other scalings are numpy
     expressions of the values `x` of the band, which do not continue beyond the outer knots.
     """
-    floors = scaling.floor or (None,) * len(scaling.knots)
     found = [
         _zscore(band, scaling.levels)
         if floor is None and len(band) == 2
         else {"type": "processing", **_python(_scaled(band, scaling.levels, floor))}
-        for band, floor in zip(scaling.knots, floors, strict=True)
+        for band, floor in zip(scaling.knots, scaling.floors, strict=True)
     ]
     return found[:1] if all(entry == found[0] for entry in found) else found
 
@@ -29,8 +28,10 @@ def inverse(scaling: Scaling) -> Json:
 
     `x` has the bands as its first axis.
     """
-    logarithmic = scaling.floor is not None
-    bands = [_unscaled(band, scaling.levels, logarithmic) for band in scaling.knots]
+    bands = [
+        _unscaled(band, scaling.levels, floor is not None)
+        for band, floor in zip(scaling.knots, scaling.floors, strict=True)
+    ]
     if all(band == bands[0] for band in bands):
         return _python(bands[0].replace("x[k]", "x"))
     each = (band.replace("x[k]", f"x[{number}]") for number, band in enumerate(bands))

@@ -156,7 +156,9 @@ class Units:
             piece = knots[i] + (plain - levels[i]) * _slope(knots, levels, i)
             values = torch.where(plain < levels[i], values, piece)
         if self.scaling.floor is not None:
-            values = 10 ** (values / 10)
+            power = torch.tensor([floor is not None for floor in self.scaling.floors])
+            power = power.to(plain.device)[:, None, None]
+            values = torch.where(power, 10 ** (values / 10), values)
         # As a raster holds them; sums are in float64 again.
         return values.float().double()
 

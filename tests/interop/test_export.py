@@ -21,7 +21,7 @@ def test_an_existing_file_stays_unless_it_may_be_replaced(
 
 @pytest.mark.parametrize("name", ["model", "model.pt", "model.onnx.txt"])
 def test_the_ending_decides_the_format(small_model: Pix2Pix, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"a name that ends in \.onnx"):
+    with pytest.raises(InvalidInputError, match=r"a name that ends in \.onnx or \.dlpk"):
         small_model.export(tmp_path / name)
     assert not list(tmp_path.iterdir())
 

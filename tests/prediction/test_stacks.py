@@ -4,7 +4,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -15,10 +16,12 @@ from affine import Affine
 from click.testing import CliRunner
 
 from geotranslate import Pix2Pix, load_model, prepare_data, stack, stack_dates, stacks
+from geotranslate.chips.bands import Quantiles, Side
 from geotranslate.cli import main
 from geotranslate.errors import GeotranslateWarning, RasterFileError
 from geotranslate.prediction.inference import Inference
 from geotranslate.prediction.scenefiles import like_training
+from geotranslate.prediction.scenes.matching import map_to_training
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Stack
 from tests.children import Child
@@ -178,6 +181,44 @@ def test_a_table_of_layers_is_translated(place: Path, tmp_path: Path) -> None:
     )
     assert Path(output).name == "s1_translated.tif"
     assert Path(output).read_bytes() == Path(alone).read_bytes()
+
+
+def test_layers_that_training_never_lacked_are_no_drift(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    """Warnings are errors here."""
+    chance = np.random.default_rng(0)
+    radar = chance.normal(-12, 4, (1, 128, 128)).astype("float32")
+    optical = chance.integers(40, 90, (1, 128, 128), "uint8")
+    layers = [write_raster("s1.tif", radar), write_raster("rgb.tif", optical, nodata=0)]
+    target = write_raster("map.tif", values((1, 128, 128), "uint8"))
+    whole = stack(*layers, missing="ignore")
+    data = prepare_data(whole, target, layer_dropout=0.3, **DATA)
+    assert data.card.source.extent[3] == (1, 1)
+    model = Pix2Pix(data, recipe="seamless", ngf=4, ndf=4)
+    optical[0, :90] = 0
+    write_raster("rgb.tif", optical, nodata=0)
+    cloudy = stack(*layers, missing="ignore")
+    for match in (None, "training"):
+        output = model.predict_raster(cloudy, tmp_path / "o.tif", match=match, **TRANSLATE)
+        drift = output.drift
+        assert drift is not None
+        assert len(drift.bands) == 2
+        assert max(drift.bands) < 1.5
+
+
+def test_matching_leaves_the_validity_of_layers_as_it_is() -> None:
+    names = ("s1:1", "s1:valid")
+    sample = np.stack([np.linspace(0, 9, 50), np.ones(50)])
+    side = SimpleNamespace(
+        quantiles=Quantiles.of(sample), validity_bands=(names.index("s1:valid"),)
+    )
+    cloudy = np.stack([np.linspace(5, 30, 50), np.repeat([0, 1], 25)])
+    mapped = map_to_training(Quantiles.of(cloudy), cast("Side", side))
+    assert mapped is not None
+    found = mapped(cloudy[:, None])
+    np.testing.assert_allclose(found[1, 0], cloudy[1], atol=1e-6)
+    assert found[0].max() == pytest.approx(9, abs=0.1)
 
 
 @pytest.mark.slow

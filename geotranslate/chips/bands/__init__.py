@@ -18,6 +18,7 @@ from geotranslate.chips.bands.datacard import (
     Side,
     parsed_crs,
 )
+from geotranslate.chips.bands.layerscaling import ScalingLike, check_scaling, scaling_of
 from geotranslate.chips.bands.quantiles import QuantileMap, Quantiles, sample_scene
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
 from geotranslate.chips.bands.statistics import Statistics
@@ -36,12 +37,15 @@ __all__ = [
     "Quantiles",
     "Scaling",
     "ScalingKind",
+    "ScalingLike",
     "Side",
     "Statistics",
+    "check_scaling",
     "classes_of",
     "colors_of",
     "make_scaling",
     "parsed_crs",
     "resampling_for",
     "sample_scene",
+    "scaling_of",
 ]

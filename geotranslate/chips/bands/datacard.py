@@ -19,6 +19,7 @@ from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
 from geotranslate.raster.bandfacts import BandFacts
 from geotranslate.raster.factor import parsed_factor
+from geotranslate.raster.stack import VALID
 from geotranslate.schema import (
     Fields,
     Json,
@@ -120,6 +121,22 @@ class Side:
         if self.classes is not None:
             return "classes"
         return "a picture" if self.is_picture else "measurements"
+
+    @property
+    def validity_bands(self) -> tuple[int, ...]:
+        """Positions of the bands that tell where a layer is valid, such as `s1:valid`."""
+        return tuple(i for i, name in enumerate(self.band_names) if name.endswith(f":{VALID}"))
+
+    def distances(self, found: Quantiles) -> tuple[float, ...] | None:
+        """Return the distances of quantiles from those of training; None if these are unknown.
+
+        There is one for each band but those of validity: a scene may lack layers that no training
+        chip lacks.
+        """
+        if self.quantiles is None:
+            return None
+        each = enumerate(self.quantiles.distances(found))
+        return tuple(far for band, far in each if band not in self.validity_bands)
 
     @property
     def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -37,7 +37,7 @@ SMALLEST_STEP = 1e-300
 SCALING: Fields = {
     "knots": several(several(real(), 2), 1),
     "levels": several(real(), 2),
-    "floor": optional(several(real(above=0), 1)),
+    "floor": optional(several(optional(real(above=0)), 1)),
     "bounded": Later(truth, True),
 }
 """Fields of a scaling in JSON."""
@@ -55,13 +55,13 @@ class Scaling:
     """
 
     knots: tuple[tuple[float, ...], ...]
-    """Values of each band that are mapped to `levels`, in decibels if there is a floor."""
+    """Values of each band that are mapped to `levels`, in decibels if it has a floor."""
     levels: tuple[float, ...] = ENDS
     """The scaled values of the knots, increasing, the same for all bands; -1 and 1 are among them
     or between them."""
-    floor: tuple[float, ...] | None = None
+    floor: tuple[float | None, ...] | None = None
     """Smallest value of each band of linear power, mapped in decibels: lower values, which may have
-    no logarithm, are raised to it. None for bands that are mapped as they are."""
+    no logarithm, are raised to it. None for a band that is mapped as it is, or for all bands."""
     bounded: bool = True
     """Whether all values of a translation should lie in -1..1."""
 
@@ -70,8 +70,8 @@ class Scaling:
         even = all(len(row) == len(self.levels) for row in rows)
         increasing = all(np.isfinite(row).all() and (np.diff(row) > 0).all() for row in rows)
         whole = even and increasing and min(self.levels, default=0) <= -1 <= 1 <= max(self.levels)
-        floor = self.floor or (1.0,) * len(self.knots)
-        if not (whole and len(floor) == len(self.knots) and min(floor) > 0):
+        positive = all(floor is None or floor > 0 for floor in self.floors)
+        if not (whole and len(self.floors) == len(self.knots) and positive):
             raise InvalidInputError(
                 f"{shown(self)} maps nothing: levels go from -1 or less to 1 or more, and "
                 "every band needs as many increasing, finite knots as there are levels, and a "
@@ -83,6 +83,36 @@ class Scaling:
         """Map `low`..`high`, one number per band, to -1..1, or to 0 if they are equal."""
         ends = np.stack(_spread(np.asarray(low), np.asarray(high)), axis=1)
         return cls(tuple(map(tuple, ends.tolist())), bounded=bounded)
+
+    @classmethod
+    def joined(cls, places: Sequence[Sequence[int]], parts: Sequence[Scaling]) -> Scaling:
+        """Return one scaling of the bands of several, which maps each band as before.
+
+        Args:
+            places: Positions of the bands of each part; together, those of all bands.
+            parts: The scalings.
+        """
+        levels = tuple(sorted({level for part in parts for level in part.levels}))
+        found: dict[int, tuple[tuple[float, ...], float | None]] = {}
+        for bands, part in zip(places, parts, strict=True):
+            each = zip(bands, part.knots, part.floors, strict=True)
+            found |= {band: (part._at_levels(own, levels), floor) for band, own, floor in each}
+        knots, floors = zip(*(found[band] for band in sorted(found)), strict=True)
+        bounded = all(part.bounded for part in parts)
+        return cls(knots, levels, None if set(floors) == {None} else floors, bounded)
+
+    def _at_levels(self, knots: tuple[float, ...], levels: Sequence[float]) -> tuple[float, ...]:
+        """Return the values of a band that are mapped to levels, its own knots as they are."""
+        known = dict(zip(self.levels, knots, strict=True))
+        return tuple(
+            known[level] if level in known else float(_follow(np.array(level), self.levels, knots))
+            for level in levels
+        )
+
+    @property
+    def floors(self) -> tuple[float | None, ...]:
+        """The floor of every band; None for bands that are mapped as they are."""
+        return self.floor or (None,) * len(self.knots)
 
     @property
     def low(self) -> tuple[float, ...]:
@@ -99,11 +129,10 @@ class Scaling:
         if level in self.levels:
             # Exact, unlike the interpolated line.
             knot = self.levels.index(level)
-            found = np.array([band[knot] for band in self.knots])
+            found = [np.array(band[knot]) for band in self.knots]
         else:
-            lines = [_follow(np.array(level), self.levels, band) for band in self.knots]
-            found = np.array(lines)
-        return tuple(self._in_units(found).tolist())
+            found = [_follow(np.array(level), self.levels, band) for band in self.knots]
+        return tuple(float(self._in_units(band, value)) for band, value in enumerate(found))
 
     def scale(self, data: NDArray[Any]) -> NDArray[np.float32]:
         """Map `(..., bands, rows, cols)` from the raster's units to -1..1; NaN stays NaN.
@@ -113,7 +142,7 @@ class Scaling:
         Raises:
             InvalidInputError: The array has another number of bands.
         """
-        floors = self.floor or (None,) * len(self.knots)
+        floors = self.floors
 
         def scaled(band: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
             floor = floors[band]
@@ -131,7 +160,9 @@ class Scaling:
         """
         return self._by_blocks(
             scaled,
-            lambda band, values: self._in_units(_follow(values, self.levels, self.knots[band])),
+            lambda band, values: self._in_units(
+                band, _follow(values, self.levels, self.knots[band])
+            ),
         )
 
     def to_json(self) -> Json:
@@ -156,8 +187,8 @@ class Scaling:
         """
         return cls(**record(SCALING)(name, values))
 
-    def _in_units(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return values if self.floor is None else 10 ** (values / 10)
+    def _in_units(self, band: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values if self.floors[band] is None else 10 ** (values / 10)
 
     def _by_blocks(
         self,

@@ -91,6 +91,21 @@ class Statistics:
             self.samples + other.samples,
         )
 
+    def of_bands(self, bands: Sequence[int]) -> Statistics:
+        """Return the statistics of some bands, counted from 0."""
+        some = list(bands)
+        if some == list(range(len(self.mean))):
+            return self
+        return replace(
+            self,
+            minimum=self.minimum[some],
+            maximum=self.maximum[some],
+            mean=self.mean[some],
+            m2=self.m2[some],
+            least_positive=self.least_positive[some],
+            samples=tuple(_unpacked(part)[some] for part in self.samples),
+        )
+
     @property
     def sampled(self) -> str:
         """Dtype of the sample of one array; empty without one."""

@@ -103,6 +103,9 @@ def write_graph(inference: Inference, path: Path, options: GraphOptions) -> None
     graph = graph_of(inference, options)
     program = _program(graph, inference, options)
     program.model.ir_version = options.ir_version
+    for node in program.model.graph:
+        # torch notes the lines of code that made a node, with paths of this machine.
+        node.metadata_props.clear()
     least = _compared(program, graph, inference, options)
     facts = {
         "version": GRAPH_VERSION,

@@ -60,40 +60,52 @@ class PiecewiseLinear(nn.Module):
         return away * self.slopes[piece] + self.values[piece]
 
 
-class Decibels(nn.Module):
-    """Linear power in decibels, of values that are raised to a floor first."""
+class _OfBands(nn.Module):
+    """A map of the bands that have a floor; the others stay as they are."""
 
     floor: Tensor
+    chosen: Tensor
 
-    def __init__(self, floor: Sequence[float]) -> None:
+    def __init__(self, floors: Sequence[float | None]) -> None:
         super().__init__()
-        self.register_buffer("floor", torch.tensor(floor, dtype=torch.float32)[:, None, None])
+        chosen = [floor is not None for floor in floors]
+        self.all = all(chosen)
+        numbers = torch.tensor([floor or 1.0 for floor in floors], dtype=torch.float32)
+        self.register_buffer("floor", numbers[:, None, None])
+        self.register_buffer("chosen", torch.tensor(chosen)[:, None, None])
+
+    def _where(self, mapped: Tensor, image: Tensor) -> Tensor:
+        return mapped if self.all else torch.where(self.chosen, mapped, image)
+
+
+class Decibels(_OfBands):
+    """Linear power in decibels, of values that are raised to a floor first."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Return decibels `(n, bands, rows, cols)`."""
-        return torch.log(torch.maximum(image, self.floor)) * DECIBEL
+        return self._where(torch.log(torch.maximum(image, self.floor)) * DECIBEL, image)
 
 
-class Power(nn.Module):
+class Power(_OfBands):
     """Decibels as linear power."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Return linear power `(n, bands, rows, cols)`."""
-        return torch.exp(image / DECIBEL)
+        return self._where(torch.exp(image / DECIBEL), image)
 
 
 def scaling_layer(scaling: Scaling) -> nn.Module:
     """Return the layer that computes `Scaling.scale`, in float32."""
     knots, levels = _arrays(scaling)
     mapped = PiecewiseLinear(knots, levels)
-    return mapped if scaling.floor is None else nn.Sequential(Decibels(scaling.floor), mapped)
+    return mapped if scaling.floor is None else nn.Sequential(Decibels(scaling.floors), mapped)
 
 
 def unscaling_layer(scaling: Scaling) -> nn.Module:
     """Return the layer that computes `Scaling.unscale`, in float32."""
     knots, levels = _arrays(scaling)
     mapped = PiecewiseLinear(levels, knots)
-    return mapped if scaling.floor is None else nn.Sequential(mapped, Power())
+    return mapped if scaling.floor is None else nn.Sequential(mapped, Power(scaling.floors))
 
 
 def _arrays(scaling: Scaling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

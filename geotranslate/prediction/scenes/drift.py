@@ -124,7 +124,8 @@ def _other_values(
     if side.classes is not None:
         return _other_classes(values, side, name)
     far = _far(values, side)
-    for band in range(side.bands):
+    # A scene may lack layers that no training chip lacks.
+    for band in sorted(set(range(side.bands)) - set(side.validity_bands)):
         if np.mean(far[band]) > FAR_SHARE:
             low, high = values[band].min(), values[band].max()
             named = source.band_names[band]

@@ -67,9 +67,9 @@ def drift_of(
         normalizes: Whether the statistics of normalization layers can be mixed.
         features: Distance of its first features, see `scene_features`.
     """
-    if found is None or source.quantiles is None:
+    bands = None if found is None else source.distances(found)
+    if not bands:
         return None
-    bands = source.quantiles.distances(found)
     distance = sum(bands) / len(bands)
     each = f" (by band: {', '.join(f'{band:.2f}' for band in bands)})" if len(bands) > 1 else ""
     sentences = [

@@ -48,7 +48,11 @@ def map_to_training(found: Quantiles | None, source: Side) -> QuantileMap | None
     """
     if found is None or source.quantiles is None:
         return None
-    return QuantileMap.of(found.array, source.quantiles.array)
+    theirs, ours = found.array, source.quantiles.array
+    # Where layers are valid stays as it is.
+    same = list(source.validity_bands)
+    theirs[same] = ours[same] = np.linspace(0, 1, ours.shape[1])
+    return QuantileMap.of(theirs, ours)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from fastai.data.core import DataLoaders
 from torch import Tensor
 
-from geotranslate.chips.bands import Quantiles
+from geotranslate.chips.bands import Quantiles, Side
 from geotranslate.chips.cardmaker import quantiles_of
 from geotranslate.chips.scenes import scenes_of
 from geotranslate.errors import GeotranslateError, warn
@@ -55,14 +55,14 @@ def errors_by_scene(predictor: Predictor, loaders: DataLoaders) -> dict[str, Sco
         if quantiles is not None:
             measured = _measured(predictor, dataset, pairs)
             found[os.path.basename(scene)] = {
-                "distance": _mean_distance(known, quantiles),
+                "distance": _mean_distance(predictor.card.source, quantiles),
                 **measured,
             }
     return found
 
 
-def _mean_distance(known: Quantiles, other: Quantiles) -> float:
-    distances = known.distances(other)
+def _mean_distance(known: Side, other: Quantiles) -> float:
+    distances = known.distances(other) or (0.0,)
     return sum(distances) / len(distances)
 
 

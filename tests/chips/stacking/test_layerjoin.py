@@ -124,3 +124,25 @@ def test_the_command_line_takes_stacks(place: Path) -> None:
     assert wrong.exit_code
     assert "dem.tifx cannot be opened as a raster" in wrong.output
     assert isinstance(as_raster(text), Stack)
+
+
+def test_each_layer_has_its_own_scaling(place: Path) -> None:
+    made = stack(place / "s1.tif", place / "dem.tif", missing="ignore")
+    options: dict[str, Any] = {"num_workers": 0, "device": "cpu", "chip_size": 32}
+    kinds: dict[str, Any] = {"dem": "minmax"}
+    data = prepare_data(made, place / "map.tif", source_scaling=kinds, **options)
+    source = data.card.source
+    (low, high), scaling = source.extent[3], source.scaling
+    assert (scaling.low[3], scaling.high[3]) == (low, high)
+    assert (scaling.low[2], scaling.high[2], scaling.low[4], scaling.high[4]) == (0, 1, 0, 1)
+    plain = prepare_data(made, place / "map.tif", **options).card.source.scaling
+    assert (plain.low[:2], plain.high[:2]) == (scaling.low[:2], scaling.high[:2])
+    back = prepare_data(place / "map.tif", made, target_scaling=kinds, **options)
+    assert back.card.target.scaling.low[3] == low
+    for wrong, sentence in (
+        ({"dem": "best"}, r"source_scaling\['dem'\] is 'best'; give one of auto"),
+        ({"s2": "db"}, "source_scaling has the layer 's2', but the source has the layers s1, dem"),
+        (3, "source_scaling is 3; give one of auto"),
+    ):
+        with pytest.raises(InvalidInputError, match=sentence):
+            prepare_data(made, place / "map.tif", source_scaling=wrong, **options)

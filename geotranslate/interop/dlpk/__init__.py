@@ -1,0 +1,1 @@
+"""Deep learning packages of ArcGIS: a model definition, a raster function and weights."""

@@ -12,6 +12,7 @@ from .translators import (
     Pix2PixHD,
     SuperResolution,
     cross_validate,
+    from_pretrained,
     load_model,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "cross_validate",
     "evaluate_raster",
     "export_chips",
+    "from_pretrained",
     "is_main_process",
     "load_model",
     "measure_seams",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -49,3 +50,17 @@ def as_html(rows: Iterable[Row], align: str = "left") -> str:
         for name, *cells in rows
     )
     return f"<table>{''.join(lines)}</table>"
+
+
+def as_picture(png: bytes, text: str) -> str:
+    """Return a picture as HTML that contains it, for notebooks.
+
+    Args:
+        png: The picture.
+        text: Text in its place for those who cannot see it, not escaped.
+    """
+    data = base64.b64encode(png).decode()
+    return (
+        f"<img alt='{html.escape(text, quote=True)}' style='max-width:100%' "
+        f"src='data:image/png;base64,{data}'>"
+    )

@@ -13,6 +13,7 @@ from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
 from geotranslate.cli.commands.qgis_plugin_command import qgis_plugin
 from geotranslate.cli.commands.report_command import report
+from geotranslate.cli.commands.serve_command import serve
 from geotranslate.cli.commands.train_command import train
 from geotranslate.cli.console import Commands
 
@@ -46,6 +47,7 @@ for command in (
     predict,
     evaluate_raster,
     report,
+    serve,
     demo,
     qgis_plugin,
 ):

@@ -62,4 +62,11 @@ PLUGIN = Section(
     without=("path",),
 )
 
+SERVE = Section(
+    "serve",
+    "Map and translation (serve)",
+    (("serve", "geotranslate.livemap.server:serve"),),
+    without=("model", "scene", "truth", "ready"),
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

@@ -26,6 +26,7 @@ from geotranslate.chips.split import Split, ground_of
 from geotranslate.chips.summary import summarize
 from geotranslate.data.dataoptions import Augmentation, DataOptions
 from geotranslate.data.datasets import PairDataset, UnpairedDataset, decoded_bytes
+from geotranslate.data.notebook import loaders_html
 from geotranslate.data.plotting import RgbBands, draw_split
 from geotranslate.data.radiometry import Exchange, Radiometry, strength_for
 from geotranslate.data.sourcelayers import SourceLayers
@@ -279,6 +280,8 @@ class PairLoaders(DataLoaders):
             RasterFileError: A chip cannot be read.
         """
         return registration_of(self.folder, self.card, whole_number("pairs", pairs, 1))
+
+    _repr_html_ = loaders_html
 
     def plot_split(self) -> Any:
         """Draw a map of training, validation, test and dropped chips; return the axes.

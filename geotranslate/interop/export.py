@@ -6,11 +6,12 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-from geotranslate.checks import file_path, flag
+from geotranslate.checks import choice, file_path, flag
 from geotranslate.chips.bands import Direction
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.interop.deepness.deepnessfile import write_regressor, write_superresolution
 from geotranslate.interop.dlpk.package import write_dlpk
 from geotranslate.interop.onnx.onnxfile import write_onnx
 from geotranslate.migration import checks_arguments
@@ -39,6 +40,13 @@ FORMATS: dict[str, Callable[..., None]] = {".onnx": write_onnx, ".dlpk": write_d
 """Functions that write a file of a format, by its ending. They take the predictor, the path, the
 model's card as JSON, and by name the options of `export` that are for this format."""
 
+Flavor = Literal["deepness", "deepness-superresolution"]
+FLAVORS: dict[str, Callable[..., None]] = {
+    "deepness": write_regressor,
+    "deepness-superresolution": write_superresolution,
+}
+"""Functions that write ONNX files for other software than ONNX Runtime."""
+
 
 @checks_arguments
 def export(
@@ -47,6 +55,8 @@ def export(
     *,
     direction: Direction = "AtoB",
     norm_stats: NormStats = "auto",
+    flavor: Flavor | None = None,
+    tile_size: int | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the model as a file for other software, and return its path.
@@ -69,6 +79,13 @@ def export(
         norm_stats: Statistics of normalization layers, as in `predict_raster`: "running", learned
             in training, or "tile", of each image on its own. The others are measured on a scene and
             cannot be exported. "auto" is "running".
+        flavor: Software that an `.onnx` file is for: "deepness" for the plugin Deepness of QGIS as
+            a Regressor, with one layer for each band and tiles that overlap as the receptive field
+            needs it; "deepness-superresolution" as a Superresolution model, with one layer of all
+            bands and tiles that do not overlap. Deepness keeps 8 bits: values beyond them are
+            exported as 0..255 of the target's range, with a warning.
+        tile_size: Side of the tiles of a file for Deepness, px, a multiple of the stride; by
+            default one for which edges of tiles do not show.
         overwrite: Whether an existing file may be replaced.
 
     Raises:
@@ -78,9 +95,9 @@ def export(
         MissingPackageError: A package of the format is missing.
         RasterFileError: The file cannot be written.
     """
-    options = {"norm_stats": (norm_stats, "auto")}
+    options = {"norm_stats": (norm_stats, "auto"), "tile_size": (tile_size, None)}
     file = file_path("path", path)
-    write = _format_of(file)
+    write = _flavor_of(file, flavor) if flavor is not None else _format_of(file)
     if not flag("overwrite", overwrite) and os.path.lexists(file):
         raise OutputExistsError(
             f"{file} already exists; give another name, or overwrite=True to replace it."
@@ -103,6 +120,16 @@ def _format_of(path: Path) -> Callable[..., None]:
             f"{' or '.join(FORMATS)}."
         )
     return found
+
+
+def _flavor_of(path: Path, flavor: str) -> Callable[..., None]:
+    write = FLAVORS[choice("flavor", flavor, get_args(Flavor))]
+    if path.suffix.lower() != ".onnx":
+        raise InvalidInputError(
+            f"path is {path}, and files for Deepness are ONNX files; give a name that ends in "
+            ".onnx, or leave flavor out."
+        )
+    return write
 
 
 def _chosen(

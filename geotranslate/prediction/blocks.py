@@ -26,7 +26,7 @@ def open_blocks(
     scene: RasterLike,
     *,
     direction: Direction | None = None,
-    tile_size: TileSize = "auto",
+    tile_size: TileSize = "chip",
     blend: Blend = "auto",
     precision: Precision = "auto",
     norm_stats: NormStats = "auto",
@@ -42,7 +42,7 @@ def open_blocks(
         predictor: Predictor of a model.
         scene: Raster to translate: path, URL, GDAL name or open dataset.
         direction: As all other arguments, see `predict_raster`.
-        tile_size: Side of the tiles, px.
+        tile_size: Side of the tiles, px, "chip" or "auto".
         blend: How overlapping pixels are combined.
         precision: "float32", "bfloat16" or "auto".
         norm_stats: Statistics of normalization layers.

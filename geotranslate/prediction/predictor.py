@@ -217,6 +217,8 @@ class Predictor:
             tile_size: Side of the tiles, px. "auto" uses tiles large enough to be cropped exactly
                 if one fits in a quarter of the machine's memory; otherwise tiles of four chips, or
                 of one chip ("tile") or two ("smooth") if `norm_stats` uses statistics of each tile.
+                "chip" uses tiles of the size of a chip, which take less time each and more
+                altogether.
             overlap: Pixels that neighboring tiles share.
             padding: Pixels cropped at the edges of tiles.
             batch_size: Tiles translated at once. By default as many pixels as 8 chips on a CPU; on

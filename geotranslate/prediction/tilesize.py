@@ -17,7 +17,7 @@ from geotranslate.raster.reader import band_choice
 from geotranslate.raster.tiling import Blend, corners
 from geotranslate.raster.writing import Driver, driver_named
 
-TileSize: TypeAlias = "int | Literal['auto']"
+TileSize: TypeAlias = "int | Literal['auto', 'chip']"
 Match = Literal["training"]
 """Data whose quantiles a scene gets before it is translated."""
 
@@ -40,7 +40,7 @@ ResNets)."""
 class PredictOptions:
     """Checked arguments of `predict_raster` that are the same for every scene.
 
-    A tile size of "auto" and a batch size of None are resolved for each scene.
+    A tile size of "auto" or "chip" and a batch size of None are resolved for each scene.
 
     Raises:
         InvalidInputError: An argument is invalid; the sentence names it.
@@ -95,10 +95,11 @@ class PredictOptions:
         Raises:
             InvalidInputError: The tile size is smaller than the stride or not a number.
         """
-        if isinstance(self.tile_size, str) and self.tile_size == "auto":
+        if isinstance(self.tile_size, str) and self.tile_size in ("auto", "chip"):
             return
-        self._set("tile_size", whole_number("tile_size", self.tile_size, 0))
-        if self.tile_size < stride:
+        side = whole_number("tile_size", self.tile_size, 0)
+        self._set("tile_size", side)
+        if side < stride:
             raise InvalidInputError(
                 f"tile_size is {self.tile_size} but the generator shrinks tiles by {stride}; give "
                 f"at least {stride}, best a multiple of it."

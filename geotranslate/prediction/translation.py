@@ -279,6 +279,9 @@ class Translation:
         radius = None if alone else inference.radius
         chip = inference.card.chip_size * (2 if inference.norm_stats == "smooth" else 1)
         ratio = 1.0 if inference.resampling is None else max(inference.resampling.ratios)
+        if options.tile_size == "chip":
+            side = math.ceil(inference.card.chip_size / ratio)
+            return math.ceil(side / inference.stride) * inference.stride
         chip = math.ceil(chip / ratio)
         most = 0
         if radius is not None:

@@ -7,7 +7,7 @@ from geotranslate.translators.crossvalidation import CrossValidation, cross_vali
 from geotranslate.translators.cyclegan import CycleGAN
 from geotranslate.translators.pix2pix import Pix2Pix
 from geotranslate.translators.pix2pixhd import Pix2PixHD
-from geotranslate.translators.registry import load_model, register
+from geotranslate.translators.registry import from_pretrained, load_model, register
 from geotranslate.translators.superresolution import SuperResolution
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SuperResolution",
     "Translator",
     "cross_validate",
+    "from_pretrained",
     "load_model",
     "register",
 ]

@@ -18,6 +18,7 @@ from geotranslate.data.loaders import Part, data_card, launched, own_device, val
 from geotranslate.data.plotting import RgbBands
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.interop.export import export
+from geotranslate.interop.hub import from_pretrained, push_to_hub, save_pretrained
 from geotranslate.interop.stacmodel import to_stac
 from geotranslate.metrics import Metrics, Palette
 from geotranslate.migration import checks_arguments
@@ -108,6 +109,9 @@ class Translator:
     report = report
     export = export
     to_stac = to_stac
+    save_pretrained = save_pretrained
+    push_to_hub = push_to_hub
+    from_pretrained = classmethod(from_pretrained)
     predict = by_predictor(Predictor.predict)
     predict_raster = by_predictor(Predictor.predict_raster)
     towards = by_predictor(Predictor.towards)

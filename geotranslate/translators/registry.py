@@ -8,6 +8,8 @@ from typing import TypeVar
 from fastai.data.core import DataLoaders
 
 from geotranslate.errors import ModelFileError
+from geotranslate.interop.hub import pretrained
+from geotranslate.interop.hubfiles import Token
 from geotranslate.migration import checks_arguments
 from geotranslate.translators.base import Translator
 from geotranslate.translators.loading import Device
@@ -52,3 +54,46 @@ def load_model(
             f"{', '.join(sorted(_REGISTERED))}); load it with the from_model of its class."
         )
     return _REGISTERED[name].from_model(path, data, device)
+
+
+@checks_arguments
+def from_pretrained(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: Token = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    data: DataLoaders | None = None,
+    device: Device | None = None,
+) -> Translator:
+    """Load a model of any registered class from the Hugging Face Hub, or from a folder.
+
+    Only `card.json`, `config.json`, `model.safetensors` and `model.stac.json` are downloaded, all
+    of one commit, and no code from them is executed.
+
+    Args:
+        name: Repository, "user/name", or a folder of `save` or `save_pretrained`.
+        revision: Branch, tag or commit; by default the main branch.
+        token: Token of the account, for private models; by default the one of `hf auth login`.
+        cache_dir: Folder of downloaded files; by default that of huggingface_hub.
+        local_files_only: Whether to use only what was downloaded before.
+        data: Loaders from `prepare_data`, as in `load_model`.
+        device: Device of torch, as in `load_model`.
+
+    Raises:
+        InvalidInputError: `name` is neither, or another argument is invalid.
+        MissingPackageError: huggingface_hub is not installed.
+        ModelFileError: There is no such model, it cannot be fetched, it is damaged, or it was not
+            saved by geotranslate.
+    """
+    return pretrained(
+        load_model,
+        name,
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        data=data,
+        device=device,
+    )

@@ -36,6 +36,7 @@ def check(model: Pix2Pix, scene: Path, output: Path, **options: Any) -> None:
     "options",
     [
         {},
+        {"tile_size": "chip"},
         {"tile_size": 64, "blend": "hann"},
         {"tile_size": 64, "norm_stats": "scene"},
         {"tile_size": 64, "norm_stats": "smooth"},

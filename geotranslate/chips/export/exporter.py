@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from tqdm.auto import tqdm
 
 from geotranslate.checks import folder_path
@@ -37,6 +39,11 @@ from geotranslate.chips.export.writer import Candidate, ChipWriter, candidates, 
 from geotranslate.chips.vectors import AreaLike
 from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
+from geotranslate.raster.pipeline import thumbnail
+from geotranslate.tables import as_html, as_picture
+
+MOST_SHIFTS = 20
+"""Shifts that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,29 @@ class ChipExport(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.folder)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "pairs": str(self.pairs),
+            "outside the area": f"{self.outside_aoi} tiles",
+            "mostly invalid": f"{self.mostly_invalid} tiles",
+            "resampled": "a side" if self.target_warped else "neither side",
+            **{
+                f"shift of scene {i}": f"{rows:g} rows and {cols:g} columns"
+                for i, (rows, cols) in enumerate(self.shifts[:MOST_SHIFTS], 1)
+                if rows or cols
+            },
+        }
+        pictures = "".join(map(self._picture, ("images", "images2")))
+        return f"<p>{html.escape(str(self.folder))}</p>{pictures}{as_html(facts.items())}"
+
+    def _picture(self, side: str) -> str:
+        """Return a picture of the first chip of a side; nothing if there is none any more."""
+        try:
+            first = min(file.path for file in os.scandir(self.folder / side) if file.is_file())
+            return as_picture(thumbnail(first), f"First chip of {side}")
+        except (RasterioError, OSError, ValueError):
+            return ""
 
 
 @checks_arguments

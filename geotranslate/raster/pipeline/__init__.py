@@ -14,7 +14,7 @@ from geotranslate.raster.pipeline.rasteritem import (
     refuse_item,
     write_item,
 )
-from geotranslate.raster.pipeline.result import Drift, Seconds, TranslatedRaster
+from geotranslate.raster.pipeline.result import Drift, Seconds, TranslatedRaster, thumbnail
 from geotranslate.raster.pipeline.sceneblocks import SceneBlocks
 from geotranslate.raster.pipeline.translate import translate, translate_raster
 from geotranslate.raster.pipeline.translate_options import (
@@ -43,6 +43,7 @@ __all__ = [
     "moment",
     "moment_in",
     "refuse_item",
+    "thumbnail",
     "translate",
     "translate_raster",
     "write_item",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import os
 from collections.abc import Iterable
@@ -15,14 +14,16 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
+from geotranslate.migration import checks_arguments
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike, quiet_about_georeference
+from geotranslate.raster.pipeline.exploring import explore_raster
 from geotranslate.raster.pipeline.rasteritem import item_path, raster_item
 from geotranslate.raster.seams import Seams, measure_seams
 from geotranslate.raster.stacitems import to_pystac
 from geotranslate.raster.tiling import Mismatch
 from geotranslate.schema import Fields, Json, anything, optional, real, record, table, whole
-from geotranslate.tables import as_html
+from geotranslate.tables import as_html, as_picture
 
 COUNTS: Fields = dict.fromkeys(("tiles", "skipped", "lost"), whole(0, 2**62))
 THUMBNAIL = 256
@@ -206,6 +207,29 @@ class TranslatedRaster(os.PathLike[str]):
         found = raster_item(self.path, model=model, source=source, time=time)
         return to_pystac(found, item_path(self.path))
 
+    @checks_arguments
+    def explore(self, truth: RasterLike | None = None) -> Any:
+        """Return a map with a divider for notebooks, the translation on its right.
+
+        It needs the extra `map`. A map in the background can be added by the map's `add`.
+
+        Args:
+            truth: Raster for the left side: path, URL or GDAL name. By default it is the raster
+                that was translated, if it is known.
+
+        Returns:
+            An `ipyleaflet.Map`, whose tiles localtileserver answers on this machine.
+
+        Raises:
+            RasterFileError: A raster cannot be read.
+            InvalidInputError: A raster has no CRS or no transform.
+            MissingPackageError: ipyleaflet or localtileserver is not installed.
+        """
+        known = self.source if truth is None else truth
+        return explore_raster(
+            self.path, known, ("Source" if truth is None else "Truth", "Translation")
+        )
+
     def _repr_html_(self) -> str:
         facts = {
             "size": f"{self.grid.width} x {self.grid.height} px",
@@ -222,10 +246,9 @@ class TranslatedRaster(os.PathLike[str]):
 
     def _picture(self) -> str:
         try:
-            picture = base64.b64encode(thumbnail(self.path)).decode()
+            return as_picture(thumbnail(self.path), f"Picture of {self.path.name}")
         except (RasterioError, OSError):
             return ""  # parts that are not put together yet, or a file that is gone
-        return f"<img src='data:image/png;base64,{picture}'>"
 
     def with_warnings(self, said: Iterable[str]) -> TranslatedRaster:
         """Return the result with earlier warnings before its own."""

@@ -20,7 +20,7 @@ from geotranslate.raster.pipeline.prefetch import TileBatch, inside
 from geotranslate.raster.pipeline.prescan import AnyApply, NeedsPrescan, SceneTiles, Tile
 from geotranslate.raster.pipeline.translate_options import TranslateOptions
 from geotranslate.raster.reader import RasterReader
-from geotranslate.raster.tiling import Axis, Place, Region, RowBuffer
+from geotranslate.raster.tiling import Axis, Place, Region, RowBuffer, WrittenAxis
 from geotranslate.raster.writing import OutputProfile, stored
 
 TILE_BYTES = 2**27
@@ -30,10 +30,10 @@ TILE_BYTES = 2**27
 class SceneBlocks:
     """The pixels that `translate` would write, in blocks that are computed one at a time.
 
-    There is a block for each tile: the pixels around the tile's center, up to the middle of its
-    overlaps. Blocks cover the output without gaps and without overlap. On a CPU in float32 they are
-    the written pixels to the last bit; elsewhere the last bit depends on the number of tiles that a
-    network translates at once.
+    The pixels of a block are made of the same tiles: of one where tiles do not overlap or are
+    cropped, of two or four where they are blended. On a CPU in float32, blocks are the written
+    pixels to the last bit; elsewhere the last bit depends on the number of tiles that a network
+    translates at once.
 
     Only one thread at a time may use it, while its raster is open.
 
@@ -157,12 +157,8 @@ def _edges(axis: Axis, first: int, last: int) -> tuple[int, ...]:
         first: First written pixel.
         last: Pixel after the last written one.
     """
-    middles = (
-        start + (join.keep + join.own) // 2
-        for start, join in zip(axis.starts[1:], axis.joins[1:], strict=True)
-    )
-    inside = sorted({middle - first for middle in middles if first < middle < last})
-    return (0, *inside, last - first)
+    written = WrittenAxis(axis, first, last)
+    return (0, *written.edges.tolist(), len(written))
 
 
 def _prescanned(job: Job, source: RasterReader, *, progress: bool) -> Job:

@@ -202,7 +202,8 @@ def translate(
     with RasterReader(source, options.reading.bands) as reader:
         _refuse_same_file(reader, path)
         written = _translate(reader, source, path, apply, options)
-        return replace(written, source=reader.name)
+        # The name of a stack or mosaic is not the path of a raster.
+        return replace(written, source=None if isinstance(source, Composite) else reader.name)
 
 
 def _translate(

@@ -42,6 +42,9 @@ from geotranslate.translators.saved_models.card import (
 )
 
 CARD_FILE = "card.json"
+CONFIG_FILE = "config.json"
+"""The card under the name that the Hugging Face Hub counts, with the class of the model."""
+CLASS = "_model_class"
 WEIGHTS_FILE = "model.safetensors"
 LOCK_FILE = ".geotranslate-saving.lock"
 PATIENCE = 10.0
@@ -201,24 +204,51 @@ def _folder(path: str | os.PathLike[str]) -> Path:
     given = folder_path("path", path)
     if given.suffix.lower() in ENDINGS:
         raise ModelFileError(esri_model(given))
-    folder = given.parent if given.name == CARD_FILE else given
-    for name in (CARD_FILE, WEIGHTS_FILE):
-        if not os.path.isfile(folder / name):
+    folder = given.parent if given.name in (CARD_FILE, CONFIG_FILE) else given
+    for file in (_card_file(folder), folder / WEIGHTS_FILE):
+        if not os.path.isfile(file):
             raise ModelFileError(
-                f"{path} is not a model of geotranslate: {name} is missing. Give the folder that "
-                "save wrote."
+                f"{path} is not a model of geotranslate: {file.name} is missing. Give the folder "
+                "that save wrote."
             )
+        _refuse_link(folder, file)
     return folder
 
 
+def _card_file(folder: Path) -> Path:
+    """Return the file of the card, which may be `config.json` alone."""
+    card, config = folder / CARD_FILE, folder / CONFIG_FILE
+    return config if os.path.isfile(config) and not os.path.lexists(card) else card
+
+
+def _refuse_link(folder: Path, file: Path) -> None:
+    """Refuse a link out of a model's folder, except within a cache of the Hugging Face Hub.
+
+    Raises:
+        ModelFileError: The file is such a link.
+    """
+    place = folder.resolve()
+    # There, files in models--user--name/snapshots/<commit> are links to models--user--name/blobs.
+    if place.parent.name == "snapshots" and place.parents[1].name.startswith("models--"):
+        place = place.parents[1]
+    target = file.resolve()
+    if not target.is_relative_to(place):
+        raise ModelFileError(
+            f"{file} is a link to {target}, outside of the model's folder; put the file itself "
+            "there."
+        )
+
+
 def _values(folder: Path) -> Json:
-    with (folder / CARD_FILE).open("rb") as file:
+    path = _card_file(folder)
+    with path.open("rb") as file:
         values = parse_json(file.read(MOST_BYTES + 1))
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ModelFileError(
-            f"{folder / CARD_FILE} was not written by geotranslate. Give the folder that save "
-            "wrote."
+            f"{path} was not written by geotranslate. Give the folder that save wrote."
         )
+    if path.name == CONFIG_FILE:
+        values.pop(CLASS, None)
     if whole(1, 10**6)("card.format_version", values.get("format_version")) > FORMAT_VERSION:
         versions = table(class_name)("card.versions", values.get("versions"))
         raise ModelFileError(

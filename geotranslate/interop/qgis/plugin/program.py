@@ -138,7 +138,7 @@ class _Said:
             self._show(bar["phase"] or "translating", int(bar["percent"]))
         elif text.strip() and not replaced and not BARE.match(text):
             self.lines.append(text)
-            if not text.startswith((ERROR, "Usage: ", "Try ")):
+            if not text.startswith((ERROR, "Usage: ", "Try ", "Stopped.")):
                 self.feedback.pushInfo(text)
 
     def _show(self, phase: str, percent: int) -> None:

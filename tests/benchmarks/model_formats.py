@@ -1,15 +1,17 @@
 """Compare the formats of `export` with `predict_raster`, on two real scenes.
 
-    python tests/benchmarks/model_formats.py BANEPA CALGARY OUT [--minutes 1]
+    python -m tests.benchmarks.model_formats BANEPA CALGARY OUT [--minutes 1]
 
 BANEPA and CALGARY are folders with `banepa_rgb.tif` and `banepa_map.tif`, three bands of bytes,
 and with `calgary_l8_rgb.tif` and `calgary_l8_nir_swir.tif`, 16 bits with nodata. From the second
 pair, four bands are translated to the reflectance of the other two, float32. A small U-Net learns
 each pair for some minutes of the CPU, and is exported. The part of the scene that it has not seen
 is translated by `predict_raster`; by the ONNX file in onnxruntime; and by the raster function for
-ArcGIS, in a process without geotranslate, with onnxruntime alone and with torch alone. All have the
-same grid of tiles. For each it prints the largest difference from `predict_raster`, in counts or
-relative to the largest value; the share of pixels that differ; the seam index; and the seconds.
+ArcGIS, in a process without geotranslate, with onnxruntime alone and with torch alone; all on the
+same grid of tiles. For bytes, it is also translated by the steps of the plugin Deepness of QGIS.
+The tables have the largest difference from `predict_raster`, in counts or relative to the largest
+value, inside and within the receptive field of the scene's edges; the share of pixels that differ;
+the seam index; and the seconds.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from numpy.typing import NDArray  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 
 from geotranslate import Pix2Pix, measure_seams, prepare_data, translate_raster  # noqa: E402
+from tests.interop.deepness.emulation import deepness  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "interop" / "dlpk" / "arcgis_host.py"
 DEPTH, PADDING, STEP = 5, 64, 256
@@ -179,9 +182,14 @@ def compare(name: str, folder: Path, out: Path, minutes: float) -> None:
         label = f"raster function with {runtime}"
         found[label] = by_host(package, scene, runtime, out)
         times[label] = time.perf_counter() - start
+    if expected.dtype == np.uint8:
+        file = model.export(out / f"{name}_deepness.onnx", flavor="deepness", overwrite=True)
+        start = time.perf_counter()
+        found["Deepness"] = deepness(file, scene)
+        times["Deepness"] = time.perf_counter() - start
     print(f"{name}: {expected.shape} {expected.dtype}, {np.mean(valid > 0):.0%} valid")
-    print("| way | largest difference | pixels that differ | seam index | seconds |")
-    print("|---|---|---|---|---|")
+    print("| way | difference inside | at the edges | pixels that differ | seam index | seconds |")
+    print("|---|---|---|---|---|---|")
     for way, pixels in found.items():
         profile["driver"] = "GTiff"
         with rasterio.open(out / "way.tif", "w", **profile) as file:
@@ -196,11 +204,15 @@ def row(
     way: str, expected: Any, pixels: Any, valid: Any, index: float | None, seconds: float
 ) -> str:
     """Return a row of the table."""
-    one, two = (each[:, valid].astype(np.float64) for each in (expected, pixels))
-    apart = np.abs(one - two)
+    inside = np.zeros(valid.shape, bool)
+    inside[PADDING:-PADDING, PADDING:-PADDING] = True
+    size = np.abs(expected[:, valid]).max()
     whole = np.issubdtype(expected.dtype, np.integer)
-    largest = f"{apart.max():.0f}" if whole else f"{apart.max() / np.abs(one).max():.1e}"
-    return f"| {way} | {largest} | {np.mean(apart > 0):.2%} | {index:.4f} | {seconds:.1f} |"
+    apart = np.abs(expected.astype(np.float64) - pixels)
+    largest = [apart[:, valid & place].max() for place in (inside, ~inside)]
+    shown = [f"{value:.0f}" if whole else f"{value / size:.1e}" for value in largest]
+    share = np.mean(apart[:, valid] > 0)
+    return f"| {way} | {' | '.join(shown)} | {share:.2%} | {index:.4f} | {seconds:.1f} |"
 
 
 def main() -> None:
@@ -211,6 +223,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="CPU minutes of a training")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    given.banepa, given.calgary, given.out = (
+        path.resolve() for path in (given.banepa, given.calgary, given.out)
+    )
+    # Trainings write into the working directory.
+    os.chdir(given.out)
     torch.set_num_threads(1)
     for name in PARTS:
         compare(name, getattr(given, name), given.out, given.minutes)

@@ -3,6 +3,7 @@ from .chips.stacking import stack, stack_dates, stacks
 from .data import is_main_process, prepare_data
 from .errors import GeotranslateError, GeotranslateWarning
 from .evaluation import Evaluation, evaluate_raster
+from .interop.onnx.onnxpredictor import load_onnx
 from .raster.mosaic import mosaic
 from .raster.pipeline import TranslatedRaster, assemble_parts, translate_raster
 from .raster.seams import measure_seams
@@ -34,6 +35,7 @@ __all__ = [
     "from_pretrained",
     "is_main_process",
     "load_model",
+    "load_onnx",
     "measure_seams",
     "mosaic",
     "prepare_data",

@@ -27,7 +27,9 @@ def test_rasters_and_chips_need_no_torch(name: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("module", ["prediction.predictor", "prediction.blocks"])
+@pytest.mark.parametrize(
+    "module", ["prediction.predictor", "prediction.blocks", "interop.onnx.onnxpredictor"]
+)
 def test_predictors_need_torch_only_for_networks_in_torch(module: str) -> None:
     code = f"import sys, geotranslate.{module}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

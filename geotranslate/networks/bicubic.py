@@ -29,6 +29,8 @@ class Bicubic(nn.Module):
         times: Pixels of the result for each pixel along an axis.
     """
 
+    grouped = False
+    """Whether all bands are enlarged by one convolution, rather than each as an image."""
     kernel: Tensor
 
     def __init__(self, times: int) -> None:
@@ -43,6 +45,10 @@ class Bicubic(nn.Module):
         """Return `(n, bands, times * rows, times * cols)` in float32."""
         count, bands, rows, cols = image.shape
         with torch.autocast(image.device.type, enabled=False):
+            if self.grouped:
+                extended = F.pad(image.float(), 4 * (REACH,), mode="replicate")
+                kernel = self.kernel.repeat(bands, 1, 1, 1)
+                return F.pixel_shuffle(F.conv2d(extended, kernel, groups=bands), self.times)
             flat = image.float().reshape(count * bands, 1, rows, cols)
             flat = F.conv2d(F.pad(flat, 4 * (REACH,), mode="replicate"), self.kernel)
             return F.pixel_shuffle(flat, self.times).reshape(count, bands, *self._size(image))

@@ -37,6 +37,8 @@ class Pyramid(nn.Module):
 
     stride = 2 ** max(LEVELS)
     """Factor by which images shrink inside, px."""
+    grouped = False
+    """Whether all bands are filtered by one convolution, rather than each as an image."""
     kernel: Tensor
 
     def __init__(self) -> None:
@@ -60,6 +62,9 @@ class Pyramid(nn.Module):
 
     def _halved(self, image: Tensor) -> Tensor:
         count, bands, rows, cols = image.shape
+        if self.grouped:
+            extended = F.pad(image, (1, 1, 1, 1), mode="replicate")
+            return F.conv2d(extended, self.kernel.repeat(bands, 1, 1, 1), stride=2, groups=bands)
         flat = image.reshape(count * bands, 1, rows, cols)
         flat = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), self.kernel, stride=2)
         return flat.reshape(count, bands, rows // 2, cols // 2)

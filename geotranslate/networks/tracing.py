@@ -6,10 +6,12 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from geotranslate.networks.bicubic import Bicubic
 from geotranslate.networks.layers import ResizeConv2d
-from geotranslate.networks.pixel import PixelNetwork
+from geotranslate.networks.pixel import PixelNetwork, Pyramid
 
 
 def traceable(network: nn.Module) -> Any:
@@ -17,14 +19,32 @@ def traceable(network: nn.Module) -> Any:
 
     A traced network has one graph for all sizes. Where a network chooses between two ways of
     computing the same thing by the number of pixels, for speed or memory, the copy always takes the
-    same way; the results differ by rounding.
+    same way, and it never treats bands as images, which would need sizes in the graph. The results
+    differ by rounding.
     """
     copied = copy.deepcopy(network).cpu().float().eval()
     copied = copied.to(memory_format=torch.contiguous_format)
     for name, layer in list(copied.named_modules()):
+        parent, _, own = name.rpartition(".")
         if isinstance(layer, ResizeConv2d):
-            parent, _, own = name.rpartition(".")
             setattr(copied.get_submodule(parent), own, layer.as_transposed())
+        elif isinstance(layer, nn.PixelUnshuffle):
+            setattr(copied.get_submodule(parent), own, _Unshuffle(layer.downscale_factor))
         elif isinstance(layer, PixelNetwork):
             layer.chunk = 0
+        elif isinstance(layer, Pyramid | Bicubic):
+            layer.grouped = True
     return copied
+
+
+class _Unshuffle(nn.Module):
+    """A `PixelUnshuffle` as a convolution, because ONNX has no operator of its order of bands."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> Tensor:
+        bands, taps = image.shape[1], self.factor**2
+        kernel = torch.eye(taps).reshape(taps, 1, self.factor, self.factor)
+        return F.conv2d(image, kernel.repeat(bands, 1, 1, 1), stride=self.factor, groups=bands)

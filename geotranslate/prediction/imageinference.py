@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from geotranslate.checks import whole_number
 from geotranslate.chips.bands import DataCard
 from geotranslate.chips.scenes import matching_bands
 from geotranslate.errors import InvalidInputError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ForScene: TypeAlias = "Callable[[ImageInference], TileFunction | TilePrescan]"
 """Function that returns the function of tiles, or its prescan, for the inference of a scene."""
 Precision = Literal["float32", "bfloat16", "auto"]
+
+CPU_BATCH = 8
+"""Most chips at once by default on a CPU, or tiles of as many pixels; more are not faster."""
 
 
 class ImageInference(ABC):
@@ -101,6 +105,14 @@ class ImageInference(ABC):
         Raises:
             InvalidInputError: `wanted` is not a whole number of at least 1.
         """
+
+    def _cpu_batch_size(self, wanted: int | None, tile: int) -> int:
+        if wanted is not None:
+            return whole_number("batch_size", wanted, 1)
+        if self.resampling is not None:
+            tile = self.resampling.side(tile)
+        chips = max(tile / self.card.chip_size, 1) ** 2
+        return max(int(CPU_BATCH / chips), 1)
 
     @abstractmethod
     def largest_tile(self, workers: int) -> int:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from geotranslate.checks import choice, whole_number
+from geotranslate.checks import choice
 from geotranslate.chips.bands import DataCard
 from geotranslate.errors import GeotranslateError
 from geotranslate.networks.bicubic import OverBicubic
@@ -38,9 +38,8 @@ from geotranslate.prediction.normstats import NormStats, SceneStatistics, resolv
 from geotranslate.prediction.tilesize import side_in_memory
 from geotranslate.raster.tiling import Place
 
-CPU_BATCH = 8
 GPU_BATCH = 64
-"""Most chips at once by default, or tiles of as many pixels; more are not faster."""
+"""Most chips at once by default on a GPU, or tiles of as many pixels; more are not faster."""
 
 # One for all networks: a lock cannot be sent to another process.
 _EVAL_MODE = threading.RLock()
@@ -148,13 +147,11 @@ class Inference(ImageInference):
             InvalidInputError: `wanted` is not a whole number of at least 1.
             GeotranslateError: The GPU's memory does not hold a single tile.
         """
-        if wanted is not None:
-            return whole_number("batch_size", wanted, 1)
+        if wanted is not None or self.device.type == "cpu":
+            return self._cpu_batch_size(wanted, tile)
         if self.resampling is not None:
             tile = self.resampling.side(tile)
         chips = max(tile / self.card.chip_size, 1) ** 2
-        if self.device.type == "cpu":
-            return max(int(CPU_BATCH / chips), 1)
         most = 2 ** int(math.log2(max(GPU_BATCH / chips, 1)))
         self.scaled(torch.zeros(most, self.card.source.bands, tile, tile))
         return min(most, self._fitting or most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.env import env_ctx_if_needed
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform
 from rasterio.windows import Window
@@ -30,6 +32,13 @@ LATTICE = 33j
 """Points along each side of a window that is warped, as numpy counts them."""
 KERNEL = 3
 """Radius of the widest resampling kernel, px of the coarser grid."""
+CELL = 256
+"""Side of the cells that are warped at once, px."""
+MOST_BYTES = 2**26
+"""Largest number of bytes of cells that are kept: a row of them, for most widths."""
+
+Pixels = tuple[NDArray[Any], NDArray[np.bool_]]
+"""Values `(bands, rows, cols)` and their validity."""
 
 Colors = tuple[tuple[int, tuple[int, int, int, int]], ...]
 
@@ -207,7 +216,10 @@ class MosaicDataset(DescribedDataset):
         if piece not in self._open:
             if len(self._open) == MOST_OPEN:
                 self._open.pop(next(iter(self._open))).close()
-            self._open[piece] = RasterReader(piece.path)
+            # A raster that has an environment of its own ends that of the thread that closes it,
+            # which may be another one than this, and may have none.
+            with env_ctx_if_needed():
+                self._open[piece] = RasterReader(piece.path)
         raster = self._open[piece]
         if len(indexes) == raster.bands:
             return raster
@@ -222,8 +234,10 @@ class MosaicDataset(DescribedDataset):
 class WarpedMosaic(DescribedDataset):
     """An open mosaic on another grid.
 
-    Every window is warped by itself, from the pixels under it, so that pixels at the edge of one
-    raster are mixed with those of the next one.
+    Pixels are warped from those of the mosaic, so that pixels at the edge of one raster are mixed
+    with those of the next one. They are warped in fixed cells: what GDAL interpolates depends on
+    the window that is warped at once, but the pixels of the mosaic do not depend on the windows
+    that are read.
 
     Args:
         source: The mosaic on its own grid, which stays open.
@@ -237,16 +251,45 @@ class WarpedMosaic(DescribedDataset):
         self._source = source
         usual = Resampling.bilinear if self.facts.colormap is None else Resampling.nearest
         self._resampling = usual if resampling is None else resampling
+        self._cells: OrderedDict[tuple[Any, ...], Pixels] = OrderedDict()
 
     def pixels(
         self, indexes: Sequence[int], window: Window, dtype: str | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Read a window, see `OpenComposite.pixels`."""
+        left, top, width, height = map(int, window.flatten())
+        data = np.empty((len(indexes), height, width), dtype or self.facts.dtype)
+        valid = np.empty((height, width), bool)
+        for row in range(top // CELL, (top + height - 1) // CELL + 1):
+            for col in range(left // CELL, (left + width - 1) // CELL + 1):
+                rows, from_rows = _shared(top, height, row)
+                cols, from_cols = _shared(left, width, col)
+                values, known = self._cell(tuple(indexes), data.dtype.name, row, col)
+                data[:, rows, cols] = values[:, from_rows, from_cols]
+                valid[rows, cols] = known[from_rows, from_cols]
+        return data, valid
+
+    def _cell(self, indexes: tuple[int, ...], dtype: str, row: int, col: int) -> Pixels:
+        """Return the pixels of a cell, which are kept for a while."""
+        key = (indexes, dtype, row, col)
+        found = self._cells.get(key)
+        if found is None:
+            height = min(CELL, self.grid.height - row * CELL)
+            width = min(CELL, self.grid.width - col * CELL)
+            window = Window(col * CELL, row * CELL, width, height)
+            found = self._warped(indexes, window, dtype)
+            self._cells[key] = found
+            if sum(values.nbytes for values, _ in self._cells.values()) > MOST_BYTES:
+                self._cells.popitem(last=False)
+        self._cells.move_to_end(key)
+        return found
+
+    def _warped(self, indexes: Sequence[int], window: Window, dtype: str) -> Pixels:
         grid = self.grid.crop(window)
         under = self._under(grid)
         if under is None:
             shape = (len(indexes), grid.height, grid.width)
-            return np.zeros(shape, dtype or self.facts.dtype), np.zeros(shape[1:], bool)
+            return np.zeros(shape, dtype), np.zeros(shape[1:], bool)
         data, valid = self._source.pixels(indexes, under, None)
         place = self._source.grid.crop(under)
         profile = {"driver": "GTiff", "count": len(data), "dtype": data.dtype, "alpha": "NO"}
@@ -289,6 +332,12 @@ class WarpedMosaic(DescribedDataset):
         if low_row >= high_row or low_col >= high_col:
             return None
         return Window(low_col, low_row, high_col - low_col, high_row - low_row)
+
+
+def _shared(first: int, size: int, cell: int) -> tuple[slice, slice]:
+    """Return the pixels that a window shares with a cell, counted in the window and in the cell."""
+    start, stop = max(first, cell * CELL), min(first + size, (cell + 1) * CELL)
+    return slice(start - first, stop - first), slice(start - cell * CELL, stop - cell * CELL)
 
 
 def _reach(places: NDArray[np.float64], count: int, size: int) -> tuple[int, int]:

@@ -242,7 +242,10 @@ class RasterReader:
         self, window: Window, dtype: str | None, out: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         if isinstance(self.dataset, OpenComposite):
-            return self.dataset.pixels(self.indexes, window, dtype)
+            data, valid = self.dataset.pixels(self.indexes, window, dtype)
+            if out is not None:
+                out[:] = data
+            return data, valid
         try:
             data = self._read_bands(window, dtype, out)
             if not self.may_have_gaps:

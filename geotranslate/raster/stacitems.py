@@ -165,7 +165,9 @@ def _of_dict(item: Any, file: str, words: str) -> StacItem:
         for name, asset in assets.items()
         if str(name) in hrefs
     }
-    return StacItem(str(item.get("id", "without id")), hrefs, file, time, _data_assets(kinds))
+    known = item.get("id")
+    name = known if isinstance(known, str) else "without id"
+    return StacItem(name, hrefs, file, time, _data_assets(kinds))
 
 
 def _data_assets(kinds: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ class Layer:
     """A raster of a stack."""
 
     name: str
-    path: str
-    """Path, URL or GDAL name."""
+    path: str | Composite
+    """Path, URL or GDAL name; or a mosaic."""
     resampling: Resampling
     """Resampling method for another grid."""
     fill: tuple[float, ...] = ()
@@ -55,27 +55,21 @@ class Stack(Composite):
     """Its grid; None for the grid of the first layer."""
 
     def __fspath__(self) -> str:
-        return "+".join(layer.path for layer in self.layers)
+        return "+".join(os.fspath(layer.path) for layer in self.layers)
 
     def __str__(self) -> str:
         return os.fspath(self)
 
     @property
     def main(self) -> str:
-        """Path of the first layer."""
-        return self.layers[0].path
+        """Path of the first layer, or of its first raster."""
+        first = self.layers[0].path
+        return first.main if isinstance(first, Composite) else first
 
     def absolute(self) -> Stack:
         """Return the same stack with absolute paths, for processes in other folders."""
-        return replace(
-            self,
-            layers=tuple(
-                replace(layer, path=os.path.abspath(layer.path))
-                if os.path.exists(layer.path)
-                else layer
-                for layer in self.layers
-            ),
-        )
+        layers = (replace(layer, path=_absolute(layer.path)) for layer in self.layers)
+        return replace(self, layers=tuple(layers))
 
     def filled(self, values: Mapping[str, float]) -> Stack:
         """Return the stack with other values of missing layers, by the names of bands.
@@ -110,7 +104,7 @@ class Stack(Composite):
                 tuple(
                     LayerCoverage.of(
                         each.layer.name,
-                        each.layer.path,
+                        os.fspath(each.layer.path),
                         each.file.bands,
                         each.file.grid,
                         dataset.grid,
@@ -136,6 +130,12 @@ class Stack(Composite):
                 view = align(file.dataset, grid, layer.resampling, onto="the stack's grid")
                 layers.append(OpenLayer(layer, file, RasterReader(closing.enter_context(view))))
             yield StackedDataset(self, grid, layers)
+
+
+def _absolute(path: str | Composite) -> str | Composite:
+    if isinstance(path, Composite):
+        return path.absolute()
+    return os.path.abspath(path) if os.path.exists(path) else path
 
 
 class OpenLayer:
@@ -228,7 +228,7 @@ class StackedDataset(OpenComposite):
     def short_name(self) -> str:
         """Names of the files, with the names of the layers if some files have equal names."""
         layers = self.stack.layers
-        files = [os.path.basename(layer.path) for layer in layers]
+        files = [layer.file.short_name for layer in self.layers]
         if len(set(files)) == len(files):
             return "+".join(files)
         return "+".join(f"{each.name}={file}" for each, file in zip(layers, files, strict=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,6 +107,18 @@ def number_text(value: float) -> str:
     if math.isfinite(value) and abs(value) < 2**53 and value == int(value):
         return f"{int(value):,}"
     return f"{value:.4g}"
+
+
+def page_name(name: str, short: str | None = None) -> str:
+    """Return a name without folders, and without the queries of URLs, which may hold passwords.
+
+    Args:
+        name: Path, URL or GDAL name, of which there may be several.
+        short: The same without folders; None to find it.
+    """
+    remote = "://" in name or "/vsi" in name
+    found = os.path.basename(name.split("?")[0] if remote else name) if short is None else short
+    return re.sub(r"\?[^\s+,]*", "", found) if remote else found
 
 
 def plural(count: int, noun: str) -> str:

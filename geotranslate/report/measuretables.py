@@ -86,11 +86,20 @@ def metric_tables(metrics: Metrics) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def highlight_of(scene: str, found: Evaluation, target: Side) -> Highlight:
-    """Return the result of a scene for the head of the page."""
+def highlight_of(scene: str, found: Evaluation, target: Side, trained: float) -> Highlight:
+    """Return the result of a scene for the head of the page.
+
+    Args:
+        scene: Its name.
+        found: Its evaluation.
+        target: Target side of the model.
+        trained: Share of the scene that is ground of the training, 0 to 1.
+    """
     main = "accuracy" if "accuracy" in found else "mae"
     span = _span(found, main)
     notes = [f"95% interval {span}"] if span else []
+    if trained:
+        notes.append(f"{max(trained, 0.001):.1%} of the scene is ground of the training")
     if main == "accuracy":
         notes.append(f"Mean IoU {number_text(found['iou'])}")
         return Highlight(

@@ -18,7 +18,7 @@ from geotranslate.chips.stacking import as_raster
 from geotranslate.errors import RasterFileError, said
 from geotranslate.files import sha256_of
 from geotranslate.raster.opening import RasterLike, files_of, open_raster
-from geotranslate.report.content import Reproduction, Row, Table
+from geotranslate.report.content import Reproduction, Row, Table, page_name
 
 PACKAGES = ("geotranslate", "torch", "fastai", "rasterio", "numpy")
 UNKNOWN = "not a local file"
@@ -66,7 +66,7 @@ def digests_of(raster: RasterLike) -> list[Row]:
     with ExitStack() as stack:
         dataset = open_raster(as_raster(raster), stack)
         files = sorted(files_of(dataset))
-        name = os.path.basename(dataset.name)
+        name = page_name(dataset.name)
     return [digest_of(file) for file in files] or [(name, UNKNOWN)]
 
 

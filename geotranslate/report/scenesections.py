@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams import Seams
-from geotranslate.report.content import SceneSection, Table, number_text, plural
+from geotranslate.report.content import SceneSection, Table, number_text, page_name, plural
 from geotranslate.report.coordinates import name_of, unit_of
 from geotranslate.report.measuretables import highlight_of, measure_tables, seam_table
 from geotranslate.report.sceneview import SceneRasters, SceneView, view_scene
@@ -108,7 +107,7 @@ def scene_section(
         output, mistakes = (Path(folder) / name for name in ("translation.tif", "mistakes.tif"))
         scene = like_training(as_raster(shown.scene), way.card.source)
         with RasterReader(scene) as source:
-            bands = way.inference.bands_of(source, options.bands)
+            bands, short_name = way.inference.bands_of(source, options.bands), source.short_name
         rasters = SceneRasters(scene, bands, output, way.card)
         found = None
         if shown.reference is None:
@@ -145,14 +144,14 @@ def scene_section(
         () if found is None else measure_tables(found),
         seams,
         view,
-        _warnings(translated, view, ground, known=found is not None),
-        None if found is None else highlight_of(shown.name, found, target),
+        _warnings(translated, view, ground, (short_name, shown.name), known=found is not None),
+        None if found is None else highlight_of(shown.name, found, target, ground.get("train", 0)),
     )
 
 
 def _name(raster: RasterLike) -> str:
     with RasterReader(as_raster(raster)) as reader:
-        return os.path.basename(reader.short_name)
+        return page_name(reader.name, reader.short_name)
 
 
 def _are_classes(options: SceneOptions, way: Predictor) -> bool:
@@ -181,7 +180,7 @@ def _facts(translated: TranslatedRaster, view: SceneView) -> Table:
         ("Tiles", f"{translated.tiles:,}{_skipped(translated)}"),
         (
             "Pictures on this page",
-            "every pixel" if pixel == 1 else f"at most 1 of {pixel} x {pixel} pixels",
+            "every pixel" if pixel == 1 else f"1 pixel for {pixel} x {pixel} of the scene",
         ),
         (
             "Values on this page",
@@ -223,13 +222,22 @@ def _on_grid(translated: TranslatedRaster, rasters: SceneRasters) -> RasterLike 
 
 
 def _warnings(
-    translated: TranslatedRaster, view: SceneView, ground: Mapping[str, float], *, known: bool
+    translated: TranslatedRaster,
+    view: SceneView,
+    ground: Mapping[str, float],
+    names: tuple[str, str],
+    *,
+    known: bool,
 ) -> tuple[str, ...]:
     """Return sentences about what the model does not know of a scene."""
     found = [*translated.warnings]
     if translated.drift is not None:
         found.append(str(translated.drift))
-    if view.extrapolated is not None:
+    # Sentences name the scene as it was given.
+    found = [sentence.replace(*names) for sentence in found]
+    if view.extrapolated == 0:
+        found.append("All values of the scene lie within those of the training pixels.")
+    elif view.extrapolated is not None:
         found.append(
             f"{_share(view.extrapolated)} of the scene's valid pixels have a value that no "
             "training pixel has; there the model extrapolates."
@@ -245,4 +253,4 @@ def _warnings(
 
 
 def _share(share: float) -> str:
-    return f"{share:.1%}" if share == 0 or share >= 0.001 else "Less than 0.1%"
+    return f"{share:.1%}" if share >= 0.001 else "Less than 0.1%"

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 import torch
 from torch import nn
 
+from geotranslate.networks.bicubic import OverBicubic
+from geotranslate.networks.edsr import EDSR
 from geotranslate.networks.layers import Padding, ResizeConv2d
 from geotranslate.networks.pixel import PixelNetwork, Started
+from geotranslate.networks.rescaling import rescaled
 from geotranslate.networks.tracing import traceable
 from geotranslate.networks.unet import ResUNet, UNet
 
@@ -24,9 +29,18 @@ def test_a_resizing_convolution_is_a_transposed_one(
 
 def networks() -> list[nn.Module]:
     start = PixelNetwork(2, 1, hidden=4)
+    enlarging = rescaled(
+        lambda features, _: EDSR(2, features, blocks=1, ngf=4, padding="reflect"),
+        2,
+        Fraction(2),
+        width=4,
+        padding="reflect",
+        bounded=False,
+    )
     return [
         UNet(2, 1, depth=3, ngf=4, upsample="resize", padding="reflect"),
         Started(start, ResUNet(3, 1, depth=2, ngf=4, bounded=False)),
+        OverBicubic(enlarging, 2),
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFile
 from geotranslate.raster.grid import Grid, warp
 from geotranslate.raster.mosaic import Mosaic, mosaic
 from geotranslate.raster.opening import files_of
+from geotranslate.raster.pipeline import translate_raster
 from geotranslate.raster.reader import RasterReader
 from tests.conftest import GRIDS, NORTH_UP, WriteRaster, values
 
@@ -154,6 +157,40 @@ def test_halves_are_warped_as_the_whole(
                 # GDAL computes places to an eighth of a pixel, and kernels by the window.
                 same = crs == "EPSG:32633" and factor > 1
                 assert np.quantile(off, 0.9) < (1e-3 if same else 12)
+
+
+def test_windows_of_a_warped_mosaic_are_those_of_the_whole(write_raster: WriteRaster) -> None:
+    data = values((2, 64, 50), "float32", seed=3) % 100
+    data[:, 20:30, 11:19] = np.nan
+    both = mosaic(*halves(write_raster, data))
+    chance = np.random.default_rng(0)
+    with RasterReader(both) as source:
+        grid = on_ground(source.grid, "EPSG:3857").scaled(9)
+        with warp(source.dataset, grid) as found:
+            pixels, seen = RasterReader(found).read()
+        assert 0 < seen.mean() < 1
+        for _ in range(25):
+            top, left = (int(chance.integers(size - 1)) for size in (grid.height, grid.width))
+            height = int(chance.integers(1, grid.height - top))
+            width = int(chance.integers(1, grid.width - left))
+            with warp(source.dataset, grid) as again:
+                part, known = RasterReader(again).read(Window(left, top, width, height))
+            here = np.s_[top : top + height, left : left + width]
+            np.testing.assert_array_equal(known, seen[here])
+            np.testing.assert_array_equal(part, pixels[(slice(None), *here)])
+
+
+def test_workers_translate_a_mosaic(write_raster: WriteRaster, tmp_path: Path) -> None:
+    both = mosaic(*halves(write_raster, values((1, 600, 50), "uint8")))
+    options: dict[str, Any] = {"bands_out": 1, "tile_size": 64, "part_rows": 256}
+    options |= {"progress": False, "overwrite": True}
+    found = set()
+    for workers in (0, 2):
+        with ThreadPoolExecutor(workers) if workers else nullcontext() as executor:
+            output = tmp_path / "o.tif"
+            translate_raster(both, output, np.copy, executor=executor, **options)
+        found.add(output.read_bytes())
+    assert len(found) == 1
 
 
 def on_ground(grid: Grid, crs: str) -> Grid:

@@ -18,7 +18,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform
 from rasterio.windows import Window
 
-from geotranslate import stack, translate_raster
+from geotranslate import mosaic, stack, translate_raster
 from geotranslate.errors import GridMismatchError, InvalidInputError, RasterFileError
 from geotranslate.raster.grid import Grid, align
 from geotranslate.raster.reader import RasterReader, reflected
@@ -258,6 +258,41 @@ def test_a_stack_is_translated_like_one_file_of_its_bands(
         found, seen = output.read()
     np.testing.assert_array_equal(seen, valid)
     np.testing.assert_array_equal(found[:, valid], data[:, valid])
+
+
+@pytest.mark.parametrize("missing", ["any", "ignore"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_mosaic_is_a_layer_like_its_whole(
+    pair: tuple[Path, Path], write_raster: WriteRaster, missing: Any, first: bool
+) -> None:
+    # Smooth, as GDAL finds places in a raster and in a part of it to an eighth of a pixel.
+    rows, cols = np.mgrid[0:40, 0:60]
+    radar = np.stack([rows + 2.0 * cols, 99.0 - cols])
+    radar[:, 5:10, 5:20] = np.nan
+    names = ("VV", "VH")
+    write_raster("s1.tif", radar, names=names)
+    east = NORTH_UP @ Affine.translation(25, 0)
+    halves = [
+        write_raster("west.tif", radar[:, :, :40], names=names),
+        write_raster("east.tif", radar[:, :, 25:], names=names, transform=east),
+    ]
+    layers = {"s1": pair[0], "dem": pair[1]}
+    parts: dict[str, Any] = {**layers, "s1": mosaic(halves)}
+    order = ["s1", "dem"] if first else ["dem", "s1"]
+    options: dict[str, Any] = {"names": order, "missing": missing}
+    whole = stack(*(layers[name] for name in order), **options)
+    made = stack(*(parts[name] for name in order), **options)
+    with RasterReader(whole) as one, RasterReader(pickle.loads(pickle.dumps(made))) as other:
+        assert one.band_names == other.band_names
+        assert one.grid == other.grid
+        (data, valid), (found, seen) = one.read(), other.read()
+        assert (seen != valid).mean() <= (0 if first else 0.02)
+        valid &= seen
+        apart = np.abs(found - data)[:, valid]
+        assert (apart > (0 if first else 0.5)).mean() <= (0 if first else 0.02)
+        assert set(map(str, halves)) < set(other.dataset.files)
+    assert made.main == str(halves[0] if first else pair[1])
+    assert [layer.share for layer in made.summary().layers] == [1, 1]
 
 
 @pytest.mark.parametrize(

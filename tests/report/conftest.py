@@ -79,7 +79,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         small_tiles(patch)
-        yield _made(folder)
+        found = _made(folder)
+    yield found
 
 
 def _made(folder: Path) -> Made:

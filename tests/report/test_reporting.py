@@ -16,8 +16,9 @@ import pytest
 from affine import Affine
 from shapely.geometry import box
 
-from geotranslate import Pix2Pix, load_model, prepare_data
+from geotranslate import Pix2Pix, prepare_data
 from geotranslate.errors import InvalidInputError, OutputExistsError, RasterFileError
+from geotranslate.report.content import page_name
 from tests.conftest import NORTH_UP, WriteRaster
 from tests.report.conftest import HEIGHT, WIDTH, Made, small_tiles, waves
 
@@ -185,8 +186,7 @@ def test_other_grids_and_16_bit(write_raster: WriteRaster, tmp_path: Path) -> No
         deep = waves(2, 64, 64, chip).astype("uint16") * 90
         write_raster(f"c/images/{chip}.tif", deep, nodata=0, **place)
         write_raster(f"c/images2/{chip}.tif", deep[:1] + 7, **place)
-    model = Pix2Pix(prepare_data(tmp_path / "c"), recipe="seamless", ngf=4, ndf=4)
-    model.save(tmp_path / "model")
+    alone = Pix2Pix(prepare_data(tmp_path / "c").card, recipe="seamless", ngf=4, ndf=4)
     scene = waves(2, 80, 90, 5).astype("uint16") * 90
     scene[:, :10, :10] = 0
     places = [
@@ -198,7 +198,6 @@ def test_other_grids_and_16_bit(write_raster: WriteRaster, tmp_path: Path) -> No
             transform=NORTH_UP @ Affine.translation(10, 0) @ Affine.scale(0.5),
         ),
     ]
-    alone = load_model(tmp_path / "model", device="cpu")
     text = alone.report(tmp_path / "a.html", [tuple(places)], progress=False).read_text("utf-8")
     facts = json.loads(re.search(r'id="viewer-1">(.*?)</script>', text)[1])  # type: ignore[index]
     layers = {each["key"]: each["values"] for each in facts["layers"]}
@@ -246,3 +245,11 @@ def test_scenes_of_training_ground_are_named(model: Pix2Pix, tmp_path: Path) -> 
     chip = tmp_path / "chips" / "images" / "0.tif"
     text = model.report(tmp_path / "a.html", [chip], progress=False).read_text("utf-8")
     assert "of the scene is ground that the model was trained on" in text
+
+
+def test_queries_of_urls_are_not_shown() -> None:
+    assert page_name("https://a.org/b/c.tif?token=secret") == "c.tif"
+    assert page_name("/vsicurl/https://a.org/c.tif?token=secret") == "c.tif"
+    both = "https://a.org/c.tif?token=1", "/vsicurl/https://b.org/d.tif?x=2"
+    assert page_name("+".join(both), "c.tif?token=1+d.tif?x=2") == "c.tif+d.tif"
+    assert page_name("/home/me/what?.tif") == "what?.tif"

@@ -105,7 +105,9 @@ def _whole(stack: Stack) -> RasterWindow:
 
 def _paths(chip: ListedChip) -> tuple[str, ...]:
     stack = chip.place.path
-    return tuple(layer.path for layer in stack.layers) if isinstance(stack, Stack) else ()
+    return (
+        tuple(os.fspath(layer.path) for layer in stack.layers) if isinstance(stack, Stack) else ()
+    )
 
 
 def _alone(chips: Names, used: set[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from geotranslate.errors import InvalidInputError
 from geotranslate.migration import checks_arguments
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.ground import at_resolution
-from geotranslate.raster.mosaic import path_of
+from geotranslate.raster.mosaic import Mosaic, path_of
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Missing, Stack
 
@@ -28,7 +28,7 @@ PathLike = str | os.PathLike[str]
 
 @checks_arguments
 def stack(
-    *rasters: PathLike,
+    *rasters: PathLike | Mosaic,
     resolution: float | None = None,
     resampling: str | Resampling | Sequence[str | Resampling | None] | None = None,
     names: Sequence[str] | None = None,
@@ -48,7 +48,8 @@ def stack(
     file has no name.
 
     Args:
-        rasters: Paths, URLs or GDAL names of two or more rasters, the layers.
+        rasters: Paths, URLs or GDAL names of two or more rasters, the layers; or a `mosaic` of
+            several side by side.
         resolution: Pixel size of the stack on the ground, meters; by default the pixel size of the
             first raster.
         resampling: GDAL name of the method for layers on another grid, one for all or one for each;
@@ -67,16 +68,17 @@ def stack(
         InvalidInputError: Two layers have the same name, a raster has no valid pixel to replace
             missing ones, or an argument is invalid.
     """
-    paths = [path_of(raster, "A layer") for raster in rasters]
+    paths = [one if isinstance(one, Mosaic) else path_of(one, "A layer") for one in rasters]
     if len(paths) < 2:
         raise InvalidInputError(
             f"A stack of {len(paths)} rasters was asked for; give two or more paths, one by one."
         )
     choice("missing", missing, get_args(Missing))
     methods = _methods(resampling, paths)
+    mains = [one.main if isinstance(one, Mosaic) else one for one in paths]
     layers = tuple(
         Layer(name, path, method)
-        for name, path, method in zip(layer_names(names, paths), paths, methods, strict=True)
+        for name, path, method in zip(layer_names(names, mains), paths, methods, strict=True)
     )
     made = Stack(layers, missing, _grid(paths[0], like, resolution))
     with made.opened():
@@ -120,7 +122,7 @@ def _are_names(folders: Sequence[str]) -> bool:
     return all(folders) and len(set(folders)) == len(folders)
 
 
-def _methods(resampling: object, paths: Sequence[str]) -> list[Resampling]:
+def _methods(resampling: object, paths: Sequence[PathLike]) -> list[Resampling]:
     """Return the resampling method of each layer."""
     given = resampling if isinstance(resampling, list | tuple) else [resampling] * len(paths)
     if len(given) != len(paths):
@@ -131,7 +133,7 @@ def _methods(resampling: object, paths: Sequence[str]) -> list[Resampling]:
     return [_method(one, path) for one, path in zip(given, paths, strict=True)]
 
 
-def _method(given: Any, path: str) -> Resampling:
+def _method(given: Any, path: PathLike) -> Resampling:
     if given is None:
         return resampling_for("source", None, [path])
     if isinstance(given, Resampling):
@@ -140,7 +142,7 @@ def _method(given: Any, path: str) -> Resampling:
     return Resampling[given]
 
 
-def _grid(first: str, like: object, resolution: float | None) -> Grid | None:
+def _grid(first: PathLike, like: object, resolution: float | None) -> Grid | None:
     """Return the grid of a stack; None for the grid of its first raster."""
     if like is None and resolution is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from geotranslate.chips.stacking.layerjoin import stack
-from geotranslate.raster.mosaic import mosaic
+from geotranslate.raster.mosaic import Mosaic, mosaic
 
 NAMED = re.compile(r"([^\W\d]\w*)=(.+)")
 """A part of a text such as `s1=a.tif+dem=b.tif`."""
@@ -28,10 +28,17 @@ def as_raster(raster: Any) -> Any:
     if "+" not in raster:
         return _mosaic_in(raster)
     parts = [_part(text) for text in raster.split("+")]
-    if not any(os.path.exists(path) for _, path in parts):
+    paths = [_mosaic_in(path) for _, path in parts]
+    if not any(isinstance(path, Mosaic) or os.path.exists(path) for path in paths):
         return raster
-    names = [name or PurePath(path).stem for name, path in parts]
-    return stack(*(path for _, path in parts), names=names if any(n for n, _ in parts) else None)
+    if not any(name for name, _ in parts):
+        return stack(*paths)
+    named = zip((name for name, _ in parts), paths, strict=True)
+    return stack(*paths, names=[name or _stem(path) for name, path in named])
+
+
+def _stem(path: str | Mosaic) -> str:
+    return PurePath(path.main if isinstance(path, Mosaic) else path).stem
 
 
 def _mosaic_in(text: str) -> Any:

@@ -26,8 +26,9 @@ from geotranslate.interop.dlpk.modeldefinition import (
     model_definition,
 )
 from geotranslate.interop.onnx.comparison import MOST_DIFFERENCE, drawn
+from geotranslate.interop.onnx.entries import MODEL_ENTRY
 from geotranslate.interop.onnx.graph import Graph, GraphOptions, graph_of, write_graph
-from geotranslate.interop.onnx.onnxfile import ENTRY, model_entry
+from geotranslate.interop.onnx.onnxfile import model_entry
 from geotranslate.networks.normalization import lacking
 from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.predictor import Predictor
@@ -54,7 +55,7 @@ def write_dlpk(predictor: Predictor, path: Path, card: dict[str, Any]) -> None:
     try:
         with TemporaryDirectory(dir=path.parent, prefix=".dlpk_") as name:
             folder = Path(name)
-            metadata = {ENTRY: model_entry(predictor, card)}
+            metadata = {MODEL_ENTRY: model_entry(predictor, card)}
             write_graph(inference, folder / MODEL, GraphOptions(metadata=metadata))
             _write_graph(graph_of(inference, GraphOptions()), inference, folder)
             text = json.dumps(definition, indent=2, allow_nan=False)

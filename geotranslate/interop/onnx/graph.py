@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from torch import Tensor, nn
 from geotranslate.errors import GeotranslateError, RasterFileError, said
 from geotranslate.files import replaced_when_whole
 from geotranslate.interop.onnx.comparison import Function, Images, compare, drawn, sizes_of
+from geotranslate.interop.onnx.entries import GRAPH_ENTRY, INPUT, OUTPUT, GraphFacts
 from geotranslate.interop.onnx.scalinglayers import scaling_layer, unscaling_layer
 from geotranslate.interop.packages import required
 from geotranslate.networks.tracing import traceable
-from geotranslate.prediction.inference import Inference
+from geotranslate.prediction.inference import Inference, largest_layer
 
 OPSET = 18
 """Version of the operators: the one that torch writes by itself, known to onnxruntime 1.14."""
@@ -29,10 +29,6 @@ IR_VERSION = 8
 """Version of the file format, which software of 2022 reads."""
 MOST_TIMES = 2**12
 """Largest side of an image in strides, batch or number of rows that a graph accepts."""
-GRAPH_ENTRY = "geotranslate_graph"
-GRAPH_VERSION = 1
-INPUT = "source"
-OUTPUT = "target"
 EXTRA = "onnx"
 
 
@@ -107,14 +103,14 @@ def write_graph(inference: Inference, path: Path, options: GraphOptions) -> None
         # torch notes the lines of code that made a node, with paths of this machine.
         node.metadata_props.clear()
     least = _compared(program, graph, inference, options)
-    facts = {
-        "version": GRAPH_VERSION,
-        "stride": inference.stride,
-        "radius": inference.radius,
-        "least": least,
-        "norm_stats": str(inference.norm_stats),
-    }
-    program.model.metadata_props.update({**options.metadata, GRAPH_ENTRY: json.dumps(facts)})
+    facts = GraphFacts(
+        stride=inference.stride,
+        radius=inference.radius,
+        least=least,
+        largest_layer=largest_layer(graph.network, inference.card),
+        norm_stats=str(inference.norm_stats),
+    )
+    program.model.metadata_props.update({**options.metadata, GRAPH_ENTRY: facts.to_text()})
     temporary = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}.partial")
     with _writing(path), replaced_when_whole(path, temporary):
         program.save(str(temporary), external_data=False)
@@ -185,17 +181,18 @@ def _program(graph: nn.Module, inference: Inference, options: GraphOptions) -> A
             whole = torch.export.Dim(name, min=2, max=MOST_TIMES)
             free[axis] = whole if step == 1 else step * whole
     try:
-        return torch.onnx.export(
-            graph,
-            (torch.zeros(shape),),
-            input_names=[INPUT],
-            output_names=list(options.outputs),
-            opset_version=options.opset,
-            dynamic_shapes=(free,) if free else None,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        with torch.no_grad():
+            return torch.onnx.export(
+                graph,
+                (torch.zeros(shape),),
+                input_names=[INPUT],
+                output_names=list(options.outputs),
+                opset_version=options.opset,
+                dynamic_shapes=(free,) if free else None,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
     except Exception as error:
         raise GeotranslateError(
             f"This version of torch ({torch.__version__}) cannot write the network as ONNX: "

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from geotranslate.errors import InvalidInputError
+from geotranslate.interop.onnx.entries import MODEL_ENTRY, ModelEntry
 from geotranslate.interop.onnx.graph import GraphOptions, write_graph
 from geotranslate.networks.normalization import lacking
 from geotranslate.prediction.inference import Inference, torch_inference
 from geotranslate.prediction.normstats import NormStats
 from geotranslate.prediction.predictor import Predictor
-from geotranslate.schema import finite
-
-ENTRY = "geotranslate"
-VERSION = 1
 
 
 def write_onnx(
@@ -33,7 +29,7 @@ def write_onnx(
         GeotranslateError: As `export`.
     """
     inference = exported_inference(predictor, norm_stats)
-    write_graph(inference, path, GraphOptions(metadata={ENTRY: model_entry(predictor, card)}))
+    write_graph(inference, path, GraphOptions(metadata={MODEL_ENTRY: model_entry(predictor, card)}))
 
 
 def exported_inference(predictor: Predictor, norm_stats: NormStats = "auto") -> Inference:
@@ -62,11 +58,5 @@ def exported_inference(predictor: Predictor, norm_stats: NormStats = "auto") -> 
 
 def model_entry(predictor: Predictor, card: dict[str, Any]) -> str:
     """Return the description of a model in an exported file, as JSON text."""
-    values = {
-        "version": VERSION,
-        "model": predictor.name,
-        "digest": predictor.digest(),
-        "direction": predictor.direction,
-        "card": card,
-    }
-    return json.dumps(finite(values), allow_nan=False)
+    entry = ModelEntry(predictor.name, predictor.digest(), predictor.direction, card)
+    return entry.to_text()

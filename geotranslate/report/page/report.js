@@ -86,6 +86,8 @@ class Viewer {
     this.split = 0.5;
     this.pointers = new Map();
     this.place = { row: Math.floor(this.height / 2), col: Math.floor(this.width / 2) };
+    // A wide scene needs less height.
+    this.find(".stage").style.aspectRatio = `${this.width} / ${this.height}`;
     this.choose();
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.canvas);

@@ -10,7 +10,7 @@ from affine import Affine
 from click.testing import CliRunner
 from rasterio.windows import from_bounds
 
-from geotranslate import export_chips, prepare_data, stack
+from geotranslate import export_chips, mosaic, prepare_data, stack
 from geotranslate.chips.bands import Side, sample_scene
 from geotranslate.chips.stacking import as_raster
 from geotranslate.cli import main
@@ -46,6 +46,18 @@ def test_texts_describe_stacks(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (place / "a=s1.tif").write_bytes((place / "s1.tif").read_bytes())
     found = as_raster("a=s1.tif+dem.tif")
     assert [layer.path for layer in found.layers] == ["a=s1.tif", "dem.tif"]
+
+
+def test_texts_may_have_mosaics_as_layers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    (place / "s1_b.tif").write_bytes((place / "s1.tif").read_bytes())
+    both = mosaic("s1.tif", "s1_b.tif")
+    assert as_raster("s1.tif,s1_b.tif+dem.tif") == stack(both, "dem.tif", names=["s1", "dem"])
+    named = as_raster("radar=s1.tif,s1_b.tif+dem.tif")
+    assert named == stack(both, "dem.tif", names=["radar", "dem"])
+    assert as_raster("no.tif,none.tif+nothing.tif") == "no.tif,none.tif+nothing.tif"
+    with RasterReader(named) as source:
+        assert source.short_name == "s1.tif,s1_b.tif+dem.tif"
 
 
 def test_files_of_equal_names_are_named_by_their_folders(write_raster: WriteRaster) -> None:

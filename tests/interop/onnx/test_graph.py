@@ -11,11 +11,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+from affine import Affine
 
-from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, prepare_data
-from geotranslate.errors import GeotranslateError, MissingPackageError
+from geotranslate import CycleGAN, Pix2Pix, Pix2PixHD, SuperResolution, load_onnx, prepare_data
+from geotranslate.chips.bands import Direction
+from geotranslate.errors import GeotranslateError, InvalidInputError, MissingPackageError
 from geotranslate.interop.onnx import graph as graphs
 from geotranslate.interop.onnx.comparison import compare, drawn
+from tests.conftest import NORTH_UP, WriteRaster, values
 
 
 def session_of(file: Path) -> onnxruntime.InferenceSession:
@@ -96,15 +100,10 @@ def test_a_missing_package_is_named_with_its_extra(
 
 
 MODELS: dict[str, Callable[[Any], Any]] = {
-    "default": lambda data: Pix2Pix(data, ngf=4),
-    "measurement": lambda data: Pix2Pix(data, recipe="measurement", ngf=4),
-    "reflect": lambda data: Pix2Pix(data, recipe="picture", ngf=4, padding="reflect"),
-    "resnet": lambda data: Pix2Pix(data, generator="resnet6", norm="instance", ngf=4),
-    "backbone": lambda data: Pix2Pix(data, backbone="resnet18", weights=None),
-    "hd": lambda data: Pix2PixHD(data, ngf=4, ndf=4),
-    "group": lambda data: Pix2Pix(data, norm="group", ngf=4),
-    "channel": lambda data: Pix2Pix(data, norm="channel", ngf=4),
-    "cyclegan": lambda data: CycleGAN(data, ngf=4, ndf=4),
+    "start": lambda data: Pix2Pix(data, recipe="measurement", ngf=4, depth=2),
+    "backbone": lambda data: Pix2Pix(data, recipe="picture", backbone="resnet18", weights=None),
+    "hd": lambda data: Pix2PixHD(data, ngf=4, ndf=4, n_blocks_global=1),
+    "cyclegan": lambda data: CycleGAN(data, ngf=4, ndf=4, gen_blocks=2),
 }
 
 
@@ -112,9 +111,65 @@ MODELS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_every_kind_of_network_can_be_exported(chips64: Path, tmp_path: Path, name: str) -> None:
     model = MODELS[name](prepare_data(chips64, num_workers=0))
-    alone = name in ("resnet", "group", "cyclegan")
-    options: dict[str, Any] = {"norm_stats": "tile"} if alone else {}
-    direction = "BtoA" if name == "cyclegan" else "AtoB"
-    file = model.export(tmp_path / "model.onnx", direction=direction, **options)
-    inference = model.towards(direction).inference.at("float32", "tile" if alone else "running")
+    back = name == "cyclegan"
+    kind: Any = "tile" if back else "running"
+    direction: Direction = "BtoA" if back else "AtoB"
+    if back:
+        with pytest.raises(InvalidInputError, match="give norm_stats='tile'"):
+            model.export(tmp_path / "model.onnx")
+    file = model.export(
+        tmp_path / "model.onnx", direction=direction, norm_stats=kind if back else "auto"
+    )
+    inference = model.towards(direction).inference.at("float32", kind)
     check_file(file, inference, inference.card.source)
+    predictor = load_onnx(file)
+    assert predictor.card == inference.card
+    image = drawn(inference.card.source, (1, 70, 50))[0]
+    expected = inference.image(image, np.ones((70, 50), bool))
+    found = predictor.predict(image, direction=direction)
+    rounding = 1 if expected.dtype.kind == "u" else 0
+    apart = np.abs(found.astype(float) - expected)
+    assert apart.max() <= max(1e-4 * np.ptp(expected), rounding)
+
+
+@pytest.mark.slow(1)
+def test_details_of_a_finer_target_are_exported(write_raster: WriteRaster, tmp_path: Path) -> None:
+    for number in range(4):
+        ground = NORTH_UP @ Affine.translation(32 * number, 0)
+        write_raster(f"c/images/{number}.tif", values((2, 32, 32), "uint8"), transform=ground)
+        finer = ground @ Affine.scale(0.5)
+        write_raster(f"c/images2/{number}.tif", values((2, 64, 64), "uint8"), transform=finer)
+    model = SuperResolution(prepare_data(tmp_path / "c", num_workers=0), blocks=1, ngf=4)
+    torch.nn.init.normal_(model.pair.generator.network.head[1].weight, 0, 0.2)
+    predictor = load_onnx(model.export(tmp_path / "model.onnx"))
+    image = values((2, 21, 30), "uint8")
+    found, expected = predictor.predict(image), model.predict(image)
+    assert found.shape == (2, 42, 60)
+    assert np.abs(found.astype(int) - expected).max() <= 1  # rounded
+
+
+@pytest.mark.slow(1)
+def test_classes_and_other_form_of_the_graph_are_exported(
+    write_raster: WriteRaster, tmp_path: Path
+) -> None:
+    for number in range(4):
+        place = {"transform": NORTH_UP @ Affine.translation(64 * number, 0)}
+        classes = np.array([1, 3, 7], np.uint8)[values((1, 64, 64), "uint8", number) % 3]
+        write_raster(f"c/images/{number}.tif", classes, **place)
+        write_raster(f"c/images2/{number}.tif", 3 * classes, **place)
+    data = prepare_data(tmp_path / "c", source_classes=True, target_classes=False, num_workers=0)
+    model = Pix2Pix(data, recipe="picture", ngf=4, depth=2)
+    options = graphs.GraphOptions(
+        opset=17, ir_version=7, rows=64, cols=32, batch=1, after=torch.nn.Tanh()
+    )
+    file = tmp_path / "form.onnx"
+    graphs.write_graph(model.predictor.inference.at("float32"), file, options)
+    proto = onnx.load(file)
+    assert (proto.ir_version, proto.opset_import[0].version) == (7, 17)
+    session = session_of(file)
+    assert session.get_inputs()[0].shape == [1, 1, 64, 32]
+    image = drawn(model.card.source, (1, 64, 32))
+    with torch.no_grad():
+        scaled = torch.from_numpy(model.card.source.scaling.scale(image))
+        expected = torch.tanh(model.predictor.inference.scaled(scaled))
+    np.testing.assert_allclose(session.run(None, {"source": image})[0], expected, atol=1e-4)

@@ -30,13 +30,12 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
     os.environ[variable] = "1"
 
 import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
 import rasterio  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from rasterio.windows import Window  # noqa: E402
 
-from geotranslate import Pix2Pix, measure_seams, prepare_data, translate_raster  # noqa: E402
+from geotranslate import Pix2Pix, load_onnx, measure_seams, prepare_data  # noqa: E402
 from tests.interop.deepness.emulation import deepness  # noqa: E402
 
 HOST = Path(__file__).parents[1] / "interop" / "dlpk" / "arcgis_host.py"
@@ -105,22 +104,6 @@ def trained(pair: tuple[Path, Path], minutes: float) -> Pix2Pix:
     return model
 
 
-class OnnxTiles:
-    """Function of tiles that onnxruntime computes from an ONNX file, for `translate_raster`."""
-
-    stride, radius, any_shape = 2**DEPTH, PADDING, True
-
-    def __init__(self, file: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(file), options, ["CPUExecutionProvider"])
-
-    def __call__(self, tiles: NDArray[Any]) -> NDArray[np.float32]:
-        """Translate `(n, bands, rows, cols)`."""
-        found: NDArray[np.float32] = self.session.run(None, {"source": tiles})[0]
-        return found
-
-
 def by_host(package: Path, scene: Path, runtime: str, out: Path) -> NDArray[Any]:
     """Translate a scene by the raster function of a package, with one runtime."""
     with rasterio.open(scene) as raster:
@@ -162,18 +145,8 @@ def compare(name: str, folder: Path, out: Path, minutes: float) -> None:
     with rasterio.open(reference) as file:
         expected, profile, tags, valid = file.read(), file.profile, file.tags(), file.dataset_mask()
     found = {"predict_raster": expected}
-    side = model.card.target
     start = time.perf_counter()
-    other = translate_raster(
-        scene,
-        out / f"{name}_onnx.tif",
-        OnnxTiles(onnx),
-        fill=model.card.source.fill,
-        bands_out=side.bands,
-        dtype=side.dtype,
-        nodata=side.nodata,
-        **same,
-    )
+    other = load_onnx(onnx).predict_raster(scene, out / f"{name}_onnx.tif", **same)
     times["onnx in onnxruntime"] = time.perf_counter() - start
     with rasterio.open(other) as file:
         found["onnx in onnxruntime"] = file.read()

@@ -335,7 +335,10 @@ def _listed_rasters(path: object, target: object, options: ChipOptions) -> Listi
             "rasters that are no pairs keep their own grids; leave one of the two out."
         )
     if not isinstance(path, str | os.PathLike):
-        raise InvalidInputError("With target, path has to be one raster; give two rasters.")
+        raise InvalidInputError(
+            "With target, path has to be one raster; give two rasters, or cut several scenes into "
+            "chips with export_chips."
+        )
     if not isinstance(target, str | os.PathLike):
         raise InvalidInputError(
             f"target is {type(target).__name__}; give the path of a raster, which is opened when "

@@ -9,6 +9,7 @@ from geotranslate.cli.commands.demo_command import demo
 from geotranslate.cli.commands.evaluate_command import evaluate
 from geotranslate.cli.commands.evaluate_raster_command import evaluate_raster
 from geotranslate.cli.commands.export_command import export_chips
+from geotranslate.cli.commands.export_model_command import export_model
 from geotranslate.cli.commands.inspect_command import inspect
 from geotranslate.cli.commands.predict_command import predict
 from geotranslate.cli.commands.qgis_plugin_command import qgis_plugin
@@ -46,6 +47,7 @@ for command in (
     evaluate,
     predict,
     evaluate_raster,
+    export_model,
     report,
     serve,
     demo,

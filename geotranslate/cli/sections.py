@@ -69,4 +69,11 @@ SERVE = Section(
     without=("model", "scene", "truth", "ready"),
 )
 
+EXPORT_MODEL = Section(
+    "export",
+    "File (export)",
+    (("export", "geotranslate.interop.export:export"),),
+    without=("model", "path"),
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")

@@ -263,6 +263,8 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
     with listening:
         try:
             listening.bind((host, port))
+            # From now on browsers wait for the server instead of being refused.
+            listening.listen()
         except (OSError, UnicodeError) as error:
             raise InvalidInputError(
                 f"Port {port} of {host} cannot be served ({said(error)}); give another port, 0 for "

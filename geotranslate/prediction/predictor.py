@@ -361,8 +361,9 @@ class Predictor:
 
     def _item(self, digest: str) -> str | None:
         """Return the path of the model's STAC Item, if its folder holds one."""
-        folder = self.model.saved_folder(digest)
-        item = None if folder is None else folder / MODEL_ITEM
+        saved = self.model.saved_folder(digest)
+        # For a model of one file, it lies beside the file.
+        item = None if saved is None else (saved if saved.is_dir() else saved.parent) / MODEL_ITEM
         return str(item) if item is not None and item.is_file() else None
 
 

@@ -18,6 +18,12 @@ from geotranslate.schema import MOST_BYTES, parse_json
 
 SUFFIX = ".json"
 """Ending of the files of Items."""
+DOCUMENT = ("<", "{")
+"""First characters of XML and JSON, which GDAL would open as the description of a raster."""
+LONGEST = 4096
+"""Most characters of an address: paths are not longer."""
+MOST_SHOWN = 100
+"""Most characters of a name in messages."""
 NAMED = 12
 """Largest number of assets that a message lists."""
 ELSEWHERE = re.compile(r"[A-Za-z][\w+.-]*://|/|\\\\|[A-Za-z]:[\\/]")
@@ -66,7 +72,7 @@ class StacItem:
         data = _data_assets(
             {name: (item.assets[name].roles, item.assets[name].media_type) for name in assets}
         )
-        return cls(str(item.id), assets, _local(own or ""), written, data)
+        return cls(_short(item.id), assets, _local(own or ""), written, data)
 
     @property
     def data_asset(self) -> str:
@@ -77,7 +83,7 @@ class StacItem:
         """
         if len(self.data) == 1:
             return self.data[0]
-        names = ", ".join(self.data[:NAMED]) or "none"
+        names = ", ".join(map(_short, self.data[:NAMED])) or "none"
         more = len(self.data) - NAMED
         raise InvalidInputError(
             f"The STAC Item {self.id} has {len(self.data)} assets of data: {names}"
@@ -93,13 +99,24 @@ class StacItem:
         """
         href = self.hrefs.get(name) if isinstance(name, str) else None
         if not isinstance(href, str):
-            names = ", ".join(list(self.hrefs)[:NAMED]) or "no assets"
+            names = ", ".join(map(_short, list(self.hrefs)[:NAMED])) or "no assets"
             more = len(self.hrefs) - NAMED
             raise InvalidInputError(
                 f"The STAC Item {self.id} has no asset {shown(name)}; give one of its assets: "
                 f"{names}{f' and {more} more' if more > 0 else ''}."
             )
-        return self._resolved(name, readable_name(_local(href)))
+        if href.lstrip()[:1] in DOCUMENT:
+            raise InvalidInputError(
+                f"The asset {shown(name)} of the STAC Item {self.id} holds a document in place of "
+                f"an address, {shown(href)}; give an Item whose hrefs are paths or URLs."
+            )
+        found = self._resolved(name, readable_name(_local(href)))
+        if len(found) > LONGEST:
+            raise InvalidInputError(
+                f"The asset {shown(name)} of the STAC Item {self.id} leads to an address of "
+                f"{len(found)} characters, which is no path or URL; give an Item whose hrefs are."
+            )
+        return found
 
     def _resolved(self, name: str, href: str) -> str:
         if ELSEWHERE.match(href):
@@ -165,7 +182,9 @@ def _of_dict(item: Any, file: str, words: str) -> StacItem:
         for name, asset in assets.items()
         if str(name) in hrefs
     }
-    return StacItem(str(item.get("id", "without id")), hrefs, file, time, _data_assets(kinds))
+    known = item.get("id")
+    name = _short(known) if isinstance(known, str) else "without id"
+    return StacItem(name, hrefs, file, time, _data_assets(kinds))
 
 
 def _data_assets(kinds: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:
@@ -229,6 +248,12 @@ def _self_link(item: Mapping[Any, Any]) -> str:
             href = link.get("href")
             return _local(href) if isinstance(href, str) else ""
     return ""
+
+
+def _short(name: object) -> str:
+    """Return a name for messages, cut if it is long."""
+    text = str(name)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _local(href: str) -> str:

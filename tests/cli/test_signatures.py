@@ -12,6 +12,7 @@ from geotranslate.cli.sections import (
     DATA,
     EVALUATE,
     EXPORT,
+    EXPORT_MODEL,
     FIT,
     LOAD,
     METRICS,
@@ -26,7 +27,18 @@ NO_TEXT = {"callbacks", "executor", "palette", "data", "scenes", "self", "model"
 """Arguments whose values are Python objects."""
 PLACES = [
     (section, place)
-    for section in (DATA, MODEL, FIT, METRICS, PREDICT, LOAD, EXPORT, EVALUATE, REPORT)
+    for section in (
+        DATA,
+        MODEL,
+        FIT,
+        METRICS,
+        PREDICT,
+        LOAD,
+        EXPORT,
+        EXPORT_MODEL,
+        EVALUATE,
+        REPORT,
+    )
     for _, place in section.places
 ]
 

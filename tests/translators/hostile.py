@@ -215,14 +215,21 @@ class Outcome:
     seconds: float
 
 
-def loaded_or_refused(folder: Path, files: Files) -> Outcome:
+def loaded_or_refused(folder: Path, files: Files, card: str = "card.json") -> Outcome:
     """Load a model from files, and translate with it if that works.
+
+    Args:
+        folder: Folder for the files.
+        files: Card and weights.
+        card: Name of the card, "card.json" or "config.json".
 
     Raises:
         AssertionError: It ends in another error than one of ours, or what it loads does not
             translate.
     """
-    (folder / "card.json").write_bytes(files[0])
+    for name in ("card.json", "config.json"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / card).write_bytes(files[0])
     (folder / "model.safetensors").write_bytes(files[1])
     # Not of the clock on the wall, which other programs slow down.
     begun = time.process_time()

@@ -42,7 +42,9 @@ def _side(bands: int, classes: Classes | None = None) -> Side:
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return folders of a model of each class, one of them of classes and one with an average."""
     place = ("EPSG:32633", (1.0, 1.0))
-    data = DataCard(_side(3), _side(1), 64, None, *place, ("a", "b"), ("c",), 42)
+    ground = (14.9, -1.0, 15.1, 45.5)
+    names = ("a", "b"), ("c",)
+    data = DataCard(_side(3), _side(1), 64, None, *place, *names, 42, footprint=ground)
     measured = replace(
         _side(1),
         dtype="float32",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -229,12 +230,15 @@ def _dated(scenes: Sequence[_Scene], names: object) -> list[tuple[str, _Scene]]:
 
 def _time(scene: _Scene) -> datetime | None:
     """Return the time of a scene in UTC; None without one."""
-    text = "" if scene.time is None else str(scene.time).strip()
-    if text in ("", "NaT", "nan"):
+    given = scene.time
+    if given is None or (isinstance(given, float) and math.isnan(given)):
         return None
+    text = given.isoformat() if hasattr(given, "isoformat") else given
     try:
+        if not text or text == "NaT":
+            return None
         time = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", FRACTION.sub("", text)))
-    except ValueError:
+    except (TypeError, ValueError):
         raise InvalidInputError(
             f"{scene.words} has the date {shown(scene.time)}; give dates such as 2026-05-01."
         ) from None

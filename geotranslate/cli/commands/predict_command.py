@@ -40,6 +40,8 @@ def predict(
 ) -> None:
     """Translate SCENES (files, a folder or a glob pattern) with the saved MODEL.
 
+    MODEL is a folder, or an ONNX file of export-model, which needs no torch.
+
     Among several, translations of earlier calls, such as a_translated.tif beside a.tif, are left
     out.
 
@@ -51,13 +53,11 @@ def predict(
         if assemble:
             written = _assemble(path, output, overwrite=bool(options["overwrite"]))
         else:
-            from geotranslate.translators.registry import load_model
-
             chosen = given(PREDICT, options)
             picture = output if isinstance(path, str) and _is_picture(output) else None
             if picture is not None:
                 chosen = _of_picture(chosen, picture)
-            translator = load_model(model, **given(LOAD, options))
+            translator = _loaded(model, given(LOAD, options))
             if picture is not None:
                 translator.predict(path, output=picture, **chosen)
                 written = [picture]
@@ -66,6 +66,27 @@ def predict(
                 written = done if isinstance(done, list) else [done]
     facts = [_facts(raster) for raster in written] if as_json else None
     show("\n".join(map(str, written)), facts, as_json=as_json)
+
+
+def _loaded(model: Path, options: dict[str, Any]) -> Any:
+    """Load a saved model, or an ONNX file, which needs no torch.
+
+    Raises:
+        InvalidInputError: An option is for saved models only.
+    """
+    if model.suffix.lower() != ".onnx" or model.is_dir():
+        from geotranslate.translators.registry import load_model
+
+        return load_model(model, **options)
+    from geotranslate.errors import InvalidInputError
+    from geotranslate.interop.onnx.onnxpredictor import load_onnx
+
+    for name in options:
+        raise InvalidInputError(
+            f"--{name.replace('_', '-')} is an option for saved models, and {model} is an ONNX "
+            "file, which runs on the CPU; leave it out."
+        )
+    return load_onnx(model)
 
 
 def _is_picture(output: Path | None) -> bool:

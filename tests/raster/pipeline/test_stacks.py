@@ -90,7 +90,7 @@ def whole(
 
 
 @pytest.mark.filterwarnings("ignore::geotranslate.GeotranslateWarning")
-@pytest.mark.parametrize("case", range(12))
+@pytest.mark.parametrize("case", range(8))
 def test_bytes_depend_on_neither_batches_memory_workers_nor_interruptions(
     layers: dict[str, Path], whole: dict[tuple[str, str], str], tmp_path: Path, case: int
 ) -> None:

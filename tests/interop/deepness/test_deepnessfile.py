@@ -106,6 +106,8 @@ def published(model: Path, scene: Path) -> NDArray[np.uint8]:
         [PYTHON, str(script), str(model), str(scene), str(output)],
         check=True,
         capture_output=True,
+        # Deepness leaves a file in the working directory.
+        cwd=scene.parent,
         env={
             "PATH": os.defpath,
             "PYTHONPATH": PUBLISHED,

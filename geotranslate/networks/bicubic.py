@@ -47,7 +47,7 @@ class Bicubic(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             if self.grouped:
                 extended = F.pad(image.float(), 4 * (REACH,), mode="replicate")
-                kernel = self.kernel.repeat(bands, 1, 1, 1)
+                kernel = torch.cat(bands * [self.kernel])
                 return F.pixel_shuffle(F.conv2d(extended, kernel, groups=bands), self.times)
             flat = image.float().reshape(count * bands, 1, rows, cols)
             flat = F.conv2d(F.pad(flat, 4 * (REACH,), mode="replicate"), self.kernel)

@@ -64,7 +64,7 @@ class Pyramid(nn.Module):
         count, bands, rows, cols = image.shape
         if self.grouped:
             extended = F.pad(image, (1, 1, 1, 1), mode="replicate")
-            return F.conv2d(extended, self.kernel.repeat(bands, 1, 1, 1), stride=2, groups=bands)
+            return F.conv2d(extended, torch.cat(bands * [self.kernel]), stride=2, groups=bands)
         flat = image.reshape(count * bands, 1, rows, cols)
         flat = F.conv2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), self.kernel, stride=2)
         return flat.reshape(count, bands, rows // 2, cols // 2)

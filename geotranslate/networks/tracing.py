@@ -40,11 +40,14 @@ def traceable(network: nn.Module) -> Any:
 class _Unshuffle(nn.Module):
     """A `PixelUnshuffle` as a convolution, because ONNX has no operator of its order of bands."""
 
+    kernel: Tensor
+
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
+        self.register_buffer("kernel", torch.eye(factor**2).reshape(-1, 1, factor, factor))
 
     def forward(self, image: Tensor) -> Tensor:
-        bands, taps = image.shape[1], self.factor**2
-        kernel = torch.eye(taps).reshape(taps, 1, self.factor, self.factor)
-        return F.conv2d(image, kernel.repeat(bands, 1, 1, 1), stride=self.factor, groups=bands)
+        bands = image.shape[1]
+        kernel = torch.cat(bands * [self.kernel])
+        return F.conv2d(image, kernel, stride=self.factor, groups=bands)

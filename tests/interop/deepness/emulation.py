@@ -30,8 +30,9 @@ class Axis:
     def extended(self) -> int:
         """Pixels of the layer, lengthened to whole tiles.
 
-        extent_utils.calculate_extended_processing_extent, lines 81-102: the margins of half an
-        overlap are cut off at the ends of the layer, so the tiles begin at its first pixel.
+        extent_utils.calculate_extended_processing_extent, lines 66-102: the margins of half an
+        overlap are cut off at the ends of the layer. Columns are then added on the right, and rows
+        at the top, as the larger coordinate is the upper one.
         """
         if self.size <= self.tile:
             return self.tile
@@ -78,14 +79,14 @@ def _layer(raster: Path) -> NDArray[Any]:
 
 
 def _extended(layer: NDArray[Any], rows: int, cols: int, raster: Path) -> NDArray[Any]:
-    """Return the layer with nodata beyond its right and lower ends, 0 if it has no nodata value.
+    """Return the layer with nodata beyond its right and upper ends, 0 if it has no nodata value.
 
     This is how blocks of QgsRasterDataProvider are filled beyond the layer.
     """
     with rasterio.open(raster) as dataset:
         nodata = dataset.nodata or 0
     found = np.full((rows, cols, layer.shape[2]), nodata, layer.dtype)
-    found[: layer.shape[0], : layer.shape[1]] = layer
+    found[rows - layer.shape[0] :, : layer.shape[1]] = layer
     return found
 
 
@@ -109,7 +110,7 @@ def _regressed(
                 down.start - top : down.stop - top,
                 across.start - left : across.stop - left,
             ]
-    return full[:, : rows.size, : cols.size]
+    return full[:, rows.extended - rows.size :, : cols.size]
 
 
 def _enlarged(
@@ -132,7 +133,8 @@ def _enlarged(
             full[down, across] = output[0].transpose(1, 2, 0)
     # limit_extended_extent_image_to_base_extent_with_mask, lines 86-90: the last row and column of
     # the layer are missing.
-    return full[: (rows.size - 1) * times, : (cols.size - 1) * times].transpose(2, 0, 1)
+    first, last = rows.extended - rows.size, rows.extended - 1
+    return full[first * times : last * times, : (cols.size - 1) * times].transpose(2, 0, 1)
 
 
 def _run(session: Any, facts: dict[str, Any], tile: NDArray[Any]) -> list[NDArray[np.float32]]:

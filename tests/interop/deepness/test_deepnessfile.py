@@ -38,8 +38,8 @@ def ground(bands: int, rows: int, cols: int) -> NDArray[np.float64]:
     return np.stack([(wave + np.cos(across / 23) + 2) / 4 for wave in waves])
 
 
-def trained(folder: Path, target: NDArray[Any], **names: Any) -> Pix2Pix:
-    """Return a model whose source has four bands of 16 bits with gaps."""
+def strong_model(folder: Path, target: NDArray[Any], **names: Any) -> Pix2Pix:
+    """Return a model of a source of four bands of 16 bits with gaps, whose last layer is strong."""
     write = raster_writer(folder)
     looks = ground(4, 128, 256)
     photo = (300 + 9000 * looks).astype(np.uint16)
@@ -48,27 +48,35 @@ def trained(folder: Path, target: NDArray[Any], **names: Any) -> Pix2Pix:
     write("target.tif", target, **names)
     torch.manual_seed(0)
     data = prepare_data(folder / "photo.tif", folder / "target.tif", chip_size=64, num_workers=0)
-    return Pix2Pix(data, recipe="seamless", generator="unet", depth=3, ngf=4)
+    model = Pix2Pix(data, recipe="seamless", generator="unet", depth=3, ngf=4)
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    *_, last = (each for each in model.pair.generator.modules() if isinstance(each, kinds))
+    last.weight.data *= 40
+    return model
 
 
 @pytest.fixture(scope="module")
 def sixteen(tmp_path_factory: pytest.TempPathFactory) -> Pix2Pix:
     """Return a model whose targets are two bands of 16 bits."""
     target = (1000 + 5000 * ground(2, 128, 256)).astype(np.uint16)
-    return trained(tmp_path_factory.mktemp("sixteen"), target, names=("nir", "swir/1"))
+    return strong_model(tmp_path_factory.mktemp("sixteen"), target, names=("nir", "swir/1"))
 
 
 @pytest.fixture(scope="module")
 def eight(tmp_path_factory: pytest.TempPathFactory) -> Pix2Pix:
     """Return a model whose targets are three bands of 8 bits."""
     target = (255 * ground(3, 128, 256)).astype(np.uint8)
-    return trained(tmp_path_factory.mktemp("eight"), target)
+    return strong_model(tmp_path_factory.mktemp("eight"), target)
 
 
 @pytest.fixture
 def scene(write_raster: WriteRaster) -> Path:
-    """Return a raster of 16 bits with gaps that is larger than one tile."""
-    values = (300 + 9000 * ground(4, 300, 520)).astype(np.uint16)
+    """Return a raster of 16 bits with gaps that is larger than one tile.
+
+    Deepness begins with the tiles at the lower end, `predict_raster` at the upper one. With rows in
+    multiples of the stride, tiles of both begin at the same rows of the network.
+    """
+    values = (300 + 9000 * ground(4, 304, 520)).astype(np.uint16)
     values[:, 100:140, 200:280] = 0
     return write_raster("scene.tif", values, nodata=0)
 
@@ -98,6 +106,8 @@ def published(model: Path, scene: Path) -> NDArray[np.uint8]:
         [PYTHON, str(script), str(model), str(scene), str(output)],
         check=True,
         capture_output=True,
+        # Deepness leaves a file in the working directory.
+        cwd=scene.parent,
         env={
             "PATH": os.defpath,
             "PYTHONPATH": PUBLISHED,
@@ -134,7 +144,7 @@ def test_deepness_finds_the_scene_of_predict_raster(
     apart = np.abs(found - truth)
     assert np.nanmax(apart) <= 1
     assert np.isfinite(apart).mean() > 0.8
-    assert found.std() > 1
+    assert found.std() > 10
     if PUBLISHED:
         assert np.abs(published(file, scene) - found.astype(float)).max() <= 1
 
@@ -148,9 +158,9 @@ def test_one_layer_of_all_bands(eight: Pix2Pix, scene: Path, tmp_path: Path) -> 
     found = deepness(file, scene)
     # Deepness has no scale factor of 1, so each pixel is there four times, and it leaves out the
     # last row and column.
-    assert found.shape == (3, 2 * 299, 2 * 519)
+    assert found.shape == (3, 2 * 303, 2 * 519)
     assert np.array_equal(found[:, ::2, ::2], found[:, 1::2, 1::2])
-    truth = expected(eight, scene, [(0, 255)] * 3)[:, :299, :519]
+    truth = expected(eight, scene, [(0, 255)] * 3)[:, :303, :519]
     edges = np.abs(np.arange(519) - 511.5) < RADIUS
     assert np.nanmax(np.abs(found[:, ::2, ::2] - truth)[:, :, ~edges]) <= 1
     if PUBLISHED:

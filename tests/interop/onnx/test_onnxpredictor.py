@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib import pyplot
 
-from geotranslate import GeotranslateError, Pix2Pix, load_onnx
+from geotranslate import GeotranslateError, GeotranslateWarning, Pix2Pix, load_onnx
 from geotranslate.errors import InvalidInputError, ModelFileError
 from geotranslate.interop.onnx.modelcheck import read_checked
 from geotranslate.interop.onnx.onnxinference import OnnxInference
 from geotranslate.interop.onnx.onnxpredictor import OnnxPredictor
 from geotranslate.prediction.imageinference import ImageInference
 from tests.conftest import WriteRaster, raster_writer, values
+from tests.wrong_values import WRONG, only_our_errors
 
 OPTIONS: dict[str, Any] = {"progress": False, "tile_size": 48, "precision": "float32"}
 WITHOUT_TORCH = """
@@ -219,3 +225,32 @@ def test_it_shows_what_it_translates(predictor: OnnxPredictor, onnx_file: Path) 
 def test_the_path_has_to_be_one() -> None:
     with pytest.raises(InvalidInputError, match="give the path of a file"):
         load_onnx(None)  # type: ignore[arg-type]
+
+
+OPTIONS_OF = [
+    (method, argument)
+    for method in ("predict", "predict_raster", "towards")
+    for argument in inspect.signature(getattr(OnnxPredictor, method)).parameters
+    # Files that such values name are those of other tests.
+    if argument not in ("self", "path", "image", "output")
+]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(option=st.sampled_from(OPTIONS_OF), value=WRONG)
+def test_any_value_gives_an_answer_or_a_sentence(
+    predictor: OnnxPredictor, scene: Path, tmp_path: Path, option: tuple[str, str], value: Any
+) -> None:
+    method, argument = option
+    output = tmp_path / "o.tif"
+    base: dict[str, dict[str, Any]] = {
+        "predict": {"image": scene},
+        "predict_raster": {"path": scene, "output": output, "tile_size": 48, "progress": False},
+        "towards": {},
+    }
+    with only_our_errors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeotranslateWarning)
+        getattr(predictor, method)(**base[method] | {argument: value})
+    pyplot.close("all")
+    for file in tmp_path.iterdir():
+        file.unlink()

@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
+from geotranslate import load_onnx
+from geotranslate.errors import ModelFileError
+from geotranslate.interop.onnx.entries import OUTPUT
 from tests.interop.onnx.hostile_onnx import loaded, mutated
 from tests.wrong_values import GIB
 
@@ -20,6 +25,21 @@ def test_mutated_files_load_or_are_refused(onnx_file: Path, tmp_path: Path) -> N
         changed = mutated(content, random.Random(number))
         found.append(loaded(tmp_path / "model.onnx", changed))
     assert 0 < sum(found) < len(found)
+
+
+def test_output_of_another_shape_is_refused(onnx_file: Path, tmp_path: Path) -> None:
+    proto = onnx.load(onnx_file)
+    nodes = proto.graph.node
+    last = next(each for each in nodes if OUTPUT in each.output)
+    first = next(each for each in nodes if each.op_type == "Conv")
+    for node in nodes:
+        node.input[:] = [OUTPUT if name == first.output[0] else name for name in node.input]
+    first.output[0] = OUTPUT
+    nodes.remove(last)
+    file = tmp_path / "model.onnx"
+    file.write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelFileError, match=r"shape .*, but its card says \(1, 1"):
+        load_onnx(file).predict(np.zeros((3, 16, 16), np.uint8))
 
 
 @pytest.mark.slow(minutes=0.3)

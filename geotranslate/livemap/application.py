@@ -12,7 +12,6 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, HTTPException, Path, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from rasterio.errors import RasterioError
-from rio_tiler.constants import WGS84_CRS
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from geotranslate.errors import GeotranslateError, said
@@ -58,7 +57,7 @@ class LiveMap:
         names = source | {"translation": self.translation.name} | names
         return {
             "title": self.title,
-            "bounds": reader.get_geographic_bounds(WGS84_CRS),
+            "bounds": reader.lonlat_bounds,
             "minzoom": reader.minzoom,
             "maxzoom": reader.maxzoom,
             "layers": [{"id": layer, "name": name} for layer, name in names.items()],

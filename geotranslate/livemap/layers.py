@@ -70,7 +70,7 @@ class Look:
         if side.classes is not None:
             table = {
                 value: tuple(round(part * 255) for part in class_color(side.classes, value))
-                for value in side.class_numbers
+                for value in side.class_numbers or range(256)
             }
             return cls((1,), colors={value: (r, g, b, a) for value, (r, g, b, a) in table.items()})
         shown = _shown(bands)

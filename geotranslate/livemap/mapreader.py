@@ -137,8 +137,13 @@ class BlockReader(BaseReader):  # type: ignore[misc]
         return int(self.tms.maxzoom)
 
     @property
+    def lonlat_bounds(self) -> BBox:
+        """Least and largest longitude and latitude: west, south, east and north."""
+        return self._outline(WGS84_CRS)
+
+    @property
     def _center(self) -> tuple[float, float]:
-        left, bottom, right, top = self.get_geographic_bounds(WGS84_CRS)
+        left, bottom, right, top = self.lonlat_bounds
         return (left + right) / 2, (bottom + top) / 2
 
     def view(self, bounds: BBox, crs: CRS, width: int, height: int) -> View | None:
@@ -191,7 +196,6 @@ class BlockReader(BaseReader):  # type: ignore[misc]
             np.ma.MaskedArray(typed.astype(data.dtype), np.broadcast_to(gone, typed.shape)),
             bounds=view.bounds,
             crs=view.crs,
-            band_descriptions=self._names,
         )
 
     def read(self, region: Region) -> Pixels:
@@ -265,13 +269,7 @@ class BlockReader(BaseReader):  # type: ignore[misc]
         if not (0 <= row < self.height and 0 <= col < self.width):
             raise TileOutsideBounds(f"The place {lon}, {lat} is not on the scene.")
         pixels = self.read(Region(row, row + 1, col, col + 1))
-        return PointData(
-            pixels[:, 0, 0],
-            coordinates=(lon, lat),
-            crs=coord_crs,
-            band_descriptions=self._names,
-            pixel_location=(col, row),
-        )
+        return PointData(pixels[:, 0, 0], coordinates=(lon, lat), crs=coord_crs)
 
     def feature(self, shape: dict[str, Any], **options: Any) -> ImageData:
         """Return the bounds of a GeoJSON geometry in longitude and latitude."""

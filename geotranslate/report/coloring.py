@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -96,13 +97,21 @@ class Coloring:
         return np.where(known[place] == values, place, MOST_CLASSES)
 
 
+def number_text(value: float) -> str:
+    """Return a number with four significant digits; whole and large numbers without a fraction."""
+    if math.isfinite(value) and abs(value) < 2**53 and (value == int(value) or abs(value) >= 1000):
+        return f"{round(value):,}"
+    return f"{value:.4g}"
+
+
 def color_of_side(
     side: Side, samples: Sequence[NDArray[Any]], chosen: tuple[int, ...] | None = None
 ) -> Coloring:
     """Return the coloring of the bands of one side of a translation.
 
-    Three bands are drawn in color; one band in gray if it is uint8, else in false colors. Bands of
-    uint8 are drawn as they are; others are stretched between percentiles of the samples.
+    Three bands are drawn in color; one band in gray if it is uint8, else in false colors. Pictures,
+    which are three bands of uint8, are drawn as they are; other bands are stretched between
+    percentiles of the samples.
 
     Args:
         side: The side.
@@ -118,7 +127,9 @@ def color_of_side(
     low, high = _limits(samples, bands, stretched=not (picture and side.is_picture))
     if len(bands) == 3:
         named = ", ".join(_band(side, band) for band in bands)
-        spans = "; ".join(f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True))
+        spans = "; ".join(
+            f"{number_text(a)} to {number_text(b)}" for a, b in zip(low, high, strict=True)
+        )
         stretch = "" if side.is_picture else f", stretched from {spans}"
         words = "" if side.is_picture and side.bands == 3 else f"Bands {named} as colors{stretch}"
         return Coloring(bands, low, high, None, Legend(words))
@@ -202,7 +213,9 @@ def _limits(
 def _gradient(words: str, table: Pixels, low: float, high: float, *, more: bool = False) -> Legend:
     places = np.linspace(0, 255, GRADIENT).round().astype(int)
     colors = tuple(_hex(tuple(table[place].tolist())) for place in places)
-    return Legend(words, colors, f"{low:.4g}", f"{high:.4g}{' or more' if more else ''}")
+    return Legend(
+        words, colors, number_text(low), f"{number_text(high)}{' or more' if more else ''}"
+    )
 
 
 def _table(name: str) -> Pixels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -100,13 +99,6 @@ class Page:
     reproduction: Reproduction
     viewers: Mapping[str, Any] = field(default_factory=dict)
     """Plain values of the viewers, by the number of the scene."""
-
-
-def number_text(value: float) -> str:
-    """Return a number with four significant digits; whole numbers as they are."""
-    if math.isfinite(value) and abs(value) < 2**53 and value == int(value):
-        return f"{int(value):,}"
-    return f"{value:.4g}"
 
 
 def page_name(name: str, short: str | None = None) -> str:

@@ -9,7 +9,8 @@ from geotranslate.chips.bands import Side
 from geotranslate.evaluation import Evaluation
 from geotranslate.metrics import Metrics
 from geotranslate.raster.seams import Seams
-from geotranslate.report.content import Highlight, Row, Table, number_text
+from geotranslate.report.coloring import number_text
+from geotranslate.report.content import Highlight, Row, Table
 
 SKILL = "skill_over_"
 HIDDEN = ("psnr_range", "count", "left_out")

@@ -19,8 +19,8 @@ from geotranslate.prediction.inference import torch_inference
 from geotranslate.prediction.predictor import Predictor
 from geotranslate.raster.grid import Grid
 from geotranslate.report.charts import SplitMap, ground_by_part, split_map
-from geotranslate.report.coloring import Coloring, Pixels, color_of_side
-from geotranslate.report.content import DataSection, Sample, Table, number_text, plural
+from geotranslate.report.coloring import Coloring, Pixels, color_of_side, number_text
+from geotranslate.report.content import DataSection, Sample, Table, plural
 from geotranslate.report.pyramid import halved, picture_uri
 
 SAMPLES = 4

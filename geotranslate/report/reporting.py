@@ -20,7 +20,8 @@ from geotranslate.metrics import Metrics
 from geotranslate.migration import checks_arguments
 from geotranslate.raster.opening import RasterLike
 from geotranslate.report.charts import curves_of
-from geotranslate.report.content import Page, Row, SceneSection, number_text, plural
+from geotranslate.report.coloring import number_text
+from geotranslate.report.content import Page, Row, SceneSection, plural
 from geotranslate.report.measuretables import metric_tables
 from geotranslate.report.modelsections import (
     data_section,

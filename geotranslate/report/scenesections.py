@@ -21,7 +21,8 @@ from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.pipeline import TranslatedRaster
 from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.seams import Seams
-from geotranslate.report.content import SceneSection, Table, number_text, page_name, plural
+from geotranslate.report.coloring import number_text
+from geotranslate.report.content import SceneSection, Table, page_name, plural
 from geotranslate.report.coordinates import name_of, unit_of
 from geotranslate.report.measuretables import highlight_of, measure_tables, seam_table
 from geotranslate.report.sceneview import SceneRasters, SceneView, view_scene

@@ -77,7 +77,7 @@ class ChipExport(os.PathLike[str]):
                 if rows or cols
             },
         }
-        pictures = "".join(map(self._picture, ("images", "images2")))
+        pictures = " ".join(map(self._picture, ("images", "images2")))
         return f"<p>{html.escape(str(self.folder))}</p>{pictures}{as_html(facts.items())}"
 
     def _picture(self, side: str) -> str:

@@ -258,7 +258,8 @@ class TranslatedRaster(os.PathLike[str]):
 def thumbnail(path: str | os.PathLike[str]) -> bytes:
     """Return a small picture of a raster as PNG: its first three bands, or its first.
 
-    Every band is stretched from its 2nd to its 98th percentile; invalid pixels are transparent.
+    Three bands of uint8 are a picture already; others are stretched, each band from its 2nd to its
+    98th percentile. Invalid pixels are transparent.
     """
     with quiet_about_georeference(), rasterio.open(path) as dataset:
         shrink = max(dataset.height, dataset.width, THUMBNAIL) / THUMBNAIL
@@ -271,7 +272,8 @@ def thumbnail(path: str | os.PathLike[str]) -> bytes:
     for band, values in enumerate(data):
         seen = values[valid & np.isfinite(values)]
         if seen.size:
-            low, high = np.percentile(seen, (2, 98))
+            drawn = len(bands) == 3 and values.dtype == np.uint8
+            low, high = (0, 255) if drawn else np.percentile(seen, (2, 98))
             scaled = (np.nan_to_num(values.astype(float)) - low) / ((high - low) or 1)
             shown[band] = np.clip(scaled * 255, 0, 255)
     profile = {"driver": "PNG", "dtype": "uint8", "count": len(shown)}

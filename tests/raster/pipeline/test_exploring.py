@@ -12,7 +12,12 @@ import pytest
 import rasterio
 
 from geotranslate.errors import GeotranslateError, InvalidInputError, MissingPackageError
-from geotranslate.raster.pipeline import TranslatedRaster, exploring, translate_raster
+from geotranslate.raster.pipeline import (
+    TranslatedRaster,
+    exploring,
+    thumbnail,
+    translate_raster,
+)
 from tests.conftest import GRIDS, WriteRaster, values
 
 
@@ -94,3 +99,14 @@ def test_refusals(write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(exploring, "import_module", absent)
     with pytest.raises(MissingPackageError, match=r"pip install 'geotranslate\[map\]'"):
         result.explore()
+
+
+def test_pictures_keep_their_colors(write_raster: WriteRaster) -> None:
+    pixels = np.full((3, 40, 60), 200, np.uint8)
+    pixels[:, :, 30:] = 220
+    with rasterio.MemoryFile(thumbnail(write_raster("a.tif", pixels))) as memory:
+        with memory.open() as picture:
+            assert set(np.unique(picture.read()[:3])) == {200, 220}
+    with rasterio.MemoryFile(thumbnail(write_raster("b.tif", pixels[:1]))) as memory:
+        with memory.open() as picture:
+            assert set(np.unique(picture.read()[:1])) == {0, 255}

@@ -77,6 +77,12 @@ class OnnxInference(ImageInference):
             ) from error
         high, wide = size_at((rows, cols), self.card.factor)
         cut: NDArray[np.float32] = found[..., :high, :wide]
+        expected = (1, self.card.target.bands, high, wide)
+        if cut.shape != expected:
+            raise ModelFileError(
+                f"{self.file.path} translates a tile of {rows} x {cols} px into an array of shape "
+                f"{cut.shape}, but its card says {expected}: it is damaged. Export the model again."
+            )
         return cut
 
     def _extended(self, size: int) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import signal
 import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -85,7 +87,8 @@ def test_errors_are_the_sentences_of_the_command(written: str, said: str) -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows terminates programs")
-def test_a_canceled_program_may_finish_its_sentence() -> None:
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_canceled_program_may_finish_its_sentence(handler: Any) -> None:
     code = (
         "import sys, time\n"
         "try:\n"
@@ -95,8 +98,13 @@ def test_a_canceled_program_may_finish_its_sentence() -> None:
         "    print('\\nStopped. Parts are kept.', file=sys.stderr)\n"
         "    sys.exit(130)"
     )
-    with pytest.raises(ProgramCanceled, match=r"^Stopped\. Parts are kept\.$"):
-        ran(code, Feedback(cancel_at=50))
+    # Programs that a shell starts in the background ignore interruptions, and so do theirs.
+    former = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(ProgramCanceled, match=r"^Stopped\. Parts are kept\.$"):
+            ran(code, Feedback(cancel_at=50))
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows terminates programs")

@@ -109,6 +109,9 @@ def run(command: list[str], feedback: Any) -> str:
             env=environment(),
             # Only Windows has it; otherwise a console would open.
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            # A QGIS that a script started in the background ignores interruptions, and so would
+            # the program.
+            preexec_fn=_take_interruptions if os.name == "posix" else None,
         )
     except OSError as error:
         raise ProgramError(f"{command[0]} cannot be started: {error.strerror}.") from error
@@ -120,6 +123,10 @@ def run(command: list[str], feedback: Any) -> str:
     if process.returncode:
         raise ProgramError(said.error(process.returncode))
     return output.decode("utf-8", "replace")
+
+
+def _take_interruptions() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class _Said:

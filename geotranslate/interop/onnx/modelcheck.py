@@ -149,6 +149,9 @@ def _check_shapes(onnx: Any, proto: Any, facts: GraphFacts, bands: int) -> None:
 
     Sizes can be in the values of constants, so a small file could ask for any amount of memory.
     """
+    if facts.least not in (facts.stride, 2 * facts.stride):
+        # Every image is extended to this size.
+        raise InvalidInputError(f"its smallest image has {facts.least} px, not one or two strides")
     names = [value.name for value in (*proto.graph.input, *proto.graph.output)]
     if names != [INPUT, OUTPUT]:
         raise InvalidInputError(f"its inputs and outputs are not {INPUT} and {OUTPUT}")

@@ -80,6 +80,7 @@ def other_input(proto: Any) -> None:
         (changed("geotranslate", "direction", "back"), "give one of AtoB, BtoA"),
         (changed("geotranslate_graph", "stride", 0), "whole number"),
         (changed("geotranslate_graph", "least", 10**9), "whole number"),
+        (changed("geotranslate_graph", "least", 8000), "has 8000 px, not one or two strides"),
         (changed("geotranslate_graph", "norm_stats", "scene"), "give one of running, tile"),
         (of_its_own, "operators of its own"),
         (unknown_operator, "the operator 'Loop'"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
 from geotranslate.checks import choice, shown
+from geotranslate.chips.bands.layerclasses import BandClasses
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
@@ -36,6 +37,7 @@ def scaling_of(
     band_names: Sequence[str],
     *,
     classes: bool,
+    class_bands: BandClasses | None = None,
 ) -> Scaling:
     """Choose the scaling of a side whose bands may be those of layers.
 
@@ -49,6 +51,7 @@ def scaling_of(
         dtype: Dtype of its files.
         band_names: Names of the bands, such as `s1:VV`.
         classes: Whether its values are classes.
+        class_bands: Class numbers of every band, if some layers are classes.
 
     Raises:
         InvalidInputError: There is no such layer, or as `make_scaling`.
@@ -56,22 +59,21 @@ def scaling_of(
     layers = [band.partition(":")[0] if ":" in band else "" for band in band_names]
     if isinstance(kinds, Mapping):
         _check_layers(name, kinds, layers)
-    places: dict[str, list[int]] = {}
+    places: dict[tuple[str, bool], list[int]] = {}
     for band, layer in enumerate(layers):
         kind = kinds.get(layer, "auto") if isinstance(kinds, Mapping) else kinds
         validity = band_names[band].endswith(f":{VALID}")
-        places.setdefault(VALID if validity else kind, []).append(band)
+        held = classes or bool(class_bands and class_bands[band])
+        places.setdefault((VALID if validity else kind, held), []).append(band)
     parts = []
-    for own, bands in places.items():
+    for (own, held), bands in places.items():
         chosen: Any = own
         some = statistics.of_bands(bands)
         if own == VALID:
             parts.append(Scaling.linear([0.0] * len(bands), [1.0] * len(bands)))
             continue
         try:
-            parts.append(
-                make_scaling(chosen, some, dtype, classes=classes, target=name == "target")
-            )
+            parts.append(make_scaling(chosen, some, dtype, classes=held, target=name == "target"))
         except InvalidInputError as error:
             if len(places) == 1:
                 raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,10 +178,9 @@ def describe(
     first = chips[training[0]]
     used = [chips[i] for i in training]
     total = Statistics.total([chip.statistics for chip in used], first.bands)
-    by_band = band_classes(name, classes, first.band_names)
-    if isinstance(classes, Mapping):
-        classes = False
-    found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
+    by_band = band_classes(classes, first.band_names) if name == "source" else None
+    whole: Any = classes if by_band is None else False
+    found = classes_of(name, whole, [chip.classes for chip in chips], first.bands)
     if by_band is not None:
         check_band_classes(by_band, first.band_names, samples_of(used))
     _warn_of_measures(name, [first, *chips])

@@ -24,25 +24,18 @@ LARGEST = 2**24 - 2
 """Largest class number; float32 still represents the numbers around it exactly."""
 
 
-def band_classes(side: str, wanted: ClassesLike, band_names: Sequence[str]) -> BandClasses | None:
+def band_classes(wanted: ClassesLike, band_names: Sequence[str]) -> BandClasses | None:
     """Return the class numbers of every band, in the given order; None unless layers are named.
 
     Args:
-        side: "source" or "target".
-        wanted: Option `source_classes` or `target_classes`.
+        wanted: Option `source_classes`.
         band_names: Names of the bands, such as `lulc:1`.
 
     Raises:
-        InvalidInputError: The target is given layers, there is no such layer, or its numbers are
-            not different whole numbers.
+        InvalidInputError: There is no such layer, or its numbers are not different whole numbers.
     """
     if not isinstance(wanted, Mapping):
         return None
-    if side != "source":
-        raise InvalidInputError(
-            f"{side}_classes is {shown(wanted)}, but only layers of the source can be classes; "
-            "give True, False or None."
-        )
     layers = [name.partition(":")[0] if ":" in name else "" for name in band_names]
     known = list(dict.fromkeys(layer for layer in layers if layer))
     numbers = {layer: _numbers(layer, given) for layer, given in wanted.items()}

@@ -56,10 +56,10 @@ class LayerBands(nn.Module):
         """Encode a float32 image `(n, bands, rows, cols)`."""
         parts = (image[:, band : band + 1] for band in range(len(self.classes)))
         found = [
-            own(part, dtype) if isinstance(own, ClassBands) else part.to(dtype)
+            own(part, image.dtype) if isinstance(own, ClassBands) else part
             for own, part in zip(self.classes, parts, strict=True)
         ]
-        return torch.cat(found, 1).contiguous(memory_format=torch.channels_last)
+        return torch.cat(found, 1).to(dtype, memory_format=torch.channels_last)
 
 
 class OneHot(nn.Module):

@@ -295,6 +295,15 @@ def test_wrong_classes_end_in_a_sentence(
         data_of(write_stack(), target, source_classes=classes)
 
 
+def test_a_scaling_of_all_layers_merges_no_classes(write_stack: WriteStack, target: Path) -> None:
+    for kind in ("db", "zscore", {"s1": "db"}):
+        data = data_of(write_stack(), target, source_scaling=kind)
+        found = Pix2Pix(data, **SMALL).pair.generator.bands
+        given = images(data.card.source)
+        scaled = torch.from_numpy(data.card.source.scaling.scale(given))
+        assert torch.equal(found(scaled, torch.float32)[:, 1:], one_hot(given[:, 1]))
+
+
 def test_numbers_that_are_not_listed_are_said(write_stack: WriteStack, target: Path) -> None:
     with pytest.warns(GeotranslateWarning, match=r"lulc:1 of the source holds 30, 95, which"):
         data_of(write_stack(), target, (10, 20))

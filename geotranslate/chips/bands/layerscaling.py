@@ -41,7 +41,8 @@ def scaling_of(
 ) -> Scaling:
     """Choose the scaling of a side whose bands may be those of layers.
 
-    Layers that are not named have the scaling "auto". Bands that tell where a layer is valid are
+    Layers that are not named have the scaling "auto", and so have layers of classes if there is one
+    kind for all. Bands that tell where a layer is valid are
     mapped from 0..1 to -1..1.
 
     Args:
@@ -61,10 +62,12 @@ def scaling_of(
         _check_layers(name, kinds, layers)
     places: dict[tuple[str, bool], list[int]] = {}
     for band, layer in enumerate(layers):
+        listed = bool(class_bands and class_bands[band])
+        # A kind for all bands is meant for quantities: decibels would merge classes.
         kind = kinds.get(layer, "auto") if isinstance(kinds, Mapping) else kinds
+        kind = "auto" if listed and not isinstance(kinds, Mapping) else kind
         validity = band_names[band].endswith(f":{VALID}")
-        held = classes or bool(class_bands and class_bands[band])
-        places.setdefault((VALID if validity else kind, held), []).append(band)
+        places.setdefault((VALID if validity else kind, classes or listed), []).append(band)
     parts = []
     for (own, held), bands in places.items():
         chosen: Any = own

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from rasterio.crs import CRS
 
 from geotranslate.checks import shown
-from geotranslate.chips.bands.classes import NUMBER, Classes
-from geotranslate.chips.bands.layerclasses import MOST_NUMBERS, BandClasses
+from geotranslate.chips.bands.classes import Classes
+from geotranslate.chips.bands.layerclasses import MOST_NUMBERS, NUMBER, BandClasses
 from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError

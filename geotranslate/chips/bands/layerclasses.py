@@ -23,6 +23,8 @@ MOST_NUMBERS = 256
 LARGEST = 2**24 - 2
 """Largest class number; float32 still represents the numbers around it exactly."""
 
+NUMBER = whole(-LARGEST, LARGEST)
+
 
 def band_classes(wanted: ClassesLike, band_names: Sequence[str]) -> BandClasses | None:
     """Return the class numbers of every band, in the given order; None unless layers are named.
@@ -56,7 +58,7 @@ def _numbers(layer: Any, given: Any) -> tuple[int, ...]:
     name = f"source_classes[{shown(layer)}]"
     # A range or an array of numpy is as good as a list.
     values = list(given) if isinstance(given, range | np.ndarray) else given
-    found: tuple[int, ...] = several(whole(-LARGEST, LARGEST), 1, MOST_NUMBERS)(name, values)
+    found: tuple[int, ...] = several(NUMBER, 1, MOST_NUMBERS)(name, values)
     if len(set(found)) < len(found):
         raise InvalidInputError(f"{name} is {shown(given)}; give each class number once.")
     return found

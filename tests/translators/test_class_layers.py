@@ -304,6 +304,18 @@ def test_a_scaling_of_all_layers_merges_no_classes(write_stack: WriteStack, targ
         assert torch.equal(found(scaled, torch.float32)[:, 1:], one_hot(given[:, 1]))
 
 
+def test_all_layers_may_be_classes(
+    write_stack: WriteStack, target: Path, write_raster: WriteRaster
+) -> None:
+    soil = write_raster("soil.tif", patches(128, 7, (1, 2)))
+    source = stack(write_stack().layers[1].path, soil)
+    data = data_of(source, target, source_classes={"lulc": NUMBERS, "soil": [1, 2]})
+    model = Pix2Pix(data, **SMALL)
+    model.fit(1, checkpoint=False, progress=False)
+    assert model.predict_raster(source, **PLAIN).drift is None
+    assert model.pair.generator.network.encoder[0][1].in_channels == 6
+
+
 def test_numbers_that_are_not_listed_are_said(write_stack: WriteStack, target: Path) -> None:
     with pytest.warns(GeotranslateWarning, match=r"lulc:1 of the source holds 30, 95, which"):
         data_of(write_stack(), target, (10, 20))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import multiprocessing
 import queue
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import rasterio
 from tqdm.auto import tqdm
 
 from geotranslate.errors import GeotranslateError, TranslationError, said, warn
@@ -98,8 +101,19 @@ def _compute_one(job: Job, part: int, asked: Path) -> tuple[int, Seconds]:
                 raise TranslationError("The run that asked for this part has ended; start it anew.")
 
     count(0)
-    seconds = compute(job, range(part, part + 1), count)
+    with _one_thread_of_gdal():
+        seconds = compute(job, range(part, part + 1), count)
     return tiles, seconds
+
+
+def _one_thread_of_gdal() -> AbstractContextManager[Any]:
+    """Keep GDAL from threads of its own in a process that another one has started.
+
+    A forked process has none of the threads that GDAL started before, and would wait for them.
+    """
+    if multiprocessing.parent_process() is None:
+        return nullcontext()
+    return rasterio.Env(GDAL_NUM_THREADS="1")
 
 
 def _result(future: Future) -> tuple[int, Seconds]:

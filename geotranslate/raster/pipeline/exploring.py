@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -22,6 +24,8 @@ PERCENTILES = (2, 98)
 """Percentiles of the values that are drawn darkest and lightest, except 8-bit values."""
 SCREEN = 512
 """Side of the map that should show the whole raster at first, px."""
+GDAL_VARIABLES = ("GDAL_NUM_THREADS", "GDAL_DISABLE_READDIR_ON_OPEN")
+"""Variables that localtileserver sets."""
 MERCATOR, WORLD = (CRS.from_epsg(code) for code in (3857, 4326))
 
 
@@ -83,7 +87,26 @@ def _layer(tiles: Any, path: str, name: str, stretch: Stretch | None) -> Any:
     drawn: dict[str, Any] = {}
     if stretch is not None:
         drawn = {"indexes": stretch.bands, "vmin": stretch.low, "vmax": stretch.high}
-    return tiles.get_leaflet_tile_layer(path, name=name, attribution="", **drawn)
+    with _same_environment():
+        return tiles.get_leaflet_tile_layer(path, name=name, attribution="", **drawn)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Restore the variables of GDAL at the end of the block.
+
+    localtileserver lets GDAL start threads everywhere in the process, for which processes that are
+    forked later would wait.
+    """
+    former = {name: os.environ.get(name) for name in GDAL_VARIABLES}
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _imported(package: str) -> Any:

@@ -6,6 +6,7 @@ import concurrent.futures as cf
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +44,33 @@ def test_any_executor_makes_the_same_file(
     assert result.path.read_bytes() == whole.path.read_bytes()
     assert result.tiles == whole.tiles
     assert result.mismatch == whole.mismatch
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+def test_forked_workers_wait_for_no_thread_of_gdal(
+    write_raster: WriteRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
+    raster = write_raster(
+        "tiled.tif",
+        values((1, 512, 256), "uint8"),
+        tiled=True,
+        blockxsize=16,
+        blockysize=16,
+        compress="deflate",
+    )
+    with rasterio.open(raster) as dataset:
+        dataset.read()  # starts the threads
+    whole = translate_raster(raster, tmp_path / "whole.tif", shade, **OPTIONS)
+    fork = multiprocessing.get_context("fork")
+    with cf.ProcessPoolExecutor(1, fork) as executor:
+        timer = threading.Timer(
+            HANGS, lambda: [each.kill() for each in executor._processes.values()]
+        )
+        timer.start()
+        result = translate_raster(raster, tmp_path / "b.tif", shade, **OPTIONS, executor=executor)
+        timer.cancel()
+    assert result.path.read_bytes() == whole.path.read_bytes()
 
 
 class Backwards(cf.Executor):

@@ -52,6 +52,7 @@ def test_a_map_compares_a_translation(write_raster: WriteRaster, truth: bool) ->
     result = translated(scene)
     assert result.source == str(scene)
     shown = result.explore(*([scene] if truth else []))
+    assert not {*exploring.GDAL_VARIABLES} & {*os.environ}
     assert isinstance(shown, Map)
     (control,) = (each for each in shown.controls if isinstance(each, SplitMapControl))
     names = control.left_layer.name, control.right_layer.name

@@ -95,6 +95,7 @@ def test_a_network_sees_a_band_for_each_class_beside_the_scaled_bands(
     assert side.categorical_bands == side.fixed_bands == (1,)
     assert side.fill == (side.mean[0], 96.0)
     assert "4 classes in lulc:1" in str(data.summary())
+    assert data_of(write_stack(), target, np.array(NUMBERS)).card.source == side
     model = Pix2Pix(data, **SMALL)
     pair = model.pair.eval()
     assert isinstance(pair.generator, OneHotLayers)
@@ -285,6 +286,9 @@ def test_data_of_other_classes_is_refused_or_brought_to_the_fill_of_the_model(
         ({"lulc": [1.5]}, r"source_classes\['lulc'\]"),
         ({"lulc": "10"}, r"source_classes\['lulc'\]"),
         ({"lulc": [1, 2]}, r"lulc:1 of the source holds 10, 20, 30, 95, which are none of"),
+        ({"lulc": np.array(3)}, r"source_classes\['lulc'\] is 3; give a list"),
+        ({"lulc": range(10**12)}, r"source_classes\['lulc'\] has 257 values; give 1 to 256"),
+        ({1: [10]}, "has the layer 1, but the source has"),
         ("lulc", "source_classes is 'lulc'"),
     ],
 )

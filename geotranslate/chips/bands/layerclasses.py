@@ -57,7 +57,8 @@ def band_classes(wanted: ClassesLike, band_names: Sequence[str]) -> BandClasses 
 def _numbers(layer: Any, given: Any) -> tuple[int, ...]:
     name = f"source_classes[{shown(layer)}]"
     # A range or an array of numpy is as good as a list.
-    values = list(given) if isinstance(given, range | np.ndarray) else given
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    values = list(values[: MOST_NUMBERS + 1]) if isinstance(values, range) else values
     found: tuple[int, ...] = several(NUMBER, 1, MOST_NUMBERS)(name, values)
     if len(set(found)) < len(found):
         raise InvalidInputError(f"{name} is {shown(given)}; give each class number once.")

@@ -15,7 +15,14 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window, bounds
 from shapely.geometry import box
 
-from geotranslate import GeotranslateError, GeotranslateWarning, Pix2Pix, export_chips, prepare_data
+from geotranslate import (
+    GeotranslateError,
+    GeotranslateWarning,
+    Pix2Pix,
+    export_chips,
+    prepare_data,
+    stack,
+)
 from geotranslate.chips.bands.classes import Classes, resampling_for
 
 PATCHES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637U_59R_1_3")
@@ -192,6 +199,22 @@ def test_buildings_are_classes_without_a_warning(shared_data: Path, tmp_path: Pa
     card = prepare_data(image, plan, chip_size=1024).card
     assert card.source.classes is None
     assert card.target.classes == Classes((0, 1), None)
+
+
+def test_radar_and_land_cover_to_optical(shared_data: Path, tmp_path: Path) -> None:
+    pairs = zip(patches(shared_data, "S1RTC"), patches(shared_data, "LULC"), strict=True)
+    sources = [stack(radar, cover, names=["s1", "lulc"]) for radar, cover in pairs]
+    export = export_chips(
+        sources, patches(shared_data, "S2RGB"), tmp_path / "chips", tile_size=112, progress=False
+    )
+    numbers = tuple(range(10))
+    data = prepare_data(export, batch_size=10, source_classes={"lulc": numbers})
+    assert data.card.source.class_bands == ((), (), numbers)
+    model = train(data)
+    source, _ = data.one_batch()
+    found = model.pair.generator.bands(source.as_subclass(torch.Tensor), torch.float32)
+    assert found.shape[1] == 12
+    assert (found[:, 2:].sum(1) == 1).all()
 
 
 def test_training_on_one_class_alone(shared_data: Path, tmp_path: Path) -> None:

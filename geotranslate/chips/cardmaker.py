@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geotranslate.chips.bands import (
+    ClassesLike,
     DataCard,
     Quantiles,
     ScalingLike,
     Side,
     Statistics,
+    band_classes,
+    check_band_classes,
     classes_of,
     scaling_of,
 )
@@ -39,7 +44,7 @@ def make_card(
     splits: tuple[Split, Split],
     *,
     scalings: tuple[ScalingLike, ScalingLike],
-    classes: tuple[bool | None, bool | None],
+    classes: tuple[ClassesLike, ClassesLike],
     chip_size: int,
     resize_to: int | None,
     seed: int,
@@ -51,7 +56,8 @@ def make_card(
         chips: The chips.
         splits: Split of the source chips and split of the target chips, equal for pairs.
         scalings: Kinds of scaling of source and target, or kinds by layer.
-        classes: Whether the values of source and target are classes; None to find out.
+        classes: Whether the values of source and target are classes; None to find out; or the
+            class numbers of layers.
         chip_size: Side of the tensors, px.
         resize_to: Side that chips are resampled to first, px.
         seed: Seed of the split and of the training.
@@ -155,7 +161,7 @@ def describe(
     chips: Sequence[Chip],
     training: Sequence[int],
     scaling: ScalingLike,
-    classes: bool | None,
+    classes: ClassesLike,
 ) -> Side:
     """Return the card of a side; warn where its nodata values or units differ.
 
@@ -164,7 +170,7 @@ def describe(
         chips: All chips of the side, which decide whether its values are classes.
         training: Positions of the training chips, which alone decide means and scaling.
         scaling: Kind of scaling, or kinds by layer.
-        classes: Whether the values are classes; None to find out.
+        classes: Whether the values are classes, None to find out, or the class numbers of layers.
 
     Raises:
         InvalidInputError: Classes or scaling are not possible with these chips.
@@ -172,7 +178,11 @@ def describe(
     first = chips[training[0]]
     used = [chips[i] for i in training]
     total = Statistics.total([chip.statistics for chip in used], first.bands)
-    found = classes_of(name, classes, [chip.classes for chip in chips], first.bands)
+    by_band = band_classes(classes, first.band_names) if name == "source" else None
+    whole: Any = classes if by_band is None else False
+    found = classes_of(name, whole, [chip.classes for chip in chips], first.bands)
+    if by_band is not None:
+        check_band_classes(by_band, first.band_names, samples_of(used))
     _warn_of_measures(name, [first, *chips])
     return Side(
         bands=first.bands,
@@ -184,12 +194,19 @@ def describe(
         classes=found,
         mean=tuple(map(float, total.mean)),
         scaling=scaling_of(
-            name, scaling, total, first.dtype, first.band_names, classes=found is not None
+            name,
+            scaling,
+            total,
+            first.dtype,
+            first.band_names,
+            classes=found is not None,
+            class_bands=by_band,
         ),
         extent=_extent(total),
         median=tuple(total.percentiles((50,))[0].tolist()) if total.count else None,
         band_facts=first.band_facts,
         quantiles=None if found is not None else quantiles_of(used),
+        class_bands=by_band,
     )
 
 
@@ -198,12 +215,15 @@ def quantiles_of(chips: Sequence[Chip]) -> Quantiles | None:
 
     None if they have no valid pixel.
     """
+    return Quantiles.of(np.stack(samples_of(chips)))
+
+
+def samples_of(chips: Sequence[Chip]) -> list[NDArray[np.float32]]:
+    """Return values of every band of some chips, from at most `SAMPLED` that are evenly spread."""
     count = min(len(chips), SAMPLED)
     parts = [chips[i * len(chips) // count].statistics for i in range(count)]
     bands = range(chips[0].bands)
-    return Quantiles.of(
-        np.stack([np.concatenate([part.sample(band) for part in parts]) for band in bands])
-    )
+    return [np.concatenate([part.sample(band) for part in parts]) for band in bands]
 
 
 def _extent(total: Statistics) -> tuple[tuple[float, float], ...] | None:

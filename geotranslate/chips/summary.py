@@ -122,6 +122,8 @@ def _side(side: Side, chips: Sequence[Chip]) -> str:
     low, high = (np.round(end, 4) for end in side.limits)
     ranges = ", ".join(f"{a:g}..{b:g}" for a, b in list(zip(low, high, strict=True))[:4])
     classes = "" if side.classes is None else f", {side.classes.count}"
+    for band, numbers in enumerate(side.class_bands or ()):
+        classes += f", {len(numbers)} classes in {side.band_names[band]}" if numbers else ""
     return (
         f"{side.bands} band{'s' if side.bands != 1 else ''}{f' ({names})' if names else ''} of "
         f"{side.dtype}{classes}, {gaps:.1%} nodata, scaled from {ranges}"

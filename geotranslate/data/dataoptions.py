@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from geotranslate.checks import file_path, number, shown
-from geotranslate.chips.bands import ScalingLike, check_scaling
+from geotranslate.chips.bands import ClassesLike, ScalingLike, check_scaling
 from geotranslate.chips.finding import ChipOptions
 from geotranslate.chips.split import SplitOptions
 from geotranslate.chips.stacking import as_raster
@@ -159,8 +159,8 @@ class DataOptions:
     split: SplitOptions
     scalings: tuple[ScalingLike, ScalingLike]
     """Kinds of scaling of source and target."""
-    classes: tuple[bool | None, bool | None]
-    """Whether the values of source and target are classes."""
+    classes: tuple[ClassesLike, bool | None]
+    """Whether the values of source and target are classes, or the class numbers of layers."""
     resize_to: int | None
     transforms: Turns | PairTransform | Literal[False] | None
     jitter: float

@@ -175,8 +175,8 @@ class PairDataset(ChipDataset):
 
     def _resized(self, side: int, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         card = self.card
-        left = resize(tensors[0], side, classes=card.source.classes is not None)
-        right = resize(tensors[1], int(side * card.factor), classes=card.target.classes is not None)
+        left = resized(tensors[0], side, card.source)
+        right = resized(tensors[1], int(side * card.factor), card.target)
         if self._whole:
             return left, right
         usable = valid_at(~torch.isnan(right[0]).numpy(), Fraction(1, self._counts[1]))
@@ -259,7 +259,17 @@ class UnpairedDataset(ChipDataset):
         scaled = torch.from_numpy(side.scaling.scale(fill_gaps(data, valid, gap)))
         if resize_to is None:
             return scaled
-        return resize(scaled, resize_to, classes=side.classes is not None)[at].contiguous()
+        return resized(scaled, resize_to, side)[at].contiguous()
+
+
+def resized(image: Tensor, size: int, side: Side) -> Tensor:
+    """Resample `(bands, rows, cols)` of a side to a square, its bands of classes by `resize`."""
+    categorical = list(side.categorical_bands)
+    if len(categorical) in (0, side.bands):
+        return resize(image, size, classes=bool(categorical))
+    found = resize(image, size, classes=False)
+    found[categorical] = resize(image[categorical], size, classes=True)
+    return found
 
 
 def resize(image: Tensor, side: int, *, classes: bool) -> Tensor:

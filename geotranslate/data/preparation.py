@@ -48,7 +48,7 @@ def prepare_data(
     target_scaling: ScalingLike = "auto",
     source_bands: Bands | None = None,
     target_bands: Bands | None = None,
-    source_classes: bool | None = None,
+    source_classes: bool | Mapping[str, Sequence[int]] | None = None,
     target_classes: bool | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     resize_to: int | None = None,
@@ -153,7 +153,9 @@ def prepare_data(
             is the argument given to `export_chips`; without it, values are classes if a chip has a
             color table, or if all chips together are one band of integers with at most 4 different
             values, or with at most 64 that form patches and do not change in steps of 1, as heights
-            do.
+            do. A dict gives the class numbers of single layers of a `stack`, such as `{"lulc": [1,
+            2, 5]}`: `Pix2Pix` and `Pix2PixHD` get one band for each of them, in this order, and
+            scaled numbers of the other layers.
         target_classes: The same for the target.
         direction: "BtoA" translates from the folder's target to its source.
         resize_to: Side that chips are resampled to, px.

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.raster.stack import VALID
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +18,8 @@ class SourceLayers:
 
     groups: tuple[tuple[int, ...], ...]
     """Positions of the bands of each layer."""
-    validity: tuple[int, ...]
-    """Positions of the bands that tell where a layer is valid."""
+    fixed: tuple[int, ...]
+    """Positions of the bands that changes of brightness leave as they are."""
     hidden: Tensor
     """Scaled values `(bands, 1, 1)` of layers that are missing."""
     dropout: float = 0.0
@@ -36,33 +35,36 @@ class SourceLayers:
         parts = [name.partition(":") for name in side.band_names]
         layers = list(dict.fromkeys(layer for layer, colon, _ in parts if colon))
         if len(layers) < 2 or not all(colon for _, colon, _ in parts):
+            if not dropout and side.class_bands is not None:
+                return cls((), side.fixed_bands, torch.empty(0))
             if dropout:
                 raise InvalidInputError(
                     f"layer_dropout is {dropout:g}, but the source has no two layers; give a stack "
                     "of several rasters, or leave layer_dropout out."
                 )
             return None
-        validity = tuple(i for i, (_, _, band) in enumerate(parts) if band == VALID)
-        values = np.array([0.0 if i in validity else side.mean[i] for i in range(side.bands)])
+        validity = side.validity_bands
+        values = np.array([0.0 if i in validity else side.fill[i] for i in range(side.bands)])
         return cls(
             tuple(tuple(i for i, p in enumerate(parts) if p[0] == layer) for layer in layers),
-            validity,
+            side.fixed_bands,
             torch.from_numpy(side.scaling.scale(values[:, None, None])),
             dropout,
         )
 
     def restored(self, changed: Tensor, source: Tensor) -> Tensor:
-        """Return a changed source `(bands, rows, cols)` with the bands of validity of another."""
-        if not self.validity or changed is source:
+        """Return a changed source `(bands, rows, cols)` with the fixed bands of another."""
+        if not self.fixed or changed is source:
             return changed
         changed = changed.clone()
-        changed[list(self.validity)] = source[list(self.validity)]
+        changed[list(self.fixed)] = source[list(self.fixed)]
         return changed
 
     def thinned(self, source: Tensor) -> Tensor:
         """Hide layers of a source `(bands, rows, cols)` at random, but never all.
 
-        Their bands hold the mean of the training, and bands of validity say that they are missing.
+        Their bands hold the mean of the training, or a number that is no class, and bands of
+        validity say that they are missing.
         """
         if not self.dropout:
             return source

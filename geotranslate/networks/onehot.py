@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,30 @@ class ClassBands(nn.Module):
         return found.to(dtype, memory_format=torch.channels_last)
 
 
+class LayerBands(nn.Module):
+    """Turn the bands that hold class numbers into one band of 0 and 1 for each of their classes.
+
+    The other bands stay as they are, and the order of the bands stays, too.
+
+    Args:
+        ranges: For every band, lowest and highest scaled number of each class, as in `ClassBands`;
+            empty for bands that stay as they are.
+    """
+
+    def __init__(self, ranges: Sequence[Sequence[tuple[float, float]]]) -> None:
+        super().__init__()
+        self.classes = nn.ModuleList(ClassBands(each) if each else nn.Identity() for each in ranges)
+
+    def forward(self, image: Tensor, dtype: torch.dtype) -> Tensor:
+        """Encode a float32 image `(n, bands, rows, cols)`."""
+        parts = (image[:, band : band + 1] for band in range(len(self.classes)))
+        found = [
+            own(part, image.dtype) if isinstance(own, ClassBands) else part
+            for own, part in zip(self.classes, parts, strict=True)
+        ]
+        return torch.cat(found, 1).to(dtype, memory_format=torch.channels_last)
+
+
 class OneHot(nn.Module):
     """Wrap a network of one-hot classes so that it takes class numbers `(n, 1, rows, cols)`.
 
@@ -46,9 +70,11 @@ class OneHot(nn.Module):
         ranges: See `ClassBands`.
     """
 
-    def __init__(self, network: nn.Module, ranges: Sequence[tuple[float, float]]) -> None:
+    encoding: Callable[[Any], ClassBands | LayerBands] = ClassBands
+
+    def __init__(self, network: nn.Module, ranges: Sequence[Any]) -> None:
         super().__init__()
-        self.bands = ClassBands(ranges)
+        self.bands = self.encoding(ranges)
         self.network: Any = network
 
     def forward(self, source: Tensor, *others: Tensor) -> Tensor:
@@ -74,6 +100,17 @@ class OneHot(nn.Module):
         # The network may compute in bfloat16, but class numbers need float32.
         first = next(self.network.parameters(), source)
         return self.bands(source, first.dtype)
+
+
+class OneHotLayers(OneHot):
+    """Wrap a network so that it takes images whose bands are class numbers in part.
+
+    Args:
+        network: The network; its first argument is the source.
+        ranges: See `LayerBands`.
+    """
+
+    encoding = LayerBands
 
 
 WRAPPERS = (OneHot, Started, Rescaled, AtTargetSize, OverBicubic)

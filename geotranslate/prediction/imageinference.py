@@ -177,7 +177,12 @@ class ImageInference(ABC):
         scaled = source.scaling.scale(batch)
         if self.resampling is None:
             return scaled
-        return self.resampling.forth(scaled, nearest=source.classes is not None)
+        categorical = list(source.categorical_bands)
+        if len(categorical) in (0, source.bands):
+            return self.resampling.forth(scaled, nearest=bool(categorical))
+        found = self.resampling.forth(scaled, nearest=False)
+        found[:, categorical] = self.resampling.forth(scaled[:, categorical], nearest=True)
+        return found
 
     def _back(self, translated: NDArray[np.float32], batch: NDArray[Any]) -> NDArray[np.float32]:
         """Return translations in the target's units resampled to the pixel size of the batch."""

@@ -152,7 +152,7 @@ def like_training(scene: RasterLike, source: Side) -> RasterLike:
     """Return a scene whose missing layers, if it is a stack, hold the means of the training."""
     if not isinstance(scene, Stack):
         return scene
-    return scene.filled(dict(zip(source.band_names, source.mean, strict=True)))
+    return scene.filled(dict(zip(source.band_names, source.fill, strict=True)))
 
 
 def _refuse_empty(folder: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from geotranslate.chips.bands import Side
 from geotranslate.errors import InvalidInputError
-from geotranslate.networks.onehot import OneHot
+from geotranslate.networks.onehot import OneHot, OneHotLayers
 
 MOST_BANDS = 256
 """Most classes that are one-hot encoded, as many as a byte has values."""
@@ -24,9 +25,13 @@ Network = TypeVar("Network", bound=nn.Module)
 def source_channels(side: Side) -> int:
     """Return the number of input channels for a source: its classes, if it has any, or its bands.
 
+    A band of classes beside others has as many channels as classes.
+
     Raises:
         InvalidInputError: The classes are not known, or there are too many.
     """
+    if side.class_bands is not None:
+        return sum(len(numbers) or 1 for numbers in side.class_bands)
     if side.classes is None:
         return side.bands
     count = len(side.class_numbers)
@@ -48,18 +53,33 @@ def source_channels(side: Side) -> int:
 def encoded(network: Network, side: Side) -> Network | OneHot:
     """Wrap a network of `source_channels(side)` inputs so that it takes the scaled source.
 
-    For classes, the result is a `OneHot`; otherwise the network itself. Invalid pixels, which hold
-    `side.fill`, and numbers that are no class are 0 in all channels.
+    For classes, the result is a `OneHot`, and for bands of classes beside others a `OneHotLayers`;
+    otherwise the network itself. Invalid pixels, which hold `side.fill`, and numbers that are no
+    class are 0 in all channels of their band.
 
     Raises:
         InvalidInputError: As `source_channels`; or the scaling does not separate the classes.
     """
+    if side.class_bands is not None:
+        each = enumerate(side.class_bands)
+        return OneHotLayers(network, [_ranges(side, band, numbers) for band, numbers in each])
     if side.classes is None:
         return network
     source_channels(side)
-    numbers = np.array([*side.class_numbers, *side.fill])
+    return OneHot(network, _ranges(side, 0, side.class_numbers))
+
+
+def _ranges(side: Side, band: int, classes: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the lowest and highest scaled number of each class of a band.
+
+    Raises:
+        InvalidInputError: The scaling does not separate the classes.
+    """
+    if not classes:
+        return []
+    numbers = np.array([*classes, side.fill[band]])
     ends = numbers[:, None] + np.array([-NEAR, NEAR])
-    ranges = side.scaling.scale(ends[None])[0]
+    ranges = side.scaling.scale(np.broadcast_to(ends, (side.bands, *ends.shape)))[band]
     # The scaling's floor may have moved the fill value between the class numbers.
     order = np.argsort(numbers)
     meeting = np.flatnonzero(ranges[order[:-1], 1] >= ranges[order[1:], 0])
@@ -71,4 +91,4 @@ def encoded(network: Network, side: Side) -> Network | OneHot:
             "same when they are scaled. Leave source_scaling at 'auto', give a map with smaller "
             "numbers, or pass source_classes=False to take them for quantities."
         )
-    return OneHot(network, [(float(low), float(high)) for low, high in ranges[:-1]])
+    return [(float(low), float(high)) for low, high in ranges[:-1]]

@@ -160,7 +160,7 @@ def _check(card: DataCard) -> None:
             f"{source.bands} band{'s' if source.bands != 1 else ''} and the target {target.bands}; "
             "choose the same bands by source_bands and target_bands, or use Pix2Pix."
         )
-    if source.classes is not None or target.classes is not None:
+    if source.categorical_bands or target.categorical_bands:
         raise InvalidInputError(
             "SuperResolution interpolates values, but a side of the data holds classes; use "
             "Pix2Pix, or pass source_classes=False and target_classes=False for quantities."

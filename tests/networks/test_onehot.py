@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geotranslate.networks.normalization import between_tiles, by_tile, fixed, measure, measuring
-from geotranslate.networks.onehot import ClassBands, OneHot, unwrapped
+from geotranslate.networks.onehot import ClassBands, OneHot, OneHotLayers, unwrapped
 from geotranslate.networks.patchgan import PatchGAN
 from geotranslate.networks.resnet import ResNet
 from geotranslate.networks.unet import UNet
@@ -59,6 +60,24 @@ def test_a_network_gets_the_bands_and_what_else_there_is() -> None:
     features = discriminator.features(bands_of(places), target)
     torch.testing.assert_close(wrapped.features(given, target), features)
     assert unwrapped(wrapped) is unwrapped(discriminator) is discriminator
+
+
+@pytest.mark.parametrize("held", list(itertools.product((False, True), repeat=3)))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bands_of_classes_are_expanded_in_their_places(
+    held: tuple[bool, ...], dtype: torch.dtype
+) -> None:
+    given, places = numbers(3)
+    image = given.reshape(1, 3, 32, 32)
+    expected = [
+        bands_of(places[band : band + 1]) if is_held else image[:, band : band + 1]
+        for band, is_held in enumerate(held)
+    ]
+    network = OneHotLayers(nn.Conv2d(1, 1, 1, dtype=dtype), [RANGES if it else () for it in held])
+    assert list(network.state_dict()) == ["network.weight", "network.bias"]
+    found = network.bands(image, dtype)
+    assert torch.equal(found, torch.cat(expected, 1).to(dtype))
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_stride_and_radius_are_those_of_the_network() -> None:

@@ -207,9 +207,7 @@ def test_layers_that_training_never_lacked_are_no_drift(
 def test_matching_leaves_the_validity_of_layers_as_it_is() -> None:
     names = ("s1:1", "s1:valid")
     sample = np.stack([np.linspace(0, 9, 50), np.ones(50)])
-    side = SimpleNamespace(
-        quantiles=Quantiles.of(sample), validity_bands=(names.index("s1:valid"),)
-    )
+    side = SimpleNamespace(quantiles=Quantiles.of(sample), fixed_bands=(names.index("s1:valid"),))
     cloudy = np.stack([np.linspace(5, 30, 50), np.repeat([0, 1], 25)])
     mapped = map_to_training(Quantiles.of(cloudy), cast("Side", side))
     assert mapped is not None

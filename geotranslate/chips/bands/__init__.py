@@ -18,6 +18,12 @@ from geotranslate.chips.bands.datacard import (
     Side,
     parsed_crs,
 )
+from geotranslate.chips.bands.layerclasses import (
+    BandClasses,
+    ClassesLike,
+    band_classes,
+    check_band_classes,
+)
 from geotranslate.chips.bands.layerscaling import ScalingLike, check_scaling, scaling_of
 from geotranslate.chips.bands.quantiles import QuantileMap, Quantiles, sample_scene
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
@@ -28,8 +34,10 @@ __all__ = [
     "SOURCE_PREFIX",
     "TAG",
     "TARGET_PREFIX",
+    "BandClasses",
     "ClassFacts",
     "Classes",
+    "ClassesLike",
     "Codes",
     "DataCard",
     "Direction",
@@ -40,6 +48,8 @@ __all__ = [
     "ScalingLike",
     "Side",
     "Statistics",
+    "band_classes",
+    "check_band_classes",
     "check_scaling",
     "classes_of",
     "colors_of",

@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 
 from geotranslate.checks import shown
 from geotranslate.chips.bands.classes import Classes
+from geotranslate.chips.bands.layerclasses import MOST_NUMBERS, NUMBER, BandClasses
 from geotranslate.chips.bands.quantiles import Quantiles
 from geotranslate.chips.bands.scaling import Scaling
 from geotranslate.errors import InvalidInputError
@@ -106,6 +107,9 @@ class Side:
     """Median of every band in training; None if unknown."""
     quantiles: Quantiles | None = None
     """Quantiles of every band in a sample of training chips; None for classes and if unknown."""
+    class_bands: BandClasses | None = None
+    """Class numbers of every band, empty for bands of quantities, where layers of a stack hold
+    classes beside others; None without such layers."""
 
     @property
     def is_picture(self) -> bool:
@@ -127,16 +131,28 @@ class Side:
         """Positions of the bands that tell where a layer is valid, such as `s1:valid`."""
         return tuple(i for i, name in enumerate(self.band_names) if name.endswith(f":{VALID}"))
 
+    @property
+    def categorical_bands(self) -> tuple[int, ...]:
+        """Positions of the bands that hold classes."""
+        if self.classes is not None:
+            return tuple(range(self.bands))
+        return tuple(i for i, numbers in enumerate(self.class_bands or ()) if numbers)
+
+    @property
+    def fixed_bands(self) -> tuple[int, ...]:
+        """Positions of the bands without brightness, which are those of validity and of classes."""
+        return tuple(sorted({*self.validity_bands, *self.categorical_bands}))
+
     def distances(self, found: Quantiles) -> tuple[float, ...] | None:
         """Return the distances of quantiles from those of training; None if these are unknown.
 
-        There is one for each band but those of validity: a scene may lack layers that no training
-        chip lacks.
+        There is one for each band but those of validity, because a scene may lack layers that no
+        training chip lacks, and those of classes.
         """
         if self.quantiles is None:
             return None
         each = enumerate(self.quantiles.distances(found))
-        return tuple(far for band, far in each if band not in self.validity_bands)
+        return tuple(far for band, far in each if band not in self.fixed_bands)
 
     @property
     def limits(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -163,6 +179,9 @@ class Side:
 
         The mean of every band; for classes a number that is neither a class nor has a color.
         """
+        if self.class_bands is not None:
+            each = zip(self.mean, self.class_bands, strict=True)
+            return tuple(float(max(numbers) + 1) if numbers else mean for mean, numbers in each)
         if self.classes is None or not self.class_numbers:
             return self.mean
         taken = {row[0] for row in self.classes.colors or ()}
@@ -181,7 +200,12 @@ class Side:
                 for mine, theirs in zip(self.extent, other.extent, strict=True)
             )
         return replace(
-            self, classes=other.classes, mean=other.mean, scaling=other.scaling, extent=extent
+            self,
+            classes=other.classes,
+            class_bands=other.class_bands,
+            mean=other.mean,
+            scaling=other.scaling,
+            extent=extent,
         )
 
     def to_json(self) -> Json:
@@ -195,6 +219,8 @@ class Side:
         }
         # Left out where they are unknown, so that the card of an earlier model stays the same.
         del found["quantiles"]
+        if self.class_bands is None:
+            del found["class_bands"]
         return found if self.quantiles is None else found | {"quantiles": self.quantiles.to_json()}
 
     @classmethod
@@ -219,11 +245,12 @@ class Side:
             side.extent,
             side.median,
             None if side.quantiles is None else side.quantiles.values,
+            side.class_bands,
         )
         if {len(one) for one in each if one is not None} != {side.bands}:
             raise InvalidInputError(
-                f"{name} has means, indexes, names, scalings, extents, medians and quantiles "
-                f"that are not those of {side.bands} band{'s' if side.bands != 1 else ''}."
+                f"{name} has means, indexes, names, scalings, extents, medians, quantiles and "
+                f"classes that are not those of {side.bands} band{'s' if side.bands != 1 else ''}."
             )
         return replace(side, band_facts=facts)
 
@@ -249,6 +276,7 @@ SIDE: Fields = {
     "extent": Later(optional(several(_extent)), None),
     "median": Later(optional(several(real())), None),
     "quantiles": Later(optional(lambda name, value: Quantiles.from_json(value, name)), None),
+    "class_bands": Later(optional(several(several(NUMBER, most=MOST_NUMBERS))), None),
 }
 """Fields of a side in JSON."""
 

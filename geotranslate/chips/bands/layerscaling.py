@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
 from geotranslate.checks import choice, shown
+from geotranslate.chips.bands.layerclasses import BandClasses
 from geotranslate.chips.bands.scaling import Scaling, ScalingKind, make_scaling
 from geotranslate.chips.bands.statistics import Statistics
 from geotranslate.errors import InvalidInputError
@@ -36,10 +37,12 @@ def scaling_of(
     band_names: Sequence[str],
     *,
     classes: bool,
+    class_bands: BandClasses | None = None,
 ) -> Scaling:
     """Choose the scaling of a side whose bands may be those of layers.
 
-    Layers that are not named have the scaling "auto". Bands that tell where a layer is valid are
+    Layers that are not named have the scaling "auto", and so have layers of classes if there is one
+    kind for all. Bands that tell where a layer is valid are
     mapped from 0..1 to -1..1.
 
     Args:
@@ -49,6 +52,7 @@ def scaling_of(
         dtype: Dtype of its files.
         band_names: Names of the bands, such as `s1:VV`.
         classes: Whether its values are classes.
+        class_bands: Class numbers of every band, if some layers are classes.
 
     Raises:
         InvalidInputError: There is no such layer, or as `make_scaling`.
@@ -56,22 +60,23 @@ def scaling_of(
     layers = [band.partition(":")[0] if ":" in band else "" for band in band_names]
     if isinstance(kinds, Mapping):
         _check_layers(name, kinds, layers)
-    places: dict[str, list[int]] = {}
+    places: dict[tuple[str, bool], list[int]] = {}
     for band, layer in enumerate(layers):
+        listed = bool(class_bands and class_bands[band])
+        # A kind for all bands is meant for quantities: decibels would merge classes.
         kind = kinds.get(layer, "auto") if isinstance(kinds, Mapping) else kinds
+        kind = "auto" if listed and not isinstance(kinds, Mapping) else kind
         validity = band_names[band].endswith(f":{VALID}")
-        places.setdefault(VALID if validity else kind, []).append(band)
+        places.setdefault((VALID if validity else kind, classes or listed), []).append(band)
     parts = []
-    for own, bands in places.items():
+    for (own, held), bands in places.items():
         chosen: Any = own
         some = statistics.of_bands(bands)
         if own == VALID:
             parts.append(Scaling.linear([0.0] * len(bands), [1.0] * len(bands)))
             continue
         try:
-            parts.append(
-                make_scaling(chosen, some, dtype, classes=classes, target=name == "target")
-            )
+            parts.append(make_scaling(chosen, some, dtype, classes=held, target=name == "target"))
         except InvalidInputError as error:
             if len(places) == 1:
                 raise

@@ -49,7 +49,11 @@ def drawn(side: Side, shape: tuple[int, int, int], seed: int = 0) -> Images:
         return generator.choice(numbers, (count, side.bands, rows, cols))
     low, high = (np.array(end)[:, None, None] for end in side.limits)
     values = generator.random((count, side.bands, rows, cols))
-    return (low + (high - low) * values).astype(np.float32)
+    found = (low + (high - low) * values).astype(np.float32)
+    for band, classes in enumerate(side.class_bands or ()):
+        if classes:
+            found[:, band] = generator.choice(np.array(classes), found[:, band].shape)
+    return found
 
 
 def compare(

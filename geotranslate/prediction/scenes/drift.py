@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # what transforming raises is not public
@@ -122,10 +124,10 @@ def _other_values(
     if not values.shape[1]:
         return None
     if side.classes is not None:
-        return _other_classes(values, side, name)
+        return _other_classes(values[0], side.class_numbers, name)
     far = _far(values, side)
     # A scene may lack layers that no training chip lacks.
-    for band in sorted(set(range(side.bands)) - set(side.validity_bands)):
+    for band in sorted(set(range(side.bands)) - set(side.fixed_bands)):
         if np.mean(far[band]) > FAR_SHARE:
             low, high = values[band].min(), values[band].max()
             named = source.band_names[band]
@@ -136,6 +138,12 @@ def _other_values(
                 f"{side.limits[0][band]:.6g} to {side.limits[1][band]:.6g}. Check that it "
                 "has the same units and scale."
             )
+    for band, numbers in enumerate(side.class_bands or ()):
+        # Where the layer is missing, it holds the fill value.
+        held = values[band][values[band] != side.fill[band]]
+        said = _other_classes(held, numbers, f"The band {side.band_names[band]} of {name}")
+        if said:
+            return said
     return None
 
 
@@ -148,13 +156,13 @@ def _far(values: NDArray[np.float32], side: Side) -> NDArray[np.bool_]:
     return (values < low - beyond) | (values > high + beyond)
 
 
-def _other_classes(values: NDArray[np.float32], side: Side, name: str) -> str | None:
-    unseen = [value for value in np.unique(values).tolist() if value not in side.class_numbers]
-    if not unseen or not side.class_numbers:
+def _other_classes(values: NDArray[np.float32], numbers: Sequence[int], name: str) -> str | None:
+    unseen = [value for value in np.unique(values).tolist() if value not in numbers]
+    if not unseen or not numbers:
         return None
     return (
         f"{name} holds {class_list(unseen)}, which the model has not seen in training; its "
-        f"classes are {class_list(side.class_numbers)}. Such pixels are translated as if nothing "
+        f"classes are {class_list(numbers)}. Such pixels are translated as if nothing "
         "was known of them. Give them the numbers of classes that the model knows, or train on "
         "chips that hold them."
     )

@@ -49,8 +49,8 @@ def map_to_training(found: Quantiles | None, source: Side) -> QuantileMap | None
     if found is None or source.quantiles is None:
         return None
     theirs, ours = found.array, source.quantiles.array
-    # Where layers are valid stays as it is.
-    same = list(source.validity_bands)
+    # Where layers are valid stays as it is, and so do classes.
+    same = list(source.fixed_bands)
     theirs[same] = ours[same] = np.linspace(0, 1, ours.shape[1])
     return QuantileMap.of(theirs, ours)
 

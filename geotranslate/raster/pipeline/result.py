@@ -124,7 +124,7 @@ class Drift:
     """
 
     bands: tuple[float, ...]
-    """Distance of each band of the source, but for those that tell where a layer is valid."""
+    """Distance of each band of the source, but for those of validity and of classes."""
     meaning: str
     """The distance in words, with errors of validation scenes if they are known, and remedies."""
     features: float | None = None

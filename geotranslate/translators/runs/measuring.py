@@ -209,6 +209,26 @@ def check_alike(ours: DataCard, card: DataCard) -> None:
             "The model was trained on classes but the source of the data is quantities; give "
             "prepare_data source_classes=True, or other pairs."
         )
+    _check_class_bands(ours.source, card.source)
+
+
+def _check_class_bands(known: Side, given: Side) -> None:
+    """Check that each band with classes has classes that the model knows.
+
+    Raises:
+        InvalidInputError: One has others, or other bands have classes.
+    """
+    nothing = ((),) * known.bands
+    pairs = zip(known.class_bands or nothing, given.class_bands or nothing, strict=True)
+    for name, (ours, theirs) in zip(known.band_names, pairs, strict=True):
+        if bool(ours) != bool(theirs) or not {*theirs} <= {*ours}:
+            expected = f"the classes {class_list(ours)}" if ours else "quantities"
+            held = f"the classes {class_list(theirs)}" if theirs else "quantities"
+            raise InvalidInputError(
+                f"The model was trained on {expected} in the band {name} of the source, but the "
+                f"data has {held} there; give prepare_data source_classes with the layers and "
+                "numbers that the model knows."
+            )
 
 
 def fill_of(side: Side) -> Tensor:
@@ -225,10 +245,14 @@ def as_sources_of(scaled: Tensor, old: Side, new: Side) -> Tensor:
         old: Side whose scaling and fill values the batch has.
         new: Side whose scaling and fill values the result has.
     """
-    if not old.class_numbers or old.fill == new.fill:
+    known = bool(old.class_numbers) or old.class_bands is not None
+    bands = [i for i in old.categorical_bands if known and old.fill[i] != new.fill[i]]
+    if not bands:
         return _rescaled(scaled, old, new)
     values = old.scaling.unscale(scaled.cpu().numpy())
-    values[np.abs(values - old.fill[0]) < 0.5] = new.fill[0]
+    for band in bands:
+        own = values[:, band]
+        own[np.abs(own - old.fill[band]) < 0.5] = new.fill[band]
     return torch.from_numpy(new.scaling.scale(values)).to(scaled.device)
 
 

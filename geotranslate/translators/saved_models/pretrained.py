@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 from collections.abc import Sequence
@@ -151,13 +152,18 @@ def _continue(
             )
     else:
         _load_all(path, pair, weights, former, card, config)
-    there, here = former.data.source.class_numbers, card.source.class_numbers
+    there, here = _class_numbers(former.data.source), _class_numbers(card.source)
     if there != here:
         warn(
             f"The model of {path} was trained on the classes {class_list(there)} and this one is "
             f"on {class_list(here)}: each starts with what was learned of the one at its place. "
             "Where they mean something else, leave pretrained_path out.",
         )
+
+
+def _class_numbers(side: Side) -> tuple[int, ...]:
+    """Return the class numbers of a side, in the order of the channels."""
+    return tuple(itertools.chain(side.class_numbers, *side.class_bands or ()))
 
 
 def _load_all(
@@ -246,6 +252,8 @@ def _differences(
 
 
 def _kind(side: Side) -> str:
+    if side.class_bands is not None:
+        return f"layers of which some hold classes ({class_list(_class_numbers(side))})"
     if side.classes is None:
         return "quantities"
     return f"{side.classes.count} ({class_list(side.class_numbers)})"

@@ -19,7 +19,7 @@ from geotranslate.interop.dlpk.GeotranslateTranslation import CPU, TorchNetwork
 from geotranslate.interop.onnx.graph import Graph
 from geotranslate.interop.onnx.scalinglayers import scaling_layer, unscaling_layer
 from geotranslate.networks.backbone import BackboneUNet
-from geotranslate.networks.onehot import OneHot
+from geotranslate.networks.onehot import OneHot, OneHotLayers
 from geotranslate.networks.pixel import PixelNetwork, Started
 from geotranslate.networks.resnet import LocalEnhancer
 from geotranslate.networks.tracing import traceable
@@ -37,6 +37,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "start": lambda: Started(PixelNetwork(3, 2), ResUNet(5, 2, depth=3, bounded=False, **FEW)),
     "coarse to fine": lambda: LocalEnhancer(3, 2, norm="batch", upsample="resize", **ENHANCER),
     "classes": lambda: OneHot(UNet(4, 2, depth=4, **FEW), RANGES),
+    "class layers": lambda: OneHotLayers(UNet(5, 2, depth=4, **FEW), ((), RANGES)),
     "backbone": lambda: BackboneUNet("resnet18", 3, 2, **FEW),
 }
 
@@ -56,7 +57,7 @@ def test_graph_is_the_network(name: str, tmp_path: Path) -> None:
     network: Any = NETWORKS[name]()
     for weight in network.parameters():
         nn.init.normal_(weight, 0, 0.1)
-    bands = 1 if name == "classes" else 3
+    bands = {"classes": 1, "class layers": 2}.get(name, 3)
     scaling = scaling_layer(Scaling((KNOTS,) * bands, LEVELS))
     decibels = unscaling_layer(Scaling(((-30.0, -20.0, 3.0, 9.0),) * 2, LEVELS, (1e-3,) * 2))
     module = Graph(scaling, traceable(network), decibels).eval()

@@ -55,6 +55,7 @@ def cards() -> list[Json]:
         median=(4.0,),
         quantiles=quantiles,
         nodata=float("nan"),
+        class_bands=((1, 5),),
     )
     data = replace(
         DATA,

@@ -186,6 +186,29 @@ def test_missing_classes_hold_a_number_that_is_none(write_raster: WriteRaster) -
         assert set(np.unique(source.read()[0][1])) == {1, 2, 3, 4, 5}
 
 
+@pytest.mark.parametrize(
+    ("classes", "none"), [((0, 254), 255), ((1, 255), 0), ((0, 1, 2, 255), 3), (range(256), None)]
+)
+def test_the_number_that_is_no_class_fits_the_dtype(
+    write_raster: WriteRaster, classes: Any, none: int | None
+) -> None:
+    cover = np.resize(np.array(classes, "uint8"), (1, 40, 60))
+    valid = np.ones((40, 60), bool)
+    valid[:, 5] = False
+    paths = (
+        write_raster("s.tif", values((1, 40, 60), "uint8")),
+        write_raster("c.tif", cover, valid=valid, colormap={0: (1, 2, 3, 255)}),
+    )
+    if none is None:
+        with pytest.raises(InvalidInputError, match=r"c\.tif holds every number of uint8, so none"):
+            stack(*paths, missing="all")
+        return
+    with RasterReader(stack(*paths, missing="all")) as source:
+        data, _ = source.read(dtype=None)
+    assert data.dtype == "uint8"
+    assert set(data[1, :, 5]) == {none}
+
+
 def test_other_values_may_replace_missing_ones(pair: tuple[Path, Path]) -> None:
     made = stack(*pair, missing="all").filled({"s1:VH": -7.0, "dem:1": 9.0, "x:1": 3.0})
     with RasterReader(made) as source:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.warp import SUPPORTED_RESAMPLING
 
@@ -24,6 +25,8 @@ from geotranslate.raster.reader import RasterReader
 from geotranslate.raster.stack import Layer, Missing, Stack
 
 PathLike = str | os.PathLike[str]
+TRIED = 2**16
+"""Most numbers among which one is looked for that is no class."""
 
 
 @checks_arguments
@@ -158,13 +161,30 @@ def _grid(first: PathLike, like: object, resolution: float | None) -> Grid | Non
 def _fill(layer: Layer) -> tuple[float, ...]:
     """Return the values of a layer where it is missing: means, or a number that is no class."""
     with RasterReader(layer.path) as raster:
-        found = sample_scene(raster)
-        whole = np.issubdtype(raster.dtype, np.integer)
+        found, dtype = sample_scene(raster), raster.dtype
     if not found.size:
         raise InvalidInputError(
             f"{layer.path} has no valid pixel in windows spread over it; leave it out of the "
             "stack, or give missing='any'."
         )
-    if layer.resampling is Resampling.nearest and whole and len(found) == 1:
-        return (float(found.max()) + 1,)
+    classes = np.issubdtype(dtype, np.integer) and layer.resampling is Resampling.nearest
+    if classes and len(found) == 1:
+        return (_no_class(layer, found, dtype),)
     return tuple(found.mean(axis=1, dtype=np.float64).tolist())
+
+
+def _no_class(layer: Layer, found: NDArray[Any], dtype: str) -> float:
+    """Return a number of a dtype that is none of some classes: the next larger, if it has one."""
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    largest, smallest = int(found.max()), int(found.min())
+    if largest < high:
+        return float(largest + 1)
+    if smallest > low:
+        return float(smallest - 1)
+    between = np.setdiff1d(np.arange(low, min(high, low + TRIED)), found)
+    if not len(between):
+        raise InvalidInputError(
+            f"{layer.path} holds every number of {dtype}, so none is left for pixels where it is "
+            "missing; give missing='any', or save it with a larger dtype."
+        )
+    return float(between[0])

@@ -316,9 +316,9 @@ def test_cards_of_before_lack_what_came_later(models: list[Path]) -> None:
         (
             "data.target",
             {"extent": [[0, 1], [0, 1]]},
-            "medians and quantiles that are not those of",
+            "quantiles and classes that are not those of",
         ),
-        ("data.target", {"median": []}, "medians and quantiles that are not those of 1 band"),
+        ("data.target", {"median": []}, "quantiles and classes that are not those of 1 band"),
         ("data.target", {"median": ["inf"]}, r"median\[0\] is 'inf'; give a finite number"),
         ("data.target.scaling", {"levels": [0, 0.5, 1]}, "levels go from -1 or less to 1 or more"),
         ("data.target.scaling", {"bounded": 1}, "bounded is 1; give True or False"),

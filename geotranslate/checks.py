@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import numbers
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from geotranslate.errors import InvalidInputError
+from geotranslate.errors import InvalidInputError, MissingPackageError, said
 
 LARGEST = 2**63 - 1
 """Largest whole number of any argument: neither GDAL nor torch counts further."""
@@ -187,3 +188,23 @@ def class_list(numbers: Sequence[float], most: int = 8) -> str:
     """Return class numbers in words for messages, only the first of many."""
     shown = ", ".join(f"{number:.9g}" for number in numbers[:most])
     return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+
+
+def required(package: str, extra: str, purpose: str) -> Any:
+    """Import a package of an extra and return it.
+
+    Args:
+        package: Its name as a module.
+        extra: Name of the extra of geotranslate that brings it.
+        purpose: The thing that needs it, as the beginning of a sentence.
+
+    Raises:
+        MissingPackageError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{purpose} needs {package}, which cannot be imported ({said(error)}); install it by: "
+            f"pip install 'geotranslate[{extra}]'."
+        ) from error

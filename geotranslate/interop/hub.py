@@ -80,7 +80,7 @@ def save_pretrained(
     time: str | None = None,
     onnx: bool = False,
 ) -> Path:
-    """Save the model with all that others need to find, judge and use it; return the folder.
+    """Save the model with all that others need to find and use it; return the folder.
 
     `save` writes `model.safetensors` and `card.json`. Beside them come `config.json`, the same card
     as the Hugging Face Hub counts it; `model.stac.json`, see `to_stac`; `README.md`, the model card

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from geotranslate.checks import folder_path, shown
+from geotranslate.checks import folder_path, required, shown
 from geotranslate.errors import InvalidInputError, ModelFileError, said
-from geotranslate.interop.packages import required
 from geotranslate.raster.pipeline import MODEL_ITEM
 from geotranslate.schema import MOST_BYTES, text
 

@@ -11,17 +11,16 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import psutil
 from rasterio.crs import CRS
 
-from geotranslate.checks import flag, shown, whole_number
+from geotranslate.checks import flag, required, shown, whole_number
 from geotranslate.chips.bands import Direction
 from geotranslate.chips.chip import Bands
 from geotranslate.chips.stacking import as_raster
-from geotranslate.errors import InvalidInputError, MissingPackageError, said
+from geotranslate.errors import InvalidInputError, said
 from geotranslate.migration import checks_arguments
 from geotranslate.prediction.blocks import open_blocks
 from geotranslate.prediction.imageinference import Precision
@@ -240,13 +239,7 @@ def refuse_missing_packages() -> None:
         MissingPackageError: One cannot be imported; the sentence says what to install.
     """
     for package in PACKAGES:
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise MissingPackageError(
-                f"A live map needs {package.replace('_', '-')}, which cannot be imported "
-                f"({said(error)}); install it by: pip install 'geotranslate[map]'."
-            ) from error
+        required(package, "map", "A live map")
 
 
 @contextmanager

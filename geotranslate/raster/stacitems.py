@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
-from geotranslate.checks import shown
-from geotranslate.errors import InvalidInputError, MissingPackageError, RasterFileError, said
+from geotranslate.checks import required, shown
+from geotranslate.errors import InvalidInputError, RasterFileError, said
 from geotranslate.raster.opening import readable_name, refuse_special
 from geotranslate.schema import MOST_BYTES, parse_json
 
@@ -209,14 +209,7 @@ def to_pystac(values: Mapping[str, Any], file: str | os.PathLike[str] | None = N
     Raises:
         MissingPackageError: pystac is not installed.
     """
-    try:
-        import pystac
-    except ImportError as error:
-        raise MissingPackageError(
-            f"A STAC Item needs pystac, which cannot be imported ({said(error)}); install it by: "
-            "pip install 'geotranslate[stac]'."
-        ) from error
-    item = pystac.Item.from_dict(dict(values))
+    item = required("pystac", "stac", "A STAC Item").Item.from_dict(dict(values))
     if file is not None:
         item.set_self_href(os.path.abspath(file))
     return item

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -261,11 +262,10 @@ def test_hosts_of_all_interfaces_are_those_of_this_machine() -> None:
 def test_missing_packages_are_named(
     model: Pix2Pix, scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(server, "import_module", absent)
-    with pytest.raises(MissingPackageError, match=r"pip install 'geotranslate\[map\]'"):
+    monkeypatch.setitem(sys.modules, "rio_tiler", None)
+    with pytest.raises(
+        MissingPackageError, match=r"needs rio_tiler, .*pip install 'geotranslate\[map\]'"
+    ):
         serve(model, scene)
 
 

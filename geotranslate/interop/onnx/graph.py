@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from geotranslate.checks import required
 from geotranslate.errors import GeotranslateError, RasterFileError, said
 from geotranslate.files import replaced_when_whole
 from geotranslate.interop.onnx.comparison import Function, Images, compare, drawn, sizes_of
 from geotranslate.interop.onnx.entries import GRAPH_ENTRY, INPUT, OUTPUT, GraphFacts
 from geotranslate.interop.onnx.scalinglayers import scaling_layer, unscaling_layer
-from geotranslate.interop.packages import required
 from geotranslate.networks.tracing import traceable
 from geotranslate.prediction.inference import Inference, largest_layer
 

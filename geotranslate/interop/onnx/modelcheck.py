@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geotranslate.checks import required
 from geotranslate.errors import InvalidInputError, ModelFileError, said
 from geotranslate.interop.onnx.entries import (
     GRAPH_ENTRY,
@@ -20,7 +21,6 @@ from geotranslate.interop.onnx.entries import (
     GraphFacts,
     ModelEntry,
 )
-from geotranslate.interop.packages import required
 
 MOST_BYTES = 2**31 - 1
 """Largest file: protobuf has no larger messages."""

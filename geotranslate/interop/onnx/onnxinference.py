@@ -10,11 +10,10 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from geotranslate.checks import choice
+from geotranslate.checks import choice, required
 from geotranslate.errors import GeotranslateError, InvalidInputError, ModelFileError, said
 from geotranslate.interop.onnx.entries import INPUT, OUTPUT
 from geotranslate.interop.onnx.modelcheck import CheckedFile
-from geotranslate.interop.packages import required
 from geotranslate.prediction.imageinference import ImageInference, Precision
 from geotranslate.prediction.normstats import NormStats, SceneStatistics, checked_norm_stats
 from geotranslate.prediction.tilesize import side_in_memory

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 
-from geotranslate.errors import InvalidInputError, MissingPackageError, said
+from geotranslate.checks import required
+from geotranslate.errors import InvalidInputError
 from geotranslate.raster.grid import Grid
 from geotranslate.raster.opening import RasterLike
 from geotranslate.raster.reader import RasterReader
@@ -56,7 +56,9 @@ def explore_raster(
         InvalidInputError: A raster has no CRS or no transform.
         MissingPackageError: ipyleaflet or localtileserver is not installed.
     """
-    leaflet, tiles = (_imported(package) for package in ("ipyleaflet", "localtileserver"))
+    leaflet, tiles = (
+        required(package, "map", "explore") for package in ("ipyleaflet", "localtileserver")
+    )
     with RasterReader(path) as reader:
         outline = _placed(reader).footprint_in(WORLD).bounds
         stretch, zoom = _stretch(reader), _zoom(reader.grid)
@@ -107,16 +109,6 @@ def _same_environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _imported(package: str) -> Any:
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"explore needs {package}, which cannot be imported ({said(error)}); install it by: "
-            "pip install 'geotranslate[map]'."
-        ) from error
 
 
 def _placed(reader: RasterReader) -> Grid:

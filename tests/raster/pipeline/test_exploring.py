@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,10 @@ def test_refusals(write_raster: WriteRaster, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(GeotranslateError, match="explore has no argument 'target'"):
         result.explore(target=nowhere)
 
-    def absent(name: str) -> None:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(exploring, "import_module", absent)
-    with pytest.raises(MissingPackageError, match=r"pip install 'geotranslate\[map\]'"):
+    monkeypatch.setitem(sys.modules, "localtileserver", None)
+    with pytest.raises(
+        MissingPackageError, match=r"needs localtileserver, .*pip install 'geotranslate\[map\]'"
+    ):
         result.explore()
 
 
